@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class WallgentConfig(AppConfig):
+    name = "wallgent"
+    label = "wallgent"

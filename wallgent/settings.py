@@ -1,0 +1,154 @@
+"""All settings, from the environment. The README lists what can be set.
+
+`make run` and `make test` write a secrets.env into WALLGENT_HOME; it is read here, so that every
+management command works in a checkout. In production (DEBUG=0) nothing secret has a default.
+"""
+
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+WALLGENT_HOME = Path(env.str("WALLGENT_HOME", str(BASE_DIR / ".wallgent"))).absolute()
+env.read_env(WALLGENT_HOME / "secrets.env")  # what the environment sets already wins
+
+# Ours, not Django's: it allows demo data and made-up secrets, and never shows a debug page.
+DEVELOPMENT = env.bool("DEBUG", False)
+DEBUG = False
+
+SECRET_KEY = env.str("SECRET_KEY")
+ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS")  # Fernet keys: the first encrypts, all decrypt
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"] if DEVELOPMENT else [])
+if not DEVELOPMENT and not ALLOWED_HOSTS:
+    raise ImproperlyConfigured("Set ALLOWED_HOSTS to the host names this server answers to.")
+
+# The origin that people and programs reach us at, without a slash at the end.
+PUBLIC_ORIGIN = env.str("PUBLIC_ORIGIN", f"http://127.0.0.1:{env.int('PORT', 8000)}")
+# Whose X-Forwarded-For is believed: addresses or networks of our own proxies.
+TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
+DEFAULT_PLAN = env.str("DEFAULT_PLAN", "ENTERPRISE")
+BODY_LIMIT_BYTES = 1024 * 1024
+BODY_DEADLINE_SECONDS = env.int("BODY_DEADLINE_SECONDS", 20)
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "wallgent",
+    "wallgent.api",
+    "wallgent.events",
+    "accounts.ledger",
+    "accounts",
+    "billing",
+    "issuing",
+    "links",
+]
+
+MIDDLEWARE = [
+    "wallgent.middleware.RequestLog",
+    "wallgent.middleware.PageSecurity",
+    "wallgent.middleware.PageSessions",
+    "wallgent.middleware.PageCommon",
+    "wallgent.middleware.PageCsrf",
+    "wallgent.middleware.PageAuthentication",
+    "wallgent.middleware.PageMessages",
+    "wallgent.middleware.PageClickjacking",
+]
+
+ROOT_URLCONF = "wallgent.urls"
+WSGI_APPLICATION = "wallgent.wsgi.application"
+APPEND_SLASH = False
+AUTH_USER_MODEL = "accounts.User"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = BASE_DIR / "staticfiles"
+DATA_UPLOAD_MAX_MEMORY_SIZE = BODY_LIMIT_BYTES
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DATABASES = {"default": env.db("DATABASE_URL")}
+DATABASES["default"] |= {
+    "CONN_MAX_AGE": None,
+    "OPTIONS": {
+        "server_side_binding": True,
+        # Through PgBouncer older than 1.21 in transaction mode, set this to 0.
+        "prepare_threshold": env.int("DATABASE_PREPARE_THRESHOLD", 3) or None,
+        # Nothing waits for ever: a lock wait ends in 503, and the caller tries again.
+        "options": "-c lock_timeout=4s -c statement_timeout=20s"
+        " -c idle_in_transaction_session_timeout=20s",
+        "connect_timeout": 3,
+    },
+}
+
+REDIS_URL = env.str("REDIS_URL")
+CELERY_BROKER_URL = REDIS_URL if "://" in REDIS_URL else f"redis+socket://{REDIS_URL}"
+
+if not DEVELOPMENT:
+    SECURE_SSL_REDIRECT = True
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_HSTS_SECONDS = 365 * 24 * 3600
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
+SESSION_COOKIE_HTTPONLY = True
+CSRF_TRUSTED_ORIGINS = [PUBLIC_ORIGIN]
+
+REST_FRAMEWORK = {
+    "EXCEPTION_HANDLER": "wallgent.api.errors.handle",
+    "UNAUTHENTICATED_USER": None,
+    "DEFAULT_PARSER_CLASSES": [],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request": {"()": "wallgent.logs.RequestFilter"}},
+    "formatters": {
+        "json": {
+            "()": "pythonjsonlogger.json.JsonFormatter",
+            "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s %(request_id)s",
+            "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+        },
+        "text": {"format": "%(levelname)s %(name)s %(request_id)s %(message)s"},
+    },
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "filters": ["request"],
+            "formatter": env.str("LOG_FORMAT", "text" if DEVELOPMENT else "json"),
+        }
+    },
+    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
+    "loggers": {
+        "django.server": {"level": "WARNING", "propagate": True, "handlers": []},
+        "django.request": {"level": "CRITICAL"},  # our own middleware logs each answer once
+    },
+}

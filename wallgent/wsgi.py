@@ -1,0 +1,8 @@
+"""All of HTTP. Production serves this behind a buffering reverse proxy."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wallgent.settings")
+application = get_wsgi_application()
