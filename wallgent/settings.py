@@ -92,8 +92,11 @@ TEMPLATES = [
 ]
 
 DATABASES = {"default": env.db("DATABASE_URL")}
+# Such as ?sslmode=require, or ?host=/folder for a unix socket.
+_OPTIONS = DATABASES["default"].get("OPTIONS", {})
 DATABASES["default"] |= {
     "CONN_MAX_AGE": None,
+    "HOST": _OPTIONS.pop("host", DATABASES["default"]["HOST"]),
     "OPTIONS": {
         "server_side_binding": True,
         # Through PgBouncer older than 1.21 in transaction mode, set this to 0.
@@ -102,11 +105,15 @@ DATABASES["default"] |= {
         "options": "-c lock_timeout=4s -c statement_timeout=20s"
         " -c idle_in_transaction_session_timeout=20s",
         "connect_timeout": 3,
+        **_OPTIONS,
     },
 }
 
-REDIS_URL = env.str("REDIS_URL")
-CELERY_BROKER_URL = REDIS_URL if "://" in REDIS_URL else f"redis+socket://{REDIS_URL}"
+REDIS_URL = env.str("REDIS_URL")  # redis://…, rediss://… or unix:///path?db=0
+# Celery spells a unix socket in its own way.
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://").replace(
+    "?db=", "?virtual_host="
+)
 
 if not DEVELOPMENT:
     SECURE_SSL_REDIRECT = True

@@ -1,0 +1,71 @@
+"""Gives each run of pytest a PostgreSQL and a Redis of its own, unless the environment names them.
+
+Loaded by `-p tests.engines`, before Django reads its settings.
+"""
+
+import os
+import shutil
+
+import pytest
+
+from wallgent.engines import home, postgres, processes
+
+_ROOM = home.CHECKOUT / ".wallgent" / "test"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(early_config):
+    if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+        _choose_redis_database(int(worker.removeprefix("gw")) + 1)
+    else:
+        try:
+            _start(early_config)
+        except processes.EngineError as error:
+            raise pytest.UsageError(str(error)) from error
+    return (yield)
+
+
+def _start(config) -> None:
+    """Start what is not named, and say so in the environment, which xdist's workers inherit."""
+    engines, template, lock = _claim()
+    config.add_cleanup(lambda: _remove(engines, lock))
+    os.environ |= {"WALLGENT_HOME": str(engines.folder), "DEBUG": "1"}
+    if "DATABASE_URL" not in os.environ:
+        template.copy(engines.postgres.folder)
+        engines.postgres.start()
+    if "REDIS_URL" not in os.environ:
+        engines.redis.start()
+    engines.prepare()
+    for name, value in engines.read().items():
+        os.environ.setdefault(name, value)
+
+
+def _claim():
+    """A home for this run alone, with its lock, and an empty cluster to copy into it.
+
+    Copying takes a fifth of the time of making. What interrupted runs left behind is removed.
+    """
+    home.Home(_ROOM.parent).make()
+    home.Home(_ROOM).make()
+    with processes.hold(_ROOM / "lock", wait=True):
+        for old in _ROOM.glob("run-*"):
+            if lock := processes.hold(old / "lock"):
+                _remove(home.Home(old), lock)
+        template = postgres.Cluster(_ROOM / "template")
+        template.initialise()
+        engines = home.Home(_ROOM / f"run-{os.getpid()}", durable=False)
+        engines.make()
+        return engines, template, processes.hold(engines.folder / "lock")
+
+
+def _remove(engines: home.Home, lock) -> None:
+    engines.redis.destroy()
+    engines.postgres.destroy()
+    shutil.rmtree(engines.folder)
+    lock.close()
+
+
+def _choose_redis_database(number: int) -> None:
+    address = os.environ["REDIS_URL"]
+    if address.startswith("unix:"):
+        os.environ["REDIS_URL"] = address.replace("?db=0", f"?db={number}")
