@@ -1,6 +1,13 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class LedgerConfig(AppConfig):
     name = "accounts.ledger"
     label = "ledger"
+
+    def ready(self):
+        from accounts.ledger import chart
+
+        # After migrating, and after a test has emptied the tables.
+        post_migrate.connect(lambda **_: chart.open_system_accounts(), sender=self, weak=False)

@@ -1,0 +1,81 @@
+"""The chart of accounts: the system's own accounts, and opening and closing those of others."""
+
+import uuid
+from functools import cache
+
+from django.db import transaction
+
+from accounts.ledger.models import LedgerAccount
+from wallgent import ids
+from wallgent.environments import Environment
+from wallgent.money import Currency
+
+_NAMESPACE = uuid.UUID("8f4a5ad0-7d2f-5a51-9be6-4d4f5b0c9a10")
+_Kind, _Type = LedgerAccount.Kind, LedgerAccount.Type
+
+TYPES = {
+    _Kind.TREASURY: _Type.ASSET,
+    _Kind.IN_TRANSIT: _Type.ASSET,
+    _Kind.FEES: _Type.REVENUE,
+    _Kind.EXPENSES: _Type.EXPENSE,
+    _Kind.SUSPENSE: _Type.LIABILITY,
+    _Kind.EXCHANGE: _Type.ASSET,
+}
+# Those every book needs from the start; a rail opens its own treasury and in-transit accounts.
+_STANDARD = (_Kind.TREASURY, _Kind.FEES, _Kind.EXPENSES, _Kind.SUSPENSE, _Kind.EXCHANGE)
+
+
+@cache
+def system_id(book: str, kind: str, currency: str, rail: str = "") -> str:
+    """The id of a system account. It is derived, not looked up: posting needs no query for it."""
+    return ids.to_text("acc", uuid.uuid5(_NAMESPACE, f"{book}/{kind}/{currency}/{rail}"))
+
+
+def fees(book: str, currency: str) -> str:
+    return system_id(book, _Kind.FEES, currency)
+
+
+def treasury(book: str, currency: str, rail: str = "") -> str:
+    return system_id(book, _Kind.TREASURY, currency, rail)
+
+
+def open_system_accounts(rail: str = "") -> None:
+    """Make the system accounts of every book and currency, as far as they are missing."""
+    kinds = (_Kind.TREASURY, _Kind.IN_TRANSIT) if rail else _STANDARD
+    LedgerAccount.objects.bulk_create(
+        [
+            LedgerAccount(
+                id=system_id(book, kind, currency, rail),
+                book=book,
+                type=TYPES[kind],
+                kind=kind,
+                rail=rail,
+                currency=currency,
+                is_system=True,
+            )
+            for book in Environment.values
+            for currency in Currency.values
+            for kind in kinds
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def open_wallet_account(*, book: str, currency: str, owner: uuid.UUID) -> LedgerAccount:
+    """A new empty account that holds somebody else's money."""
+    return LedgerAccount.objects.create(
+        book=book, currency=currency, owner=owner, type=_Type.LIABILITY, kind=_Kind.WALLET
+    )
+
+
+@transaction.atomic(savepoint=False)
+def set_state(account_id: str, state: str) -> LedgerAccount:
+    """Freeze, unfreeze or close an account; payments see it from the moment this commits.
+
+    The row is locked as a posting locks it, so whichever comes second sees the other's result.
+    Raises IntegrityError when a non-empty account is closed: look at the locked account first.
+    """
+    account = LedgerAccount.objects.locked([account_id]).get()
+    account.state = state
+    account.save(update_fields=["state"])
+    return account

@@ -1,0 +1,152 @@
+"""Holds: money promised first, so that the later step never fails for want of funds.
+
+Every step carries the caller's operation id (a uuid); a repeated step changes nothing.
+"""
+
+import uuid
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.db import transaction
+
+from accounts.ledger import journal
+from accounts.ledger.models import Hold, HoldOperation, LedgerAccount
+from wallgent import clock, ids
+from wallgent.money import ZERO
+
+_Step = HoldOperation.Type
+
+
+@transaction.atomic(savepoint=False)
+def place(
+    id: str,
+    *,
+    account_id: str,
+    amount: Decimal,
+    reason: str,
+    reference: str = "",
+    expires_at: datetime | None = None,
+    ahead=timedelta(0),
+) -> Hold:
+    """Promise `amount` of the account's available money. `id` (hld_…) is the operation's id, too.
+
+    Raises journal.Refused: CLOSED, FROZEN, DEBT, NO_FUNDS.
+    """
+    account = LedgerAccount.objects.locked([account_id]).get()
+    if hold := Hold.objects.filter(pk=id).first():
+        return hold
+    _reserve(account, amount)
+    hold = Hold.objects.create(
+        id=id,
+        account=account,
+        amount=amount,
+        remaining=amount,
+        reason=reason,
+        reference=reference,
+        expires_at=expires_at,
+        created_at=clock.real_now() + ahead,
+    )
+    _note(ids.to_uuid(id), hold, _Step.PLACE, amount, ahead)
+    return hold
+
+
+@transaction.atomic(savepoint=False)
+def increase(hold_id: str, *, amount: Decimal, operation: uuid.UUID, ahead=timedelta(0)) -> Hold:
+    """Promise more under an open hold. Raises journal.Refused, also ENDED."""
+    hold, account = _locked(hold_id)
+    if _done(operation):
+        return hold
+    _open_for(hold, ZERO)
+    _reserve(account, amount)
+    hold.amount += amount
+    return _changed(hold, operation, _Step.INCREASE, amount, ahead)
+
+
+@transaction.atomic(savepoint=False)
+def capture(
+    hold_id: str,
+    posting: journal.Posting,
+    *,
+    amount: Decimal,
+    operation: uuid.UUID,
+    ahead=timedelta(0),
+) -> Hold:
+    """Spend `amount` of what the hold keeps: `posting` takes it out of the account.
+
+    Raises journal.Refused, also ENDED when less than `amount` remains.
+    """
+    hold, account = _locked(hold_id, posting)
+    if _done(operation):
+        return hold
+    _open_for(hold, amount)
+    account.held -= amount
+    account.save(update_fields=["held"])
+    journal.post_set([posting], book=account.book, ahead=ahead)
+    hold.captured += amount
+    return _changed(hold, operation, _Step.CAPTURE, amount, ahead, transaction_id=posting.id)
+
+
+@transaction.atomic(savepoint=False)
+def release(
+    hold_id: str, *, operation: uuid.UUID, amount: Decimal | None = None, ahead=timedelta(0)
+) -> Hold:
+    """Give `amount`, or all that remains, back to the account's available money.
+
+    Releasing an ended hold with no amount given does nothing. Raises journal.Refused: ENDED.
+    """
+    hold, account = _locked(hold_id)
+    if _done(operation) or (amount is None and not hold.remaining):
+        return hold
+    amount = hold.remaining if amount is None else amount
+    _open_for(hold, amount)
+    account.held -= amount
+    account.save(update_fields=["held"])
+    hold.released += amount
+    return _changed(hold, operation, _Step.RELEASE, amount, ahead)
+
+
+def _locked(hold_id: str, posting: journal.Posting | None = None) -> tuple[Hold, LedgerAccount]:
+    """The hold and its account, locked: accounts first, all of them, in id order."""
+    account_id = Hold.objects.values_list("account_id", flat=True).get(pk=hold_id)
+    others = [end for move in posting.moves for end in (move.debit, move.credit)] if posting else []
+    wallets = LedgerAccount.objects.filter(is_system=False).locked([account_id, *others])
+    account = next(wallet for wallet in wallets if wallet.id == account_id)
+    return Hold.objects.select_for_update(no_key=True).get(pk=hold_id), account
+
+
+def _done(operation: uuid.UUID) -> bool:
+    return HoldOperation.objects.filter(pk=operation).exists()
+
+
+def _reserve(account: LedgerAccount, amount: Decimal) -> None:
+    refusal = None
+    if account.state != LedgerAccount.State.ACTIVE:
+        refusal = account.state
+    elif account.debt:
+        refusal = "DEBT"
+    elif account.available < amount:
+        refusal = "NO_FUNDS"
+    if refusal:
+        raise journal.Refused(refusal, 0, account.id, account.available, amount)
+    account.held += amount
+    account.save(update_fields=["held"])
+
+
+def _open_for(hold: Hold, amount: Decimal) -> None:
+    if not hold.remaining or hold.remaining < amount:
+        raise journal.Refused("ENDED", 0, hold.account_id, hold.remaining, amount)
+
+
+def _changed(hold, operation, step, amount, ahead, **more) -> Hold:
+    hold.remaining = hold.amount - hold.captured - hold.released
+    hold.ended_at = None if hold.remaining else clock.real_now() + ahead
+    hold.save(update_fields=["amount", "captured", "released", "remaining", "ended_at"])
+    _note(operation, hold, step, amount, ahead, **more)
+    return hold
+
+
+def _note(operation, hold, step, amount, ahead, **more) -> None:
+    created_at = clock.real_now() + ahead
+    HoldOperation.objects.create(
+        id=operation, hold=hold, type=step, amount=amount, created_at=created_at, **more
+    )

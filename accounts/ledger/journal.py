@@ -1,0 +1,102 @@
+"""Posting: the only way a balance changes."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+from django.db import DataError, connection
+
+from wallgent import ids
+from wallgent.errors import InvalidAmount
+
+_POST = (
+    "SELECT * FROM ledger_post(%s, %s, %s, %s::uuid[], %s::text[], %s::text[], %s::uuid[],"
+    " %s::int[], %s::uuid[], %s::uuid[], %s::numeric[])"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """`amount` > 0 of one currency, from the account debited to the account credited (ids)."""
+
+    debit: str
+    credit: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posting:
+    """One transaction to be written. Posting its `id` again with the same moves does nothing."""
+
+    id: str
+    moves: tuple[Move, ...]
+    reason: str
+    memo: str = ""
+    reverses: str | None = None
+
+
+class Refused(Exception):
+    """The book refuses a posting: `outcome` says why, `account_id` where, `item` which (from 0)."""
+
+    def __init__(self, outcome: str, item: int, account_id: str, available, needed):
+        super().__init__(f"{outcome} on {account_id}")
+        self.outcome = outcome
+        self.item = item
+        self.account_id = account_id
+        self.available = available
+        self.needed = needed
+
+
+def post(id: str, *moves: Move, book: str, reason: str, ahead=timedelta(0), **more) -> None:
+    """Write one transaction, in the caller's atomic block. Moves of zero are left out.
+
+    `ahead` is how far the payer's clock runs ahead. Raises Refused, InvalidAmount (a balance would
+    pass the ceiling).
+    """
+    moves = tuple(move for move in moves if move.amount)
+    post_set([Posting(id=id, moves=moves, reason=reason, **more)], book=book, ahead=ahead)
+
+
+def post_set(
+    postings: Iterable[Posting], *, book: str, ahead=timedelta(0), forced: bool = False
+) -> None:
+    """Write several transactions of one book in order, all or none, in the caller's atomic block.
+
+    A forced posting cannot be refused for want of funds or a freeze: what is missing becomes the
+    account's debt. Raises Refused, InvalidAmount.
+    """
+    assert connection.in_atomic_block, "a refusal must be able to roll back"
+    postings = list(postings)
+    moves = [(item, move) for item, posting in enumerate(postings, 1) for move in posting.moves]
+    assert moves, "a transaction has at least one move"
+    assert all(move.amount > 0 for _, move in moves), "a move has a positive amount"
+    arguments = [
+        book,
+        ahead,
+        forced,
+        [ids.to_uuid(posting.id) for posting in postings],
+        [posting.reason for posting in postings],
+        [posting.memo for posting in postings],
+        [posting.reverses and ids.to_uuid(posting.reverses) for posting in postings],
+        [item for item, _ in moves],
+        [ids.to_uuid(move.debit) for _, move in moves],
+        [ids.to_uuid(move.credit) for _, move in moves],
+        [move.amount for _, move in moves],
+    ]
+    with connection.cursor() as cursor:
+        try:
+            cursor.execute(_POST, arguments)
+        except DataError as error:  # numeric field overflow
+            raise InvalidAmount("The wallet cannot hold that much.") from error
+        outcome, item, account_id, available, needed = cursor.fetchone()
+    if outcome not in ("POSTED", "REPEATED"):
+        account = ids.to_text("acc", account_id) if account_id else ""
+        raise Refused(outcome, (item or 1) - 1, account, available, needed)
+
+
+def roll(limit: int = 10_000) -> int:
+    """Add waiting changes to the balances of system accounts. Returns how many were added."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT ledger_roll(%s)", [limit])
+        return cursor.fetchone()[0]

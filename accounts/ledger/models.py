@@ -1,0 +1,240 @@
+"""The book: accounts, transactions, entries and holds. It knows no user, wallet or product."""
+
+from django.db import models
+from django.db.models import CheckConstraint, F, Q, Sum, UniqueConstraint
+from django.db.models.functions import Coalesce
+
+from wallgent.environments import EnvironmentField
+from wallgent.ids import PrefixedIdField
+from wallgent.money import ZERO, CurrencyField, MoneyField
+
+
+class LedgerAccountQuerySet(models.QuerySet):
+    def locked(self, ids):
+        # Everyone locks in id order, so two transactions never wait for each other.
+        return self.filter(pk__in=ids).order_by("pk").select_for_update(no_key=True)
+
+    def with_exact_balance(self):
+        """Annotate `exact_balance`: the booked sum and what is not rolled up yet, in one snapshot.
+
+        Only system accounts have anything unrolled.
+        """
+        unrolled = (
+            Unrolled.objects.filter(account=models.OuterRef("pk"))
+            .order_by()
+            .values("account")
+            .annotate(total=Sum("amount"))
+            .values("total")
+        )
+        return self.annotate(
+            exact_balance=F("balance") + Coalesce(models.Subquery(unrolled), ZERO)
+        )
+
+
+class LedgerAccount(models.Model):
+    """One currency on its normal side. A wallet is a LIABILITY: money we owe its owner."""
+
+    class Type(models.TextChoices):
+        ASSET = "ASSET"
+        LIABILITY = "LIABILITY"
+        REVENUE = "REVENUE"
+        EXPENSE = "EXPENSE"
+        EQUITY = "EQUITY"
+
+    class Kind(models.TextChoices):
+        WALLET = "WALLET"
+        TREASURY = "TREASURY"
+        IN_TRANSIT = "IN_TRANSIT"
+        FEES = "FEES"
+        EXPENSES = "EXPENSES"
+        SUSPENSE = "SUSPENSE"
+        EXCHANGE = "EXCHANGE"
+
+    class State(models.TextChoices):
+        ACTIVE = "ACTIVE"
+        FROZEN = "FROZEN"  # takes money in, lets none out
+        CLOSED = "CLOSED"
+
+    DEBIT_NORMAL = (Type.ASSET, Type.EXPENSE)
+
+    id = PrefixedIdField("acc")
+    book = EnvironmentField()  # sandbox money never meets real money
+    type = models.CharField(max_length=9, choices=Type)
+    kind = models.CharField(max_length=10, choices=Kind)
+    rail = models.CharField(max_length=20, blank=True, default="")
+    currency = CurrencyField()
+    owner = models.UUIDField(null=True, blank=True)  # opaque to the ledger
+    is_system = models.BooleanField(default=False)  # ours; may go below zero, never locked
+    state = models.CharField(max_length=6, choices=State, default=State.ACTIVE)
+    balance = MoneyField(default=ZERO)
+    held = MoneyField(default=ZERO)  # promised, and still part of the balance
+    debt = MoneyField(default=ZERO)  # what a network forced on us; every credit pays it first
+    lines = models.BigIntegerField(default=0)  # the number of the newest line on its page
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = LedgerAccountQuerySet.as_manager()
+
+    class Meta:
+        db_table = "ledger_account"
+        constraints = [
+            CheckConstraint(condition=Q(held__gte=0), name="ledger_account_held_not_negative"),
+            CheckConstraint(condition=Q(debt__gte=0), name="ledger_account_debt_not_negative"),
+            CheckConstraint(
+                condition=Q(is_system=True) | Q(balance__gte=F("held") - F("debt")),
+                name="ledger_account_covers_its_holds",
+            ),
+            CheckConstraint(
+                condition=Q(is_system=False) | Q(held=0, debt=0, lines=0, state="ACTIVE"),
+                name="ledger_system_account_is_plain",
+            ),
+            CheckConstraint(
+                condition=~Q(state="CLOSED") | Q(balance=0, held=0, debt=0),
+                name="ledger_closed_account_is_empty",
+            ),
+            CheckConstraint(
+                condition=Q(kind="WALLET", is_system=False) | (~Q(kind="WALLET") & Q(is_system=True)),
+                name="ledger_account_wallets_are_not_ours",
+            ),
+            UniqueConstraint(
+                fields=["book", "kind", "currency", "rail"],
+                condition=Q(is_system=True),
+                name="ledger_system_account_unique",
+            ),
+        ]
+
+    @property
+    def available(self):
+        return self.balance - self.held
+
+
+class Transaction(models.Model):
+    """A balanced set of entries, written once. Status lives on whatever it settles."""
+
+    id = PrefixedIdField("txn")  # chosen by the caller: repeating it posts nothing
+    book = EnvironmentField()
+    reason = models.CharField(max_length=24)  # "payment", "funding", "reversal", …
+    memo = models.CharField(max_length=1024, blank=True, default="")
+    reverses = models.ForeignKey(
+        "self", models.PROTECT, null=True, blank=True, related_name="reversals", db_index=False
+    )
+    created_at = models.DateTimeField()  # the payer's clock, read under the lock
+
+    class Meta:
+        constraints = [
+            CheckConstraint(
+                condition=Q(reverses__isnull=True) | ~Q(reverses=F("id")),
+                name="ledger_transaction_reverses_another",
+            ),
+            UniqueConstraint(
+                fields=["reverses"],
+                condition=Q(reverses__isnull=False),
+                name="ledger_transaction_reversed_once",
+            ),
+        ]
+
+
+class Entry(models.Model):
+    """One side of a transaction on one account. Immutable."""
+
+    class Type(models.TextChoices):
+        DEBIT = "DEBIT"
+        CREDIT = "CREDIT"
+
+    id = PrefixedIdField("ent")
+    transaction = models.ForeignKey(Transaction, models.PROTECT, related_name="entries")
+    account = models.ForeignKey(
+        LedgerAccount, models.PROTECT, related_name="entries", db_index=False
+    )
+    type = models.CharField(max_length=6, choices=Type)
+    amount = MoneyField()
+    # Wallets only: a system account is never locked, so it has no order to number.
+    line = models.BigIntegerField(null=True, blank=True)
+    balance_after = MoneyField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            CheckConstraint(condition=Q(amount__gt=0), name="ledger_entry_amount_positive"),
+            CheckConstraint(
+                condition=Q(line__isnull=True, balance_after__isnull=True)
+                | Q(line__gt=0, balance_after__isnull=False),
+                name="ledger_entry_line_has_balance",
+            ),
+            UniqueConstraint(fields=["account", "line"], name="ledger_entry_line_unique"),
+        ]
+
+
+class Unrolled(models.Model):
+    """A change to a system account, waiting to be added to its balance: no row is hot."""
+
+    id = models.BigAutoField(primary_key=True)
+    # No foreign key and no index: rows live for a second, and every payment writes one.
+    account = models.ForeignKey(
+        LedgerAccount, models.DO_NOTHING, db_constraint=False, db_index=False
+    )
+    amount = MoneyField()  # signed, on the account's normal side
+
+
+class Hold(models.Model):
+    """Money promised out of an account: still booked, no longer available."""
+
+    id = PrefixedIdField("hld")
+    account = models.ForeignKey(LedgerAccount, models.PROTECT, related_name="holds")
+    amount = MoneyField()
+    captured = MoneyField(default=ZERO)
+    released = MoneyField(default=ZERO)
+    remaining = MoneyField()
+    reason = models.CharField(max_length=24)  # what it is for: "payment_link", "card", …
+    reference = models.CharField(max_length=64, blank=True, default="")
+    expires_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)  # when nothing remained
+
+    class Meta:
+        constraints = [
+            CheckConstraint(
+                condition=Q(amount=F("captured") + F("released") + F("remaining")),
+                name="ledger_hold_adds_up",
+            ),
+            CheckConstraint(
+                condition=Q(amount__gt=0, captured__gte=0, released__gte=0, remaining__gte=0),
+                name="ledger_hold_parts_not_negative",
+            ),
+            CheckConstraint(
+                condition=Q(remaining=0, ended_at__isnull=False)
+                | Q(remaining__gt=0, ended_at__isnull=True),
+                name="ledger_hold_ends_when_empty",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["account"], condition=Q(remaining__gt=0), name="ledger_hold_open"
+            ),
+        ]
+
+
+class HoldOperation(models.Model):
+    """One step in a hold's life. Its id is the caller's, so a repeated step changes nothing."""
+
+    class Type(models.TextChoices):
+        PLACE = "PLACE"
+        INCREASE = "INCREASE"
+        CAPTURE = "CAPTURE"
+        RELEASE = "RELEASE"
+
+    id = models.UUIDField(primary_key=True)
+    hold = models.ForeignKey(Hold, models.PROTECT, related_name="operations")
+    type = models.CharField(max_length=8, choices=Type)
+    amount = MoneyField()
+    # A capture's money may be larger than the hold's part of it, never smaller.
+    transaction = models.ForeignKey(Transaction, models.PROTECT, null=True, blank=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            CheckConstraint(condition=Q(amount__gt=0), name="ledger_hold_operation_positive"),
+            CheckConstraint(
+                condition=Q(type="CAPTURE", transaction__isnull=False)
+                | (~Q(type="CAPTURE") & Q(transaction__isnull=True)),
+                name="ledger_hold_operation_capture_posts",
+            ),
+        ]

@@ -1,0 +1,57 @@
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import UniqueConstraint
+
+from wallgent import clock
+from wallgent.actors import Actor
+from wallgent.environments import EnvironmentField
+from wallgent.ids import PrefixedIdField
+
+
+class ApiKeyQuerySet(models.QuerySet):
+    def visible_to(self, actor: Actor):
+        """The keys of the actor's organization and environment, as far as its own scope reaches."""
+        keys = self.filter(organization=actor.organization, environment=actor.environment)
+        if actor.wallet_scope is not None:
+            keys = keys.filter(wallet_scope__contained_by=list(actor.wallet_scope))
+        return keys
+
+
+class ApiKey(models.Model):
+    """A program's credential. Only the SHA-256 of its secret is kept."""
+
+    class Status(models.TextChoices):
+        ACTIVE = "ACTIVE"
+        REVOKED = "REVOKED"
+        EXPIRED = "EXPIRED"
+
+    id = PrefixedIdField("key")
+    organization = models.ForeignKey("Organization", models.PROTECT, related_name="api_keys")
+    environment = EnvironmentField()
+    name = models.CharField(max_length=256)
+    key_prefix = models.CharField(max_length=20)  # the start of the secret, to recognise it by
+    secret_hash = models.BinaryField(max_length=32)
+    permissions = ArrayField(models.CharField(max_length=40))
+    wallet_scope = ArrayField(models.CharField(max_length=30), null=True, blank=True)
+    allowed_ips = ArrayField(models.CharField(max_length=49), null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = ApiKeyQuerySet.as_manager()
+
+    class Meta:
+        constraints = [UniqueConstraint(fields=["secret_hash"], name="api_key_secret_unique")]
+
+    def __str__(self):
+        return f"{self.name} ({self.key_prefix}…)"
+
+    @property
+    def status(self) -> str:
+        if self.revoked_at:
+            return self.Status.REVOKED
+        if self.expires_at and self.expires_at <= clock.real_now():
+            return self.Status.EXPIRED
+        return self.Status.ACTIVE

@@ -1,0 +1,81 @@
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import models
+from django.db.models import CheckConstraint, Q
+
+from wallgent.ids import PrefixedIdField
+
+
+class Plan(models.TextChoices):
+    FREE = "FREE"
+    STARTER = "STARTER"
+    GROWTH = "GROWTH"
+    ENTERPRISE = "ENTERPRISE"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a plan allows; `wallets` None is without end, the default wallets not counted."""
+
+    reads_per_minute: int
+    writes_per_minute: int
+    wallets: int | None
+    production: bool
+
+
+PLAN_LIMITS = {
+    Plan.FREE: Limits(60, 10, 3, production=False),
+    Plan.STARTER: Limits(200, 50, 10, production=True),
+    Plan.GROWTH: Limits(500, 100, 50, production=True),
+    Plan.ENTERPRISE: Limits(2_000, 500, None, production=True),
+}
+
+
+class Organization(models.Model):
+    """A tenant. It owns everything else, in two environments that never touch."""
+
+    class Type(models.TextChoices):
+        STANDARD = "STANDARD"
+        MERCHANT = "MERCHANT"
+
+    id = PrefixedIdField("org")
+    name = models.CharField(max_length=256)
+    email = models.EmailField()
+    type = models.CharField(max_length=8, choices=Type, default=Type.STANDARD)
+    plan = models.CharField(max_length=10, choices=Plan)
+    # What was agreed with this customer, in place of the plan's figures.
+    custom_reads_per_minute = models.PositiveIntegerField(null=True, blank=True)
+    custom_writes_per_minute = models.PositiveIntegerField(null=True, blank=True)
+    custom_wallets = models.PositiveIntegerField(null=True, blank=True)
+    production_activated_at = models.DateTimeField(null=True, blank=True)
+    # How far its sandbox lives ahead of real time. Production has no such thing.
+    sandbox_offset = models.DurationField(default=timedelta(0))
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            CheckConstraint(
+                condition=Q(sandbox_offset__gte=timedelta(0)),
+                name="organization_clock_only_forward",
+            ),
+        ]
+
+    def __str__(self):
+        return self.name
+
+    @property
+    def limits(self) -> Limits:
+        """The plan's limits, with what was agreed on top."""
+        plan = PLAN_LIMITS[self.plan]
+        return Limits(
+            reads_per_minute=_first(self.custom_reads_per_minute, plan.reads_per_minute),
+            writes_per_minute=_first(self.custom_writes_per_minute, plan.writes_per_minute),
+            wallets=_first(self.custom_wallets, plan.wallets),
+            production=plan.production,
+        )
+
+
+def _first(custom: int | None, figure: int | None) -> int | None:
+    return figure if custom is None else custom

@@ -1,0 +1,101 @@
+from django.db import models
+from django.db.models import CheckConstraint, F, Q, UniqueConstraint
+
+from wallgent.actors import Actor
+from wallgent.environments import EnvironmentField
+from wallgent.ids import PrefixedIdField
+from wallgent.money import ZERO, CurrencyField, MoneyField
+
+
+class PaymentQuerySet(models.QuerySet):
+    def visible_to(self, actor: Actor):
+        """Payments that a wallet of the actor sends or receives, in its environment and scope."""
+        sent = Q(organization=actor.organization)
+        received = Q(recipient_organization=actor.organization)
+        if actor.wallet_scope is not None:
+            sent &= Q(sender__in=actor.wallet_scope)
+            received &= Q(recipient__in=actor.wallet_scope)
+        return self.filter(sent | received, environment=actor.environment)
+
+
+class Payment(models.Model):
+    """Money from one wallet to another. Its id is also the id of its ledger transaction."""
+
+    class Kind(models.TextChoices):
+        PAYMENT = "PAYMENT"
+        INTERNAL = "INTERNAL"  # between wallets of one organization, free of charge
+        REVERSAL = "REVERSAL"
+
+    class Status(models.TextChoices):
+        PENDING = "PENDING"
+        PENDING_APPROVAL = "PENDING_APPROVAL"
+        POSTED = "POSTED"
+        FAILED = "FAILED"
+        REVERSED = "REVERSED"
+
+    id = PrefixedIdField("txn")
+    # The foreign keys' own indexes would double the ones below.
+    organization = models.ForeignKey(
+        "Organization", models.PROTECT, related_name="+", db_index=False
+    )
+    recipient_organization = models.ForeignKey(
+        "Organization", models.PROTECT, related_name="+", db_index=False
+    )
+    environment = EnvironmentField()
+    kind = models.CharField(max_length=8, choices=Kind, default=Kind.PAYMENT)
+    sender = models.ForeignKey(
+        "Wallet", models.PROTECT, related_name="payments_sent", db_index=False
+    )
+    recipient = models.ForeignKey(
+        "Wallet", models.PROTECT, related_name="payments_received", db_index=False
+    )
+    amount = MoneyField()
+    fee = MoneyField(default=ZERO)  # on top, paid by the sender
+    currency = CurrencyField()
+    description = models.CharField(max_length=1024, blank=True, default="")
+    idempotency_key = models.CharField(max_length=255, blank=True, default="")
+    status = models.CharField(max_length=16, choices=Status)
+    failure_code = models.CharField(max_length=40, blank=True, default="")
+    failure_reason = models.CharField(max_length=1024, blank=True, default="")
+    reversal_of = models.ForeignKey(
+        "self", models.PROTECT, null=True, blank=True, related_name="reversals", db_index=False
+    )
+    created_at = models.DateTimeField()
+    settled_at = models.DateTimeField(null=True, blank=True)
+
+    objects = PaymentQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            CheckConstraint(condition=Q(amount__gt=0, fee__gte=0), name="payment_amount_positive"),
+            CheckConstraint(
+                condition=~Q(sender=F("recipient")), name="payment_between_two_wallets"
+            ),
+            CheckConstraint(
+                condition=Q(status__in=["POSTED", "REVERSED"], settled_at__isnull=False)
+                | (~Q(status__in=["POSTED", "REVERSED"]) & Q(settled_at__isnull=True)),
+                name="payment_settled_when_posted",
+            ),
+            CheckConstraint(
+                condition=Q(kind="REVERSAL", reversal_of__isnull=False)
+                | (~Q(kind="REVERSAL") & Q(reversal_of__isnull=True)),
+                name="payment_reversal_names_its_payment",
+            ),
+            UniqueConstraint(
+                fields=["reversal_of"],
+                condition=Q(reversal_of__isnull=False),
+                name="payment_reversed_once",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["sender", "-id"], name="payment_by_sender"),
+            models.Index(fields=["recipient", "-id"], name="payment_by_recipient"),
+            models.Index(
+                fields=["organization", "environment", "-id"], name="payment_by_organization"
+            ),
+            models.Index(
+                fields=["recipient_organization", "environment", "-id"],
+                condition=~Q(organization=F("recipient_organization")),
+                name="payment_from_elsewhere",
+            ),
+        ]

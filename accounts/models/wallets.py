@@ -1,0 +1,91 @@
+from decimal import Decimal
+
+from django.db import models
+from django.db.models import CheckConstraint, Q, UniqueConstraint
+
+from accounts.ledger.models import LedgerAccount
+from wallgent.actors import Actor
+from wallgent.api.json import MetadataDecoder, MetadataEncoder
+from wallgent.environments import EnvironmentField
+from wallgent.ids import PrefixedIdField
+from wallgent.money import ZERO, MoneyField
+
+# What one sandbox wallet may be given in all (contract 3.26).
+SANDBOX_FUNDS_CEILING = Decimal(100_000)
+
+
+class WalletQuerySet(models.QuerySet):
+    def visible_to(self, actor: Actor):
+        """The wallets of the actor's organization and environment that its scope covers."""
+        wallets = self.filter(organization=actor.organization, environment=actor.environment)
+        if actor.wallet_scope is not None:
+            wallets = wallets.filter(pk__in=actor.wallet_scope)
+        return wallets
+
+    def locked(self, id: str) -> "Wallet":
+        """The wallet, locked against others who decide on it. Its account is read unlocked."""
+        return self.select_for_update(no_key=True, of=("self",)).get(pk=id)
+
+
+class WalletManager(models.Manager.from_queryset(WalletQuerySet)):
+    def get_queryset(self):
+        # A wallet is shown and judged by its account: money, currency and state live there.
+        return super().get_queryset().select_related("account", "organization")
+
+
+class Wallet(models.Model):
+    """A place where an organization or one of its agents keeps money of one currency."""
+
+    class Type(models.TextChoices):
+        ORG = "ORG"
+        AGENT = "AGENT"
+
+    Status = LedgerAccount.State
+
+    id = PrefixedIdField("wal")
+    organization = models.ForeignKey("Organization", models.PROTECT, related_name="wallets")
+    environment = EnvironmentField()
+    account = models.OneToOneField(LedgerAccount, models.PROTECT)
+    name = models.CharField(max_length=256)
+    agent_name = models.CharField(max_length=256, blank=True, default="")
+    metadata = models.JSONField(
+        null=True, blank=True, encoder=MetadataEncoder, decoder=MetadataDecoder
+    )
+    type = models.CharField(max_length=5, choices=Type)
+    # The one made with the organization: it funds the agents and cannot be closed.
+    is_default = models.BooleanField(default=False)
+    address = models.CharField(max_length=64)  # wg_…, by which agents find each other
+    sandbox_funds = MoneyField(default=ZERO)  # given so far by funding calls
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = WalletManager()
+
+    class Meta:
+        constraints = [
+            UniqueConstraint(fields=["address"], name="wallet_address_unique"),
+            UniqueConstraint(
+                fields=["organization", "environment"],
+                condition=Q(is_default=True),
+                name="wallet_one_default",
+            ),
+            CheckConstraint(
+                condition=Q(sandbox_funds__gte=0, sandbox_funds__lte=SANDBOX_FUNDS_CEILING),
+                name="wallet_sandbox_funds_within_ceiling",
+            ),
+            CheckConstraint(
+                condition=Q(environment="SANDBOX") | Q(sandbox_funds=0),
+                name="wallet_production_is_never_given_money",
+            ),
+        ]
+
+    def __str__(self):
+        return self.name
+
+    @property
+    def status(self) -> str:
+        return self.account.state
+
+    @property
+    def currency(self) -> str:
+        return self.account.currency

@@ -1,0 +1,92 @@
+"""Running a write: parse, one transaction, at most once for its idempotency key."""
+
+import hashlib
+from functools import wraps
+
+from django.conf import settings
+from django.db import transaction
+from django.http import HttpResponse
+
+from wallgent.api import errors, idempotency, json
+from wallgent.api.shapes import Shape
+from wallgent.errors import DomainError
+
+
+class Run:
+    """One execution of a write. Handlers see it as `request.run`.
+
+    A handler first finds what it works on, and who may; then it calls `start()`, and from there
+    the work is done once for each idempotency key. What is refused before leaves the key free;
+    what is refused after is the answer that every repetition gets.
+    """
+
+    def __init__(self, actor, claim: idempotency.Claim | None):
+        self.actor = actor
+        self.claim = claim
+        self.started = False
+
+    @property
+    def key(self) -> str:
+        return self.claim.key if self.claim else ""
+
+    def start(self) -> None:
+        """Claim the key. Raises Replayed, IdempotencyKeyReuse."""
+        if self.claim:
+            self.claim.take()
+        self.started = True
+
+    def perform(self, work) -> HttpResponse:
+        """Do `work()` in one transaction; a refusal rolls all of it back and is then recorded."""
+        try:
+            with transaction.atomic():
+                answer = work()
+                assert self.started, "a command calls request.run.start() before its service"
+                if self.claim:
+                    self.claim.keep(answer)
+            return answer
+        except idempotency.Replayed as replayed:
+            return replayed.answer
+        except DomainError as refusal:
+            if not self.started or refusal.status >= 500:
+                raise
+            return self._refuse(refusal)
+
+    def _refuse(self, refusal: DomainError) -> HttpResponse:
+        answer = errors.render(refusal)
+        try:
+            with transaction.atomic():
+                # The rollback let the key go: a twin may have taken it, and its answer stands.
+                self.start()
+                refusal.record(actor=self.actor)
+                if self.claim:
+                    self.claim.keep(answer)
+        except idempotency.Replayed as replayed:
+            return replayed.answer
+        return answer
+
+
+def command(shape: type[Shape]):
+    """Make `handler(self, request, data, …)` a write: `data` is the body, read as `shape`."""
+
+    def decorate(handler):
+        @wraps(handler)
+        def run(self, request, **path):
+            http = request._request
+            body = json.read_object(http, settings.BODY_LIMIT_BYTES)
+            key = idempotency.key_of(http.headers.get("Idempotency-Key"), body)
+            data = shape.read(body)
+            claim = None
+            if key is not None and http.method == "POST":
+                claim = idempotency.Claim(
+                    actor=request.actor,
+                    key=key,
+                    method=http.method,
+                    path=http.path_info,
+                    body_hash=hashlib.sha256(data.model_dump_json().encode()).digest(),
+                )
+            request.run = Run(request.actor, claim)
+            return request.run.perform(lambda: handler(self, request, data, **path))
+
+        return run
+
+    return decorate

@@ -1,0 +1,75 @@
+"""One envelope for every refusal: {"error": {"code", "message", "details"?}}."""
+
+import logging
+
+from django.core.exceptions import BadRequest, SuspiciousOperation
+from django.db import InterfaceError, OperationalError, connection
+from django.http import Http404, HttpResponse
+from django.views import defaults
+from rest_framework import exceptions
+
+from wallgent import errors
+from wallgent.api import json
+from wallgent.middleware import is_api
+
+log = logging.getLogger("wallgent.errors")
+
+
+def body(error: errors.DomainError) -> dict:
+    """The envelope of a refusal."""
+    envelope = {"code": error.code, "message": error.message}
+    if error.details:
+        envelope["details"] = error.details
+    return {"error": envelope}
+
+
+def render(error: errors.DomainError) -> HttpResponse:
+    """The refusal as an answer."""
+    response = HttpResponse(
+        json.write(body(error)), status=error.status, content_type="application/json"
+    )
+    for name, value in error.headers.items():
+        response.headers[name] = value
+    return response
+
+
+def translate(error: Exception) -> errors.DomainError:
+    """The refusal that an exception of any kind amounts to. A bug is logged and says nothing."""
+    if isinstance(error, errors.DomainError):
+        return error
+    if isinstance(error, exceptions.MethodNotAllowed):
+        return errors.MethodNotAllowed()
+    if isinstance(error, Http404 | exceptions.NotFound):
+        return errors.NotFound("There is nothing at this path. Check it against the API reference.")
+    if isinstance(error, SuspiciousOperation | BadRequest | exceptions.APIException):
+        return errors.ValidationError("The request is malformed.")
+    if isinstance(error, OperationalError | InterfaceError):
+        # A lost connection, a lock or statement time-out, a deadlock: all were rolled back.
+        log.warning("database unavailable: %s", type(error.__cause__ or error).__name__)
+        connection.close_if_unusable_or_obsolete()
+        return errors.ServiceUnavailable()
+    log.error("unexpected error", exc_info=error)
+    return errors.InternalError()
+
+
+def handle(error: Exception, context) -> HttpResponse:
+    """REST framework's exception handler."""
+    return render(translate(error))
+
+
+def bad_request(request, exception):
+    if is_api(request):
+        return render(translate(exception))
+    return defaults.bad_request(request, exception)
+
+
+def not_found(request, exception):
+    if is_api(request):
+        return render(translate(exception))
+    return defaults.page_not_found(request, exception)
+
+
+def server_error(request):
+    if is_api(request):
+        return render(errors.InternalError())
+    return defaults.server_error(request)

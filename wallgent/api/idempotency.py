@@ -1,0 +1,112 @@
+"""Doing a thing once: a key, a hash of the request and its answer, committed with the effect."""
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import connection
+from django.http import HttpResponse
+
+from wallgent import clock, ids
+from wallgent.actors import Actor
+from wallgent.api.models import IdempotencyRecord
+from wallgent.errors import IdempotencyKeyReuse, ValidationError
+
+LIFETIME = timedelta(hours=24)
+_LONGEST_KEY = 255
+
+# A racing twin waits here, on the unique index, until the first is decided.
+_CLAIM = """
+    INSERT INTO api_idempotencyrecord
+        (id, organization_id, key, method, path, body_hash, created_at)
+    VALUES (%s, %s, %s, %s, %s, %s, %s)
+    ON CONFLICT (id) DO UPDATE
+        SET body_hash = EXCLUDED.body_hash, status = NULL, answer = NULL,
+            created_at = EXCLUDED.created_at
+        WHERE api_idempotencyrecord.created_at < %s
+    RETURNING true
+"""
+_KEEP = "UPDATE api_idempotencyrecord SET status = %s, answer = %s WHERE id = %s"
+
+
+class Replayed(Exception):
+    """The key was used for this very request: give this answer again."""
+
+    def __init__(self, answer: HttpResponse):
+        super().__init__("replayed")
+        self.answer = answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A key in its scope: organization, environment, principal, method and path."""
+
+    actor: Actor
+    key: str
+    method: str
+    path: str
+    body_hash: bytes
+
+    @property
+    def id(self) -> uuid.UUID:
+        actor = self.actor
+        scope = [actor.organization.id, actor.environment, actor.principal, self.method, self.path]
+        digest = hashlib.sha256("\n".join([*scope, self.key]).encode()).digest()
+        return uuid.UUID(bytes=digest[:16])
+
+    def take(self) -> None:
+        """Claim the key in the caller's transaction. Raises Replayed, IdempotencyKeyReuse."""
+        now = clock.real_now()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _CLAIM,
+                [
+                    self.id,
+                    ids.to_uuid(self.actor.organization.id),
+                    self.key,
+                    self.method,
+                    self.path[:255],
+                    self.body_hash,
+                    now,
+                    now - LIFETIME,
+                ],
+            )
+            if cursor.fetchone():
+                return
+        self._replay()
+
+    def _replay(self):
+        record = IdempotencyRecord.objects.get(pk=self.id)
+        if bytes(record.body_hash) != self.body_hash:
+            raise IdempotencyKeyReuse()
+        answer = HttpResponse(
+            record.answer, status=record.status, content_type="application/json"
+        )
+        answer.headers["Idempotent-Replayed"] = "true"
+        raise Replayed(answer)
+
+    def keep(self, answer: HttpResponse) -> None:
+        """Store the answer beside the effect, without any secret it shows."""
+        content = getattr(answer, "content_without_secret", None) or answer.content.decode()
+        with connection.cursor() as cursor:
+            cursor.execute(_KEEP, [answer.status_code, content, self.id])
+
+
+def key_of(header: str | None, body: dict) -> str | None:
+    """The idempotency key of a request, from its header or its body. Raises ValidationError."""
+    in_body = body.get("idempotencyKey", body.get("idempotency_key"))
+    if header is not None and in_body is not None and header != in_body:
+        raise ValidationError(
+            "The header and the body name different idempotency keys.",
+            fields={"idempotencyKey": "differs from the header Idempotency-Key"},
+        )
+    key = header if in_body is None else in_body
+    if key is None:
+        return None
+    if not isinstance(key, str) or not 1 <= len(key) <= _LONGEST_KEY or not key.isprintable():
+        raise ValidationError(
+            "An idempotency key is 1 to 255 printable characters.",
+            fields={"idempotencyKey": "must be 1 to 255 printable characters"},
+        )
+    return key

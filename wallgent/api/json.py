@@ -1,0 +1,89 @@
+"""JSON in and out: numbers keep their digits, hostile text is refused."""
+
+from decimal import Decimal
+
+import simplejson
+
+from wallgent.errors import PayloadTooLarge, ValidationError
+
+_DEPTH = 100
+
+
+def read_object(request, limit_bytes: int) -> dict:
+    """The body as an object, `{}` when it is empty, whatever content type was declared.
+
+    Raises PayloadTooLarge, ValidationError.
+    """
+    if int(request.META.get("CONTENT_LENGTH") or 0) > limit_bytes:
+        raise PayloadTooLarge()
+    body = request.body
+    return parse_object(body) if body else {}
+
+
+def parse_object(body: bytes) -> dict:
+    """An object from JSON bytes. Raises ValidationError with a sentence on what is wrong."""
+    try:
+        value = simplejson.loads(
+            body.decode("utf-8"), use_decimal=True, parse_int=_integer, parse_constant=_constant
+        )
+    except UnicodeDecodeError:
+        raise ValidationError("The body is not UTF-8 text.") from None
+    except RecursionError:
+        raise ValidationError("The body is nested too deeply.") from None
+    except ValueError as error:
+        raise ValidationError(f"The body is not valid JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise ValidationError("The body must be a JSON object: {…}.")
+    _check(value, has_escapes=b"\\u" in body)
+    return value
+
+
+def _integer(digits: str) -> int | Decimal:
+    # int() is quadratic in its digits and refuses very long ones; Decimal reads any.
+    return int(digits) if len(digits) < 30 else Decimal(digits)
+
+
+def _constant(name: str):
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _check(value, has_escapes: bool, depth: int = 1) -> None:
+    """Refuse what cannot be stored: deep nesting, NUL and unpaired surrogates.
+
+    Raw control characters never get here, so without an escape there is no bad text to look for.
+    """
+    if depth > _DEPTH:
+        raise ValidationError("The body is nested too deeply.")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _check_text(key, has_escapes)
+            if isinstance(item, dict | list | str):
+                _check(item, has_escapes, depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            if isinstance(item, dict | list | str):
+                _check(item, has_escapes, depth + 1)
+    else:
+        _check_text(value, has_escapes)
+
+
+def _check_text(text: str, has_escapes: bool) -> None:
+    if has_escapes and ("\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text)):
+        raise ValidationError("The body holds a NUL or an unpaired surrogate in a text.")
+
+
+def write(value) -> str:
+    """Compact JSON; a Decimal keeps its digits."""
+    return simplejson.dumps(value, use_decimal=True, separators=(",", ":"), ensure_ascii=False)
+
+
+class MetadataEncoder(simplejson.JSONEncoder):
+    """For JSON columns that hold the caller's own numbers."""
+
+    def __init__(self, **options):
+        super().__init__(**options, use_decimal=True)
+
+
+class MetadataDecoder(simplejson.JSONDecoder):
+    def __init__(self, **options):
+        super().__init__(**options, use_decimal=True)

@@ -1,0 +1,22 @@
+from django.contrib.postgres.indexes import BrinIndex
+from django.db import models
+
+
+class IdempotencyRecord(models.Model):
+    """A used idempotency key and, once the request is decided, the answer it got.
+
+    Its id is a hash of everything the key is scoped to, so that claiming it is one insert.
+    """
+
+    id = models.UUIDField(primary_key=True)
+    organization = models.ForeignKey("accounts.Organization", models.CASCADE, db_index=False)
+    key = models.CharField(max_length=255)
+    method = models.CharField(max_length=6)
+    path = models.CharField(max_length=255)
+    body_hash = models.BinaryField(max_length=32)
+    status = models.PositiveSmallIntegerField(null=True)
+    answer = models.TextField(null=True)  # noqa: DJ001 - null until the request is decided
+    created_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [BrinIndex(fields=["created_at"], name="idempotency_by_age")]

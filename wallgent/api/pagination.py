@@ -1,0 +1,62 @@
+"""Lists: one superset shape, opaque cursors, newest first."""
+
+import base64
+import binascii
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
+
+from wallgent import ids
+from wallgent.api.shapes import Shape
+from wallgent.errors import ValidationError
+
+MAX_LIMIT = 100
+
+Limit = Annotated[int, AfterValidator(lambda value: min(max(value, 1), MAX_LIMIT))]
+
+
+class PageQuery(Shape):
+    """The query of every list; a list with filters derives from it."""
+
+    limit: Limit = 20
+    cursor: str | None = None
+
+
+def page(queryset, query: PageQuery, render: Callable[[Any], dict], *, by: str = "pk") -> dict:
+    """One page of `queryset`, newest first by the field `by` (an id or a number).
+
+    Raises ValidationError for a cursor that is not ours.
+    """
+    if query.cursor:
+        queryset = queryset.filter(**{f"{by}__lt": _decode(query.cursor, by)})
+    rows = list(queryset.order_by(f"-{by}")[: query.limit + 1])
+    more = len(rows) > query.limit
+    rows = rows[: query.limit]
+    cursor = _encode(getattr(rows[-1], by)) if more else None
+    data = [render(row) for row in rows]
+    return {"data": data, "hasMore": more, "cursor": cursor, "nextCursor": cursor}
+
+
+def whole(rows, render: Callable[[Any], dict]) -> dict:
+    """A list that is never long, in the same shape."""
+    data = [render(row) for row in rows]
+    return {"data": data, "hasMore": False, "cursor": None, "nextCursor": None}
+
+
+def _encode(value) -> str:
+    return base64.urlsafe_b64encode(str(value).encode()).decode().rstrip("=")
+
+
+def _decode(cursor: str, by: str):
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        value = ids.to_uuid(text) if by == "pk" else int(text)
+        if isinstance(value, int) and not 0 <= value < 2**63:
+            raise ValueError("out of range")
+    except (ValueError, UnicodeError, binascii.Error):
+        raise ValidationError(
+            "The cursor is not one of ours. Leave it out to start again.",
+            fields={"cursor": "unknown"},
+        ) from None
+    return value

@@ -1,0 +1,13 @@
+"""Every path of this server. Only this file and settings.py list the apps."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("v1/", include("accounts.urls")),
+    path("admin/", admin.site.urls),
+]
+
+handler400 = "wallgent.api.errors.bad_request"
+handler404 = "wallgent.api.errors.not_found"
+handler500 = "wallgent.api.errors.server_error"
