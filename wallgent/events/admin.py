@@ -1,0 +1,53 @@
+from django.contrib import admin
+
+from wallgent import ids
+from wallgent.events.models import Event
+
+
+@admin.register(Event)
+class EventAdmin(admin.ModelAdmin):
+    """The log, to look things up in."""
+
+    list_display = ["id", "created_at", "organization", "environment", "type", "subject", "actor"]
+    list_select_related = ["organization", "origin", "place"]
+    list_filter = ["environment"]
+    search_fields = ["subject"]
+    search_help_text = "The id of an event, of an organization, or of what the event is about."
+    ordering = ["-id"]
+    show_full_result_count = False
+    fields = [
+        *("id", "position", "type", "subject", "organization", "environment", "actor"),
+        *("request_id", "is_public", "created_at", "data", "origin"),
+    ]
+
+    @admin.display
+    def actor(self, event):
+        return f"{event.actor_type} {event.actor_id}"
+
+    @admin.display
+    def position(self, event):
+        return event.place.position if hasattr(event, "place") else None
+
+    @admin.display
+    def origin(self, event):
+        return f"{event.origin.ip} {event.origin.user_agent}" if hasattr(event, "origin") else None
+
+    def get_search_results(self, request, queryset, search_term):
+        # Each is one index lookup; the default search would read the whole log.
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        if event_id := ids.parse(term, "evt"):
+            return queryset.filter(pk=event_id), False
+        if organization_id := ids.parse(term, "org"):
+            return queryset.filter(organization_id=organization_id), False
+        return queryset.filter(subject=term), False
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+    def has_delete_permission(self, request, obj=None):
+        return False
