@@ -14,7 +14,8 @@ from wallgent import ids
 from wallgent.events import facts
 
 _LINKS = """
-SELECT p.position, p.hash, p.event_id, events_canonical(e), e.origin_digest,
+SELECT p.position, p.hash, p.event_id,
+       CASE WHEN e.id IS NOT NULL THEN events_canonical(e) END, e.origin_digest,
        o.ip, o.user_agent, o.salt
   FROM events_eventposition p
   LEFT JOIN events_event e ON e.id = p.event_id
@@ -66,9 +67,12 @@ def _differences(link: Link, last: int, previous: bytes) -> Iterator[str]:
         yield f"{where} is given twice."
     elif link.position != last + 1:
         yield f"Positions {last + 1} to {link.position - 1} are missing."
-    elif link.canonical is None:
+    if link.canonical is None:
         yield f"{where}: event {link.event_id} is gone."
-    elif link.hash != hashlib.sha256(previous + link.canonical.encode()).digest():
+        return
+    # Beside a gap or a repeat there is no hash before it to compute with.
+    computed = hashlib.sha256(previous + link.canonical.encode()).digest()
+    if link.position == last + 1 and link.hash != computed:
         yield f"{where}: event {link.event_id} or its hash was changed."
     if link.ip is not None and not _origin_is_true(link):
         yield f"{where}: the origin of event {link.event_id} was changed."

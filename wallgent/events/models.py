@@ -23,9 +23,14 @@ class EventQuerySet(models.QuerySet):
         return feed.annotate(position=F("place__position")).order_by("place__position")
 
     def visible_to(self, actor: Actor):
-        """The actor's organization and environment, newest first."""
-        owned = self.filter(organization=actor.organization, environment=actor.environment)
-        return owned.order_by("-id")
+        """What happened in the actor's organization and environment, newest first.
+
+        A key with a wallet scope sees what happened to its wallets themselves.
+        """
+        events = self.filter(organization=actor.organization, environment=actor.environment)
+        if actor.wallet_scope is not None:
+            events = events.filter(subject__in=actor.wallet_scope)
+        return events.order_by("-id")
 
 
 class Event(models.Model):
