@@ -6,4 +6,8 @@ if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wallgent.settings")
     from django.core.management import execute_from_command_line
 
+    from wallgent.engines import home
+
+    if sys.argv[1:2] == ["run"]:
+        home.prepare()  # the first start writes the secrets that settings read
     execute_from_command_line(sys.argv)

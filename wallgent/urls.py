@@ -3,7 +3,11 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from wallgent import health
+
 urlpatterns = [
+    path("healthz", health.alive),
+    path("readyz", health.ready),
     path("v1/", include("accounts.urls")),
     path("admin/", admin.site.urls),
 ]

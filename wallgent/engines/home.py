@@ -2,11 +2,13 @@
 
 import os
 import secrets
+import sys
 from pathlib import Path
 
 from cryptography.fernet import Fernet
 
 from wallgent.engines import postgres, redis
+from wallgent.engines.processes import EngineError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -80,3 +82,11 @@ class Home:
             self.redis.prepare()
             addresses["REDIS_URL"] = self.redis.url
         return addresses
+
+
+def prepare() -> None:
+    """Prepare the current home, or end this program with one line that says what is wrong."""
+    try:
+        Home.current().prepare()
+    except (EngineError, OSError) as error:
+        sys.exit(str(error))

@@ -11,9 +11,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import psycopg
-from psycopg import pq
-
 from wallgent.engines import processes, sockets
 from wallgent.engines.processes import EngineError
 
@@ -74,6 +71,10 @@ class Cluster:
         """The address of another database, or as another user: `postgres` may do everything."""
         password = self._password.read_text()
         return f"postgresql://{user}:{password}@/{database}?host={self._socket_folder}"
+
+    def is_at(self, url: str) -> bool:
+        """Whether `url` is the address of this cluster."""
+        return self._password.exists() and url == self.url
 
     def prepare(self) -> None:
         """Choose the place for the data and the password, so that `url` is known."""
@@ -149,6 +150,10 @@ class Cluster:
         return self._place / "data"
 
     @property
+    def _mark(self) -> Path:
+        return self._data / "postmaster.pid"
+
+    @property
     def _password(self) -> Path:
         return self._place / "password"
 
@@ -193,17 +198,16 @@ class Cluster:
 
     def _stop_leftover(self) -> None:
         """End a server that outlived whoever started it. We hold the lock, so nobody needs it."""
-        mark = self._data / "postmaster.pid"
-        if not mark.exists():
+        if not self._mark.exists():
             return
-        pid = int(mark.read_text().split("\n", 1)[0])
+        pid = int(self._mark.read_text().split("\n", 1)[0])
         deadline = time.monotonic() + _START_SECONDS
         while str(self._data) in processes.command_of(pid):
             if time.monotonic() > deadline:
                 raise EngineError(f"An earlier PostgreSQL, process {pid}, does not end. Kill it.")
             os.kill(pid, signal.SIGINT)
             time.sleep(0.1)
-        mark.unlink(missing_ok=True)  # the number may belong to another process by now
+        self._mark.unlink(missing_ok=True)  # the number may belong to another process by now
 
     def _make_data(self) -> None:
         """Make a data folder whose server asks everyone for the password."""
@@ -245,24 +249,18 @@ class Cluster:
                 stderr=subprocess.STDOUT,
             )
         deadline = time.monotonic() + _START_SECONDS
-        while pq.PGconn.ping(self.url.encode()) != pq.Ping.OK:
+        while not self._is_ready():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise EngineError(f"PostgreSQL did not start. See {self.folder / 'log'}.")
             time.sleep(0.01)
 
-
-def check_external(url: str) -> None:
-    """Raise EngineError unless a PostgreSQL that is new enough answers at `url`."""
-    try:
-        with psycopg.connect(url, connect_timeout=5) as connection:
-            version = connection.info.server_version // 10000
-    except psycopg.OperationalError as error:
-        raise EngineError(f"The database at DATABASE_URL does not answer: {error}") from error
-    if version < MAJOR:
-        raise EngineError(
-            f"DATABASE_URL is a PostgreSQL {version}. "
-            f"Wallgent needs PostgreSQL {MAJOR} or newer (it uses uuidv7())."
-        )
+    def _is_ready(self) -> bool:
+        try:
+            lines = self._mark.read_text().splitlines()
+        except FileNotFoundError:
+            return False
+        # As pg_ctl waits: asking on the socket would put errors into the log.
+        return len(lines) > 7 and lines[0] == str(self.pid) and lines[7].strip() == "ready"
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -61,6 +61,10 @@ class Server:
         """The address of another numbered database, below 64."""
         return f"unix://{self._socket}?db={database}"
 
+    def is_at(self, url: str) -> bool:
+        """Whether `url` is the address of this server."""
+        return self.folder.exists() and url == self.url
+
     def prepare(self) -> None:
         """Make the folder, so that `url` is known."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)

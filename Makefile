@@ -1,0 +1,44 @@
+# Set-up and everything else: make run, make test. Needs Python 3.11 or newer and make.
+
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.installed
+
+# Never a script in .venv/bin: its first line breaks in a path with spaces.
+IN_VENV := $(VENV)/bin/python
+
+.PHONY: run test soak bench lint format
+
+run: $(READY)
+	@exec $(IN_VENV) manage.py run
+
+test: $(READY)
+	@exec $(IN_VENV) -m pytest -n 2
+
+soak: $(READY)
+	@HYPOTHESIS_PROFILE=soak exec $(IN_VENV) -m pytest -n 2 -m soak --timeout 3600
+
+bench: $(READY)
+	@exec $(IN_VENV) -m bench
+
+# Looking for missing migrations needs settings, and no database.
+LINT_SETTINGS := DEBUG=1 SECRET_KEY=lint ENCRYPTION_KEYS= \
+  DATABASE_URL=postgres://localhost:1/lint REDIS_URL=redis://localhost:1
+
+lint: $(READY)
+	@$(IN_VENV) -m ruff format --check .
+	@$(IN_VENV) -m ruff check .
+	@env $(LINT_SETTINGS) $(IN_VENV) -W ignore manage.py makemigrations --check --dry-run
+
+format: $(READY)
+	$(IN_VENV) -m ruff format .
+	$(IN_VENV) -m ruff check --fix .
+
+$(READY): requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Wallgent needs Python 3.11 or newer. Name one: make $(or $(MAKECMDGOALS),run) PYTHON=python3.12" >&2; exit 1; }
+	@echo "Setting up $(VENV); this takes a minute, once."
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "Python's venv module is missing. On Debian: apt-get install python3-venv" >&2; exit 1; }
+	$(IN_VENV) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
