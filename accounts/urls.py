@@ -1,1 +1,24 @@
-urlpatterns = []
+from django.urls import path
+
+from accounts.api import api_keys, organizations, payments, transfers, wallets
+
+urlpatterns = [
+    path("organizations/me", organizations.MyOrganizationView.as_view()),
+    path("api-keys", api_keys.ApiKeysView.as_view()),
+    path("api-keys/<str:id>", api_keys.ApiKeyView.as_view()),
+    path("wallets", wallets.WalletsView.as_view()),
+    path("wallets/<str:id>", wallets.WalletView.as_view()),
+    path("wallets/<str:id>/balance", wallets.WalletBalanceView.as_view()),
+    path("wallets/<str:id>/transactions", wallets.WalletTransactionsView.as_view()),
+    path("wallets/<str:id>/holds", wallets.WalletHoldsView.as_view()),
+    path("wallets/<str:id>/fund", wallets.WalletFundView.as_view()),
+    path("wallets/<str:id>/freeze", wallets.WalletFreezeView.as_view()),
+    path("wallets/<str:id>/unfreeze", wallets.WalletUnfreezeView.as_view()),
+    path("wallets/<str:id>/close", wallets.WalletCloseView.as_view()),
+    path("sandbox/fund", wallets.SandboxFundView.as_view()),
+    path("payments", payments.PaymentsView.as_view()),
+    path("payments/batch", payments.PaymentBatchView.as_view()),
+    path("payments/<str:id>", payments.PaymentView.as_view()),
+    path("payments/<str:id>/reverse", payments.PaymentReverseView.as_view()),
+    path("transfers/internal", transfers.InternalTransfersView.as_view()),
+]

@@ -3,3 +3,8 @@ from django.apps import AppConfig
 
 class IssuingConfig(AppConfig):
     name = "issuing"
+
+    def ready(self):
+        from issuing import events
+
+        events.declare_all()

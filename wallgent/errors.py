@@ -3,6 +3,8 @@
 One class for each code of the contract: the general ones here, the rest in each app's errors.py.
 """
 
+from collections.abc import Callable
+
 
 class DomainError(Exception):
     """A refusal with a stable `code`, an HTTP `status`, and a sentence that says what to do."""
@@ -15,10 +17,17 @@ class DomainError(Exception):
     def __init__(self, message: str | None = None, **details):
         self.message = message or self.message
         self.details = details
+        self.beside: dict = {}  # what the answer holds next to "error"
+        self.aftermath: Callable | None = None
         super().__init__(self.message)
 
     def record(self, *, actor) -> None:
-        """Write what must outlive the rolled-back work. Runs in a transaction of its own."""
+        """Write what must outlive the rolled-back work, in a transaction of its own.
+
+        A service sets `aftermath` to a function of the actor where there is such a thing.
+        """
+        if self.aftermath:
+            self.aftermath(actor=actor)
 
 
 class ValidationError(DomainError):

@@ -115,6 +115,26 @@ CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://").replace(
     "?db=", "?virtual_host="
 )
 
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True  # a worker that dies gives its task back
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # the broker may be away as long as it likes
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BEAT_SCHEDULE = {
+    # Each run expires before the next, so that nothing piles up while the workers are away.
+    "roll-up": {
+        "task": "accounts.tasks.roll_up",
+        "schedule": 2,
+        "options": {"expires": 2},
+    },
+    "forget-idempotency-keys": {
+        "task": "wallgent.api.tasks.forget_idempotency_keys",
+        "schedule": 3600,
+        "options": {"expires": 3600},
+    },
+}
+
 if not DEVELOPMENT:
     SECURE_SSL_REDIRECT = True
     SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
@@ -129,6 +149,7 @@ CSRF_TRUSTED_ORIGINS = [PUBLIC_ORIGIN]
 
 REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "wallgent.api.errors.handle",
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.api.authentication.ApiKeyAuthentication"],
     "UNAUTHENTICATED_USER": None,
     "DEFAULT_PARSER_CLASSES": [],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],

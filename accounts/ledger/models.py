@@ -26,9 +26,7 @@ class LedgerAccountQuerySet(models.QuerySet):
             .annotate(total=Sum("amount"))
             .values("total")
         )
-        return self.annotate(
-            exact_balance=F("balance") + Coalesce(models.Subquery(unrolled), ZERO)
-        )
+        return self.annotate(exact_balance=F("balance") + Coalesce(models.Subquery(unrolled), ZERO))
 
 
 class LedgerAccount(models.Model):
@@ -92,7 +90,8 @@ class LedgerAccount(models.Model):
                 name="ledger_closed_account_is_empty",
             ),
             CheckConstraint(
-                condition=Q(kind="WALLET", is_system=False) | (~Q(kind="WALLET") & Q(is_system=True)),
+                condition=Q(kind="WALLET", is_system=False)
+                | (~Q(kind="WALLET") & Q(is_system=True)),
                 name="ledger_account_wallets_are_not_ours",
             ),
             UniqueConstraint(
@@ -206,9 +205,7 @@ class Hold(models.Model):
             ),
         ]
         indexes = [
-            models.Index(
-                fields=["account"], condition=Q(remaining__gt=0), name="ledger_hold_open"
-            ),
+            models.Index(fields=["account"], condition=Q(remaining__gt=0), name="ledger_hold_open"),
         ]
 
 

@@ -17,6 +17,10 @@ class PaymentQuerySet(models.QuerySet):
             received &= Q(recipient__in=actor.wallet_scope)
         return self.filter(sent | received, environment=actor.environment)
 
+    def of_wallet(self, wallet):
+        """Those that the wallet sends or receives."""
+        return self.filter(Q(sender=wallet) | Q(recipient=wallet))
+
 
 class Payment(models.Model):
     """Money from one wallet to another. Its id is also the id of its ledger transaction."""

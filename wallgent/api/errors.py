@@ -20,7 +20,7 @@ def body(error: errors.DomainError) -> dict:
     envelope = {"code": error.code, "message": error.message}
     if error.details:
         envelope["details"] = error.details
-    return {"error": envelope}
+    return {**error.beside, "error": envelope}
 
 
 def render(error: errors.DomainError) -> HttpResponse:

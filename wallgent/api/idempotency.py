@@ -80,9 +80,7 @@ class Claim:
         record = IdempotencyRecord.objects.get(pk=self.id)
         if bytes(record.body_hash) != self.body_hash:
             raise IdempotencyKeyReuse()
-        answer = HttpResponse(
-            record.answer, status=record.status, content_type="application/json"
-        )
+        answer = HttpResponse(record.answer, status=record.status, content_type="application/json")
         answer.headers["Idempotent-Replayed"] = "true"
         raise Replayed(answer)
 

@@ -35,14 +35,14 @@ class Shape(pydantic.BaseModel):
         alias_generator=to_camel, populate_by_name=True, extra="ignore", regex_engine="python-re"
     )
 
-    # field name -> every spelling it is read from
+    # field name -> its names on the wire; the field name itself is read, too
     _spellings: ClassVar[dict[str, tuple[str, ...]]] = {}
 
     @classmethod
     def __pydantic_init_subclass__(cls, **options) -> None:
         super().__pydantic_init_subclass__(**options)
         cls._spellings = {
-            name: tuple(dict.fromkeys([*field.json_schema_extra["spellings"], name]))
+            name: tuple(field.json_schema_extra["spellings"])
             for name, field in cls.model_fields.items()
             if isinstance(field.json_schema_extra, dict) and "spellings" in field.json_schema_extra
         }
@@ -51,10 +51,10 @@ class Shape(pydantic.BaseModel):
     @classmethod
     def _agree(cls, data: Any) -> Any:
         if isinstance(data, dict):
-            for spellings in cls._spellings.values():
-                given = [data[key] for key in spellings if data.get(key) is not None]
-                if any(value != given[0] for value in given[1:]):
-                    names = " and ".join(key for key in spellings if key in data)
+            for field, spellings in cls._spellings.items():
+                given = [key for key in (*spellings, field) if data.get(key) is not None]
+                if any(data[key] != data[given[0]] for key in given[1:]):
+                    names = " and ".join(dict.fromkeys(given))
                     raise PydanticCustomError("spellings", f"{names} say different things")
         return data
 
@@ -71,7 +71,7 @@ class Shape(pydantic.BaseModel):
         printed = self.model_dump(by_alias=True)  # numbers in metadata stay Decimals
         for spellings in self._spellings.values():
             value = printed[spellings[0]]
-            for name in spellings[1:-1]:
+            for name in spellings[1:]:
                 printed[name] = value
         return printed
 

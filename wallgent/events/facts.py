@@ -43,26 +43,35 @@ def record(
     Who acted, and from where, is for the actor's own organization to see.
     The event exists if and only if the caller's transaction commits.
     """
+    seen_by = (actor.organization,) if organizations is None else organizations
+    record_all(type, [(subject, seen_by)], actor=actor, **extra)
+
+
+def record_all(
+    type: str, happened: Iterable[tuple[Any, Iterable[Any]]], *, actor: Actor, **extra: Any
+) -> None:
+    """As `record`, in one statement for several subjects, each with those who may see it."""
     assert connection.in_atomic_block, "a fact belongs to the transaction that made it true"
     declared = catalogue.get(type)
-    subject_id = subject if isinstance(subject, str) else subject.id
-    parties = (actor.organization,) if organizations is None else _distinct(organizations)
     events, origins = [], []
-    for party in parties:
-        id = uuid7()
-        owner = (ids.to_uuid(party.id), actor.environment)
-        who, digest = "", None
-        if party.id == actor.organization.id:
-            who = actor.id
-            if actor.ip:
-                salt, user_agent = os.urandom(SALT_BYTES), actor.user_agent[:USER_AGENT_LENGTH]
-                digest = origin_digest(salt, actor.ip, user_agent)
-                origins.append((id, actor.ip, user_agent, salt))
-        data = declared.render(subject, organization=party, **extra)
-        text = _json({**data, "environment": actor.environment})
-        now = clock.now(_Owner(party, actor.environment))
-        by = (actor.type, who, actor.request_id)
-        events.append((id, type, subject_id, *owner, *by, text, declared.is_public, now, digest))
+    for subject, organizations in happened:
+        subject_id = subject if isinstance(subject, str) else subject.id
+        for party in _distinct(organizations):
+            id = uuid7()
+            owner = (ids.to_uuid(party.id), actor.environment)
+            who, digest = "", None
+            if party.id == actor.organization.id:
+                who = actor.id
+                if actor.ip:
+                    salt, user_agent = os.urandom(SALT_BYTES), actor.user_agent[:USER_AGENT_LENGTH]
+                    digest = origin_digest(salt, actor.ip, user_agent)
+                    origins.append((id, actor.ip, user_agent, salt))
+            data = declared.render(subject, organization=party, **extra)
+            text = _json({**data, "environment": actor.environment})
+            now = clock.now(_Owner(party, actor.environment))
+            by = (actor.type, who, actor.request_id)
+            what = (text, declared.is_public, now, digest)
+            events.append((id, type, subject_id, *owner, *by, *what))
     with connection.cursor() as cursor:
         values = [value for row in origins + events for value in row]
         cursor.execute(_statement(len(events), len(origins)), values)

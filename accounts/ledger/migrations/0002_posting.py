@@ -2,7 +2,6 @@ from pathlib import Path
 
 from django.db import migrations
 
-
 FORWARD = Path(__file__).parent.parent.joinpath("posting.sql").read_text()
 BACKWARD = """
     DROP TRIGGER ledger_transaction_has_entries ON ledger_transaction;

@@ -6,29 +6,39 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
+        ("accounts", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='IdempotencyRecord',
+            name="IdempotencyRecord",
             fields=[
-                ('id', models.UUIDField(primary_key=True, serialize=False)),
-                ('key', models.CharField(max_length=255)),
-                ('method', models.CharField(max_length=6)),
-                ('path', models.CharField(max_length=255)),
-                ('body_hash', models.BinaryField(max_length=32)),
-                ('status', models.PositiveSmallIntegerField(null=True)),
-                ('answer', models.TextField(null=True)),
-                ('created_at', models.DateTimeField()),
-                ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to='accounts.organization')),
+                ("id", models.UUIDField(primary_key=True, serialize=False)),
+                ("key", models.CharField(max_length=255)),
+                ("method", models.CharField(max_length=6)),
+                ("path", models.CharField(max_length=255)),
+                ("body_hash", models.BinaryField(max_length=32)),
+                ("status", models.PositiveSmallIntegerField(null=True)),
+                ("answer", models.TextField(null=True)),
+                ("created_at", models.DateTimeField()),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to="accounts.organization",
+                    ),
+                ),
             ],
             options={
-                'indexes': [django.contrib.postgres.indexes.BrinIndex(fields=['created_at'], name='idempotency_by_age')],
+                "indexes": [
+                    django.contrib.postgres.indexes.BrinIndex(
+                        fields=["created_at"], name="idempotency_by_age"
+                    )
+                ],
             },
         ),
     ]

@@ -1,0 +1,290 @@
+"""Payments (contract 3.2)."""
+
+import hashlib
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from accounts.errors import BatchPartialFailure
+from accounts.models import Payment
+from accounts.services import payments, wallets
+from accounts.services.payments import ItemRefused, Order
+from wallgent import ids, money
+from wallgent.api import errors, json
+from wallgent.api.commands import command
+from wallgent.api.idempotency import Claim, Replayed, key_of
+from wallgent.api.pagination import PageQuery
+from wallgent.api.shapes import (
+    Amount,
+    AmountText,
+    Description,
+    ObjectId,
+    Shape,
+    TimeText,
+    spelled,
+)
+from wallgent.api.views import ApiView, answer
+from wallgent.errors import DomainError, ValidationError
+from wallgent.money import ZERO, Currency
+
+BATCH_LIMIT = 20
+
+
+class MerchantHint(Shape):
+    domain: Annotated[str, Field(min_length=1, max_length=253)]
+
+
+class PaymentInput(Shape):
+    from_wallet_id: ObjectId = spelled("from", "fromWalletId")
+    to_wallet_id: ObjectId | None = spelled("to", "toWalletId", default=None)
+    amount: Amount
+    currency: Currency | None = None
+    description: Description | None = None
+    merchant_id: ObjectId | None = None
+    merchant_hint: MerchantHint | None = None
+    preference: Literal["cheapest", "fastest", "card_only", "closed_loop_preferred"] | None = None
+
+    def order(self, idempotency_key: str = "") -> Order:
+        """What is asked for, in the service's words. Raises ValidationError without a payee."""
+        if not (self.to_wallet_id or self.merchant_id or self.merchant_hint):
+            raise ValidationError(
+                "Say who is paid: give `to` a wallet id, or a merchantId or merchantHint.",
+                fields={"to": "is required"},
+            )
+        return Order(
+            sender_id=self.from_wallet_id,
+            recipient_id=self.to_wallet_id,
+            amount=self.amount,
+            currency=self.currency,
+            description=self.description or "",
+            idempotency_key=idempotency_key,
+            merchant_id=self.merchant_id,
+            merchant_domain=self.merchant_hint.domain if self.merchant_hint else None,
+        )
+
+
+class BatchItem(PaymentInput):
+    idempotency_key: str | None = None
+
+
+class BatchInput(Shape):
+    payments: Annotated[list[BatchItem], Field(min_length=1, max_length=BATCH_LIMIT)]
+
+
+class ReverseInput(Shape):
+    reason: Description | None = None
+
+
+class PaymentsQuery(PageQuery):
+    wallet_id: ObjectId | None = None
+    status: Payment.Status | None = None
+
+
+class PaymentOutput(Shape):
+    id: str
+    from_wallet_id: str = spelled("from", "fromWalletId")
+    to_wallet_id: str = spelled("to", "toWalletId")
+    amount: AmountText
+    fee: AmountText
+    currency: str
+    status: str = spelled("status", "state")
+    kind: str
+    rail: str
+    merchant_id: str | None
+    description: str | None
+    idempotency_key: str | None
+    failure_code: str | None
+    failure_reason: str | None
+    reversal_of: str | None
+    reversed_by: str | None
+    policy_evaluation_id: str | None
+    created_at: TimeText
+    settled_at: TimeText | None
+
+    @classmethod
+    def of(cls, payment: Payment, *, reversed_by: str | None = None) -> "PaymentOutput":
+        return cls.model_construct(
+            id=payment.id,
+            from_wallet_id=payment.sender_id,
+            to_wallet_id=payment.recipient_id,
+            amount=payment.amount,
+            fee=payment.fee,
+            currency=payment.currency,
+            status=payment.status,
+            kind=payment.kind,
+            rail="internal",
+            merchant_id=None,
+            description=payment.description or None,
+            idempotency_key=payment.idempotency_key or None,
+            failure_code=payment.failure_code or None,
+            failure_reason=payment.failure_reason or None,
+            reversal_of=payment.reversal_of_id,
+            reversed_by=reversed_by,
+            policy_evaluation_id=None,
+            created_at=payment.created_at,
+            settled_at=payment.settled_at,
+        )
+
+    @classmethod
+    def of_stored(cls, payment: Payment) -> "PaymentOutput":
+        """For a payment that was fetched with its reversals."""
+        reversals = payment.reversals.all()
+        return cls.of(payment, reversed_by=reversals[0].id if reversals else None)
+
+
+class PaymentsView(ApiView):
+    permissions = {"GET": "payments:read", "POST": "payments:write"}
+
+    def get(self, request):
+        query = self.query(PaymentsQuery)
+        found = payments.visible_to(request.actor)
+        if query.wallet_id:
+            found = found.of_wallet(wallets.access(query.wallet_id, actor=request.actor))
+        if query.status:
+            found = found.filter(status=query.status)
+        return self.page(found, query, lambda payment: PaymentOutput.of_stored(payment).wire())
+
+    @command(PaymentInput)
+    def post(self, request, data):
+        order = data.order(request.run.key)
+        parties = payments.parties(order, actor=request.actor)
+        request.run.start()
+        payment = payments.create(parties, actor=request.actor)
+        return answer(PaymentOutput.of(payment), status=201)
+
+
+class PaymentView(ApiView):
+    permissions = {"GET": "payments:read"}
+
+    def get(self, request, id):
+        payment = payments.access(id, actor=request.actor)
+        return answer(PaymentOutput.of_stored(payment))
+
+
+class PaymentReverseView(ApiView):
+    permissions = {"POST": "payments:write"}
+
+    @command(ReverseInput)
+    def post(self, request, data, id):
+        payment = payments.access(id, actor=request.actor)
+        request.run.start()
+        payment = payments.reverse(payment, actor=request.actor, reason=data.reason or "")
+        return answer(PaymentOutput.of_stored(payment))
+
+
+class PaymentBatchView(ApiView):
+    permissions = {"POST": "payments:write"}
+
+    @command(BatchInput)
+    def post(self, request, data):
+        request.run.start()
+        return _Batch(request.actor, data.payments).run()
+
+
+class _Batch:
+    """One call of the batch endpoint: every item paid, or none, and a result for each."""
+
+    def __init__(self, actor, items: list[BatchItem]):
+        self.actor = actor
+        self.items = items
+        self.id = ids.new("bat")
+        self.results: list[dict | None] = [None] * len(items)
+        self.claims: dict[int, Claim] = {}
+
+    def run(self):
+        """Pay. Raises BatchPartialFailure with the results."""
+        try:
+            parties = self._parties()
+            self._claim_keys()
+            fresh = [index for index in range(len(self.items)) if self.results[index] is None]
+            self._pay(fresh, [parties[index] for index in fresh])
+        except ItemRefused as refused:
+            raise self._failure(refused) from None
+        return answer(self._body())
+
+    def _parties(self):
+        wanted = [id for i in self.items for id in (i.from_wallet_id, i.to_wallet_id) if id]
+        found = wallets.find_all(wanted)
+        parties = []
+        for index, item in enumerate(self.items):
+            try:
+                key = key_of(None, {"idempotencyKey": item.idempotency_key})
+                order = item.order(key or "")
+                parties.append(payments.parties(order, actor=self.actor, found=found))
+            except DomainError as error:
+                raise ItemRefused(index, error) from None
+        return parties
+
+    def _claim_keys(self) -> None:
+        """Take the items' own keys; an item that was paid before keeps that result."""
+        for index, item in enumerate(self.items):
+            if item.idempotency_key:
+                self.claims[index] = Claim(
+                    actor=self.actor,
+                    key=item.idempotency_key,
+                    method="POST",
+                    path="/v1/payments/batch#item",
+                    body_hash=hashlib.sha256(item.model_dump_json().encode()).digest(),
+                )
+        # In one order for everyone, so that two batches never wait for each other.
+        for index, claim in sorted(self.claims.items(), key=lambda pair: pair[1].id):
+            try:
+                claim.take()
+            except Replayed as replayed:
+                self.results[index] = json.parse_object(replayed.answer.content) | {
+                    "index": index,
+                    "replayed": True,
+                }
+            except DomainError as error:
+                raise ItemRefused(index, error) from None
+
+    def _pay(self, indexes: list[int], parties: list) -> None:
+        if not indexes:
+            return
+        try:
+            paid = payments.create_batch(parties, actor=self.actor)
+        except ItemRefused as refused:
+            raise ItemRefused(indexes[refused.index], refused.error) from None
+        for index, payment in zip(indexes, paid, strict=True):
+            self.results[index] = {
+                "index": index,
+                "status": "success",
+                "transactionId": payment.id,
+                "payment": PaymentOutput.of(payment).wire(),
+            }
+            if index in self.claims:
+                self.claims[index].keep(answer(self.results[index]))
+
+    def _failure(self, refused: ItemRefused) -> BatchPartialFailure:
+        for index in range(len(self.items)):
+            status = "reversed" if index < refused.index else "skipped"
+            self.results[index] = {"index": index, "status": status, "transactionId": None}
+        self.results[refused.index] |= {"status": "failed", **errors.body(refused.error)}
+        error = BatchPartialFailure(index=refused.index, code=refused.error.code)
+        error.beside = self._body()
+        error.aftermath = refused.error.aftermath
+        return error
+
+    def _body(self) -> dict:
+        paid = [result["payment"] for result in self.results if result["status"] == "success"]
+        counts = {
+            name: sum(result["status"] == word for result in self.results)
+            for name, word in (
+                ("succeeded", "success"),
+                ("failed", "failed"),
+                ("reversed", "reversed"),
+                ("skipped", "skipped"),
+            )
+        }
+        total = sum((money.read(payment["amount"]) for payment in paid), ZERO)
+        fees = sum((money.read(payment["fee"]) for payment in paid), ZERO)
+        return {
+            "batchId": self.id,
+            "results": self.results,
+            "summary": {
+                "total": len(self.items),
+                **counts,
+                "totalAmount": money.amount_text(total),
+                "totalFees": money.amount_text(fees),
+            },
+        }

@@ -1,0 +1,138 @@
+"""The events of this app: each type with what it says (contract 4.2).
+
+A type without a renderer is promised by the public catalogue and not built yet.
+"""
+
+from accounts.models import ApiKey, Organization, Payment, Wallet
+from wallgent import money
+from wallgent.api.shapes import timestamp_text
+from wallgent.events.catalogue import declare
+
+
+def _payment(payment: Payment, *, organization: Organization) -> dict:
+    rendered = {
+        "transactionId": payment.id,
+        "from": payment.sender_id,
+        "to": payment.recipient_id,
+        "amount": money.amount_text(payment.amount),
+        "currency": payment.currency,
+        "status": payment.status,
+        "description": payment.description or None,
+        "merchantId": None,
+        "createdAt": timestamp_text(payment.created_at),
+    }
+    if organization.id == payment.organization_id:  # what the sender paid for it is its own affair
+        rendered["fee"] = money.amount_text(payment.fee)
+    return rendered
+
+
+def _payment_failed(payment: Payment, *, organization: Organization) -> dict:
+    return _payment(payment, organization=organization) | {
+        "code": payment.failure_code,
+        "reason": payment.failure_reason,
+    }
+
+
+def _payment_reversed(
+    payment: Payment, *, organization: Organization, reversal: Payment, reason: str
+) -> dict:
+    return _payment(payment, organization=organization) | {
+        "reversalTransactionId": reversal.id,
+        "reason": reason or None,
+    }
+
+
+def _wallet(wallet: Wallet, *, organization: Organization, **extra) -> dict:
+    return {
+        "walletId": wallet.id,
+        "name": wallet.name,
+        "agentName": wallet.agent_name or None,
+        "walletType": wallet.type,
+        **extra,
+    }
+
+
+def _wallet_funded(
+    wallet: Wallet, *, organization: Organization, amount, transaction_id: str
+) -> dict:
+    return {
+        "walletId": wallet.id,
+        "transactionId": transaction_id,
+        "amount": money.amount_text(amount),
+        "currency": wallet.currency,
+        "newBalance": money.balance_text(wallet.account.balance),
+        "source": "sandbox",
+    }
+
+
+def _wallet_frozen(wallet: Wallet, *, organization: Organization, reason: str) -> dict:
+    return {"walletId": wallet.id, "reason": reason or None}
+
+
+def _wallet_id(wallet: Wallet, *, organization: Organization) -> dict:
+    return {"walletId": wallet.id}
+
+
+def _api_key(key: ApiKey, *, organization: Organization, **extra) -> dict:
+    return {
+        "apiKeyId": key.id,
+        "name": key.name,
+        "keyPrefix": key.key_prefix,
+        "permissions": key.permissions,
+        **extra,
+    }
+
+
+def _organization(subject: Organization, *, organization: Organization, **extra) -> dict:
+    return {"organizationId": subject.id, "name": subject.name, "plan": subject.plan, **extra}
+
+
+def declare_all() -> None:
+    """Make this app's event types known. Called once, at start."""
+    declare("payment.completed", _payment)
+    declare("payment.failed", _payment_failed)
+    declare("payment.reversed", _payment_reversed)
+    declare("wallet.created", _wallet)
+    declare("wallet.funded", _wallet_funded)
+    declare("wallet.frozen", _wallet_frozen)
+    declare("wallet.unfrozen", _wallet_id)
+    declare("wallet.closed", _wallet_id)
+    declare("wallet.updated", _wallet, public=False)
+    declare("api_key.created", _api_key, public=False)
+    declare("api_key.updated", _api_key, public=False)
+    declare("api_key.revoked", _api_key, public=False)
+    declare("organization.created", _organization, public=False)
+    declare("organization.updated", _organization, public=False)
+    declare("organization.activated", _organization, public=False)
+    for name in NOT_BUILT_YET:
+        declare(name)
+
+
+NOT_BUILT_YET = (
+    "policy.created",
+    "policy.updated",
+    "policy.deleted",
+    "policy.denied",
+    "approval.created",
+    "approval.approved",
+    "approval.rejected",
+    "approval.expired",
+    "agent.created",
+    "agent.paused",
+    "agent.resumed",
+    "agent.key_rotated",
+    "agent.deleted",
+    "transfer.created",
+    "transfer.processing",
+    "transfer.completed",
+    "transfer.failed",
+    "transfer.cancelled",
+    "transfer.returned",
+    "dispute.created",
+    "dispute.responded",
+    "dispute.resolved",
+    "risk_event.created",
+    "risk_event.resolved",
+    "kyb.approved",
+    "kyb.rejected",
+)

@@ -1,0 +1,166 @@
+"""Reading the book: lines, holds, balances as of an instant, the trial balance."""
+
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import connection, models
+from django.db.models import Case, F, Q, Sum, When
+
+from accounts.ledger.models import Entry, Hold, LedgerAccount
+from wallgent.money import ZERO
+
+
+class HoldStatus(models.TextChoices):
+    PENDING = "PENDING"  # something is still promised
+    RELEASED = "RELEASED"  # it ended, and some of it was captured
+    REVERSED = "REVERSED"  # it ended, and all of it went back
+
+
+def lines(account_id: str):
+    """The entries on an account's page, with their transactions."""
+    return Entry.objects.filter(account=account_id).select_related("transaction")
+
+
+def holds(account_id: str, *, status: str | None = None):
+    """The holds of an account, all or those in one status."""
+    found = Hold.objects.filter(account=account_id)
+    if status == HoldStatus.PENDING:
+        return found.filter(remaining__gt=0)
+    if status == HoldStatus.RELEASED:
+        return found.filter(remaining=0, captured__gt=0)
+    if status == HoldStatus.REVERSED:
+        return found.filter(remaining=0, captured=0)
+    return found
+
+
+def hold_status(hold: Hold) -> str:
+    """What a hold is called on the wire."""
+    if hold.remaining:
+        return HoldStatus.PENDING
+    return HoldStatus.RELEASED if hold.captured else HoldStatus.REVERSED
+
+
+def balance_as_of(account_id: str, instant: datetime) -> Decimal:
+    """A wallet account's booked balance after everything written up to and including `instant`."""
+    last = lines(account_id).filter(transaction__created_at__lte=instant).order_by("-line").first()
+    return last.balance_after if last else ZERO
+
+
+def statement(account_id: str, *, since: datetime, until: datetime) -> dict:
+    """What happened on a wallet account after `since` and up to `until`, oldest first.
+
+    Keys: `opening` and `closing` (balances), `lines` (entries in page order).
+    """
+    inside = lines(account_id).filter(
+        transaction__created_at__gt=since, transaction__created_at__lte=until
+    )
+    return {
+        "opening": balance_as_of(account_id, since),
+        "closing": balance_as_of(account_id, until),
+        "lines": inside.order_by("line"),
+    }
+
+
+def exact_balance(account_id: str) -> Decimal:
+    """An account's booked balance, what waits to be rolled up included."""
+    return LedgerAccount.objects.with_exact_balance().get(pk=account_id).exact_balance
+
+
+def trial_balance(book: str | None = None) -> list[dict]:
+    """Debit and credit balances of every kind of account, by book and currency, in one snapshot.
+
+    In each book and currency the debits equal the credits, or the books are wrong.
+    """
+    accounts = LedgerAccount.objects.with_exact_balance()
+    if book:
+        accounts = accounts.filter(book=book)
+    debit_normal = Q(type__in=LedgerAccount.DEBIT_NORMAL)
+    return list(
+        accounts.order_by("book", "currency", "type", "kind")
+        .values("book", "currency", "type", "kind")
+        .annotate(
+            debit=Sum(Case(When(debit_normal, then=F("exact_balance")), default=ZERO)),
+            credit=Sum(Case(When(~debit_normal, then=F("exact_balance")), default=ZERO)),
+        )
+    )
+
+
+def out_of_balance() -> Decimal:
+    """All debits less all credits of all books and currencies, each in absolute value: zero."""
+    totals: dict[tuple[str, str], Decimal] = {}
+    for row in trial_balance():
+        key = (row["book"], row["currency"])
+        totals[key] = totals.get(key, ZERO) + row["debit"] - row["credit"]
+    return sum((abs(total) for total in totals.values()), ZERO)
+
+
+def differences() -> list[str]:
+    """Add the whole book up again; answer a sentence for everything that does not agree."""
+    with connection.cursor() as cursor:
+        cursor.execute(_DIFFERENCES)
+        return [row[0] for row in cursor.fetchall()]
+
+
+# One statement, so that all of it is read in one snapshot while payments go on.
+_DIFFERENCES = """
+WITH entry AS (
+    SELECT e.*, a.book, a.currency, a.is_system, t.book AS transaction_book,
+           CASE WHEN (e.type = 'DEBIT') = (a.type IN ('ASSET', 'EXPENSE'))
+                THEN e.amount ELSE -e.amount END AS delta
+      FROM ledger_entry e
+      JOIN ledger_account a ON a.id = e.account_id
+      JOIN ledger_transaction t ON t.id = e.transaction_id
+), unrolled AS (
+    SELECT account_id, sum(amount) AS amount FROM ledger_unrolled GROUP BY account_id
+), added AS (
+    SELECT account_id, sum(delta) AS balance, max(line) AS last, count(line) AS lines
+      FROM entry GROUP BY account_id
+), held AS (
+    SELECT account_id, sum(remaining) AS amount FROM ledger_hold GROUP BY account_id
+), stepped AS (
+    SELECT hold_id,
+           sum(amount) FILTER (WHERE type IN ('PLACE', 'INCREASE')) AS amount,
+           coalesce(sum(amount) FILTER (WHERE type = 'CAPTURE'), 0) AS captured,
+           coalesce(sum(amount) FILTER (WHERE type = 'RELEASE'), 0) AS released
+      FROM ledger_holdoperation GROUP BY hold_id
+)
+SELECT format('account %s: balance %s, its entries add up to %s', a.id,
+              a.balance + coalesce(u.amount, 0), coalesce(s.balance, 0))
+  FROM ledger_account a
+  LEFT JOIN added s ON s.account_id = a.id
+  LEFT JOIN unrolled u ON u.account_id = a.id
+ WHERE a.balance + coalesce(u.amount, 0) <> coalesce(s.balance, 0)
+UNION ALL
+SELECT format('account %s: %s lines on its page, numbered to %s, %s expected',
+              a.id, coalesce(s.lines, 0), coalesce(s.last, 0), a.lines)
+  FROM ledger_account a LEFT JOIN added s ON s.account_id = a.id
+ WHERE a.lines <> coalesce(s.lines, 0) OR a.lines <> coalesce(s.last, 0)
+UNION ALL
+SELECT format('account %s, line %s: balance after it %s, expected %s',
+              account_id, line, balance_after, expected)
+  FROM (SELECT account_id, line, balance_after,
+               sum(delta) OVER (PARTITION BY account_id ORDER BY line) AS expected
+          FROM entry WHERE NOT is_system) page
+ WHERE balance_after IS DISTINCT FROM expected
+UNION ALL
+SELECT format('transaction %s: %s is out of balance by %s', transaction_id, currency, sum(
+              CASE type WHEN 'DEBIT' THEN amount ELSE -amount END))
+  FROM entry GROUP BY transaction_id, currency
+HAVING sum(CASE type WHEN 'DEBIT' THEN amount ELSE -amount END) <> 0
+UNION ALL
+SELECT format('transaction %s: touches the other book', transaction_id)
+  FROM entry WHERE book <> transaction_book
+UNION ALL
+SELECT format('transaction %s: has no entries', t.id)
+  FROM ledger_transaction t
+ WHERE NOT EXISTS (SELECT 1 FROM ledger_entry e WHERE e.transaction_id = t.id)
+UNION ALL
+SELECT format('account %s: held %s, its holds keep %s', a.id, a.held, coalesce(h.amount, 0))
+  FROM ledger_account a LEFT JOIN held h ON h.account_id = a.id
+ WHERE a.held <> coalesce(h.amount, 0)
+UNION ALL
+SELECT format('hold %s: amount %s, captured %s, released %s; its steps say %s, %s, %s',
+              h.id, h.amount, h.captured, h.released, s.amount, s.captured, s.released)
+  FROM ledger_hold h LEFT JOIN stepped s ON s.hold_id = h.id
+ WHERE (h.amount, h.captured, h.released) IS DISTINCT FROM (s.amount, s.captured, s.released)
+"""

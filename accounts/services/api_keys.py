@@ -1,0 +1,221 @@
+"""API keys: made, shown once, checked on every call, revoked at once."""
+
+import ipaddress
+from datetime import datetime, timedelta
+
+from django.db import connection, transaction
+
+from accounts import permissions as known
+from accounts.errors import ApiKeyRevoked, KybRequired
+from accounts.models import ApiKey, Wallet
+from wallgent import clock, credentials, ids
+from wallgent.actors import Actor, ActorType
+from wallgent.environments import Environment
+from wallgent.errors import (
+    EnvironmentMismatch,
+    NotFound,
+    PermissionDenied,
+    Unauthorized,
+    ValidationError,
+)
+from wallgent.events import facts
+
+SECRET_PREFIXES = {Environment.SANDBOX: "wg_test_", Environment.PRODUCTION: "wg_live_"}
+_SHOWN_LENGTH = 14
+_USE_NOTED_EVERY = timedelta(minutes=1)
+
+# Many calls share a key, so its row is never waited for: who finds it locked lets it be.
+_NOTE_USE = """
+    UPDATE accounts_apikey SET last_used_at = %s WHERE id IN (
+        SELECT id FROM accounts_apikey WHERE id = %s FOR NO KEY UPDATE SKIP LOCKED)
+"""
+
+
+def authenticate(secret: str, *, ip: str, user_agent: str = "", request_id: str = "") -> Actor:
+    """Who holds this secret. Raises Unauthorized, ApiKeyRevoked, PermissionDenied (address).
+
+    Reads the key each time, so a revocation holds at once in every process.
+    """
+    if not secret.startswith(tuple(SECRET_PREFIXES.values())):
+        raise Unauthorized()
+    key = (
+        ApiKey.objects.select_related("organization")
+        .filter(secret_hash=credentials.fingerprint(secret))
+        .first()
+    )
+    if key is None:
+        raise Unauthorized()
+    if key.status == ApiKey.Status.REVOKED:
+        raise ApiKeyRevoked()
+    if key.status == ApiKey.Status.EXPIRED:
+        raise Unauthorized("This API key has expired. Create a new one.")
+    if key.allowed_ips and not _allowed(ip, key.allowed_ips):
+        raise PermissionDenied("This key may not be used from this address.")
+    now = clock.real_now()
+    if key.last_used_at is None or now - key.last_used_at > _USE_NOTED_EVERY:
+        with connection.cursor() as cursor:
+            cursor.execute(_NOTE_USE, [now, ids.to_uuid(key.id)])
+    return Actor(
+        organization=key.organization,
+        environment=key.environment,
+        type=ActorType.API_KEY,
+        id=key.id,
+        permissions=frozenset(key.permissions),
+        wallet_scope=None if key.wallet_scope is None else frozenset(key.wallet_scope),
+        ip=ip,
+        user_agent=user_agent,
+        request_id=request_id,
+    )
+
+
+def access(id: str, *, actor: Actor) -> ApiKey:
+    """A key of the actor's organization. Raises NotFound, EnvironmentMismatch, PermissionDenied."""
+    uuid = ids.parse(id, "key")
+    key = uuid and ApiKey.objects.filter(pk=uuid, organization=actor.organization).first()
+    if not key:
+        raise NotFound("There is no such API key.")
+    if key.environment != actor.environment:
+        raise EnvironmentMismatch()
+    if not _within_scope(key.wallet_scope, actor):
+        raise PermissionDenied("That key reaches wallets outside this key's scope.")
+    return key
+
+
+@transaction.atomic(savepoint=False)
+def create(
+    *,
+    actor: Actor,
+    name: str = "",
+    permissions: list[str] | None = None,
+    environment: str | None = None,
+    wallet_scope: list[str] | None = None,
+    allowed_ips: list[str] | None = None,
+    expires_at: datetime | None = None,
+) -> tuple[ApiKey, str]:
+    """A new key and its secret, which is never to be had again.
+
+    Environment, permissions and scope are the actor's own where not given, and never more.
+    Raises ValidationError, PermissionDenied, EnvironmentMismatch, KybRequired.
+    """
+    environment = environment or actor.environment
+    _check_environment(environment, actor)
+    if permissions is None:
+        permissions = sorted(actor.permissions)
+    _check_grant(permissions, actor)
+    if wallet_scope is None and actor.wallet_scope is not None:
+        wallet_scope = sorted(actor.wallet_scope)
+    _check_scope(wallet_scope, environment, actor)
+    if expires_at and expires_at <= clock.real_now():
+        raise ValidationError("expiresAt is in the past.", fields={"expiresAt": "is in the past"})
+    secret = credentials.new_secret(SECRET_PREFIXES[environment])
+    key = ApiKey.objects.create(
+        organization=actor.organization,
+        environment=environment,
+        name=name or "API key",
+        key_prefix=secret[:_SHOWN_LENGTH],
+        secret_hash=credentials.fingerprint(secret),
+        permissions=permissions,
+        wallet_scope=wallet_scope,
+        allowed_ips=_networks(allowed_ips),
+        expires_at=expires_at,
+    )
+    facts.record("api_key.created", key, actor=actor)
+    return key, secret
+
+
+@transaction.atomic(savepoint=False)
+def update(key: ApiKey, *, actor: Actor, **changes) -> ApiKey:
+    """Change name, permissions, allowed_ips or expires_at, as far as given.
+
+    Raises ValidationError, PermissionDenied.
+    """
+    if not changes:
+        return key
+    if "permissions" in changes:
+        _check_grant(changes["permissions"], actor)
+    if "allowed_ips" in changes:
+        changes["allowed_ips"] = _networks(changes["allowed_ips"])
+    for name, value in changes.items():
+        setattr(key, name, value)
+    key.save(update_fields=[*changes, "updated_at"])
+    facts.record("api_key.updated", key, actor=actor, changed=sorted(changes))
+    return key
+
+
+@transaction.atomic(savepoint=False)
+def revoke(key: ApiKey, *, actor: Actor) -> ApiKey:
+    """End a key for good. Revoking it again changes nothing."""
+    now = clock.real_now()
+    if ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=now, updated_at=now):
+        key.revoked_at = now
+        facts.record("api_key.revoked", key, actor=actor)
+    else:
+        key.refresh_from_db()
+    return key
+
+
+def _allowed(ip: str, networks: list[str]) -> bool:
+    try:
+        address = ipaddress.ip_address(ip)
+    except ValueError:
+        return False
+    return any(address in ipaddress.ip_network(network) for network in networks)
+
+
+def _networks(allowed_ips: list[str] | None) -> list[str] | None:
+    if not allowed_ips:
+        return None
+    try:
+        return [str(ipaddress.ip_network(text, strict=False)) for text in allowed_ips]
+    except ValueError as error:
+        raise ValidationError(
+            "allowedIps holds something that is neither an address nor a network.",
+            fields={"allowedIps": str(error)},
+        ) from None
+
+
+def _check_environment(environment: str, actor: Actor) -> None:
+    if environment != Environment.PRODUCTION:
+        return
+    if actor.organization.production_activated_at is None:
+        raise KybRequired()
+    if actor.environment != Environment.PRODUCTION:
+        raise EnvironmentMismatch(
+            "A sandbox key cannot make a production key. Use a production key or the dashboard."
+        )
+
+
+def _check_grant(permissions: list[str], actor: Actor) -> None:
+    unknown = sorted(set(permissions) - set(known.ALL))
+    if unknown:
+        raise ValidationError(
+            f"There is no permission {unknown[0]}.", fields={"permissions": f"{unknown} unknown"}
+        )
+    beyond = sorted(set(permissions) - actor.permissions)
+    if beyond:
+        raise PermissionDenied(
+            f"This key cannot grant {beyond[0]}, which it does not have itself.",
+            permission=beyond[0],
+        )
+
+
+def _check_scope(wallet_scope: list[str] | None, environment: str, actor: Actor) -> None:
+    if wallet_scope is None:
+        return
+    uuids = {ids.parse(id, "wal") for id in wallet_scope}
+    owned = Wallet.objects.filter(
+        pk__in=uuids - {None}, organization=actor.organization, environment=environment
+    ).count()
+    if not wallet_scope or None in uuids or owned != len(uuids):
+        raise ValidationError(
+            "walletScope names a wallet that this organization does not have in this environment.",
+            fields={"walletScope": "names an unknown wallet, or none"},
+        )
+    if not _within_scope(wallet_scope, actor):
+        raise PermissionDenied("This key cannot grant a wallet outside its own scope.")
+
+
+def _within_scope(wallet_scope: list[str] | None, actor: Actor) -> bool:
+    if actor.wallet_scope is None:
+        return True
+    return wallet_scope is not None and actor.wallet_scope.issuperset(wallet_scope)

@@ -1,0 +1,64 @@
+"""Organizations: the tenants."""
+
+from django.conf import settings
+from django.db import transaction
+
+from accounts.models import Membership, Organization, Plan, User
+from accounts.services import wallets
+from wallgent import clock
+from wallgent.actors import Actor, ActorType
+from wallgent.environments import Environment
+from wallgent.errors import InvalidState
+from wallgent.events import facts
+
+
+def system_actor(organization: Organization, environment: str = Environment.SANDBOX) -> Actor:
+    """Ourselves, acting for an organization: in tasks, commands and the admin."""
+    return Actor(organization=organization, environment=environment, type=ActorType.SYSTEM)
+
+
+@transaction.atomic(savepoint=False)
+def create(*, name: str, email: str, owner: User | None = None, plan: str = "") -> Organization:
+    """A new organization with one ORG wallet in each environment, and its owner if given."""
+    organization = Organization.objects.create(
+        name=name, email=email, plan=plan or settings.DEFAULT_PLAN
+    )
+    if owner:
+        Membership.objects.create(organization=organization, user=owner, role=Membership.Role.OWNER)
+    facts.record("organization.created", organization, actor=system_actor(organization))
+    for environment in Environment.values:
+        wallets.create_default(actor=system_actor(organization, environment))
+    return organization
+
+
+@transaction.atomic(savepoint=False)
+def update(organization: Organization, *, actor: Actor, name: str | None = None) -> Organization:
+    """Change the name; with nothing given, nothing happens."""
+    if name is not None and name != organization.name:
+        organization.name = name
+        organization.save(update_fields=["name", "updated_at"])
+        changes = {"name": name}
+        facts.record("organization.updated", organization, actor=actor, changes=changes)
+    return organization
+
+
+@transaction.atomic(savepoint=False)
+def set_plan(organization: Organization, *, actor: Actor, plan: str) -> Organization:
+    """Move to another plan at once. Support only."""
+    organization.plan = Plan(plan)
+    organization.save(update_fields=["plan", "updated_at"])
+    facts.record("organization.updated", organization, actor=actor, changes={"plan": plan})
+    return organization
+
+
+@transaction.atomic(savepoint=False)
+def activate_production(organization: Organization, *, actor: Actor) -> Organization:
+    """Let it make production keys. Support only. Raises InvalidState when its plan has none."""
+    organization = Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+    if not organization.limits.production:
+        raise InvalidState(f"The plan {organization.plan} does not include production.")
+    if organization.production_activated_at is None:
+        organization.production_activated_at = clock.real_now()
+        organization.save(update_fields=["production_activated_at", "updated_at"])
+        facts.record("organization.activated", organization, actor=actor)
+    return organization

@@ -1,0 +1,18 @@
+"""Work on a timetable. Each task may run twice, or late, without harm."""
+
+from celery import shared_task
+
+from accounts.ledger import journal
+
+ROLL_LIMIT = 10_000
+
+
+@shared_task
+def roll_up() -> int:
+    """Add what system accounts have gathered to their balances."""
+    rolled = 0
+    while count := journal.roll(ROLL_LIMIT):
+        rolled += count
+        if count < ROLL_LIMIT:
+            break
+    return rolled

@@ -1,0 +1,20 @@
+"""The event types of this app, promised by the public catalogue and not built yet."""
+
+from wallgent.events.catalogue import declare
+
+NOT_BUILT_YET = (
+    "card.created",
+    "card.updated",
+    "card.cancelled",
+    "card.authorization.approved",
+    "card.authorization.declined",
+    "card.authorization.captured",
+    "card.authorization.reversed",
+    "card.refund.created",
+)
+
+
+def declare_all() -> None:
+    """Make this app's event types known. Called once, at start."""
+    for name in NOT_BUILT_YET:
+        declare(name)

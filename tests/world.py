@@ -1,0 +1,141 @@
+"""Verbs for tests. Most go through the same services and HTTP as everybody."""
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+
+from django.db import connection
+from django.test import Client as DjangoClient
+
+from accounts import permissions
+from accounts.models import Organization, Wallet
+from accounts.services import api_keys, books, organizations, wallets
+from wallgent import clock, redis
+from wallgent.actors import Actor, ActorType
+from wallgent.environments import Environment
+
+
+def make_organization(name: str, **fields) -> Organization:
+    """An organization without limits that matter to a test."""
+    organization = organizations.create(
+        name=name, email=f"owner@{name.lower()}.example", plan=fields.pop("plan", "ENTERPRISE")
+    )
+    fields = {"custom_reads_per_minute": 10**6, "custom_writes_per_minute": 10**6} | fields
+    Organization.objects.filter(pk=organization.pk).update(**fields)
+    organization.refresh_from_db()
+    return organization
+
+
+def actor_for(organization: Organization, environment: str = "SANDBOX", **fields) -> Actor:
+    """Somebody who may do everything in the organization."""
+    fields = {"permissions": frozenset(permissions.ALL)} | fields
+    return Actor(
+        organization=organization, environment=environment, type=ActorType.SYSTEM, **fields
+    )
+
+
+def activate_production(organization: Organization) -> None:
+    organization.production_activated_at = clock.real_now()
+    organization.save()
+
+
+def make_key(organization: Organization, environment: str = "SANDBOX", **fields) -> str:
+    """The secret of a new key, with every permission unless told otherwise."""
+    if environment == Environment.PRODUCTION and not organization.production_activated_at:
+        activate_production(organization)
+    _, secret = api_keys.create(actor=actor_for(organization, environment), **fields)
+    return secret
+
+
+def make_wallet(
+    organization: Organization,
+    name: str = "Wallet",
+    *,
+    environment: str = "SANDBOX",
+    funds: str = "0",
+    **fields,
+) -> Wallet:
+    actor = actor_for(organization, environment)
+    wallet = wallets.create(actor=actor, name=name, **fields)
+    if Decimal(funds):
+        fund(wallet, funds)
+    return wallet
+
+
+def fund(wallet: Wallet, amount: str) -> None:
+    """Give a sandbox wallet money, in calls of at most 10,000."""
+    left = Decimal(amount)
+    actor = actor_for(wallet.organization, wallet.environment)
+    while left:
+        part = min(left, wallets.FUND_CALL_LIMIT)
+        wallets.fund(wallet, actor=actor, amount=part)
+        left -= part
+
+
+def balance_of(wallet: Wallet) -> Decimal:
+    return Wallet.objects.get(pk=wallet.pk).account.balance
+
+
+def available_of(wallet: Wallet) -> Decimal:
+    return Wallet.objects.get(pk=wallet.pk).account.available
+
+
+def assert_books_balance() -> None:
+    assert books.differences() == []
+
+
+def forget_rates() -> None:
+    redis.attempt(lambda client: client.flushdb())
+
+
+class Client:
+    """Speaks HTTP to the server in this process, as a program with an API key would."""
+
+    def __init__(self, key: str | None = None):
+        self.key = key
+        self._http = DjangoClient(raise_request_exception=False)
+
+    def request(self, method: str, path: str, body=None, *, raw: bytes | None = None, **headers):
+        if self.key:
+            headers.setdefault("Authorization", f"Bearer {self.key}")
+        if raw is None:
+            raw = b"" if body is None else json.dumps(body).encode()
+        return self._http.generic(
+            method, path, raw, content_type="application/json", headers=headers
+        )
+
+    def get(self, path: str, **query):
+        response = self._http.get(
+            path, query, headers={"Authorization": f"Bearer {self.key}"} if self.key else {}
+        )
+        return response
+
+    def post(self, path: str, body=None, **headers):
+        return self.request("POST", path, body, **headers)
+
+    def patch(self, path: str, body=None, **headers):
+        return self.request("PATCH", path, body, **headers)
+
+    def delete(self, path: str, **headers):
+        return self.request("DELETE", path, **headers)
+
+
+def in_parallel(count: int, work, *arguments) -> list:
+    """The results of `work(0) … work(count - 1)`, started together, each on its own connection."""
+    start = threading.Barrier(count)
+
+    def run(number: int):
+        try:
+            start.wait(10)
+            return work(number, *arguments)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(run, range(count)))
+
+
+def error_of(response) -> str:
+    """The code of a refusal."""
+    return response.json()["error"]["code"]

@@ -1,0 +1,16 @@
+"""Work on a timetable for the API itself."""
+
+from celery import shared_task
+
+from wallgent import clock
+from wallgent.api.idempotency import LIFETIME
+from wallgent.api.models import IdempotencyRecord
+
+
+@shared_task
+def forget_idempotency_keys() -> int:
+    """Delete keys past their lifetime. A key that is claimed anew first is younger, and stays."""
+    deleted, _ = IdempotencyRecord.objects.filter(
+        created_at__lt=clock.real_now() - LIFETIME
+    ).delete()
+    return deleted
