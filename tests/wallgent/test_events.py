@@ -60,6 +60,21 @@ class TestRecord:
 
         assert Event.objects.count() == OutboxEntry.objects.count() == 3
 
+    def test_many_are_one_statement_too(self, acme, shop, django_assert_num_queries):
+        happened = [(f"thing_{number}", [acme, shop]) for number in range(100)]
+
+        with django_assert_num_queries(1):
+            facts.record_all("thing.seen", happened, actor=actor_of(acme, ip="192.0.2.7"))
+        with django_assert_num_queries(0):
+            facts.record_all("thing.seen", [], actor=actor_of(acme, ip="192.0.2.7"))
+
+        relay.run_once()
+        for organization in (acme, shop):
+            feed = Event.objects.after(organization, 0)
+            assert [event.subject for event in feed] == [thing for thing, _ in happened]
+        assert EventOrigin.objects.count() == 100
+        assert chain.verify(acme) == chain.verify(shop) == []
+
     def test_each_organization_gets_its_own_row(self, acme, shop):
         facts.record("thing.seen", "thing_1", actor=actor_of(acme), organizations=[acme, shop])
 

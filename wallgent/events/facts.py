@@ -72,6 +72,8 @@ def record_all(
             by = (actor.type, who, actor.request_id)
             what = (text, declared.is_public, now, digest)
             events.append((id, type, subject_id, *owner, *by, *what))
+    if not events:
+        return
     with connection.cursor() as cursor:
         values = [value for row in origins + events for value in row]
         cursor.execute(_statement(len(events), len(origins)), values)
