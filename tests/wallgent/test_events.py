@@ -6,7 +6,6 @@ import pytest
 from django.contrib import admin
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
-from django.test import RequestFactory
 
 from tests.wallgent import feeds
 from tests.wallgent.feeds import actor_of, make_things, run_sql
@@ -367,12 +366,21 @@ class TestAdmin:
     def pages(self):
         return admin.site._registry[Event]
 
-    def test_it_is_for_reading(self, pages):
-        request = RequestFactory().get("/")
+    def test_it_is_for_reading(self, admin_client, acme):
+        make_things(actor_of(acme, ip="192.0.2.7", user_agent="agent/1"), amount="25.00")
+        relay.run_once()
+        event = Event.objects.get()
 
-        assert not pages.has_add_permission(request)
-        assert not pages.has_change_permission(request)
-        assert not pages.has_delete_permission(request)
+        listed = admin_client.get("/admin/events/event/", {"q": acme.id}, secure=True)
+        shown = admin_client.get(f"/admin/events/event/{event.id}/change/", secure=True)
+
+        assert event.id in listed.text
+        assert "25.00" in shown.text
+        assert "192.0.2.7" in shown.text
+        assert "_save" not in shown.text
+        for path in ("add/", f"{event.id}/delete/"):
+            refused = admin_client.post(f"/admin/events/event/{path}", secure=True)
+            assert refused.status_code == 403
 
     def test_it_finds_by_any_id(self, pages, acme, shop):
         make_things(actor_of(acme), 2)
@@ -395,4 +403,4 @@ class TestAdmin:
         EventOrigin.objects.all().delete()
 
         assert pages.position(Event.objects.get()) == 1
-        assert pages.origin(Event.objects.get()) is None
+        assert pages.came_from(Event.objects.get()) is None

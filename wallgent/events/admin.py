@@ -17,7 +17,7 @@ class EventAdmin(admin.ModelAdmin):
     show_full_result_count = False
     fields = [
         *("id", "position", "type", "subject", "organization", "environment", "actor"),
-        *("request_id", "is_public", "created_at", "data", "origin"),
+        *("request_id", "is_public", "created_at", "data", "came_from"),
     ]
 
     @admin.display
@@ -29,7 +29,7 @@ class EventAdmin(admin.ModelAdmin):
         return event.place.position if hasattr(event, "place") else None
 
     @admin.display
-    def origin(self, event):
+    def came_from(self, event):
         return f"{event.origin.ip} {event.origin.user_agent}" if hasattr(event, "origin") else None
 
     def get_search_results(self, request, queryset, search_term):
