@@ -64,7 +64,7 @@ class Command(BaseCommand):
             "PYTHONWARNINGS": "ignore::UserWarning:celery.platforms",
         }
         options = {"cwd": settings.BASE_DIR, "env": os.environ | quiet}
-        for name, arguments in _programs(home, port).items():
+        for name, arguments in programs(home, port).items():
             # Never the script in bin/: its first line breaks in a path with spaces.
             supervisor.start_program(name, [sys.executable, "-m", *arguments], **options)
         supervisor.wait_for("worker", lambda: celery.control.ping(timeout=0.5))
@@ -86,11 +86,12 @@ class Command(BaseCommand):
             )
 
 
-def _programs(home: Home, port: int) -> dict[str, list]:
+def programs(home: Home, port: int) -> dict[str, list]:
     """What runs beside the engines, as arguments of `python -m`, in the order of starting."""
     worker = "--pool threads --concurrency 4 --without-mingle --without-gossip --loglevel INFO"
     beat = ["--schedule", home.folder / "beat", "--pidfile", "", "--loglevel", "INFO"]
     web = f"--interface asgi --http 1 --host {_HOST} --port {port} --no-access-log"
+    web += " --respawn-failed-workers"  # one that dies shall not take the others with it
     return {
         "worker": ["celery", "-q", "-A", "wallgent", "worker", *worker.split()],
         "beat": ["celery", "-q", "-A", "wallgent", "beat", *beat],
