@@ -178,5 +178,6 @@ LOGGING = {
     "loggers": {
         "django.server": {"level": "WARNING", "propagate": True, "handlers": []},
         "django.request": {"level": "CRITICAL"},  # our own middleware logs each answer once
+        "celery": {"level": "WARNING"},  # it would tell of every sweep, every second
     },
 }
