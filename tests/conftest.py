@@ -5,7 +5,9 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import world
+pytest.register_assert_rewrite("tests.world")  # before it is imported: to show what differs
+
+from tests import world  # noqa: E402
 
 settings.register_profile(
     "quick",

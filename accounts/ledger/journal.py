@@ -9,20 +9,22 @@ from django.db import DataError, connection
 
 from wallgent import ids
 from wallgent.errors import InvalidAmount
+from wallgent.money import ZERO
 
 _POST = (
     "SELECT * FROM ledger_post(%s, %s, %s, %s::uuid[], %s::text[], %s::text[], %s::uuid[],"
-    " %s::int[], %s::uuid[], %s::uuid[], %s::numeric[])"
+    " %s::int[], %s::uuid[], %s::text[], %s::numeric[], %s::text[])"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """`amount` > 0 of one currency, from the account debited to the account credited (ids)."""
+    """`amount` > 0 of `currency`, from the account debited to the account credited (ids)."""
 
     debit: str
     credit: str
     amount: Decimal
+    currency: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +51,11 @@ class Refused(Exception):
 
 
 def post(id: str, *moves: Move, book: str, reason: str, ahead=timedelta(0), **more) -> None:
-    """Write one transaction, in the caller's atomic block. Moves of zero are left out.
+    """Write one transaction, in the caller's atomic block.
 
     `ahead` is how far the payer's clock runs ahead. Raises Refused, InvalidAmount (a balance would
     pass the ceiling).
     """
-    moves = tuple(move for move in moves if move.amount)
     post_set([Posting(id=id, moves=moves, reason=reason, **more)], book=book, ahead=ahead)
 
 
@@ -68,9 +69,7 @@ def post_set(
     """
     assert connection.in_atomic_block, "a refusal must be able to roll back"
     postings = list(postings)
-    moves = [(item, move) for item, posting in enumerate(postings, 1) for move in posting.moves]
-    assert moves, "a transaction has at least one move"
-    assert all(move.amount > 0 for _, move in moves), "a move has a positive amount"
+    entries = _entries(postings)
     arguments = [
         book,
         ahead,
@@ -79,10 +78,11 @@ def post_set(
         [posting.reason for posting in postings],
         [posting.memo for posting in postings],
         [posting.reverses and ids.to_uuid(posting.reverses) for posting in postings],
-        [item for item, _ in moves],
-        [ids.to_uuid(move.debit) for _, move in moves],
-        [ids.to_uuid(move.credit) for _, move in moves],
-        [move.amount for _, move in moves],
+        [item for item, _, _, _ in entries],
+        [ids.to_uuid(account_id) for _, account_id, _, _ in entries],
+        [type for _, _, type, _ in entries],
+        list(entries.values()),
+        [currency for _, _, _, currency in entries],
     ]
     with connection.cursor() as cursor:
         try:
@@ -93,6 +93,19 @@ def post_set(
     if outcome not in ("POSTED", "REPEATED"):
         account = ids.to_text("acc", account_id) if account_id else ""
         raise Refused(outcome, (item or 1) - 1, account, available, needed)
+
+
+def _entries(postings: list[Posting]) -> dict[tuple[int, str, str, str], Decimal]:
+    """What the moves come to: one amount for each item (from 1), account, side and currency."""
+    entries: dict[tuple[int, str, str, str], Decimal] = {}
+    for item, posting in enumerate(postings, 1):
+        assert posting.moves, "a transaction has at least one move"
+        for move in posting.moves:
+            assert move.amount > 0, "a move has a positive amount"
+            for account_id, type in ((move.debit, "DEBIT"), (move.credit, "CREDIT")):
+                key = (item, account_id, type, move.currency)
+                entries[key] = entries.get(key, ZERO) + move.amount
+    return entries
 
 
 def roll(limit: int = 10_000) -> int:

@@ -23,10 +23,16 @@ class LedgerAccountQuerySet(models.QuerySet):
             Unrolled.objects.filter(account=models.OuterRef("pk"))
             .order_by()
             .values("account")
-            .annotate(total=Sum("amount"))
+            .annotate(total=Sum("net_debit"))
             .values("total")
         )
-        return self.annotate(exact_balance=F("balance") + Coalesce(models.Subquery(unrolled), ZERO))
+        waiting = Coalesce(models.Subquery(unrolled), ZERO, output_field=MoneyField())
+        return self.annotate(
+            exact_balance=models.Case(
+                models.When(type__in=LedgerAccount.DEBIT_NORMAL, then=F("balance") + waiting),
+                default=F("balance") - waiting,
+            )
+        )
 
 
 class LedgerAccount(models.Model):
@@ -90,10 +96,12 @@ class LedgerAccount(models.Model):
                 name="ledger_closed_account_is_empty",
             ),
             CheckConstraint(
-                condition=Q(kind="WALLET", is_system=False)
+                condition=Q(kind="WALLET", type="LIABILITY", is_system=False)
                 | (~Q(kind="WALLET") & Q(is_system=True)),
-                name="ledger_account_wallets_are_not_ours",
+                name="ledger_account_wallets_are_owed",
             ),
+            # What an entry's foreign key names, so that it cannot differ in currency or book.
+            UniqueConstraint(fields=["id", "currency", "book"], name="ledger_account_in_its_book"),
             UniqueConstraint(
                 fields=["book", "kind", "currency", "rail"],
                 condition=Q(is_system=True),
@@ -141,11 +149,14 @@ class Entry(models.Model):
 
     id = PrefixedIdField("ent")
     transaction = models.ForeignKey(Transaction, models.PROTECT, related_name="entries")
+    # The database's own key covers currency and book, too: see posting.sql.
     account = models.ForeignKey(
-        LedgerAccount, models.PROTECT, related_name="entries", db_index=False
+        LedgerAccount, models.PROTECT, related_name="entries", db_index=False, db_constraint=False
     )
+    book = EnvironmentField()
     type = models.CharField(max_length=6, choices=Type)
     amount = MoneyField()
+    currency = CurrencyField()
     # Wallets only: a system account is never locked, so it has no order to number.
     line = models.BigIntegerField(null=True, blank=True)
     balance_after = MoneyField(null=True, blank=True)
@@ -170,7 +181,7 @@ class Unrolled(models.Model):
     account = models.ForeignKey(
         LedgerAccount, models.DO_NOTHING, db_constraint=False, db_index=False
     )
-    amount = MoneyField()  # signed, on the account's normal side
+    net_debit = MoneyField()  # debits less credits
 
 
 class Hold(models.Model):

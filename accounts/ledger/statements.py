@@ -104,14 +104,17 @@ def differences() -> list[str]:
 # One statement, so that all of it is read in one snapshot while payments go on.
 _DIFFERENCES = """
 WITH entry AS (
-    SELECT e.*, a.book, a.currency, a.is_system, t.book AS transaction_book,
+    SELECT e.*, a.is_system, a.book <> e.book OR a.currency <> e.currency AS is_astray,
+           t.book AS transaction_book,
            CASE WHEN (e.type = 'DEBIT') = (a.type IN ('ASSET', 'EXPENSE'))
                 THEN e.amount ELSE -e.amount END AS delta
       FROM ledger_entry e
       JOIN ledger_account a ON a.id = e.account_id
       JOIN ledger_transaction t ON t.id = e.transaction_id
 ), unrolled AS (
-    SELECT account_id, sum(amount) AS amount FROM ledger_unrolled GROUP BY account_id
+    SELECT u.account_id, sum(CASE WHEN a.type IN ('ASSET', 'EXPENSE')
+                                  THEN u.net_debit ELSE -u.net_debit END) AS amount
+      FROM ledger_unrolled u JOIN ledger_account a ON a.id = u.account_id GROUP BY u.account_id
 ), added AS (
     SELECT account_id, sum(delta) AS balance, max(line) AS last, count(line) AS lines
       FROM entry GROUP BY account_id
@@ -148,8 +151,8 @@ SELECT format('transaction %s: %s is out of balance by %s', transaction_id, curr
   FROM entry GROUP BY transaction_id, currency
 HAVING sum(CASE type WHEN 'DEBIT' THEN amount ELSE -amount END) <> 0
 UNION ALL
-SELECT format('transaction %s: touches the other book', transaction_id)
-  FROM entry WHERE book <> transaction_book
+SELECT format('transaction %s: an entry is of another book or currency', transaction_id)
+  FROM entry WHERE book <> transaction_book OR is_astray
 UNION ALL
 SELECT format('transaction %s: has no entries', t.id)
   FROM ledger_transaction t

@@ -261,10 +261,10 @@ def _drawn_up(parties: Parties, kind: str) -> Payment:
 
 def _posting(payment: Payment) -> journal.Posting:
     source, target = payment.sender.account_id, payment.recipient.account_id
-    moves = [Move(debit=source, credit=target, amount=payment.amount)]
+    moves = [Move(source, target, payment.amount, payment.currency)]
     if payment.fee:
         income = chart.fees(payment.environment, payment.currency)
-        moves.append(Move(debit=source, credit=income, amount=payment.fee))
+        moves.append(Move(source, income, payment.fee, payment.currency))
     return journal.Posting(
         id=payment.id,
         moves=tuple(moves),

@@ -170,7 +170,7 @@ def fund(wallet: Wallet, *, actor: Actor, amount: Decimal) -> tuple[str, Wallet]
     try:
         journal.post(
             transaction_id,
-            Move(debit=source, credit=wallet.account_id, amount=amount),
+            Move(source, wallet.account_id, amount, wallet.currency),
             book=wallet.environment,
             reason="funding",
             memo="Sandbox funding",
