@@ -77,3 +77,15 @@ def wallet(acme):
 def shop(globex):
     """A wallet of the stranger's, to be paid."""
     return world.make_wallet(globex, "Shop")
+
+
+@pytest.fixture
+def savings(acme):
+    """Acme's second wallet."""
+    return world.make_wallet(acme, "Savings")
+
+
+@pytest.fixture
+def live_wallet(acme):
+    """A wallet of Acme's in production."""
+    return world.make_wallet(acme, "Live wallet", environment="PRODUCTION")

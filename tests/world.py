@@ -1,19 +1,24 @@
 """Verbs for tests. Most go through the same services and HTTP as everybody."""
 
 import json
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
+from django.apps import apps
 from django.db import connection
 from django.test import Client as DjangoClient
 
 from accounts import permissions
 from accounts.models import Organization, Wallet
 from accounts.services import api_keys, books, organizations, wallets
-from wallgent import clock, redis
+from wallgent import clock, ids, redis
 from wallgent.actors import Actor, ActorType
 from wallgent.environments import Environment
+from wallgent.events.models import Event
+
+OUR_APPS = ("accounts", "ledger", "api", "events", "billing", "issuing", "links")
 
 
 def make_organization(name: str, **fields) -> Organization:
@@ -92,9 +97,9 @@ def forget_rates() -> None:
 class Client:
     """Speaks HTTP to the server in this process, as a program with an API key would."""
 
-    def __init__(self, key: str | None = None):
+    def __init__(self, key: str | None = None, *, ip: str = "127.0.0.1"):
         self.key = key
-        self._http = DjangoClient(raise_request_exception=False)
+        self._http = DjangoClient(raise_request_exception=False, REMOTE_ADDR=ip)
 
     def request(self, method: str, path: str, body=None, *, raw: bytes | None = None, **headers):
         if self.key:
@@ -139,3 +144,47 @@ def in_parallel(count: int, work, *arguments) -> list:
 def error_of(response) -> str:
     """The code of a refusal."""
     return response.json()["error"]["code"]
+
+
+def facts_of(organization: Organization, type: str, environment: str = "SANDBOX") -> list[Event]:
+    """The events of one type that an organization may see, oldest first."""
+    found = Event.objects.filter(organization=organization, environment=environment, type=type)
+    return list(found.order_by("pk"))
+
+
+def everything() -> dict[str, str]:
+    """A digest of each of our tables, save when keys were last used: equal if nothing changed."""
+    tables = [m._meta.db_table for app in OUR_APPS for m in apps.get_app_config(app).get_models()]
+    digest = "md5(coalesce(string_agg(r, '|' ORDER BY r), ''))"
+    rows = "SELECT (to_jsonb(t) - 'last_used_at')::text AS r FROM"
+    queries = [f"SELECT '{name}', {digest} FROM ({rows} {name} t) rows" for name in tables]
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(queries))
+        return dict(cursor.fetchall())
+
+
+class Text:
+    """Equals every text that matches a pattern: for ids and times inside an expected answer."""
+
+    def __init__(self, pattern: str):
+        self.pattern = pattern
+
+    def __eq__(self, other):
+        return isinstance(other, str) and re.fullmatch(self.pattern, other, re.ASCII) is not None
+
+    __hash__ = None
+
+    def __repr__(self):
+        return f"Text({self.pattern!r})"
+
+
+A_TIME = Text(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z")
+
+
+def an_id(prefix: str) -> Text:
+    return Text(prefix + "_[0-7][0-9A-HJKMNP-TV-Z]{25}")
+
+
+def unknown_id(prefix: str) -> str:
+    """A well-formed id of nothing."""
+    return ids.new(prefix)

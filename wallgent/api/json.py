@@ -1,6 +1,6 @@
 """JSON in and out: numbers keep their digits, hostile text is refused."""
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 import simplejson
 
@@ -30,6 +30,8 @@ def parse_object(body: bytes) -> dict:
         raise ValidationError("The body is not UTF-8 text.") from None
     except RecursionError:
         raise ValidationError("The body is nested too deeply.") from None
+    except InvalidOperation:  # an exponent of twenty digits
+        raise ValidationError("The body holds a number that is out of range.") from None
     except ValueError as error:
         raise ValidationError(f"The body is not valid JSON: {error}") from None
     if not isinstance(value, dict):
@@ -86,4 +88,4 @@ class MetadataEncoder(simplejson.JSONEncoder):
 
 class MetadataDecoder(simplejson.JSONDecoder):
     def __init__(self, **options):
-        super().__init__(**options, use_decimal=True)
+        super().__init__(**options, parse_float=Decimal)
