@@ -11,16 +11,8 @@ from wallgent.environments import Environment
 from wallgent.money import Currency
 
 _NAMESPACE = uuid.UUID("8f4a5ad0-7d2f-5a51-9be6-4d4f5b0c9a10")
-_Kind, _Type = LedgerAccount.Kind, LedgerAccount.Type
+_Kind = LedgerAccount.Kind
 
-TYPES = {
-    _Kind.TREASURY: _Type.ASSET,
-    _Kind.IN_TRANSIT: _Type.ASSET,
-    _Kind.FEES: _Type.REVENUE,
-    _Kind.EXPENSES: _Type.EXPENSE,
-    _Kind.SUSPENSE: _Type.LIABILITY,
-    _Kind.EXCHANGE: _Type.ASSET,
-}
 # Those every book needs from the start; a rail opens its own treasury and in-transit accounts.
 _STANDARD = (_Kind.TREASURY, _Kind.FEES, _Kind.EXPENSES, _Kind.SUSPENSE, _Kind.EXCHANGE)
 
@@ -47,11 +39,9 @@ def open_system_accounts(rail: str = "") -> None:
             LedgerAccount(
                 id=system_id(book, kind, currency, rail),
                 book=book,
-                type=TYPES[kind],
                 kind=kind,
                 rail=rail,
                 currency=currency,
-                is_system=True,
             )
             for book in Environment.values
             for currency in Currency.values
@@ -64,7 +54,7 @@ def open_system_accounts(rail: str = "") -> None:
 def open_wallet_account(*, book: str, currency: str, owner: uuid.UUID) -> LedgerAccount:
     """A new empty account that holds somebody else's money."""
     return LedgerAccount.objects.create(
-        book=book, currency=currency, owner=owner, type=_Type.LIABILITY, kind=_Kind.WALLET
+        book=book, currency=currency, owner=owner, kind=_Kind.WALLET
     )
 
 

@@ -89,10 +89,11 @@ BEGIN
         FROM unnest(p_items, p_accounts, p_types, p_amounts, p_currencies, lines, afters)
              AS e (item, account, type, amount, currency, line, after);
 
-    UPDATE ledger_account a
-       SET balance = n.balance, debt = n.debt, lines = n.lines
-      FROM unnest(ids, balances, debts, pages) AS n (id, balance, debt, lines)
-     WHERE a.id = n.id;
+    -- One by one: joined to arrays of unknown length, the table would be read whole.
+    FOR i IN 1 .. coalesce(cardinality(ids), 0) LOOP
+        UPDATE ledger_account a SET balance = balances[i], debt = debts[i], lines = pages[i]
+         WHERE a.id = ids[i];
+    END LOOP;
 
     INSERT INTO ledger_unrolled (account_id, net_debit)
       SELECT e.account, sum(CASE e.type WHEN 'DEBIT' THEN e.amount ELSE -e.amount END)
