@@ -11,6 +11,7 @@ from django.db import connection
 from django.test import Client as DjangoClient
 
 from accounts import permissions
+from accounts.ledger import chart, journal
 from accounts.models import Organization, Wallet
 from accounts.services import api_keys, books, organizations, wallets
 from wallgent import clock, ids, redis
@@ -76,6 +77,21 @@ def fund(wallet: Wallet, amount: str) -> None:
         part = min(left, wallets.FUND_CALL_LIMIT)
         wallets.fund(wallet, actor=actor, amount=part)
         left -= part
+
+
+def deposit(wallet: Wallet, amount: str) -> None:
+    """Put money into a wallet of either environment, as a rail would."""
+    journal.post(
+        ids.new("txn"),
+        journal.Move(
+            debit=chart.treasury(wallet.environment, wallet.currency),
+            credit=wallet.account_id,
+            amount=Decimal(amount),
+            currency=wallet.currency,
+        ),
+        book=wallet.environment,
+        reason="deposit",
+    )
 
 
 def balance_of(wallet: Wallet) -> Decimal:

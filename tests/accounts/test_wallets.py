@@ -384,9 +384,7 @@ class TestHolds:
     def test_a_captured_hold_is_released(self, api, wallet, savings):
         fund(wallet, "100")
         id = hold(wallet, "10")
-        move = journal.Move(
-            debit=wallet.account_id, credit=savings.account_id, amount=Decimal("10")
-        )
+        move = journal.Move(wallet.account_id, savings.account_id, Decimal(10), "USD")
         posting = journal.Posting(id=ids.new("txn"), moves=(move,), reason="capture")
         holds.capture(id, posting, amount=Decimal("10"), operation=uuid4())
 

@@ -1,0 +1,215 @@
+"""Who may call what: the same answers at every endpoint (contract, section 2)."""
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from accounts import permissions
+from accounts.ledger import chart
+from accounts.models import ApiKey
+from tests import endpoints
+from tests.endpoints import ENDPOINTS, WITH_SUBJECT, scene
+from tests.world import Client, error_of, everything, make_key, unknown_id
+from wallgent import clock
+
+each_endpoint = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=str)
+each_subject = pytest.mark.parametrize("endpoint", WITH_SUBJECT, ids=str)
+PREFIXES = {"wallet": "wal", "empty": "wal", "payment": "txn", "key": "key"}
+
+
+@pytest.fixture
+def things(acme):
+    return scene(acme)
+
+
+def refusal(response) -> tuple[int, str]:
+    assert response.headers["Content-Type"] == "application/json"
+    return response.status_code, error_of(response)
+
+
+class TestTable:
+    def test_names_every_endpoint_that_is_served(self):
+        named = {(e.method, re.sub(r"{\w+}", "<str:id>", e.path)) for e in ENDPOINTS}
+
+        assert endpoints.served() == named
+
+
+@each_endpoint
+class TestEveryEndpoint:
+    def test_answers(self, endpoint, api, things):
+        response = endpoint.request(api, things)
+
+        assert response.status_code in (200, 201)
+        assert response.headers["Content-Type"] == "application/json"
+        assert isinstance(response.json(), dict)
+
+    def test_needs_a_key(self, endpoint, things):
+        before = everything()
+
+        response = endpoint.request(Client(), things)
+
+        assert refusal(response) == (401, "UNAUTHORIZED")
+        assert response.headers["WWW-Authenticate"].startswith("Bearer")
+        assert everything() == before
+
+    def test_needs_its_permission_and_names_it(self, endpoint, acme, things):
+        others = sorted(set(permissions.ALL) - {endpoint.permission})
+        client = Client(make_key(acme, permissions=others))
+        before = everything()
+
+        response = endpoint.request(client, things)
+
+        assert refusal(response) == (403, "PERMISSION_DENIED")
+        assert endpoint.permission in response.json()["error"]["message"]
+        assert everything() == before
+
+    def test_needs_no_other_permission(self, endpoint, acme, things):
+        granted = [endpoint.permission]
+        ApiKey.objects.filter(pk=things["key"]).update(permissions=granted)
+        client = Client(make_key(acme, permissions=granted))
+
+        assert endpoint.request(client, things).status_code in (200, 201)
+
+    def test_a_key_without_permissions_is_denied(self, endpoint, acme, things):
+        client = Client(make_key(acme, permissions=[]))
+
+        assert refusal(endpoint.request(client, things)) == (403, "PERMISSION_DENIED")
+
+    def test_a_revoked_key_ends_at_once(self, endpoint, acme, things):
+        client = Client(make_key(acme, name="Revoked"))
+        ApiKey.objects.filter(name="Revoked").update(revoked_at=clock.real_now())
+
+        assert refusal(endpoint.request(client, things)) == (401, "API_KEY_REVOKED")
+
+    def test_with_a_slash_at_the_end_it_is_not_there(self, endpoint, api, things):
+        response = api.request(endpoint.method, endpoint.url(things) + "/")
+
+        assert refusal(response) == (404, "NOT_FOUND")
+
+    def test_takes_no_other_method(self, endpoint, api, things):
+        url = endpoint.url(things)
+        path = re.sub(r"{\w+}", "<str:id>", endpoint.path)
+        taken = {method for method, served in endpoints.served() if served == path}
+
+        for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"} - taken:
+            assert refusal(api.request(method, url)) == (405, "METHOD_NOT_ALLOWED"), method
+
+
+@each_subject
+class TestEverySubject:
+    def test_of_another_organization_does_not_exist(self, endpoint, stranger, things):
+        before = everything()
+
+        response = endpoint.request(stranger, things)
+
+        assert refusal(response) == (404, endpoint.missing)
+        assert everything() == before
+
+    def test_of_the_other_environment_is_a_mismatch(self, endpoint, live_api, api, acme):
+        live = scene(acme, "PRODUCTION")
+        before = everything()
+
+        assert refusal(endpoint.request(api, live)) == (403, "ENVIRONMENT_MISMATCH")
+        assert everything() == before
+
+    def test_outside_the_wallet_scope_is_denied(self, endpoint, acme, things, wallet):
+        client = Client(make_key(acme, wallet_scope=[wallet.id]))
+        before = everything()
+
+        response = endpoint.request(client, things)
+
+        assert refusal(response) == (403, "PERMISSION_DENIED")
+        assert everything() == before
+
+    def test_unknown_malformed_or_of_another_kind_it_does_not_exist(self, endpoint, api, things):
+        prefix = PREFIXES[endpoint.subject]
+        known = things[endpoint.subject]
+        others = [
+            unknown_id(prefix),
+            known.lower(),
+            known[:-1],
+            known + "0",
+            known.removeprefix(f"{prefix}_"),
+            f"{prefix}_{'Z' * 26}",
+            f"{prefix}_",
+            prefix + "-" + known.partition("_")[2],
+            "acc_" + known.partition("_")[2],
+            *(things[name] for name in things if PREFIXES.get(name, prefix) != prefix),
+            "0",
+            "null",
+            "x" * 64,
+        ]
+        before = everything()
+
+        for id in others:
+            response = endpoint.request(api, things | {endpoint.subject: id})
+            assert refusal(response) == (404, endpoint.missing), id
+        assert everything() == before
+
+
+class TestScope:
+    def test_a_key_whose_scope_covers_the_wallet_may(self, acme, things):
+        client = Client(make_key(acme, wallet_scope=[things["wallet"], things["savings"]]))
+        scoped = [e for e in WITH_SUBJECT if e.subject in ("wallet", "payment")]
+
+        statuses = {str(e): e.request(client, things).status_code for e in scoped}
+
+        assert set(statuses.values()) == {200, 201}, statuses
+
+
+class TestOrderOfChecks:
+    """Of several faults in one request, the first in the contract's order is told."""
+
+    FAULTS = (
+        ("UNAUTHORIZED", "key"),
+        ("API_KEY_REVOKED", "revoked"),
+        ("PERMISSION_DENIED", "address"),
+        ("RATE_LIMIT_EXCEEDED", "rate"),
+        ("PERMISSION_DENIED", "permission"),
+        ("VALIDATION_ERROR", "body"),
+        ("WALLET_NOT_FOUND", "object"),
+        ("ENVIRONMENT_MISMATCH", "environment"),
+        ("PERMISSION_DENIED", "scope"),
+        ("WALLET_FROZEN", "state"),
+        ("INSUFFICIENT_FUNDS", "funds"),
+    )
+
+    @pytest.mark.parametrize("first", range(len(FAULTS)), ids=[f"{n}-{f}" for n, f in FAULTS])
+    def test_first(self, first, acme, wallet, savings, shop, live_wallet):
+        faults = {fault for _, fault in self.FAULTS[first:]}
+        scope = [savings.id] if "scope" in faults else None
+        granted = ["payments:read"] if "permission" in faults else None
+        allowed = ["203.0.113.7"] if "address" in faults else None
+        secret = make_key(acme, permissions=granted, wallet_scope=scope, allowed_ips=allowed)
+        key = ApiKey.objects.latest("created_at")
+        if "revoked" in faults:
+            ApiKey.objects.filter(pk=key.pk).update(revoked_at=clock.real_now())
+        if "rate" in faults:
+            acme.custom_writes_per_minute = 0
+            acme.save()
+        payer = wallet.id
+        if "object" in faults:
+            payer = shop.id
+        elif "environment" in faults:
+            payer = live_wallet.id
+        if "state" in faults:
+            chart.set_state(wallet.account_id, "FROZEN")
+        body = {"from": payer, "to": savings.id, "amount": "5"}
+        if "body" in faults:
+            body["description"] = 5
+
+        client = Client("wg_test_unknown" if "key" in faults else secret)
+        response = client.post("/v1/payments", body)
+
+        assert error_of(response) == self.FAULTS[first][0]
+        message = response.json()["error"]["message"]
+        for fault, word in (("address", "address"), ("permission", "permission")):
+            if self.FAULTS[first][1] == fault:
+                assert word in message
+
+    def test_expiry_is_told_before_the_address(self, acme):
+        secret = make_key(acme, allowed_ips=["203.0.113.7"])
+        ApiKey.objects.update(expires_at=clock.real_now() - timedelta(seconds=1))
+
+        assert refusal(Client(secret).get("/v1/wallets")) == (401, "UNAUTHORIZED")

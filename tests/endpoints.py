@@ -1,0 +1,151 @@
+"""Every endpoint of the API with a request that it accepts: what all of them promise is tested once
+
+for each, in tests/accounts/test_access.py and tests/flows/test_bad_input.py. A new endpoint that is
+missing here fails there.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from accounts.models import ApiKey, Organization
+from accounts.services import payments
+from tests import world
+from wallgent.api.views import ApiView
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """A method and a path. `{wallet}` and the like stand for ids of a `Scene`."""
+
+    method: str
+    path: str
+    permission: str
+    body: dict[str, Any] = field(default_factory=dict)
+    subject: str = ""  # the id that decides whether the caller may, in the path or the body
+    missing: str = "NOT_FOUND"  # the code when there is no such subject
+
+    def __str__(self):
+        return f"{self.method} {self.path}"
+
+    @property
+    def writes(self) -> bool:
+        return self.method != "GET"
+
+    def request(self, client: world.Client, ids: dict[str, str], body=None, **options):
+        """Send it. `body` replaces the one that is accepted."""
+        if not self.writes:
+            return client.request(self.method, self.url(ids), **options)
+        content = self.content(ids) if body is None else body
+        return client.request(self.method, self.url(ids), content, **options)
+
+    def url(self, ids: dict[str, str]) -> str:
+        return _filled(self.path, ids)
+
+    def content(self, ids: dict[str, str]) -> dict:
+        return _filled(self.body, ids)
+
+
+def _filled(template, ids):
+    if isinstance(template, dict):
+        return {key: _filled(value, ids) for key, value in template.items()}
+    if isinstance(template, list):
+        return [_filled(value, ids) for value in template]
+    return template.format(**ids) if isinstance(template, str) else template
+
+
+def scene(organization: Organization, environment: str = "SANDBOX") -> dict[str, str]:
+    """Ids of things the organization has: what endpoints need to be called at all."""
+    names = ("Wallet", "Savings", "Empty")
+    wallet, savings, empty = (
+        world.make_wallet(organization, name, environment=environment) for name in names
+    )
+    world.deposit(wallet, "1000")
+    actor = world.actor_for(organization, environment)
+    order = payments.Order(sender_id=wallet.id, recipient_id=savings.id, amount=world.Decimal(10))
+    payment = payments.create(payments.parties(order, actor=actor), actor=actor)
+    world.make_key(organization, environment, name="Subject")
+    key = ApiKey.objects.get(organization=organization, environment=environment, name="Subject")
+    return {
+        "wallet": wallet.id,
+        "savings": savings.id,
+        "empty": empty.id,
+        "payment": payment.id,
+        "key": key.id,
+    }
+
+
+_WALLET = {"subject": "wallet", "missing": "WALLET_NOT_FOUND"}
+_PAY = {"from": "{wallet}", "to": "{savings}", "amount": "5"}
+_MOVE = {"fromWalletId": "{wallet}", "toWalletId": "{savings}", "amount": "5"}
+
+ENDPOINTS = [
+    Endpoint(method=method, path=f"/v1{path}", permission=permission, **more)
+    for method, path, permission, more in (
+        ("GET", "/organizations/me", "organizations:read", {}),
+        ("PATCH", "/organizations/me", "organizations:write", {"body": {"name": "New"}}),
+        ("GET", "/api-keys", "organizations:read", {}),
+        ("POST", "/api-keys", "organizations:write", {"body": {"name": "CI"}}),
+        ("GET", "/api-keys/{key}", "organizations:read", {"subject": "key"}),
+        (
+            "PATCH",
+            "/api-keys/{key}",
+            "organizations:write",
+            {"subject": "key", "body": {"name": "New"}},
+        ),
+        ("DELETE", "/api-keys/{key}", "organizations:write", {"subject": "key"}),
+        ("GET", "/wallets", "wallets:read", {}),
+        ("POST", "/wallets", "wallets:write", {"body": {"name": "New"}}),
+        ("GET", "/wallets/{wallet}", "wallets:read", _WALLET),
+        ("PATCH", "/wallets/{wallet}", "wallets:write", _WALLET | {"body": {"name": "New"}}),
+        ("GET", "/wallets/{wallet}/balance", "wallets:read", _WALLET),
+        ("GET", "/wallets/{wallet}/transactions", "wallets:read", _WALLET),
+        ("GET", "/wallets/{wallet}/holds", "wallets:read", _WALLET),
+        ("POST", "/wallets/{wallet}/fund", "wallets:write", _WALLET | {"body": {"amount": "5"}}),
+        ("POST", "/wallets/{wallet}/freeze", "wallets:write", _WALLET),
+        ("POST", "/wallets/{wallet}/unfreeze", "wallets:write", _WALLET),
+        (
+            "POST",
+            "/wallets/{empty}/close",
+            "wallets:write",
+            {"subject": "empty", "missing": "WALLET_NOT_FOUND"},
+        ),
+        (
+            "POST",
+            "/sandbox/fund",
+            "wallets:write",
+            _WALLET | {"body": {"walletId": "{wallet}", "amount": "5"}},
+        ),
+        ("GET", "/payments", "payments:read", {}),
+        ("POST", "/payments", "payments:write", _WALLET | {"body": _PAY}),
+        ("POST", "/payments/batch", "payments:write", {"body": {"payments": [_PAY]}}),
+        ("GET", "/payments/{payment}", "payments:read", {"subject": "payment"}),
+        ("POST", "/payments/{payment}/reverse", "payments:write", {"subject": "payment"}),
+        ("POST", "/transfers/internal", "payments:write", _WALLET | {"body": _MOVE}),
+    )
+]
+
+WRITES = [endpoint for endpoint in ENDPOINTS if endpoint.writes]
+READS = [endpoint for endpoint in ENDPOINTS if not endpoint.writes]
+LISTS = [e for e in READS if e.path.endswith(("/wallets", "/payments", "/api-keys", "/holds"))]
+LISTS += [e for e in READS if e.path.endswith("/transactions")]
+WITH_SUBJECT = [endpoint for endpoint in ENDPOINTS if endpoint.subject]
+
+
+def served() -> set[tuple[str, str]]:
+    """The methods and paths (parameters as {}) that this server's API views answer."""
+    found = set()
+
+    def walk(patterns, prefix):
+        for entry in patterns:
+            path = prefix + str(entry.pattern)
+            if isinstance(entry, URLResolver):
+                walk(entry.url_patterns, path)
+            elif isinstance(entry, URLPattern):
+                view = getattr(entry.callback, "cls", None)
+                if view and issubclass(view, ApiView):
+                    found.update((method, path) for method in view.permissions)
+
+    walk(get_resolver().url_patterns, "/")
+    return found
