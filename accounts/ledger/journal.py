@@ -6,10 +6,11 @@ from datetime import timedelta
 from decimal import Decimal
 
 from django.db import DataError, connection
+from psycopg.errors import NumericValueOutOfRange
 
 from wallgent import ids
 from wallgent.errors import InvalidAmount
-from wallgent.money import ZERO
+from wallgent.money import PLACES, ZERO
 
 _POST = (
     "SELECT * FROM ledger_post(%s, %s, %s, %s::uuid[], %s::text[], %s::text[], %s::uuid[],"
@@ -69,6 +70,7 @@ def post_set(
     """
     assert connection.in_atomic_block, "a refusal must be able to roll back"
     postings = list(postings)
+    assert postings, "there is something to post"
     entries = _entries(postings)
     arguments = [
         book,
@@ -87,7 +89,9 @@ def post_set(
     with connection.cursor() as cursor:
         try:
             cursor.execute(_POST, arguments)
-        except DataError as error:  # numeric field overflow
+        except DataError as error:
+            if not isinstance(error.__cause__, NumericValueOutOfRange):
+                raise
             raise InvalidAmount("The wallet cannot hold that much.") from error
         outcome, item, account_id, available, needed = cursor.fetchone()
     if outcome not in ("POSTED", "REPEATED"):
@@ -102,6 +106,8 @@ def _entries(postings: list[Posting]) -> dict[tuple[int, str, str, str], Decimal
         assert posting.moves, "a transaction has at least one move"
         for move in posting.moves:
             assert move.amount > 0, "a move has a positive amount"
+            # More decimals would be rounded in one place and not in another.
+            assert move.amount.as_tuple().exponent >= -PLACES, "a move has at most 8 decimals"
             for account_id, type in ((move.debit, "DEBIT"), (move.credit, "CREDIT")):
                 key = (item, account_id, type, move.currency)
                 entries[key] = entries.get(key, ZERO) + move.amount

@@ -1,0 +1,608 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.db import IntegrityError, OperationalError, connection, transaction
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accounts.ledger import chart, journal, statements
+from accounts.ledger.journal import Refused
+from accounts.ledger.models import Entry, LedgerAccount, Transaction, Unrolled
+from tests.accounts.ledger.book import (
+    CLOSED,
+    FROZEN,
+    PRODUCTION,
+    SANDBOX,
+    deposit,
+    find,
+    force,
+    hold,
+    money,
+    move,
+    open_account,
+    page,
+    post,
+    posting,
+    refused,
+    run_sql,
+    transfer,
+)
+from tests.world import in_parallel
+from wallgent import clock, ids
+from wallgent.errors import InvalidAmount
+from wallgent.money import CEILING
+
+pytestmark = pytest.mark.django_db
+
+FEES = chart.fees(SANDBOX, "USD")
+TREASURY = chart.treasury(SANDBOX, "USD")
+
+
+class TestPost:
+    def test_it_moves_money_and_writes_who_gave_what_to_whom(self):
+        ada, bob = open_account("100"), open_account("5")
+
+        id = transfer(ada, bob, "30.00000001")
+
+        assert money(ada)[0] == Decimal("69.99999999")
+        assert money(bob)[0] == Decimal("35.00000001")
+        assert page(ada)[-1] == (2, "DEBIT", Decimal("30.00000001"), Decimal("69.99999999"))
+        assert page(bob)[-1] == (2, "CREDIT", Decimal("30.00000001"), Decimal("35.00000001"))
+        written = Transaction.objects.get(pk=id)
+        assert (written.book, written.reason, written.memo) == (SANDBOX, "test", "")
+        assert {(e.book, e.currency) for e in written.entries.all()} == {(SANDBOX, "USD")}
+
+    def test_an_account_may_be_emptied_and_not_a_cent_more(self):
+        ada, bob = open_account("100"), open_account()
+
+        transfer(ada, bob, "100")
+        last = refused("NO_FUNDS", transfer, ada, bob, "0.00000001")
+
+        assert money(ada)[0] == 0
+        assert (last.available, last.needed) == (0, Decimal("0.00000001"))
+
+    def test_moves_become_one_entry_for_each_account_and_side(self):
+        ada, bob, eve = open_account("100"), open_account(), open_account()
+        one = posting(
+            move(ada, bob, "10"), move(ada, FEES, "0.25"), move(ada, bob, "2"), move(bob, eve, "1")
+        )
+
+        post(one)
+
+        written = Entry.objects.filter(transaction=one.id).values_list(
+            "account", "type", "amount", "line", "balance_after"
+        )
+        assert set(written) == {
+            (ada, "DEBIT", Decimal("12.25"), 2, Decimal("87.75")),
+            (bob, "CREDIT", Decimal(12), 1, Decimal(12)),
+            (bob, "DEBIT", Decimal(1), 2, Decimal(11)),
+            (eve, "CREDIT", Decimal(1), 1, Decimal(1)),
+            (FEES, "CREDIT", Decimal("0.25"), None, None),
+        }
+
+    def test_a_transaction_may_be_between_system_accounts_alone(self):
+        transfer(TREASURY, FEES, "7")
+
+        assert statements.exact_balance(TREASURY) == statements.exact_balance(FEES) == 7
+
+    def test_two_currencies_in_one_transaction_each_balance(self):
+        dollars, coins = open_account("10"), open_account("10", currency="USDC")
+        desk = chart.system_id(SANDBOX, "EXCHANGE", "USD")
+        coin_desk = chart.system_id(SANDBOX, "EXCHANGE", "USDC")
+
+        post(posting(move(dollars, desk, "10"), move(coin_desk, coins, "10", "USDC")))
+
+        assert (money(dollars)[0], money(coins)[0]) == (0, 20)
+
+    def test_it_is_dated_by_the_payers_clock(self):
+        ada, bob = open_account("10"), open_account()
+        before = clock.real_now()
+
+        id = transfer(ada, bob, "1", ahead=timedelta(days=30))
+
+        written = Transaction.objects.get(pk=id).created_at
+        assert before < written - timedelta(days=30) < clock.real_now()
+
+    def test_memo_and_reversal_are_kept(self):
+        ada, bob = open_account("10"), open_account()
+        first = transfer(ada, bob, "1")
+
+        post(posting(move(bob, ada, "1"), memo="Sorry", reverses=first))
+
+        assert Transaction.objects.get(reverses=first).memo == "Sorry"
+
+    def test_a_transaction_is_reversed_once(self):
+        ada, bob = open_account("10"), open_account("10")
+        first = transfer(ada, bob, "1")
+        post(posting(move(bob, ada, "1"), reverses=first))
+
+        with pytest.raises(IntegrityError, match="ledger_transaction_reversed_once"):
+            post(posting(move(bob, ada, "1"), reverses=first))
+
+        assert money(ada)[0] == 10
+
+    def test_it_wants_the_callers_atomic_block(self, transactional_db):
+        ada = open_account()
+
+        with pytest.raises(AssertionError, match="roll back"):
+            journal.post(ids.new("txn"), move(TREASURY, ada, "1"), book=SANDBOX, reason="test")
+
+    @pytest.mark.parametrize("amount", ["0", "-1", "0.000000001", "1.123456789"])
+    def test_an_amount_is_positive_and_has_eight_decimals(self, amount):
+        ada = open_account()
+
+        with pytest.raises(AssertionError):
+            post(posting(move(TREASURY, ada, amount)))
+
+    @pytest.mark.parametrize("empty", [[], [posting()]])
+    def test_it_wants_something_to_post(self, empty):
+        with pytest.raises(AssertionError):
+            post(*empty)
+
+    def test_one_of_a_set_may_not_be_empty(self):
+        ada = open_account()
+
+        with pytest.raises(AssertionError, match="at least one move"):
+            post(posting(move(TREASURY, ada, "1")), posting())
+
+
+class TestRefusals:
+    def test_funds_that_are_missing(self):
+        ada, bob = open_account("100"), open_account()
+
+        refusal = refused("NO_FUNDS", transfer, ada, bob, "100.01")
+
+        assert (refusal.account_id, refusal.item) == (ada, 0)
+        assert (refusal.available, refusal.needed) == (100, Decimal("100.01"))
+
+    def test_what_is_held_is_not_there_to_spend(self):
+        ada, bob = open_account("100"), open_account()
+        hold(ada, "60")
+
+        refusal = refused("NO_FUNDS", transfer, ada, bob, "40.01")
+        transfer(ada, bob, "40")
+
+        assert refusal.available == 40
+        assert money(ada) == (60, 60, 0)
+
+    def test_all_moves_out_of_an_account_count_together(self):
+        ada, bob = open_account("100"), open_account()
+        price, fee = move(ada, bob, "100"), move(ada, FEES, "0.50")
+
+        refusal = refused("NO_FUNDS", post, posting(price, fee))
+
+        assert refusal.needed == Decimal("100.50")
+
+    def test_a_frozen_account_pays_nothing(self):
+        ada, bob = open_account("100", state=FROZEN), open_account()
+
+        refusal = refused("FROZEN", transfer, ada, bob, "1")
+
+        assert refusal.account_id == ada
+
+    def test_a_frozen_account_is_paid(self):
+        ada, bob = open_account("100"), open_account(state=FROZEN)
+
+        transfer(ada, bob, "1")
+
+        assert money(bob)[0] == 1
+
+    def test_a_closed_account_pays_nothing_and_is_paid_nothing(self):
+        ada, bob = open_account("100"), open_account(state=CLOSED)
+
+        assert refused("CLOSED", transfer, ada, bob, "1").account_id == bob
+        assert refused("CLOSED", transfer, bob, ada, "1").account_id == bob
+        assert refused("CLOSED", transfer, ada, bob, "1", forced=True).account_id == bob
+
+    def test_an_account_that_owes_pays_nothing(self):
+        ada, bob = open_account("100"), open_account()
+        hold(ada, "90")
+        force(ada, "20")
+
+        refusal = refused("DEBT", transfer, ada, bob, "1")
+
+        assert refusal.account_id == ada
+
+    def test_an_unknown_account(self):
+        with pytest.raises(IntegrityError, match="ledger_entry_account_in_its_book"):
+            transfer(TREASURY, ids.new("acc"), "1")
+
+    def test_an_account_of_the_other_book(self):
+        sandbox, live = open_account("10"), open_account(book=PRODUCTION)
+
+        for debit, credit in ((sandbox, live), (TREASURY, live)):
+            for book in (SANDBOX, PRODUCTION):
+                with pytest.raises(IntegrityError, match="ledger_entry_account_in_its_book"):
+                    transfer(debit, credit, "1", book=book)
+
+        assert money(sandbox)[0] == 10
+
+    def test_an_account_of_the_other_currency(self):
+        coins = open_account(currency="USDC")
+
+        for currency in ("USD", "USDC"):
+            with pytest.raises(IntegrityError, match="ledger_entry_account_in_its_book"):
+                post(posting(move(TREASURY, coins, "1", currency)))
+
+    def test_a_refusal_leaves_nothing_behind(self):
+        ada, bob = open_account("100"), open_account()
+        before = Transaction.objects.count(), Entry.objects.count(), Unrolled.objects.count()
+
+        refused("NO_FUNDS", transfer, ada, bob, "101")
+        refused("NO_FUNDS", post, posting(move(ada, bob, "60")), posting(move(ada, FEES, "60")))
+
+        after = Transaction.objects.count(), Entry.objects.count(), Unrolled.objects.count()
+        assert after == before
+        assert money(ada)[0] == 100
+
+    def test_one_that_is_caught_and_committed_is_stopped_by_the_database(self, transactional_db):
+        ada, bob = open_account("1"), open_account()
+
+        with (
+            pytest.raises(IntegrityError, match="has no entries"),
+            transaction.atomic(),
+            pytest.raises(Refused),
+        ):
+            journal.post(ids.new("txn"), move(ada, bob, "2"), book=SANDBOX, reason="test")
+
+
+class TestRepeating:
+    def test_the_same_id_with_the_same_moves_does_nothing(self):
+        ada, bob = open_account("100"), open_account()
+        one = posting(move(ada, bob, "10"), move(ada, FEES, "1"))
+        post(one)
+
+        post(one)
+        post(posting(move(ada, FEES, "1.00"), move(ada, bob, "10.00000000"), id=one.id))
+
+        assert money(ada)[0] == 89
+        assert Entry.objects.filter(transaction=one.id).count() == 3
+
+    @pytest.mark.parametrize("state", [FROZEN, CLOSED])
+    def test_it_does_nothing_even_when_it_would_now_be_refused(self, state):
+        ada, bob = open_account("100"), open_account()
+        one = posting(move(ada, bob, "100"))
+        post(one)
+        chart.set_state(ada, state)
+
+        post(one)
+
+        assert money(bob)[0] == 100
+
+    def test_a_whole_set_may_be_repeated(self):
+        ada, bob = open_account("100"), open_account()
+        both = posting(move(ada, bob, "10")), posting(move(bob, ada, "5"))
+        post(*both)
+
+        post(*both)
+
+        assert (money(ada)[0], money(bob)[0]) == (95, 5)
+
+    def test_the_same_id_with_other_moves_is_refused(self):
+        ada, bob, eve = open_account("100"), open_account("100"), open_account()
+        id = transfer(ada, bob, "10")
+
+        for other in (
+            [move(ada, bob, "10.00000001")],
+            [move(ada, eve, "10")],
+            [move(bob, ada, "10")],
+            [move(ada, bob, "10"), move(ada, FEES, "1")],
+        ):
+            refused("CHANGED", post, posting(*other, id=id))
+
+        assert (money(ada)[0], money(bob)[0]) == (90, 110)
+
+    def test_part_of_a_repeated_transaction_is_not_the_same(self):
+        ada, bob = open_account("100"), open_account()
+        one = posting(move(ada, bob, "10"), move(ada, FEES, "1"))
+        post(one)
+
+        refused("CHANGED", post, posting(move(ada, bob, "10"), id=one.id))
+
+    def test_a_set_that_was_posted_in_part_is_refused(self):
+        ada, bob = open_account("100"), open_account()
+        old, new = posting(move(ada, bob, "10")), posting(move(ada, bob, "1"))
+        post(old)
+
+        refused("CHANGED", post, old, new)
+        refused("CHANGED", post, new, old)
+
+        assert money(ada)[0] == 90
+
+    def test_an_id_twice_in_one_set_is_refused(self):
+        ada, bob = open_account("100"), open_account()
+        one = posting(move(ada, bob, "10"))
+
+        refused("CHANGED", post, one, one)
+
+    @pytest.mark.django_db(transaction=True)
+    @pytest.mark.parametrize("source", ["wallet", "system"])
+    def test_twins_post_once(self, source):
+        ada = open_account("100")
+        debit = ada if source == "wallet" else TREASURY
+        one = posting(move(debit, FEES, "1"))
+
+        in_parallel(6, lambda n: post(one))
+
+        assert Entry.objects.filter(transaction=one.id).count() == 2
+        assert statements.exact_balance(FEES) == 1
+
+
+class TestSets:
+    def test_a_later_one_spends_what_an_earlier_one_brings(self):
+        ada, bob, eve = open_account("10"), open_account(), open_account()
+
+        post(posting(move(ada, bob, "10")), posting(move(bob, eve, "10")))
+
+        assert (money(ada)[0], money(bob)[0], money(eve)[0]) == (0, 0, 10)
+        assert page(bob) == [(1, "CREDIT", 10, 10), (2, "DEBIT", 10, 0)]
+
+    def test_an_earlier_one_does_not_spend_what_a_later_one_brings(self):
+        ada, bob, eve = open_account("10"), open_account(), open_account()
+
+        refusal = refused(
+            "NO_FUNDS", post, posting(move(bob, eve, "10")), posting(move(ada, bob, "10"))
+        )
+
+        assert (refusal.item, refusal.account_id, refusal.available) == (0, bob, 0)
+
+    def test_the_first_that_fails_is_named(self):
+        ada, bob = open_account("10"), open_account()
+        frozen = open_account("10", state=FROZEN)
+        good, poor, cold = move(ada, bob, "6"), move(ada, bob, "5"), move(frozen, bob, "1")
+
+        refusal = refused("NO_FUNDS", post, posting(good), posting(poor), posting(cold))
+        other = refused("FROZEN", post, posting(good), posting(cold), posting(poor))
+
+        assert (refusal.item, refusal.available, refusal.needed) == (1, 4, 5)
+        assert (other.item, other.account_id) == (1, frozen)
+
+    def test_debt_that_an_earlier_one_pays_lets_a_later_one_spend(self):
+        ada, bob = open_account("100"), open_account()
+        force(bob, "30")
+
+        post(posting(move(ada, bob, "50")), posting(move(bob, ada, "20")))
+
+        assert money(bob) == (0, 0, 0)
+
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from([(0, 1), (1, 0), (0, 2), (2, 0), (1, 2), (2, 1)]),
+                st.decimals("0.01", "40", places=2),
+            ),
+            min_size=1,
+            max_size=8,
+        ),
+        st.booleans(),
+    )
+    def test_a_set_comes_to_the_same_as_one_after_the_other(self, transfers, forced):
+        def run(at_once):
+            accounts = [open_account("25"), open_account("25"), open_account("25")]
+            force(accounts[2], "30")
+            postings = [
+                posting(move(accounts[debit], accounts[credit], str(amount)))
+                for (debit, credit), amount in transfers
+            ]
+            outcome, done = "POSTED", 0
+            try:
+                with transaction.atomic():
+                    for some in [postings] if at_once else zip(postings):
+                        journal.post_set(some, book=SANDBOX, forced=forced)
+                        done += len(some)
+            except Refused as refusal:
+                where = done + refusal.item, accounts.index(refusal.account_id)
+                outcome = (refusal.outcome, *where, refusal.available, refusal.needed)
+            return outcome, [money(account) for account in accounts], [*map(page, accounts)]
+
+        assert run(at_once=True) == run(at_once=False)
+
+
+class TestForced:
+    def test_what_is_missing_becomes_debt(self):
+        ada = open_account("100")
+
+        force(ada, "130")
+
+        assert money(ada) == (-30, 0, 30)
+
+    def test_what_is_there_is_taken_without_debt(self):
+        ada = open_account("100")
+
+        force(ada, "100")
+
+        assert money(ada) == (0, 0, 0)
+
+    def test_what_is_held_counts_as_missing(self):
+        ada = open_account("100")
+        hold(ada, "80")
+
+        force(ada, "50")
+
+        assert money(ada) == (50, 80, 30)
+
+    def test_a_frozen_account_is_not_spared(self):
+        ada = open_account("100", state=FROZEN)
+
+        force(ada, "130")
+
+        assert money(ada) == (-30, 0, 30)
+
+    def test_every_credit_pays_the_debt_first(self):
+        ada, bob = open_account("0"), open_account("100")
+        force(ada, "30")
+
+        transfer(bob, ada, "10")
+        assert money(ada) == (-20, 0, 20)
+        refused("DEBT", transfer, ada, bob, "0.01")
+        deposit(ada, "25")
+
+        assert money(ada) == (5, 0, 0)
+        transfer(ada, bob, "5")
+
+    def test_one_posting_that_takes_and_gives_nets(self):
+        ada, bob = open_account("10"), open_account("100")
+
+        post(posting(move(ada, bob, "30"), move(bob, ada, "25")), forced=True)
+
+        assert money(ada) == (5, 0, 0)
+
+    def test_repeating_it_owes_no_more(self):
+        ada = open_account()
+        one = posting(move(ada, TREASURY, "30"))
+        post(one, forced=True)
+
+        post(one, forced=True)
+
+        assert money(ada) == (-30, 0, 30)
+
+
+class TestCeiling:
+    def test_an_account_cannot_hold_more_than_the_column(self):
+        most = CEILING - Decimal("0.00000001")
+        ada = open_account(str(most))
+
+        for amount in ("0.00000001", str(most)):
+            with pytest.raises(InvalidAmount):
+                deposit(ada, amount)
+
+        assert money(ada)[0] == most
+
+    def test_nor_owe_more(self):
+        ada = open_account()
+        force(ada, str(CEILING - 1))
+
+        with pytest.raises(InvalidAmount):
+            force(ada, "1")
+
+    def test_moves_that_come_to_more_are_refused(self):
+        ada, half = open_account(), str(CEILING / 2)
+
+        with pytest.raises(InvalidAmount):
+            post(posting(move(TREASURY, ada, half), move(TREASURY, ada, half)))
+
+    def test_other_bad_data_is_not_called_an_amount(self):
+        ada = open_account()
+
+        with pytest.raises(Exception, match="too long") as caught:
+            post(posting(move(TREASURY, ada, "1"), memo="x" * 1025))
+
+        assert not isinstance(caught.value, InvalidAmount)
+
+
+class TestRolling:
+    def test_the_exact_balance_is_the_same_before_and_after(self):
+        ada = open_account("100")
+        for _ in range(3):
+            transfer(ada, FEES, "0.25")
+        before = find(FEES).balance, statements.exact_balance(FEES)
+
+        journal.roll()
+
+        assert before == (0, Decimal("0.75"))
+        assert find(FEES).balance == statements.exact_balance(FEES) == Decimal("0.75")
+        assert find(TREASURY).balance == statements.exact_balance(TREASURY) == 100
+        assert not Unrolled.objects.exists()
+
+    def test_it_takes_the_oldest_first_and_says_how_many(self):
+        for amount in ("1", "2", "4"):
+            transfer(TREASURY, FEES, amount)  # a row for each of the two accounts
+
+        assert journal.roll(2) == 2
+        assert find(FEES).balance == 1
+        assert journal.roll(100) == 4
+        assert journal.roll(100) == 0
+        assert find(FEES).balance == 7
+
+    def test_every_kind_of_account_is_rolled_on_its_normal_side(self):
+        for account in LedgerAccount.objects.filter(is_system=True, book=SANDBOX, currency="USD"):
+            if account.id != FEES:
+                transfer(account.id, FEES, "3")
+        exact = {a.id: a.exact_balance for a in LedgerAccount.objects.with_exact_balance()}
+
+        journal.roll()
+
+        assert {a.id: a.balance for a in LedgerAccount.objects.all()} == exact
+        assert exact[TREASURY] == 3
+        assert exact[chart.system_id(SANDBOX, "SUSPENSE", "USD")] == -3
+
+    @pytest.mark.django_db(transaction=True)
+    def test_two_rollers_share_the_work(self):
+        ada = open_account("100")
+        for _ in range(40):
+            transfer(ada, FEES, "0.25")
+
+        rolled = in_parallel(4, lambda n: journal.roll(15))
+
+        assert sum(rolled) <= 41
+        assert statements.exact_balance(FEES) == 10
+        journal.roll()
+        assert find(FEES).balance == 10
+
+    @pytest.mark.django_db(transaction=True)
+    def test_a_roller_does_not_wait_for_another(self):
+        transfer(TREASURY, FEES, "1")
+
+        with transaction.atomic():
+            assert journal.roll() == 2
+            assert in_parallel(1, lambda n: journal.roll()) == [0]
+
+        assert find(FEES).balance == 1
+
+    @pytest.mark.django_db(transaction=True)
+    def test_rollers_racing_payments_lose_and_invent_nothing(self):
+        accounts = [open_account("100") for _ in range(3)]
+        over = threading.Event()
+
+        def work(number):
+            if number < 3:
+                for _ in range(25):
+                    transfer(accounts[number], FEES, "0.25")
+                return statements.exact_balance(FEES)
+            if number < 5:
+                while not over.is_set():
+                    journal.roll(7)
+                return None
+            seen = [statements.exact_balance(FEES)]
+            while seen[-1] < Decimal("18.75") and len(seen) < 5_000:
+                seen.append(statements.exact_balance(FEES))
+                assert statements.out_of_balance() == 0
+            over.set()
+            return seen
+
+        *_, seen = in_parallel(6, work)
+
+        assert seen == sorted(
+            seen
+        )  # only ever credited, so a lost moment would show as a step back
+        assert statements.exact_balance(FEES) == Decimal("18.75")
+
+    @pytest.mark.django_db(transaction=True)
+    def test_a_roller_that_is_killed_has_done_nothing(self):
+        transfer(TREASURY, FEES, "1")
+        rolled, killed = threading.Event(), threading.Event()
+        session = []
+
+        def roll():
+            try:
+                with transaction.atomic():
+                    session.append(run_sql("SELECT pg_backend_pid()")[0][0])
+                    journal.roll()
+                    rolled.set()
+                    killed.wait(10)
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(1) as pool:
+            death = pool.submit(roll)
+            assert rolled.wait(10)
+            run_sql("SELECT pg_terminate_backend(%s, 5000)", *session)
+            killed.set()
+            assert isinstance(death.exception(10), OperationalError)
+
+        assert (find(FEES).balance, statements.exact_balance(FEES)) == (0, 1)
+        assert journal.roll() == 2
+        assert find(FEES).balance == 1
