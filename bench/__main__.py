@@ -1,0 +1,102 @@
+"""Run the cases; see design, section 9. It asserts that the money is right, never how fast."""
+
+import argparse
+import contextlib
+import os
+import signal
+import subprocess
+
+from bench import stack
+
+CASES = ("payment", "hot", "batch", "payroll", "memory")
+
+
+def main() -> None:
+    """Measure what the options ask for."""
+    options = _options()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end like Ctrl-C: leave nothing
+    with stack.engines() as own:
+        os.environ["DJANGO_SETTINGS_MODULE"] = "wallgent.settings"
+        import django
+
+        django.setup()
+        _run(options, own)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--case", choices=CASES, action="append", help="repeat it for several")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4, help="of each half of a round")
+    parser.add_argument("--threads", type=int, default=2, help="of each of the 2 web processes")
+    parser.add_argument("--organizations", type=int, default=1, help="that own the wallets")
+    parser.add_argument("--payrolls", type=int, default=2, help="processes that post sets")
+    parser.add_argument("--worker", action="store_true", help="run worker and beat beside")
+    return parser.parse_args()
+
+
+def _run(options, own) -> None:
+    from bench import cases, memory, report
+    from bench.reference import Reference
+    from bench.world import World, prove_books
+
+    print("Making the reference and a world to pay in …", flush=True)
+    reference = Reference(own.postgres, own.folder)
+    reference.prepare()
+    world = World(organizations=options.organizations)
+    found = {"commit": _commit(), "options": vars(options), "machine": report.machine()}
+    print(" ".join(f"{name} {value}" for name, value in found["machine"].items()), flush=True)
+    chosen = [name for name in options.case or CASES if name in cases.CASES]
+    with contextlib.ExitStack() as running:
+        if options.worker:
+            running.enter_context(stack.worker(own.folder))
+        port = running.enter_context(stack.web(own.folder, threads=options.threads))
+        bench = cases.Bench(world=world, reference=reference, port=port, payrolls=options.payrolls)
+        found |= _for_scale(bench) if chosen else {}
+        found["cases"] = _measure(bench, chosen, options)
+    prove_books()
+    if world.relay_seconds:
+        found["relayPerSecond"] = world.relayed / world.relay_seconds
+        print(f"relay: {found['relayPerSecond']:,.0f} events a second")
+    if "memory" in (options.case or CASES):
+        found["memory"] = memory.measure()
+        total = sum(found["memory"].values())
+        parts = ", ".join(f"{kind} {size:.0f}" for kind, size in found["memory"].items())
+        print(f"memory: {total:.0f} MB ({parts}); aim: under 500")
+    print(f"The books balance. Figures: {report.write(found)}")
+
+
+def _measure(bench, names: list[str], options) -> list[dict]:
+    from bench import cases, report
+
+    results = []
+    if names:
+        print(report.head())
+    for name in names:
+        result = bench.measure(cases.CASES[name], rounds=options.rounds, seconds=options.seconds)
+        results.append(result.as_dict())
+        print(report.line(results[-1]), flush=True)
+    return results
+
+
+def _for_scale(bench) -> dict:
+    """How fast a read is, and how many statements a payment takes."""
+    bench.read(1)
+    read = bench.read(2)
+    statements = bench.world.statements()
+    print(
+        f"for scale: GET …/balance {read.per_second:,.0f} a second (p50 "
+        f"{read.percentile(0.5):.1f} ms); POST /v1/payments takes {len(statements)} statements",
+        flush=True,
+    )
+    return {"readsPerSecond": read.per_second, "statements": statements}
+
+
+def _commit() -> str:
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    with contextlib.suppress(OSError):
+        return subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip()
+    return ""
+
+
+main()

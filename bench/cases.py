@@ -1,0 +1,210 @@
+"""What is measured. Each case runs in rounds: the reference, then ours, one after the other."""
+
+import contextlib
+import itertools
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bench import load
+from bench.load import Outcome
+from bench.payroll import SET
+from bench.reference import Reference
+from bench.world import World, count_payments, count_transactions
+from wallgent.engines import home
+
+BATCH = 20
+WARM_UP_SECONDS = 2
+
+
+@dataclass(frozen=True)
+class Case:
+    """One line of the result."""
+
+    name: str
+    title: str
+    aim: float
+    script: str  # of the reference
+    reference_clients: int
+    measure: Callable  # (bench, seconds) -> Outcome
+    transfers: int = 1  # in one answer of ours
+
+
+@dataclass
+class Result:
+    """What the rounds of a case came to; rates in transfers a second."""
+
+    case: Case
+    reference: list[float] = field(default_factory=list)
+    ours: list[float] = field(default_factory=list)
+    latencies: list[float] = field(default_factory=list)
+    load_average: list[float] = field(default_factory=list)
+
+    @property
+    def ratios(self) -> list[float]:
+        return [ours / yardstick for ours, yardstick in zip(self.ours, self.reference, strict=True)]
+
+    def as_dict(self) -> dict:
+        """For the report."""
+        window = Outcome(seconds=1, latencies=self.latencies)
+        return {
+            "case": self.case.name,
+            "title": self.case.title,
+            "aim": self.case.aim,
+            "reference": statistics.median(self.reference),
+            "ours": statistics.median(self.ours),
+            "ratio": statistics.median(self.ratios),
+            "ratioLowest": min(self.ratios),
+            "ratioHighest": max(self.ratios),
+            "p50": window.percentile(0.50),
+            "p99": window.percentile(0.99),
+            "referenceRounds": self.reference,
+            "oursRounds": self.ours,
+            "loadAverage": self.load_average,
+        }
+
+
+class Bench:
+    """The running stack: a world to pay in, a web server at `port`, and the yardstick beside it."""
+
+    def __init__(self, *, world: World, reference: Reference, port: int, payrolls: int):
+        self.world = world
+        self.reference = reference
+        self.port = port
+        self.payrolls = payrolls
+        self._run = os.urandom(4).hex()
+        self._numbers = itertools.count(1)
+
+    def measure(self, case: Case, *, rounds: int, seconds: float) -> Result:
+        """Run a case. Raises AssertionError when anything but speed is wrong."""
+        result = Result(case)
+        clients = case.reference_clients
+        self.reference.run(case.script, clients=clients, seconds=WARM_UP_SECONDS)
+        case.measure(self, WARM_UP_SECONDS)
+        for _ in range(rounds):
+            self.world.settle_down()
+            rate = self.reference.run(case.script, clients=clients, seconds=seconds)
+            outcome = case.measure(self, seconds)
+            result.reference.append(rate)
+            result.ours.append(outcome.per_second * case.transfers)
+            result.latencies += outcome.latencies
+            result.load_average.append(os.getloadavg()[0])
+        self.world.settle_down()
+        return result
+
+    def pay(self, seconds: float) -> Outcome:
+        """Payments between random wallets."""
+        return self._post("/v1/payments", self._pairs(), 16, seconds, 201, 1)
+
+    def pay_from_one(self, seconds: float) -> Outcome:
+        """Payments out of one wallet."""
+        return self._post("/v1/payments", self._pairs(self.world.members[0]), 32, seconds, 201, 1)
+
+    def pay_batches(self, seconds: float) -> Outcome:
+        """Batches between random wallets of whoever calls."""
+        return self._post("/v1/payments/batch", self._batches(), 16, seconds, 200, BATCH)
+
+    def read(self, seconds: float) -> Outcome:
+        """Small authenticated reads, for scale."""
+        member = self.world.members[0]
+        path = f"/v1/wallets/{member.wallet.id}/balance"
+        request = load.request("GET", path, port=self.port, secret=member.secret, body="")
+        return self._load(itertools.repeat(request), 16, seconds, 200)
+
+    def payroll(self, seconds: float) -> Outcome:
+        """Sets posted by processes of their own, without HTTP."""
+        before = count_transactions()
+        with contextlib.ExitStack() as stack:
+            started = [stack.enter_context(_payroll()) for _ in range(self.payrolls)]
+            for process in started:
+                assert process.stdout.readline() == "ready\n"
+            for process in started:
+                print(seconds, file=process.stdin, flush=True)
+            said = [json.loads(process.stdout.readline()) for process in started]
+            for process in started:
+                process.stdin.close()
+        posted = SET * sum(one["sets"] for one in said)
+        assert count_transactions() - before == posted, "posted sets are not in the ledger"
+        return Outcome(
+            seconds=seconds,
+            in_time=sum(one["inTime"] for one in said),
+            latencies=[latency for one in said for latency in one["latencies"]],
+        )
+
+    def _post(self, path, bodies, connections, seconds, status, payments) -> Outcome:
+        """Send writes, and compare what was acknowledged with what the database has."""
+        requests = (
+            load.request("POST", path, port=self.port, secret=secret, body=body, key=self._key())
+            for secret, body in bodies
+        )
+        before = count_payments()
+        outcome = self._load(requests, connections, seconds, status)
+        acknowledged = outcome.statuses[status] * payments
+        made = count_payments() - before
+        assert made == acknowledged, f"{acknowledged} acknowledged, {made} in the database"
+        return outcome
+
+    def _load(self, requests, connections, seconds, status) -> Outcome:
+        outcome = load.run(
+            self.port,
+            requests.__next__,
+            connections=connections,
+            seconds=seconds,
+            expected=status,
+        )
+        assert set(outcome.statuses) == {status}, (outcome.statuses, outcome.failure)
+        return outcome
+
+    def _key(self) -> str:
+        return f"{self._run}-{next(self._numbers):08}"
+
+    def _pairs(self, sender=None):
+        while True:
+            member = sender or random.choice(self.world.members)
+            yield member.secret, _order(member, self.world.other_than(member.wallet))
+
+    def _batches(self):
+        while True:
+            member = random.choice(self.world.members)
+            orders = []
+            for _ in range(BATCH):
+                payer = self._colleague(member)
+                orders.append(_order(payer, self.world.other_than(payer.wallet)))
+            yield member.secret, '{"payments":[' + ",".join(orders) + "]}"
+
+    def _colleague(self, member):
+        """Another wallet that the same key may spend from."""
+        while (other := random.choice(self.world.members)).secret != member.secret:
+            pass
+        return other
+
+
+def _order(member, recipient) -> str:
+    return f'{{"from":"{member.wallet.id}","to":"{recipient.id}","amount":"1.00"}}'
+
+
+def _payroll() -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "bench.payroll"],
+        cwd=home.CHECKOUT,
+        env=os.environ | {"DJANGO_SETTINGS_MODULE": "wallgent.settings"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+CASES = {
+    case.name: case
+    for case in (
+        Case("payment", "payment, 16 at once", 0.15, "plain", 16, Bench.pay),
+        Case("hot", "one hot wallet, 32 at once", 0.5, "hot", 32, Bench.pay_from_one),
+        Case("batch", "batches of 20, 16 at once", 0.3, "plain", 16, Bench.pay_batches, BATCH),
+        Case("payroll", "payroll in sets of 100", 0.5, "sets", 16, Bench.payroll, SET),
+    )
+}

@@ -1,0 +1,91 @@
+"""Memory of what `make run` runs, after load: the proportional set size, nothing counted twice."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+from bench import load, stack
+from wallgent.engines import home
+
+PAY_SECONDS = 4
+_FUNDINGS = 10
+_ASIDE = ("postgres", "redis")
+_KINDS = {"manage.py run": "supervisor", " worker ": "worker", " beat ": "beat", "granian": "web"}
+
+
+def measure() -> dict[str, float]:
+    """Megabytes by kind of process, after some thousand payments. Linux only: else empty."""
+    if not Path("/proc/self/smaps_rollup").exists():
+        return {}
+    with stack.fresh_home("run") as own:
+        port = stack.free_port()
+        env = {"WALLGENT_HOME": str(own.folder), "PORT": str(port), "DEBUG": "1"}
+        with stack.program(["manage.py", "run"], log=own.folder / "run.log", env=env) as run:
+            stack.wait_until_ready(port)
+            demo = json.loads((own.folder / "demo.json").read_text())
+            _pay(port, demo["apiKey"])
+            megabytes = _by_kind(run.pid)
+            _check_books(env)
+    return megabytes
+
+
+def _pay(port: int, secret: str) -> None:
+    mine = _call(port, secret, "GET", "/v1/wallets")["data"][0]["id"]
+    other = _call(port, secret, "POST", "/v1/wallets", name="Other")["id"]
+    for wallet_id in (mine, other):
+        for _ in range(_FUNDINGS):
+            _call(port, secret, "POST", "/v1/sandbox/fund", walletId=wallet_id, amount="10000")
+    body = json.dumps({"from": mine, "to": other, "amount": "1"})
+    request = load.request("POST", "/v1/payments", port=port, secret=secret, body=body)
+    paid = load.run(port, lambda: request, connections=16, seconds=PAY_SECONDS, expected=201)
+    assert set(paid.statuses) == {201}, paid.failure
+
+
+def _call(port: int, secret: str, method: str, path: str, **fields) -> dict:
+    request = urllib.request.Request(
+        f"http://{stack.HOST}:{port}{path}",
+        method=method,
+        data=json.dumps(fields).encode() if fields else None,
+        headers={"Authorization": f"Bearer {secret}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+
+def _check_books(env: dict) -> None:
+    command = [sys.executable, "manage.py", "check_books"]
+    inherited = {name: value for name, value in os.environ.items() if name not in env}
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, cwd=home.CHECKOUT, env=inherited | env
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def _by_kind(root: int) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for pid in _family(root):
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+        if any(name in command.split(" ", 1)[0] for name in _ASIDE):
+            continue
+        kind = next((kind for mark, kind in _KINDS.items() if mark in command), "web")
+        found[kind] = found.get(kind, 0) + _pss(pid)
+    return found
+
+
+def _family(root: int) -> list[int]:
+    """A process and all that came from it."""
+    family, at = [root], 0
+    while at < len(family):
+        for task in Path(f"/proc/{family[at]}/task").iterdir():
+            family += [int(pid) for pid in (task / "children").read_text().split()]
+        at += 1
+    return family
+
+
+def _pss(pid: int) -> float:
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return int(re.search(r"^Pss:\s+(\d+)", text, re.MULTILINE)[1]) / 1024

@@ -1,0 +1,62 @@
+"""The result as a table for people and as JSON for comparing."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import time
+from pathlib import Path
+
+from django.db import connection
+
+from bench import stack
+from wallgent import redis
+
+_PACKAGES = ("django", "djangorestframework", "psycopg", "granian", "pydantic")
+
+
+def machine() -> dict:
+    """What this ran on, and with."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "postgresql": connection.pg_version,
+        "redis": redis.client().info("server")["redis_version"],
+        **{name: importlib.metadata.version(name) for name in _PACKAGES},
+    }
+
+
+def _cpu_model() -> str:
+    info = Path("/proc/cpuinfo")
+    for line in info.read_text().splitlines() if info.exists() else ():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def head() -> str:
+    """The first line of the table."""
+    return (
+        f"{'case':<28}{'reference/s':>12}{'ours/s':>10}"
+        f"  {'ratio':<5}  {'(spread)':<15} {'aim':<4}{'p50 ms':>9}{'p99 ms':>8}"
+    )
+
+
+def line(result: dict) -> str:
+    """One line of the table."""
+    spread = f"({result['ratioLowest']:.3f}–{result['ratioHighest']:.3f})"
+    return (
+        f"{result['title']:<28}{result['reference']:>12,.0f}{result['ours']:>10,.0f}"
+        f"  {result['ratio']:.3f}  {spread:<15} {result['aim']:.2f}"
+        f"{result['p50']:>9.1f}{result['p99']:>8.1f}"
+        f"   load {min(result['loadAverage']):.1f}–{max(result['loadAverage']):.1f}"
+    )
+
+
+def write(everything: dict) -> Path:
+    """Keep the figures in the bench's folder; answers the file."""
+    path = stack.ROOM / time.strftime("%Y-%m-%dT%H%M%S.json")
+    path.write_text(json.dumps(everything, indent=2) + "\n")
+    return path
