@@ -40,6 +40,8 @@ def open_system_accounts(rail: str = "") -> None:
                 id=system_id(book, kind, currency, rail),
                 book=book,
                 kind=kind,
+                type=LedgerAccount.TYPES[kind],
+                is_system=True,
                 rail=rail,
                 currency=currency,
             )
@@ -54,7 +56,11 @@ def open_system_accounts(rail: str = "") -> None:
 def open_wallet_account(*, book: str, currency: str, owner: uuid.UUID) -> LedgerAccount:
     """A new empty account that holds somebody else's money."""
     return LedgerAccount.objects.create(
-        book=book, currency=currency, owner=owner, kind=_Kind.WALLET
+        book=book,
+        currency=currency,
+        owner=owner,
+        kind=_Kind.WALLET,
+        type=LedgerAccount.TYPES[_Kind.WALLET],
     )
 
 

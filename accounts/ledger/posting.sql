@@ -149,6 +149,38 @@ END $$;
 ALTER TABLE ledger_entry ADD CONSTRAINT ledger_entry_account_in_its_book
     FOREIGN KEY (account_id, currency, book) REFERENCES ledger_account (id, currency, book);
 
+-- What an account is never changes, and a closed one is empty. (Postings change none of these
+-- columns, so they do not fire it.)
+CREATE FUNCTION ledger_account_identity() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    types CONSTANT jsonb := '{"WALLET": "LIABILITY", "TREASURY": "ASSET", "IN_TRANSIT": "ASSET",
+        "FEES": "REVENUE", "EXPENSES": "EXPENSE", "SUSPENSE": "LIABILITY", "EXCHANGE": "ASSET"}';
+BEGIN
+    IF TG_OP = 'UPDATE' AND (OLD.id, OLD.book, OLD.kind, OLD.type, OLD.is_system, OLD.rail,
+                             OLD.currency, OLD.owner)
+       IS DISTINCT FROM (NEW.id, NEW.book, NEW.kind, NEW.type, NEW.is_system, NEW.rail,
+                         NEW.currency, NEW.owner) THEN
+        RAISE EXCEPTION 'account % stays what it is', OLD.id
+            USING ERRCODE = 'integrity_constraint_violation',
+                  CONSTRAINT = 'ledger_account_identity';
+    ELSIF NEW.type IS DISTINCT FROM types ->> NEW.kind
+          OR NEW.is_system <> (NEW.kind <> 'WALLET')
+          OR NEW.is_system AND NEW.state <> 'ACTIVE' THEN
+        RAISE EXCEPTION 'an account of kind % is not like this', NEW.kind
+            USING ERRCODE = 'integrity_constraint_violation',
+                  CONSTRAINT = 'ledger_account_identity';
+    ELSIF NEW.state = 'CLOSED' AND (NEW.balance, NEW.held, NEW.debt) <> (0, 0, 0) THEN
+        RAISE EXCEPTION 'account % is not empty, so it cannot be closed', NEW.id
+            USING ERRCODE = 'integrity_constraint_violation',
+                  CONSTRAINT = 'ledger_closed_account_is_empty';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER ledger_account_identity
+    BEFORE INSERT OR UPDATE OF id, book, kind, type, is_system, rail, currency, owner, state
+    ON ledger_account FOR EACH ROW EXECUTE FUNCTION ledger_account_identity();
+
 CREATE FUNCTION ledger_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION '% is append-only: correct it with a new row', TG_TABLE_NAME

@@ -162,6 +162,9 @@ SELECT format('account %s: held %s, its holds keep %s', a.id, a.held, coalesce(h
   FROM ledger_account a LEFT JOIN held h ON h.account_id = a.id
  WHERE a.held <> coalesce(h.amount, 0)
 UNION ALL
+SELECT format('account %s: closed, with a balance of %s', id, balance)
+  FROM ledger_account WHERE state = 'CLOSED' AND (balance, held, debt) <> (0, 0, 0)
+UNION ALL
 SELECT format('hold %s: amount %s, captured %s, released %s; its steps say %s, %s, %s',
               h.id, h.amount, h.captured, h.released, s.amount, s.captured, s.released)
   FROM ledger_hold h LEFT JOIN stepped s ON s.hold_id = h.id

@@ -10,7 +10,8 @@ BACKWARD = """
     DROP TRIGGER ledger_transaction_immutable ON ledger_transaction;
     DROP TRIGGER ledger_entry_immutable ON ledger_entry;
     ALTER TABLE ledger_entry DROP CONSTRAINT ledger_entry_account_in_its_book;
-    DROP FUNCTION ledger_transaction_has_entries, ledger_entries_balance, ledger_refuse_change,
+    DROP TRIGGER ledger_account_identity ON ledger_account;
+    DROP FUNCTION ledger_account_identity, ledger_transaction_has_entries, ledger_entries_balance, ledger_refuse_change,
         ledger_roll, ledger_post, ledger_stands;
 """
 

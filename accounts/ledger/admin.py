@@ -1,0 +1,115 @@
+from django.contrib import admin
+
+from accounts.ledger.models import Entry, Hold, HoldOperation, LedgerAccount, Transaction
+from wallgent.admin import SupportAdmin, SupportInline, amount, link, lists_about
+
+
+@admin.register(LedgerAccount)
+class LedgerAccountAdmin(SupportAdmin):
+    list_display = [
+        *("id", "book", "kind", "rail", "type", "currency", "state"),
+        *(amount("exact_balance", balance=True), amount("held", balance=True)),
+    ]
+    list_filter = ["book", "kind", "currency", "state"]
+    id_fields = {"acc": ["pk"], "org": ["owner"]}
+    search_help_text = "The id of an account, or of the organization that owns it."
+    fields = [
+        *("id", "book", "type", "kind", "rail", "currency", "owner", "state"),
+        amount("exact_balance", balance=True),
+        amount("held", balance=True),
+        amount("available", balance=True),
+        amount("debt", balance=True),
+        *("lines", "created_at", "see_also"),
+    ]
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).with_exact_balance()
+
+    @admin.display
+    def see_also(self, account):
+        return lists_about(account.id, entries="ledger.entry", holds="ledger.hold")
+
+
+class EntryInline(SupportInline):
+    model = Entry
+    fields = [
+        *("id", "type", amount("amount"), "currency", "to", "line"),
+        amount("balance_after", balance=True),
+    ]
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).select_related("account")
+
+    @admin.display
+    def currency(self, entry):
+        return entry.account.currency
+
+    @admin.display(description="account")
+    def to(self, entry):
+        return link(
+            "ledger.ledgeraccount", entry.account_id, f"{entry.account.kind} {entry.account_id}"
+        )
+
+
+@admin.register(Transaction)
+class TransactionAdmin(SupportAdmin):
+    list_display = ["id", "created_at", "book", "reason", "memo"]
+    list_filter = ["book"]
+    id_fields = {"txn": ["pk", "reverses"], "ent": ["entries"]}
+    search_help_text = "The id of a transaction, of the one it reverses, or of one of its entries."
+    fields = ["id", "book", "reason", "memo", "reverses", "created_at"]
+    inlines = [EntryInline]
+
+
+@admin.register(Entry)
+class EntryAdmin(SupportAdmin):
+    list_display = [
+        *("id", "transaction_id", "kind", "account_id", "type", amount("amount"), "currency"),
+        *("line", amount("balance_after", balance=True)),
+    ]
+    list_select_related = ["account"]
+    list_filter = ["type"]
+    id_fields = {"ent": ["pk"], "txn": ["transaction"], "acc": ["account"]}
+    search_help_text = "The id of an entry, transaction or account."
+    fields = [
+        *("id", "transaction", "account", "type", amount("amount"), "currency"),
+        *("line", amount("balance_after", balance=True)),
+    ]
+
+    @admin.display
+    def currency(self, entry):
+        return entry.account.currency
+
+    @admin.display
+    def kind(self, entry):
+        return entry.account.kind
+
+
+class HoldOperationInline(SupportInline):
+    model = HoldOperation
+    fields = ["id", "created_at", "type", amount("amount"), "posted"]
+    ordering = ["created_at", "id"]
+    show_change_link = False
+
+    @admin.display(description="transaction")
+    def posted(self, operation):
+        return link("ledger.transaction", operation.transaction_id)
+
+
+@admin.register(Hold)
+class HoldAdmin(SupportAdmin):
+    list_display = [
+        *("id", "created_at", "account_id", "reason", "reference"),
+        *(amount("amount"), amount("captured"), amount("released"), amount("remaining")),
+        *("expires_at", "ended_at"),
+    ]
+    list_filter = [("ended_at", admin.EmptyFieldListFilter)]
+    id_fields = {"hld": ["pk"], "acc": ["account"]}
+    search_fields = ["reference__exact"]
+    search_help_text = "The id of a hold, of its account, or of what it is for."
+    fields = [
+        *("id", "account", "reason", "reference"),
+        *(amount("amount"), amount("captured"), amount("released"), amount("remaining")),
+        *("expires_at", "created_at", "ended_at"),
+    ]
+    inlines = [HoldOperationInline]
