@@ -27,8 +27,8 @@ def pytest_load_initial_conftests(early_config):
 
 def _start(config) -> None:
     """Start what is not named, and say so in the environment, which xdist's workers inherit."""
-    engines, template, lock = _claim()
-    config.add_cleanup(lambda: _remove(engines, lock))
+    engines, template, lock = claim(f"run-{os.getpid()}")
+    config.add_cleanup(lambda: remove(engines, lock))
     os.environ |= {"WALLGENT_HOME": str(engines.folder), "DEBUG": "1"}
     if "DATABASE_URL" not in os.environ:
         template.copy(engines.postgres.folder)
@@ -40,8 +40,8 @@ def _start(config) -> None:
         os.environ.setdefault(name, value)
 
 
-def _claim():
-    """A home for this run alone, with its lock, and an empty cluster to copy into it.
+def claim(name: str, *, durable: bool = False):
+    """A new home with its lock, and an empty cluster to copy into it.
 
     Copying takes a fifth of the time of making. What interrupted runs left behind is removed.
     """
@@ -50,15 +50,16 @@ def _claim():
     with processes.hold(_ROOM / "lock", wait=True):
         for old in _ROOM.glob("run-*"):
             if lock := processes.hold(old / "lock"):
-                _remove(home.Home(old), lock)
+                remove(home.Home(old), lock)
         template = postgres.Cluster(_ROOM / "template")
         template.initialise()
-        engines = home.Home(_ROOM / f"run-{os.getpid()}", durable=False)
+        engines = home.Home(_ROOM / name, durable=durable)
         engines.make()
         return engines, template, processes.hold(engines.folder / "lock")
 
 
-def _remove(engines: home.Home, lock) -> None:
+def remove(engines: home.Home, lock) -> None:
+    """Take a home away, with whatever runs in it."""
     engines.redis.destroy()
     engines.postgres.destroy()
     shutil.rmtree(engines.folder)
