@@ -10,6 +10,7 @@ from accounts.models import Payment
 from accounts.services import payments, wallets
 from accounts.services.payments import ItemRefused, Order
 from wallgent import ids, money
+from wallgent.actors import Actor
 from wallgent.api import errors, json
 from wallgent.api.commands import command
 from wallgent.api.idempotency import Claim, Replayed, key_of
@@ -85,7 +86,7 @@ class PaymentOutput(Shape):
     from_wallet_id: str = spelled("from", "fromWalletId")
     to_wallet_id: str = spelled("to", "toWalletId")
     amount: AmountText
-    fee: AmountText
+    fee: AmountText | None
     currency: str
     status: str = spelled("status", "state")
     kind: str
@@ -126,10 +127,14 @@ class PaymentOutput(Shape):
         )
 
     @classmethod
-    def of_stored(cls, payment: Payment) -> "PaymentOutput":
-        """For a payment that was fetched with its reversals."""
+    def of_stored(cls, payment: Payment, *, actor: Actor) -> "PaymentOutput":
+        """For a payment that was fetched with its reversals, as the actor may see it."""
         reversals = payment.reversals.all()
-        return cls.of(payment, reversed_by=reversals[0].id if reversals else None)
+        output = cls.of(payment, reversed_by=reversals[0].id if reversals else None)
+        if payment.organization_id != actor.organization.id:
+            # The sender's key and what it paid us for the payment are its own affair.
+            output.fee = output.idempotency_key = None
+        return output
 
 
 class PaymentsView(ApiView):
@@ -142,7 +147,9 @@ class PaymentsView(ApiView):
             found = found.of_wallet(wallets.access(query.wallet_id, actor=request.actor))
         if query.status:
             found = found.filter(status=query.status)
-        return self.page(found, query, lambda payment: PaymentOutput.of_stored(payment).wire())
+        return self.page(
+            found, query, lambda paid: PaymentOutput.of_stored(paid, actor=request.actor).wire()
+        )
 
     @command(PaymentInput)
     def post(self, request, data):
@@ -158,7 +165,7 @@ class PaymentView(ApiView):
 
     def get(self, request, id):
         payment = payments.access(id, actor=request.actor)
-        return answer(PaymentOutput.of_stored(payment))
+        return answer(PaymentOutput.of_stored(payment, actor=request.actor))
 
 
 class PaymentReverseView(ApiView):
@@ -169,7 +176,7 @@ class PaymentReverseView(ApiView):
         payment = payments.access(id, actor=request.actor)
         request.run.start()
         payment = payments.reverse(payment, actor=request.actor, reason=data.reason or "")
-        return answer(PaymentOutput.of_stored(payment))
+        return answer(PaymentOutput.of_stored(payment, actor=request.actor))
 
 
 class PaymentBatchView(ApiView):

@@ -9,9 +9,12 @@ from wallgent.money import ZERO, CurrencyField, MoneyField
 
 class PaymentQuerySet(models.QuerySet):
     def visible_to(self, actor: Actor):
-        """Payments that a wallet of the actor sends or receives, in its environment and scope."""
+        """Payments that a wallet of the actor sends or receives, in its environment and scope.
+
+        One that was never made is its sender's affair: the recipient does not see it.
+        """
         sent = Q(organization=actor.organization)
-        received = Q(recipient_organization=actor.organization)
+        received = Q(recipient_organization=actor.organization, settled_at__isnull=False)
         if actor.wallet_scope is not None:
             sent &= Q(sender__in=actor.wallet_scope)
             received &= Q(recipient__in=actor.wallet_scope)

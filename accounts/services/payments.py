@@ -61,14 +61,12 @@ def access(id: str, *, actor: Actor) -> Payment:
     """A payment the actor may see. Raises NotFound, EnvironmentMismatch, PermissionDenied."""
     uuid = ids.parse(id, "txn")
     payment = uuid and _with_reversals(Payment.objects.filter(pk=uuid)).first()
-    own = payment and [
-        wallet_id
-        for organization_id, wallet_id in (
-            (payment.organization_id, payment.sender_id),
-            (payment.recipient_organization_id, payment.recipient_id),
-        )
-        if organization_id == actor.organization.id
-    ]
+    ours, own = actor.organization.id, []
+    if payment and payment.organization_id == ours:
+        own.append(payment.sender_id)
+    # What was never made is its sender's affair.
+    if payment and payment.recipient_organization_id == ours and payment.settled_at:
+        own.append(payment.recipient_id)
     if not own:
         raise NotFound("There is no such payment.")
     if payment.environment != actor.environment:
