@@ -1,6 +1,7 @@
 """Payments (contract 3.2)."""
 
 import hashlib
+import uuid
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -197,16 +198,23 @@ class _Batch:
         self.id = ids.new("bat")
         self.results: list[dict | None] = [None] * len(items)
         self.claims: dict[int, Claim] = {}
+        self.twins: dict[int, int] = {}  # an item, and the one before it that it repeats
 
     def run(self):
         """Pay. Raises BatchPartialFailure with the results."""
         try:
             parties = self._parties()
             self._claim_keys()
-            fresh = [index for index in range(len(self.items)) if self.results[index] is None]
+            fresh = [
+                index
+                for index, result in enumerate(self.results)
+                if result is None and index not in self.twins
+            ]
             self._pay(fresh, [parties[index] for index in fresh])
         except ItemRefused as refused:
             raise self._failure(refused) from None
+        for index, twin in self.twins.items():
+            self.results[index] = self.results[twin] | {"index": index, "replayed": True}
         return answer(self._body())
 
     def _parties(self):
@@ -233,8 +241,13 @@ class _Batch:
                     path="/v1/payments/batch#item",
                     body_hash=hashlib.sha256(item.model_dump_json().encode()).digest(),
                 )
+        first: dict[uuid.UUID, int] = {}
         # In one order for everyone, so that two batches never wait for each other.
         for index, claim in sorted(self.claims.items(), key=lambda pair: pair[1].id):
+            twin = first.setdefault(claim.id, index)
+            if twin != index and self.claims[twin].body_hash == claim.body_hash:
+                self.twins[index] = twin
+                continue
             try:
                 claim.take()
             except Replayed as replayed:
@@ -273,7 +286,7 @@ class _Batch:
         return error
 
     def _body(self) -> dict:
-        paid = [result["payment"] for result in self.results if result["status"] == "success"]
+        paid = {r["transactionId"]: r["payment"] for r in self.results if r["status"] == "success"}
         counts = {
             name: sum(result["status"] == word for result in self.results)
             for name, word in (
@@ -283,8 +296,8 @@ class _Batch:
                 ("skipped", "skipped"),
             )
         }
-        total = sum((money.read(payment["amount"]) for payment in paid), ZERO)
-        fees = sum((money.read(payment["fee"]) for payment in paid), ZERO)
+        total = sum((money.read(payment["amount"]) for payment in paid.values()), ZERO)
+        fees = sum((money.read(payment["fee"]) for payment in paid.values()), ZERO)
         return {
             "batchId": self.id,
             "results": self.results,
