@@ -51,6 +51,14 @@ def parse(text: str, *prefixes: str) -> uuid.UUID | None:
         return None
 
 
+def read(text: str) -> uuid.UUID | None:
+    """The uuid that a person means: an id with any prefix, or a plain uuid; else None."""
+    try:
+        return to_uuid(text) if "_" in text else uuid.UUID(text)
+    except ValueError:
+        return None
+
+
 class PrefixedIdField(models.UUIDField):
     """A uuid column whose Python value is the prefixed id."""
 

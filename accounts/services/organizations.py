@@ -5,16 +5,25 @@ from django.db import transaction
 
 from accounts.models import Membership, Organization, Plan, User
 from accounts.services import wallets
-from wallgent import clock
+from wallgent import clock, ids
 from wallgent.actors import Actor, ActorType
 from wallgent.environments import Environment
-from wallgent.errors import InvalidState
+from wallgent.errors import InvalidState, NotFound
 from wallgent.events import facts
 
 
 def system_actor(organization: Organization, environment: str = Environment.SANDBOX) -> Actor:
     """Ourselves, acting for an organization: in tasks, commands and the admin."""
     return Actor(organization=organization, environment=environment, type=ActorType.SYSTEM)
+
+
+def find(id: str) -> Organization:
+    """Any organization, by its id or its plain uuid. For ourselves only. Raises NotFound."""
+    uuid = ids.read(id)
+    organization = uuid and Organization.objects.filter(pk=uuid).first()
+    if not organization:
+        raise NotFound("There is no such organization.")
+    return organization
 
 
 @transaction.atomic(savepoint=False)
@@ -48,6 +57,34 @@ def set_plan(organization: Organization, *, actor: Actor, plan: str) -> Organiza
     organization.plan = Plan(plan)
     organization.save(update_fields=["plan", "updated_at"])
     facts.record("organization.updated", organization, actor=actor, changes={"plan": plan})
+    return organization
+
+
+@transaction.atomic(savepoint=False)
+def set_limits(
+    organization: Organization,
+    *,
+    actor: Actor,
+    reads_per_minute: int | None,
+    writes_per_minute: int | None,
+    wallets: int | None,
+) -> Organization:
+    """Agree on figures in place of the plan's; None goes back to the plan's. Support only."""
+    organization.custom_reads_per_minute = reads_per_minute
+    organization.custom_writes_per_minute = writes_per_minute
+    organization.custom_wallets = wallets
+    organization.save(
+        update_fields=[
+            *("custom_reads_per_minute", "custom_writes_per_minute", "custom_wallets"),
+            "updated_at",
+        ]
+    )
+    limits = {
+        "readsPerMinute": reads_per_minute,
+        "writesPerMinute": writes_per_minute,
+        "wallets": wallets,
+    }
+    facts.record("organization.updated", organization, actor=actor, changes={"limits": limits})
     return organization
 
 
