@@ -1,0 +1,243 @@
+from django import forms
+from django.contrib import admin
+
+from accounts.models import ApiKey, Membership, Organization, Payment, Plan, User, Wallet
+from accounts.services import api_keys, organizations, wallets
+from wallgent.admin import (
+    SupportAdmin,
+    SupportInline,
+    amount,
+    link,
+    lists_about,
+    service_action,
+    support_actor,
+)
+
+_POSTGRES_INTEGER_MAX = 2**31 - 1
+
+
+class PlanForm(forms.Form):
+    plan = forms.ChoiceField(choices=Plan.choices)
+
+
+class LimitsForm(forms.Form):
+    """Figures in place of the plan's. Named as the model names them, so that it starts filled."""
+
+    custom_reads_per_minute = forms.IntegerField(
+        required=False, min_value=1, max_value=_POSTGRES_INTEGER_MAX, help_text="Empty: the plan's"
+    )
+    custom_writes_per_minute = forms.IntegerField(
+        required=False, min_value=1, max_value=_POSTGRES_INTEGER_MAX, help_text="Empty: the plan's"
+    )
+    custom_wallets = forms.IntegerField(
+        required=False, min_value=0, max_value=_POSTGRES_INTEGER_MAX, help_text="Empty: the plan's"
+    )
+
+
+class ReasonForm(forms.Form):
+    reason = forms.CharField(
+        required=False, max_length=256, help_text="The wallet's owner can read it."
+    )
+
+
+class MembershipInline(SupportInline):
+    model = Membership
+    fields = ["user", "organization", "role", "created_at"]
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).select_related("user", "organization")
+
+
+@admin.register(Organization)
+class OrganizationAdmin(SupportAdmin):
+    list_display = ["id", "name", "email", "plan", "production_activated_at", "created_at"]
+    list_filter = ["plan", "type", ("production_activated_at", admin.EmptyFieldListFilter)]
+    date_hierarchy = "created_at"
+    id_fields = {
+        "org": ["pk"],
+        "usr": ["memberships__user"],
+        "wal": ["wallets"],
+        "key": ["api_keys"],
+    }
+    search_fields = ["name", "email"]
+    search_help_text = "The id of an organization, member, wallet or API key; a name; an e-mail."
+    fields = [
+        *("id", "name", "email", "type", "plan", "limits"),
+        *("production_activated_at", "sandbox_offset", "created_at", "updated_at", "see_also"),
+    ]
+    inlines = [MembershipInline]
+    actions = ["set_plan", "set_limits", "activate_production"]
+
+    @admin.display
+    def limits(self, organization):
+        limits = organization.limits
+        count = "any number of" if limits.wallets is None else limits.wallets
+        return (
+            f"{limits.reads_per_minute} reads and {limits.writes_per_minute} writes a minute, "
+            f"{count} wallets"
+        )
+
+    @admin.display
+    def see_also(self, organization):
+        return lists_about(
+            organization.id,
+            wallets="accounts.wallet",
+            payments="accounts.payment",
+            api_keys="accounts.apikey",
+            ledger_accounts="ledger.ledgeraccount",
+            events="events.event",
+        )
+
+    def actor_for(self, request, obj):
+        return support_actor(request, obj)
+
+    @service_action("Set plan", form=PlanForm)
+    def set_plan(self, organization, *, actor, plan):
+        organizations.set_plan(organization, actor=actor, plan=plan)
+
+    @service_action("Set limits", form=LimitsForm)
+    def set_limits(self, organization, *, actor, **figures):
+        organizations.set_limits(
+            organization,
+            actor=actor,
+            reads_per_minute=figures["custom_reads_per_minute"],
+            writes_per_minute=figures["custom_writes_per_minute"],
+            wallets=figures["custom_wallets"],
+        )
+
+    @service_action("Activate production")
+    def activate_production(self, organization, *, actor):
+        organizations.activate_production(organization, actor=actor)
+
+
+@admin.register(User)
+class UserAdmin(SupportAdmin):
+    """People. Who may use this admin is for superusers to say; passwords for nobody here."""
+
+    list_display = ["id", "email", "name", "is_active", "is_staff", "last_login", "created_at"]
+    list_filter = ["is_active", "is_staff", "is_superuser"]
+    date_hierarchy = "created_at"
+    id_fields = {"usr": ["pk"], "org": ["memberships__organization"], "mem": ["memberships"]}
+    search_fields = ["email", "name"]
+    search_help_text = "The id of a person, organization or membership; an e-mail; a name."
+    _rights = ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")
+    _facts = ("id", "email", "name", "last_login", "created_at")
+    fields = [*_facts, *_rights]
+    readonly_fields = _facts
+    filter_horizontal = ["groups", "user_permissions"]
+    inlines = [MembershipInline]
+
+    def has_change_permission(self, request, obj=None):
+        # Not their own: the last superuser would lock the door from the outside.
+        return request.user.is_superuser and obj != request.user
+
+
+@admin.register(Membership)
+class MembershipAdmin(SupportAdmin):
+    list_display = ["id", "organization", "user", "role", "created_at"]
+    list_select_related = ["organization", "user"]
+    list_filter = ["role"]
+    id_fields = {"mem": ["pk"], "org": ["organization"], "usr": ["user"]}
+    search_fields = ["user__email"]
+    search_help_text = "The id of a membership, organization or person; an e-mail."
+    fields = ["id", "organization", "user", "role", "created_at"]
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(SupportAdmin):
+    list_display = [
+        *("id", "organization", "environment", "name", "key_prefix"),
+        *("status", "last_used_at", "created_at"),
+    ]
+    list_select_related = ["organization"]
+    list_filter = ["environment", ("revoked_at", admin.EmptyFieldListFilter)]
+    date_hierarchy = "created_at"
+    id_fields = {"key": ["pk"], "org": ["organization"]}
+    search_fields = ["name", "key_prefix__startswith"]
+    search_help_text = "The id of a key or organization; the start of the key; a name."
+    fields = [
+        *("id", "organization", "environment", "name", "key_prefix", "status", "permissions"),
+        *("wallet_scope", "allowed_ips", "expires_at", "revoked_at", "last_used_at"),
+        *("created_at", "updated_at"),
+    ]
+    actions = ["revoke"]
+
+    @admin.display
+    def status(self, key):
+        return key.status
+
+    @service_action("Revoke")
+    def revoke(self, key, *, actor):
+        api_keys.revoke(key, actor=actor)
+
+
+@admin.register(Wallet)
+class WalletAdmin(SupportAdmin):
+    list_display = [
+        *("id", "organization", "environment", "name", "type", "status", "currency"),
+        *(amount("account.balance", balance=True), "created_at"),
+    ]
+    list_select_related = ["organization", "account"]
+    list_filter = ["environment", "type", "account__state", "account__currency"]
+    date_hierarchy = "created_at"
+    id_fields = {"wal": ["pk"], "org": ["organization"], "acc": ["account"]}
+    search_fields = ["name", "agent_name", "address__exact"]
+    search_help_text = "The id of a wallet, organization or ledger account; an address; a name."
+    fields = [
+        *("id", "organization", "environment", "name", "agent_name", "type", "is_default"),
+        *("address", "status", "currency"),
+        amount("account.balance", balance=True),
+        amount("account.held", balance=True),
+        amount("account.available", balance=True),
+        amount("account.debt", balance=True),
+        amount("sandbox_funds"),
+        *("metadata", "ledger_account", "created_at", "updated_at", "see_also"),
+    ]
+    actions = ["freeze", "unfreeze", "close"]
+
+    @admin.display(description="ledger account")
+    def ledger_account(self, wallet):
+        return link("ledger.ledgeraccount", wallet.account_id)
+
+    @admin.display
+    def see_also(self, wallet):
+        links = {"payments": "accounts.payment", "organization": "accounts.organization"}
+        return lists_about(wallet.id, **links, events="events.event")
+
+    @service_action("Freeze", form=ReasonForm)
+    def freeze(self, wallet, *, actor, reason):
+        wallets.freeze(wallet, actor=actor, reason=reason)
+
+    @service_action("Unfreeze")
+    def unfreeze(self, wallet, *, actor):
+        wallets.unfreeze(wallet, actor=actor)
+
+    @service_action("Close for good")
+    def close(self, wallet, *, actor):
+        wallets.close(wallet, actor=actor)
+
+
+@admin.register(Payment)
+class PaymentAdmin(SupportAdmin):
+    list_display = [
+        *("id", "created_at", "environment", "kind", "status", "sender", "recipient"),
+        *(amount("amount"), amount("fee"), "currency"),
+    ]
+    list_select_related = ["sender", "recipient"]
+    list_filter = ["environment", "kind", "status", "currency"]
+    id_fields = {
+        "txn": ["pk", "reversal_of"],
+        "wal": ["sender", "recipient"],
+        "org": ["organization", "recipient_organization"],
+    }
+    search_help_text = "The id of a payment, of either wallet or of either organization."
+    fields = [
+        *("id", "organization", "sender", "recipient", "recipient_organization"),
+        *("environment", "kind", "status", amount("amount"), amount("fee"), "currency"),
+        *("description", "idempotency_key", "failure_code", "failure_reason"),
+        *("reversal_of", "ledger_transaction", "created_at", "settled_at"),
+    ]
+
+    @admin.display(description="ledger transaction")
+    def ledger_transaction(self, payment):
+        return link("ledger.transaction", payment.id if payment.settled_at else None)

@@ -1,0 +1,240 @@
+"""The Django admin as support uses it: find anything by any id, change only through services."""
+
+from functools import wraps
+from operator import attrgetter
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.utils import quote, unquote
+from django.core.paginator import Paginator
+from django.db import OperationalError, transaction
+from django.db.models import Q
+from django.http import HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.functional import cached_property
+from django.utils.html import format_html, format_html_join
+
+from wallgent import ids, money
+from wallgent.actors import Actor, ActorType
+from wallgent.api.client_ip import client_ip
+from wallgent.api.errors import translate
+from wallgent.environments import Environment
+from wallgent.errors import DomainError
+from wallgent.events.models import Event
+
+admin.site.site_title = admin.site.site_header = "Wallgent support"
+
+_COUNTED = 10_000  # enough pages for a person; counting on would read whole tables
+_AT_ONCE = 50
+_FACTS_SHOWN = 100
+
+
+class BoundedPaginator(Paginator):
+    """Pages through the first ten thousand."""
+
+    @cached_property
+    def count(self):
+        return self.object_list.order_by()[:_COUNTED].count()
+
+
+class ReadOnly:
+    """Shown to whoever may view it, changed by nobody. For admins and inlines alike."""
+
+    def has_add_permission(self, request, obj=None):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+    def has_delete_permission(self, request, obj=None):
+        return False
+
+
+class SupportInline(ReadOnly, admin.TabularInline):
+    """Rows that belong to an object, on its page."""
+
+    extra = 0
+    show_change_link = True
+
+    def get_readonly_fields(self, request, obj=None):
+        return self.fields
+
+
+class SupportAdmin(ReadOnly, admin.ModelAdmin):
+    """Lists newest first, searches by id, shows what happened to the object.
+
+    A subclass says what may be seen in `fields`, and offers what services do in `actions`.
+    """
+
+    # For each prefix the fields that hold such an id. One that joins stands alone in its list.
+    id_fields: dict[str, list[str]] = {}
+    ordering = ["-pk"]
+    sortable_by = []  # by anything else would sort whole tables
+    list_per_page = _AT_ONCE
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    change_form_template = "admin/support_change_form.html"
+    object_history_template = "admin/support_history.html"
+
+    def get_search_fields(self, request):
+        return self.search_fields or ["pk"]  # without any there would be no search box
+
+    def get_search_results(self, request, queryset, search_term):
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        prefix, uuid = term.rpartition("_")[0], ids.read(term)
+        if uuid and prefix in self.id_fields:
+            return queryset.filter(_any_of(self.id_fields[prefix], uuid)), False
+        found = queryset.none()
+        if self.search_fields:
+            found, _ = super().get_search_results(request, queryset, term)
+        if uuid:
+            found |= queryset.filter(_any_of(self._own_columns(), uuid))
+        return found, False
+
+    def _own_columns(self) -> list[str]:
+        names = [name for names in self.id_fields.values() for name in names if name != "pk"]
+        return ["pk", *filter(self._is_column, names)]
+
+    def _is_column(self, name: str) -> bool:
+        return "__" not in name and self.opts.get_field(name).concrete
+
+    def get_object(self, request, object_id, from_field=None):
+        return super().get_object(request, ids.read(object_id) or object_id, from_field)
+
+    def history_view(self, request, object_id, extra_context=None):
+        """What happened to the object, from the events; then what Django's own log knows."""
+        found = self.get_object(request, unquote(object_id))
+        context = {"facts": [], "subject": found and found.pk}
+        if found and request.user.has_perm("events.view_event"):
+            context["facts"] = Event.objects.filter(subject=found.pk).order_by("-id")[:_FACTS_SHOWN]
+        return super().history_view(request, object_id, context | (extra_context or {}))
+
+    def render_change_form(self, request, context, *args, **kwargs):
+        actions = self.get_actions(request).values()
+        context["service_actions"] = [(name, description) for _, name, description in actions]
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def has_act_permission(self, request) -> bool:
+        """Whether this member of staff may use actions: with Django's permission to change."""
+        return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
+
+    def actor_for(self, request, obj) -> Actor:
+        """The member of staff, acting for the owner of `obj`."""
+        return support_actor(request, obj.organization, obj.environment)
+
+
+def support_actor(request, organization, environment: str = Environment.SANDBOX) -> Actor:
+    """The member of staff, acting for an organization."""
+    return Actor(
+        organization=organization,
+        environment=environment,
+        type=ActorType.USER,
+        id=request.user.id,
+        ip=client_ip(request),
+        user_agent=request.headers.get("User-Agent", ""),
+        request_id=request.id,
+    )
+
+
+def service_action(description: str, *, form: type[forms.Form] = forms.Form):
+    """Make `method(self, obj, *, actor, **fields of form)` an action that asks before it acts."""
+
+    def decorate(method):
+        @admin.action(description=description, permissions=["act"])
+        @wraps(method)
+        def action(self, request, queryset):
+            chosen = list(queryset[: _AT_ONCE + 1])
+            if len(chosen) > _AT_ONCE:
+                self.message_user(request, f"Choose at most {_AT_ONCE}.", messages.ERROR)
+                return None
+            if "confirmed" in request.POST:
+                filled = form(request.POST)
+                if filled.is_valid():
+                    for obj in chosen:
+                        _perform(self, request, obj, method, description, filled.cleaned_data)
+                    return HttpResponseRedirect(_page_after(self, chosen))
+            else:
+                filled = form(initial=vars(chosen[0]) if len(chosen) == 1 else None)
+            return _ask(self, request, chosen, method.__name__, description, filled)
+
+        return action
+
+    return decorate
+
+
+def _perform(model_admin, request, obj, method, description: str, fields: dict) -> None:
+    actor = model_admin.actor_for(request, obj)
+    try:
+        with transaction.atomic():
+            method(model_admin, obj, actor=actor, **fields)
+    except (DomainError, OperationalError) as error:
+        refusal = translate(error)
+        with transaction.atomic():
+            refusal.record(actor=actor)
+        model_admin.message_user(request, f"{obj}: {refusal.message}", messages.ERROR)
+    else:
+        model_admin.message_user(request, f"{obj}: done ({description.lower()}).")
+
+
+def _page_after(model_admin, chosen) -> str:
+    name = f"admin:{model_admin.opts.app_label}_{model_admin.opts.model_name}"
+    if len(chosen) == 1:
+        return reverse(f"{name}_change", args=[quote(chosen[0].pk)])
+    return reverse(f"{name}_changelist")
+
+
+def _ask(model_admin, request, chosen, action: str, description: str, form) -> TemplateResponse:
+    context = model_admin.admin_site.each_context(request) | {
+        "title": description,
+        "opts": model_admin.opts,
+        "objects": chosen,
+        "action": action,
+        "action_checkbox_name": ACTION_CHECKBOX_NAME,
+        "form": form,
+    }
+    return TemplateResponse(request, "admin/confirm_action.html", context)
+
+
+def amount(path: str, *, balance: bool = False):
+    """A column for the money at `path`, such as `account.held`, printed as the API prints it."""
+    read, text = attrgetter(path), money.balance_text if balance else money.amount_text
+
+    @admin.display(description=path.rpartition(".")[2].replace("_", " "))
+    def column(obj):
+        value = read(obj)
+        return None if value is None else text(value)
+
+    column.__name__ = path.replace(".", "_")
+    return column
+
+
+def link(model: str, pk: str | None, text: str = ""):
+    """A link to an object's page; `model` is such as `ledger.transaction`."""
+    if pk is None:
+        return None
+    url = reverse(f"admin:{model.replace('.', '_')}_change", args=[quote(pk)])
+    return format_html('<a href="{}">{}</a>', url, text or pk)
+
+
+def lists_about(id: str, **models: str):
+    """Links to the lists of other models, each searched for `id`: payments="accounts.payment"."""
+    return format_html_join(
+        ", ",
+        '<a href="{}?q={}">{}</a>',
+        (
+            (reverse(f"admin:{model.replace('.', '_')}_changelist"), id, title.replace("_", " "))
+            for title, model in models.items()
+        ),
+    )
+
+
+def _any_of(names: list[str], uuid) -> Q:
+    condition = Q()
+    for name in names:
+        condition |= Q(**{name: uuid})
+    return condition
