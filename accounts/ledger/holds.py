@@ -1,6 +1,7 @@
 """Holds: money promised first, so that the later step never fails for want of funds.
 
-Every step carries the caller's operation id (a uuid); a repeated step changes nothing.
+Every step carries the caller's operation id (a uuid). A repeated step changes nothing; another
+step under the same id is refused as CHANGED.
 """
 
 import uuid
@@ -12,7 +13,7 @@ from django.db import transaction
 from accounts.ledger import journal
 from accounts.ledger.models import Hold, HoldOperation, LedgerAccount
 from wallgent import clock, ids
-from wallgent.money import ZERO
+from wallgent.money import PLACES, ZERO
 
 _Step = HoldOperation.Type
 
@@ -33,8 +34,9 @@ def place(
     Raises journal.Refused: CLOSED, FROZEN, DEBT, NO_FUNDS.
     """
     account = LedgerAccount.objects.locked([account_id]).get()
-    if hold := Hold.objects.filter(pk=id).first():
-        return hold
+    operation = ids.to_uuid(id)
+    if _done(operation, _Step.PLACE, amount, hold_id=id, hold__account_id=account_id):
+        return Hold.objects.get(pk=id)
     _reserve(account, amount)
     hold = Hold.objects.create(
         id=id,
@@ -46,7 +48,7 @@ def place(
         expires_at=expires_at,
         created_at=clock.real_now() + ahead,
     )
-    _note(ids.to_uuid(id), hold, _Step.PLACE, amount, ahead)
+    _note(operation, hold, _Step.PLACE, amount, ahead)
     return hold
 
 
@@ -54,7 +56,7 @@ def place(
 def increase(hold_id: str, *, amount: Decimal, operation: uuid.UUID, ahead=timedelta(0)) -> Hold:
     """Promise more under an open hold. Raises journal.Refused, also ENDED."""
     hold, account = _locked(hold_id)
-    if _done(operation):
+    if _done(operation, _Step.INCREASE, amount, hold_id=hold_id):
         return hold
     _open_for(hold, ZERO)
     _reserve(account, amount)
@@ -70,18 +72,22 @@ def capture(
     amount: Decimal,
     operation: uuid.UUID,
     ahead=timedelta(0),
+    forced: bool = False,
 ) -> Hold:
-    """Spend `amount` of what the hold keeps: `posting` takes it out of the account.
+    """Spend `amount` of what the hold keeps: `posting` takes that, or more, out of the account.
 
+    `forced` as in `journal.post_set`: a network took the money, frozen or not.
     Raises journal.Refused, also ENDED when less than `amount` remains.
     """
     hold, account = _locked(hold_id, posting)
-    if _done(operation):
+    if _done(operation, _Step.CAPTURE, amount, hold_id=hold_id, transaction_id=posting.id):
         return hold
+    spent = sum(move.amount for move in posting.moves if move.debit == account.id)
+    assert spent >= amount, "a capture spends at least what it takes from the hold"
     _open_for(hold, amount)
     account.held -= amount
     account.save(update_fields=["held"])
-    journal.post_set([posting], book=account.book, ahead=ahead)
+    journal.post_set([posting], book=account.book, ahead=ahead, forced=forced)
     hold.captured += amount
     return _changed(hold, operation, _Step.CAPTURE, amount, ahead, transaction_id=posting.id)
 
@@ -95,12 +101,16 @@ def release(
     Releasing an ended hold with no amount given does nothing. Raises journal.Refused: ENDED.
     """
     hold, account = _locked(hold_id)
-    if _done(operation) or (amount is None and not hold.remaining):
+    if _done(operation, _Step.RELEASE, amount, hold_id=hold_id):
+        return hold
+    if amount is None and not hold.remaining:
         return hold
     amount = hold.remaining if amount is None else amount
     _open_for(hold, amount)
     account.held -= amount
-    account.save(update_fields=["held"])
+    # Debt is what the balance lacks for what is held: the less is held, the less is lacking.
+    account.debt = min(account.debt, max(account.held - account.balance, ZERO))
+    account.save(update_fields=["held", "debt"])
     hold.released += amount
     return _changed(hold, operation, _Step.RELEASE, amount, ahead)
 
@@ -114,11 +124,20 @@ def _locked(hold_id: str, posting: journal.Posting | None = None) -> tuple[Hold,
     return Hold.objects.select_for_update(no_key=True).get(pk=hold_id), account
 
 
-def _done(operation: uuid.UUID) -> bool:
-    return HoldOperation.objects.filter(pk=operation).exists()
+def _done(operation: uuid.UUID, step: str, amount: Decimal | None, **facts) -> bool:
+    """Whether this very step was taken before. Raises journal.Refused: CHANGED."""
+    done = HoldOperation.objects.filter(pk=operation)
+    if not done.exists():
+        return False
+    if amount is not None:
+        facts["amount"] = amount
+    if not done.filter(type=step, **facts).exists():
+        raise journal.Refused("CHANGED", 0, "", None, amount)
+    return True
 
 
 def _reserve(account: LedgerAccount, amount: Decimal) -> None:
+    assert not account.is_system, "a system account promises nothing: it is never locked"
     refusal = None
     if account.state != LedgerAccount.State.ACTIVE:
         refusal = account.state
@@ -146,6 +165,7 @@ def _changed(hold, operation, step, amount, ahead, **more) -> Hold:
 
 
 def _note(operation, hold, step, amount, ahead, **more) -> None:
+    assert amount.as_tuple().exponent >= -PLACES, "an amount has at most 8 decimals"
     created_at = clock.real_now() + ahead
     HoldOperation.objects.create(
         id=operation, hold=hold, type=step, amount=amount, created_at=created_at, **more

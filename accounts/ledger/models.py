@@ -227,7 +227,7 @@ class HoldOperation(models.Model):
     type = models.CharField(max_length=8, choices=Type)
     amount = MoneyField()
     # A capture's money may be larger than the hold's part of it, never smaller.
-    transaction = models.ForeignKey(Transaction, models.PROTECT, null=True, blank=True)
+    transaction = models.OneToOneField(Transaction, models.PROTECT, null=True, blank=True)
     created_at = models.DateTimeField()
 
     class Meta:

@@ -186,7 +186,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "transaction",
-                    models.ForeignKey(
+                    models.OneToOneField(
                         blank=True,
                         null=True,
                         on_delete=django.db.models.deletion.PROTECT,
