@@ -4,6 +4,7 @@ A shape checks form, never permission or state. Keys are camelCase, the snake_ca
 too, unknown keys are ignored, and other spellings are written beside the field with `spelled`.
 """
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar
@@ -18,6 +19,8 @@ from wallgent.api import json
 from wallgent.errors import InvalidAmount, ValidationError
 
 METADATA_LIMIT_BYTES = 16 * 1024
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 def spelled(*spellings: str, **options) -> Any:
@@ -155,7 +158,8 @@ def _aware(value: datetime) -> datetime:
 
 
 def _timestamp(value: Any) -> Any:
-    if not isinstance(value, str):
+    # Digits alone would be read as seconds since 1970.
+    if not isinstance(value, str) or not _DATE.match(value):
         raise PydanticCustomError("timestamp", "must be ISO 8601 text: 2026-04-01T00:00:00Z")
     return value
 
