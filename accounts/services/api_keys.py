@@ -13,6 +13,7 @@ from wallgent.actors import Actor, ActorType
 from wallgent.environments import Environment
 from wallgent.errors import (
     EnvironmentMismatch,
+    InvalidState,
     NotFound,
     PermissionDenied,
     Unauthorized,
@@ -127,12 +128,15 @@ def create(
 def update(key: ApiKey, *, actor: Actor, **changes) -> ApiKey:
     """Change name, permissions, allowed_ips or expires_at, as far as given.
 
-    Raises ValidationError, PermissionDenied.
+    Raises ValidationError, PermissionDenied, InvalidState when revoked.
     """
     if not changes:
         return key
-    if "permissions" in changes:
-        _check_grant(changes["permissions"], actor)
+    if key.revoked_at:
+        raise InvalidState("The API key is revoked.", apiKeyId=key.id)
+    if changes.keys() - {"name"}:
+        # Opening a key to more addresses, or for longer, grants all that it may do.
+        _check_grant(changes.get("permissions", key.permissions), actor)
     if "allowed_ips" in changes:
         changes["allowed_ips"] = _networks(changes["allowed_ips"])
     for name, value in changes.items():
@@ -147,7 +151,7 @@ def revoke(key: ApiKey, *, actor: Actor) -> ApiKey:
     """End a key for good. Revoking it again changes nothing."""
     now = clock.real_now()
     if ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=now, updated_at=now):
-        key.revoked_at = now
+        key.revoked_at = key.updated_at = now
         facts.record("api_key.revoked", key, actor=actor)
     else:
         key.refresh_from_db()
@@ -166,12 +170,21 @@ def _networks(allowed_ips: list[str] | None) -> list[str] | None:
     if not allowed_ips:
         return None
     try:
-        return [str(ipaddress.ip_network(text, strict=False)) for text in allowed_ips]
+        return [str(_network(text)) for text in allowed_ips]
     except ValueError as error:
         raise ValidationError(
             "allowedIps holds something that is neither an address nor a network.",
             fields={"allowedIps": str(error)},
         ) from None
+
+
+def _network(text: str):
+    network = ipaddress.ip_network(text, strict=False)
+    # Callers' addresses are compared in their own version, so ::ffff:10.0.0.0/104 is 10.0.0.0/8.
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is None or network.prefixlen < 96:
+        return network
+    return ipaddress.ip_network((mapped, network.prefixlen - 96))
 
 
 def _check_environment(environment: str, actor: Actor) -> None:
