@@ -4,5 +4,7 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from wallgent.static import StaticFiles
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wallgent.settings")
-application = get_wsgi_application()
+application = StaticFiles(get_wsgi_application())
