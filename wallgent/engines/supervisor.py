@@ -62,7 +62,7 @@ class Supervisor:
                 return
 
     def __enter__(self) -> "Supervisor":
-        for signum in (signal.SIGTERM, signal.SIGHUP):
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(signum, signal.default_int_handler)  # all end like Ctrl-C
         return self
 

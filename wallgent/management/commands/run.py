@@ -90,7 +90,8 @@ def programs(home: Home, port: int) -> dict[str, list]:
     """What runs beside the engines, as arguments of `python -m`, in the order of starting."""
     worker = "--pool threads --concurrency 4 --without-mingle --without-gossip --loglevel INFO"
     beat = ["--schedule", home.folder / "beat", "--pidfile", "", "--loglevel", "INFO"]
-    web = f"--interface asgi --http 1 --host {_HOST} --port {port} --no-access-log"
+    # A granian that is told to stop while it starts would wait for ever without the timeout.
+    web = f"--interface asgi --http 1 --host {_HOST} --port {port} --workers-kill-timeout 3"
     web += " --respawn-failed-workers"  # one that dies shall not take the others with it
     return {
         "worker": ["celery", "-q", "-A", "wallgent", "worker", *worker.split()],
