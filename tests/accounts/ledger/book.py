@@ -1,10 +1,11 @@
 """Verbs for the book's own tests: it knows no wallet, so neither do they."""
 
 import uuid
+from contextlib import contextmanager
 from decimal import Decimal
 
 import pytest
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from accounts.ledger import chart, holds, journal
 from accounts.ledger.journal import Move, Posting, Refused
@@ -95,6 +96,23 @@ def refused(outcome: str, work, *arguments, **options) -> Refused:
         work(*arguments, **options)
     assert caught.value.outcome == outcome, caught.value
     return caught.value
+
+
+@contextmanager
+def refused_by(constraint: str):
+    """What is done inside is refused by the database, now or at its commit, for one reason.
+
+    Named by its constraint where there is one, else by words of the refusal.
+    """
+    try:
+        with transaction.atomic():
+            yield
+            run_sql("SET CONSTRAINTS ALL IMMEDIATE")
+    except IntegrityError as error:
+        reason = error.__cause__.diag.constraint_name or str(error)
+        assert constraint in reason, reason
+    else:
+        pytest.fail(f"{constraint} did not refuse it")
 
 
 def run_sql(sql: str, *values) -> list[tuple]:

@@ -1,0 +1,352 @@
+"""What the database refuses, whoever writes: raw SQL against the book."""
+
+import pytest
+
+from accounts.ledger import chart
+from accounts.ledger.models import Entry, LedgerAccount
+from accounts.models import Wallet
+from tests.accounts.ledger.book import (
+    PRODUCTION,
+    SANDBOX,
+    force,
+    hold,
+    open_account,
+    refused_by,
+    run_sql,
+    transfer,
+)
+from wallgent import ids
+
+pytestmark = pytest.mark.django_db
+
+FEES = chart.fees(SANDBOX, "USD")
+TREASURY = chart.treasury(SANDBOX, "USD")
+
+
+ENTRY = "INSERT INTO ledger_entry (id, transaction_id, account_id, type, amount, book, currency"
+
+
+def attack(constraint: str, sql: str, *values) -> None:
+    """Run SQL that must be refused by `constraint`."""
+    with refused_by(constraint):
+        run_sql(sql, *values)
+
+
+def begin(book: str = SANDBOX) -> str:
+    """Insert a transaction without entries; answer its id."""
+    id = ids.new("txn")
+    run_sql(
+        "INSERT INTO ledger_transaction (id, book, reason, memo, created_at)"
+        " VALUES (%s, %s, 'test', '', now())",
+        id,
+        book,
+    )
+    return id
+
+
+def write(*entries: tuple) -> None:
+    """Insert entries in one statement: transaction, account, side, amount, in its book's USD."""
+    row = "(uuidv7(), %s, %s, %s, %s::numeric, %s, 'USD')"
+    values = [v for entry in entries for v in (entry if len(entry) == 5 else (*entry, SANDBOX))]
+    run_sql(f"{ENTRY}) VALUES {', '.join([row] * len(entries))}", *values)
+
+
+class TestHistory:
+    """Nothing that was written is changed or deleted."""
+
+    @pytest.fixture
+    def _history(self):
+        ada = open_account("100")
+        transfer(ada, open_account(), "10")
+        hold(ada, "10")
+
+    @pytest.mark.usefixtures("_history")
+    @pytest.mark.parametrize(
+        ("table", "change"),
+        [
+            ("ledger_entry", "amount = amount + 1"),
+            ("ledger_entry", "balance_after = 0"),
+            ("ledger_transaction", "memo = 'another'"),
+            ("ledger_transaction", "created_at = now()"),
+            ("ledger_holdoperation", "amount = 1"),
+        ],
+    )
+    def test_it_is_not_changed(self, table, change):
+        attack("append-only", f"UPDATE {table} SET {change}")
+
+    @pytest.mark.usefixtures("_history")
+    @pytest.mark.parametrize(
+        "table", ["ledger_entry", "ledger_transaction", "ledger_holdoperation"]
+    )
+    def test_it_is_not_deleted(self, table):
+        attack("append-only", f"DELETE FROM {table}")
+
+    @pytest.mark.usefixtures("_history")
+    def test_it_is_not_overwritten_by_an_insert(self):
+        attack(
+            "append-only",
+            "INSERT INTO ledger_entry SELECT * FROM ledger_entry"
+            " ON CONFLICT (id) DO UPDATE SET amount = EXCLUDED.amount + 1",
+        )
+        attack(
+            "append-only",
+            "MERGE INTO ledger_entry e USING ledger_transaction t ON e.transaction_id = t.id"
+            " WHEN MATCHED THEN DELETE",
+        )
+
+    @pytest.mark.usefixtures("_history")
+    def test_an_account_or_a_hold_with_a_history_is_not_deleted(self):
+        attack("ledger_entry", "DELETE FROM ledger_account WHERE kind = 'WALLET'")
+        attack("ledger_holdoperation", "DELETE FROM ledger_hold")
+
+
+class TestEntries:
+    def test_they_balance(self):
+        for first, second in (
+            ((TREASURY, "DEBIT", "1"), (FEES, "CREDIT", "0.99")),
+            ((TREASURY, "DEBIT", "1"), (FEES, "DEBIT", "1")),
+            ((TREASURY, "DEBIT", "NaN"), (FEES, "CREDIT", "NaN")),
+        ):
+            with refused_by("ledger_transaction_balances"):
+                id = begin()
+                write((id, *first), (id, *second))
+
+    def test_one_alone_balances_nothing(self):
+        with refused_by("ledger_transaction_balances"):
+            write((begin(), TREASURY, "DEBIT", "1"))
+
+    def test_they_balance_in_every_currency(self):
+        coins = chart.treasury(SANDBOX, "USDC")
+
+        with refused_by("ledger_transaction_balances"):
+            run_sql(
+                f"{ENTRY}) VALUES (uuidv7(), %s, %s, 'DEBIT', 1, 'SANDBOX', 'USD'),"
+                " (uuidv7(), %s, %s, 'CREDIT', 1, 'SANDBOX', 'USDC')",
+                *(id := begin(), TREASURY, id, coins),
+            )
+        with refused_by("ledger_entry_account_in_its_book"):
+            write((id := begin(), TREASURY, "DEBIT", "1"), (id, coins, "CREDIT", "1"))
+
+    def test_each_transaction_balances_by_itself(self):
+        with refused_by("ledger_transaction_balances"):
+            write((begin(), TREASURY, "DEBIT", "1"), (begin(), FEES, "CREDIT", "1"))
+
+    @pytest.mark.parametrize("amount", ["0", "-1"])
+    def test_their_amounts_are_positive(self, amount):
+        with refused_by("ledger_entry_amount_positive"):
+            write((id := begin(), TREASURY, "DEBIT", amount), (id, FEES, "CREDIT", amount))
+
+    def test_nothing_is_added_to_an_old_transaction(self):
+        old = transfer(TREASURY, FEES, "1")
+
+        with refused_by("ledger_transaction_balances"):
+            write((old, TREASURY, "DEBIT", "1"), (old, FEES, "CREDIT", "1"))
+
+    def test_a_transaction_has_some(self):
+        with refused_by("ledger_transaction_has_entries"):
+            begin()
+
+    def test_they_are_of_their_transactions_book(self):
+        live, live_fees = open_account(book=PRODUCTION), chart.fees(PRODUCTION, "USD")
+
+        with refused_by("ledger_transaction_has_entries"):
+            write(
+                (id := begin(), TREASURY, "DEBIT", "1", SANDBOX),
+                (id, live, "CREDIT", "1", PRODUCTION),
+            )
+        with refused_by("ledger_transaction_has_entries"):
+            write(
+                (id := begin(SANDBOX), live_fees, "DEBIT", "1", PRODUCTION),
+                (id, live, "CREDIT", "1", PRODUCTION),
+            )
+
+    def test_they_are_of_their_accounts_book(self):
+        live = open_account(book=PRODUCTION)
+
+        with refused_by("ledger_entry_account_in_its_book"):
+            write((id := begin(), TREASURY, "DEBIT", "1"), (id, live, "CREDIT", "1"))
+
+    def test_they_belong_to_a_transaction_and_an_account(self):
+        with refused_by("ledger_entry_transaction_id"):
+            write((id := ids.new("txn"), TREASURY, "DEBIT", "1"), (id, FEES, "CREDIT", "1"))
+        with refused_by("ledger_entry_account_in_its_book"):
+            write((id := begin(), TREASURY, "DEBIT", "1"), (id, ids.new("acc"), "CREDIT", "1"))
+
+    def test_a_line_of_a_page_is_written_once_and_with_its_balance(self):
+        ada = open_account("100")
+        written = Entry.objects.get(account=ada).id
+        columns = "uuidv7(), transaction_id, account_id, type, amount, book, currency"
+
+        attack(
+            "ledger_entry_line_unique",
+            f"{ENTRY}, line, balance_after) SELECT {columns}, line, balance_after"
+            " FROM ledger_entry WHERE id = %s",
+            written,
+        )
+        attack(
+            "ledger_entry_line_has_balance",
+            f"{ENTRY}, line) SELECT {columns}, 2 FROM ledger_entry WHERE id = %s",
+            written,
+        )
+
+    def test_a_transaction_is_reversed_once(self):
+        first = transfer(TREASURY, FEES, "1")
+        reverse = (
+            "INSERT INTO ledger_transaction (id, book, reason, memo, reverses_id, created_at)"
+            " SELECT uuidv7(), 'SANDBOX', 'test', '', %s, now() FROM generate_series(1, %s)"
+        )
+
+        attack("ledger_transaction_reversed_once", reverse, first, 2)
+        attack("ledger_transaction_has_entries", reverse, first, 1)
+        attack("ledger_transaction_reverses_id", reverse, ids.new("txn"), 1)
+
+
+class TestAccounts:
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "balance = 59.99999999",
+            "balance = -1",
+            "held = 101",
+            "held = -1",
+            "debt = -1",
+            "balance = 0, debt = 59",
+        ],
+    )
+    def test_the_balance_covers_the_holds(self, change):
+        ada = open_account("100")
+        hold(ada, "60")
+
+        attack(
+            "ledger_account_covers_its_holds",
+            f"UPDATE ledger_account SET {change} WHERE id = %s",
+            ada,
+        )
+
+    def test_only_an_empty_one_is_closed(self):
+        rich, owing = open_account("1"), open_account()
+        force(owing, "1")
+
+        for account in (rich, owing):
+            attack(
+                "ledger_closed_account_is_empty",
+                "UPDATE ledger_account SET state = 'CLOSED' WHERE id = %s",
+                account,
+            )
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "id = uuidv7()",
+            "book = 'PRODUCTION'",
+            "currency = 'USDC'",
+            "owner = uuidv7()",
+            "rail = 'ach'",
+            "type = 'ASSET'",
+            "is_system = true",
+            "kind = 'FEES', type = 'REVENUE', is_system = true",
+        ],
+    )
+    def test_one_stays_what_it_is(self, change):
+        ada = open_account()
+
+        attack("ledger_account_identity", f"UPDATE ledger_account SET {change} WHERE id = %s", ada)
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"kind": "WALLET", "type": "ASSET", "is_system": False},
+            {"kind": "WALLET", "type": "LIABILITY", "is_system": True},
+            {"kind": "FEES", "type": "REVENUE", "is_system": False},
+            {"kind": "FEES", "type": "LIABILITY", "is_system": True},
+            {"kind": "LOOT", "type": "ASSET", "is_system": True},
+        ],
+    )
+    def test_a_new_one_is_of_a_known_kind(self, fields):
+        account = LedgerAccount(book=SANDBOX, currency="USD", rail="x", **fields)
+
+        with refused_by("ledger_account_identity"):
+            account.save(force_insert=True)
+
+    def test_a_system_account_is_never_frozen(self):
+        attack(
+            "ledger_account_identity",
+            "UPDATE ledger_account SET state = 'FROZEN' WHERE id = %s",
+            FEES,
+        )
+
+
+class TestHolds:
+    @pytest.mark.parametrize(
+        ("constraint", "change"),
+        [
+            ("ledger_hold_adds_up", "captured = 10"),
+            ("ledger_hold_adds_up", "amount = 61"),
+            ("ledger_hold_parts_not_negative", "captured = -10, remaining = 70"),
+            ("ledger_hold_parts_not_negative", "released = -10, remaining = 70"),
+            ("ledger_hold_ends_when_empty", "released = 60, remaining = 0"),
+            ("ledger_hold_ends_when_empty", "ended_at = now()"),
+            ("ledger_hold_ends_when_empty", "released = 70, remaining = -10"),
+        ],
+    )
+    def test_its_parts_add_up(self, constraint, change):
+        held = hold(open_account("100"), "60")
+
+        attack(constraint, f"UPDATE ledger_hold SET {change} WHERE id = %s", held.id)
+
+    def test_only_a_capture_has_a_transaction(self):
+        ada = open_account("100")
+        held, paid = hold(ada, "60"), transfer(ada, open_account(), "1")
+        sql = (
+            "INSERT INTO ledger_holdoperation"
+            " (id, hold_id, type, amount, transaction_id, created_at)"
+            " VALUES (uuidv7(), %s, %s, %s, %s, now())"
+        )
+
+        attack("ledger_hold_operation_capture_posts", sql, held.id, "CAPTURE", 1, None)
+        attack("ledger_hold_operation_capture_posts", sql, held.id, "RELEASE", 1, paid)
+        attack("ledger_hold_operation_positive", sql, held.id, "RELEASE", 0, None)
+
+
+class TestWallets:
+    def test_an_organization_has_one_default_wallet(self, acme, wallet):
+        attack(
+            "wallet_one_default",
+            "UPDATE accounts_wallet SET is_default = true WHERE id = %s",
+            wallet.id,
+        )
+
+    def test_a_production_wallet_is_never_given_money(self, acme):
+        live = Wallet.objects.get(organization=acme, environment=PRODUCTION)
+
+        attack(
+            "wallet_production_is_never_given_money",
+            "UPDATE accounts_wallet SET sandbox_funds = 0.01 WHERE id = %s",
+            live.id,
+        )
+
+    @pytest.mark.parametrize("funds", ["100000.01", "-0.01"])
+    def test_a_sandbox_wallet_is_given_so_much(self, wallet, funds):
+        attack(
+            "wallet_sandbox_funds_within_ceiling",
+            "UPDATE accounts_wallet SET sandbox_funds = %s::numeric WHERE id = %s",
+            funds,
+            wallet.id,
+        )
+
+    def test_two_wallets_never_share_an_account(self, acme, wallet):
+        main = Wallet.objects.get(organization=acme, environment=SANDBOX, is_default=True)
+
+        attack(
+            "accounts_wallet_account_id",
+            "UPDATE accounts_wallet SET account_id = %s WHERE id = %s",
+            main.account_id,
+            wallet.id,
+        )
+
+    def test_a_wallet_with_an_account_keeps_it(self, wallet):
+        attack(
+            "accounts_wallet_account_id",
+            "DELETE FROM ledger_account WHERE id = %s",
+            wallet.account_id,
+        )

@@ -1,0 +1,229 @@
+import uuid
+from datetime import timedelta
+from decimal import Decimal
+from itertools import pairwise
+
+import pytest
+from django.db import transaction
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accounts.ledger import chart, holds, journal, statements
+from accounts.ledger.models import Entry
+from tests.accounts.ledger.book import (
+    PRODUCTION,
+    SANDBOX,
+    deposit,
+    find,
+    force,
+    hold,
+    move,
+    open_account,
+    posting,
+    transfer,
+)
+from tests.world import in_parallel
+from wallgent import clock
+
+pytestmark = pytest.mark.django_db
+
+FEES = chart.fees(SANDBOX, "USD")
+TREASURY = chart.treasury(SANDBOX, "USD")
+INSTANT = timedelta(microseconds=1)
+DAY = timedelta(days=1)
+
+
+def dated(account_id: str) -> list[Entry]:
+    return list(statements.lines(account_id).order_by("line"))
+
+
+def signed(entry: Entry) -> Decimal:
+    return entry.amount if entry.type == "CREDIT" else -entry.amount
+
+
+class TestBalanceAsOf:
+    def test_every_instant_around_many_payments(self):
+        ada, bob = open_account("100"), open_account()
+        for cents in range(1, 30):
+            transfer(*((bob, ada) if cents % 3 == 0 else (ada, bob)), f"0.{cents:02}")
+
+        before = Decimal(0)
+        for entry in dated(ada):
+            instant = entry.transaction.created_at
+            assert statements.balance_as_of(ada, instant - INSTANT) == before
+            assert statements.balance_as_of(ada, instant) == entry.balance_after
+            before = entry.balance_after
+        assert before == find(ada).balance
+
+    def test_before_the_first_and_after_the_last(self):
+        start = clock.real_now()
+        ada = open_account("100")
+        transfer(ada, FEES, "1")
+
+        assert statements.balance_as_of(ada, start - DAY) == 0
+        assert statements.balance_as_of(ada, clock.real_now() + 365 * DAY) == 99
+        assert statements.balance_as_of(open_account(), clock.real_now()) == 0
+
+    def test_money_that_was_forced(self):
+        ada = open_account("100")
+        force(ada, "130")
+
+        assert statements.balance_as_of(ada, clock.real_now()) == -30
+
+    def test_when_the_sandbox_has_moved_ahead(self):
+        ada, bob = open_account("100"), open_account()
+        for days in range(4):
+            transfer(ada, bob, "1", ahead=days * DAY)
+        noon = clock.real_now()
+
+        found = [statements.balance_as_of(ada, noon + days * DAY) for days in range(-1, 6)]
+
+        assert found == [0, 99, 98, 97, 96, 96, 96]
+
+    def test_a_payer_ahead_of_the_payee(self):
+        ada, bob = open_account("100"), open_account("50")
+        transfer(ada, bob, "10", ahead=30 * DAY)
+        transfer(bob, ada, "20")
+        now = clock.real_now()
+
+        assert statements.balance_as_of(bob, now) == 30  # the 10 are dated in a month
+        assert statements.balance_as_of(bob, now + 30 * DAY) == find(bob).balance == 40
+
+
+class TestStatement:
+    def test_it_opens_lists_and_closes(self):
+        ada, bob = open_account("100"), open_account()
+        for days in range(5):
+            transfer(ada, bob, "1", ahead=days * DAY)
+        noon = clock.real_now()
+
+        found = statements.statement(ada, since=noon, until=noon + 2 * DAY)
+
+        assert (found["opening"], found["closing"]) == (99, 97)
+        assert [entry.line for entry in found["lines"]] == [3, 4]
+
+    def test_it_begins_after_one_instant_and_includes_the_other(self):
+        ada = open_account("1")
+        deposit(ada, "2")
+        first, second = (entry.transaction.created_at for entry in dated(ada))
+
+        found = statements.statement(ada, since=first, until=second)
+
+        assert (found["opening"], found["closing"]) == (1, 3)
+        assert [entry.amount for entry in found["lines"]] == [2]
+
+    def test_nothing_happened(self):
+        ada = open_account("1")
+        now = clock.real_now()
+
+        found = statements.statement(ada, since=now, until=now + DAY)
+
+        assert (found["opening"], found["closing"], list(found["lines"])) == (1, 1, [])
+
+    @given(
+        st.lists(
+            st.tuples(st.booleans(), st.integers(1, 500), st.integers(0, 9)),
+            min_size=1,
+            max_size=12,
+        ),
+        st.lists(st.integers(-1, 10), min_size=2, max_size=4),
+    )
+    def test_whatever_the_payers_clocks_statements_follow_from_each_other(self, payments, cuts):
+        ada, bob = open_account("100"), open_account("100")
+        for comes, cents, days in payments:
+            one, other = (bob, ada) if comes else (ada, bob)
+            transfer(one, other, str(Decimal(cents) / 100), ahead=days * DAY)
+        noon = clock.real_now()
+        times = [noon - 100 * DAY, *(noon + cut * DAY for cut in sorted(cuts)), noon + 100 * DAY]
+
+        seen, closing = [], Decimal(0)
+        for since, until in pairwise(times):
+            found = statements.statement(ada, since=since, until=until)
+            lines = list(found["lines"])
+            assert found["opening"] == closing
+            closing = found["closing"]
+            assert found["opening"] + sum(map(signed, lines)) == closing
+            assert closing == statements.balance_as_of(ada, until)
+            seen += lines
+
+        assert sorted(entry.line for entry in seen) == [entry.line for entry in dated(ada)]
+        assert closing == find(ada).balance
+
+
+class TestHolds:
+    def test_each_status_has_its_name(self):
+        ada = open_account("100")
+        pending, captured, released = (hold(ada, "10") for _ in range(3))
+        payment = posting(move(ada, FEES, "4"))
+        with transaction.atomic():
+            holds.capture(captured.id, payment, amount=Decimal(4), operation=uuid.uuid4())
+            holds.release(captured.id, operation=uuid.uuid4())
+            holds.release(released.id, operation=uuid.uuid4())
+
+        found = {one.id: statements.hold_status(one) for one in statements.holds(ada)}
+
+        expected = {pending.id: "PENDING", captured.id: "RELEASED", released.id: "REVERSED"}
+        assert found == expected
+        for id, status in expected.items():
+            assert [one.id for one in statements.holds(ada, status=status)] == [id]
+
+
+class TestTrialBalance:
+    def test_it_shows_every_kind_of_account(self):
+        ada, bob = open_account("100"), open_account("50")
+        transfer(ada, FEES, "0.25")
+        force(bob, "80")
+
+        found = {
+            row["kind"]: row
+            for row in statements.trial_balance(SANDBOX)
+            if row["debit"] or row["credit"]
+        }
+
+        assert {kind: (row["debit"], row["credit"]) for kind, row in found.items()} == {
+            "TREASURY": (70, 0),
+            "WALLET": (0, Decimal("69.75")),
+            "FEES": (0, Decimal("0.25")),
+        }
+
+    def test_books_and_currencies_stand_apart(self):
+        open_account("1")
+        open_account("2", currency="USDC")
+        open_account("4", book=PRODUCTION)
+
+        found = {
+            (row["book"], row["currency"]): row["credit"]
+            for row in statements.trial_balance()
+            if row["kind"] == "WALLET"
+        }
+
+        assert found == {(SANDBOX, "USD"): 1, (SANDBOX, "USDC"): 2, (PRODUCTION, "USD"): 4}
+        assert {row["book"] for row in statements.trial_balance(PRODUCTION)} == {PRODUCTION}
+
+    def test_rolling_does_not_change_it(self):
+        transfer(open_account("100"), FEES, "0.25")
+        before = statements.trial_balance()
+
+        journal.roll(1)
+        between = statements.trial_balance()
+        journal.roll()
+
+        assert before == between == statements.trial_balance()
+
+    @pytest.mark.django_db(transaction=True)
+    def test_it_agrees_in_every_moment(self):
+        accounts = [open_account("100") for _ in range(3)]
+
+        def work(number):
+            for _ in range(15):
+                if number < 3:
+                    transfer(accounts[number], accounts[number - 1], "1")
+                    transfer(accounts[number], FEES, "1")
+                else:
+                    journal.roll(5)
+                    assert statements.out_of_balance() == 0
+                    assert statements.differences() == []
+
+        in_parallel(5, work)
+
+        assert statements.exact_balance(FEES) == 45
