@@ -29,8 +29,7 @@ print(json.dumps(answers))
 """
 
 
-@pytest.fixture
-def production(tmp_path):
+def as_documented(folder):
     """The environment of a server that is set up as docs/production.md says."""
     own = {
         "DEBUG": "0",
@@ -38,11 +37,16 @@ def production(tmp_path):
         "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
         "ALLOWED_HOSTS": "pay.example.com",
         "PUBLIC_ORIGIN": "https://pay.example.com",
-        "WALLGENT_HOME": str(tmp_path),
+        "WALLGENT_HOME": str(folder),
         "DATABASE_URL": os.environ["DATABASE_URL"],
         "REDIS_URL": os.environ["REDIS_URL"],
     }
     return {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "wallgent.settings"} | own
+
+
+@pytest.fixture
+def production(tmp_path):
+    return as_documented(tmp_path)
 
 
 def python(environment, *arguments):
@@ -116,9 +120,9 @@ class TestStart:
 
 
 class TestAnswers:
-    @pytest.fixture
-    def answers(self, production):
-        asked = python(production, "-c", ASK)
+    @pytest.fixture(scope="class")
+    def answers(self, tmp_path_factory):
+        asked = python(as_documented(tmp_path_factory.mktemp("home")), "-c", ASK)
         assert asked.returncode == 0, asked.stderr
         return json.loads(asked.stdout)
 
