@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from accounts import permissions as known
 from accounts.errors import ApiKeyRevoked, KybRequired
 from accounts.models import ApiKey, Wallet
-from wallgent import clock, credentials, ids
+from wallgent import clock, compiled, credentials, ids
 from wallgent.actors import Actor, ActorType
 from wallgent.environments import Environment
 from wallgent.errors import (
@@ -25,6 +25,10 @@ SECRET_PREFIXES = {Environment.SANDBOX: "wg_test_", Environment.PRODUCTION: "wg_
 _SHOWN_LENGTH = 14
 _USE_NOTED_EVERY = timedelta(minutes=1)
 
+_by_hash = compiled.Select(
+    lambda digest: ApiKey.objects.select_related("organization").filter(secret_hash=digest)
+)
+
 # Many calls share a key, so its row is never waited for: who finds it locked lets it be.
 _NOTE_USE = """
     UPDATE accounts_apikey SET last_used_at = %s WHERE id IN (
@@ -39,13 +43,10 @@ def authenticate(secret: str, *, ip: str, user_agent: str = "", request_id: str 
     """
     if not secret.startswith(tuple(SECRET_PREFIXES.values())):
         raise Unauthorized()
-    key = (
-        ApiKey.objects.select_related("organization")
-        .filter(secret_hash=credentials.fingerprint(secret))
-        .first()
-    )
-    if key is None:
+    found = _by_hash(credentials.fingerprint(secret))
+    if not found:
         raise Unauthorized()
+    key = found[0]
     if key.status == ApiKey.Status.REVOKED:
         raise ApiKeyRevoked()
     if key.status == ApiKey.Status.EXPIRED:

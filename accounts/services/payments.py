@@ -12,7 +12,7 @@ from accounts.ledger import chart, journal
 from accounts.ledger.journal import Move
 from accounts.models import Payment, Wallet
 from accounts.services import fees, refusals, wallets
-from wallgent import clock, ids
+from wallgent import clock, compiled, ids
 from wallgent.actors import Actor
 from wallgent.errors import (
     DomainError,
@@ -117,7 +117,7 @@ def settle(payment: Payment, *, actor: Actor) -> None:
     """Book the payment. Raises journal.Refused."""
     payment.status = Payment.Status.POSTED
     payment.settled_at = clock.now(payment.sender)
-    payment.save(force_insert=True)
+    compiled.insert(payment)
     facts.record("payment.completed", payment, actor=actor, organizations=_seen_by(payment))
     # Last, because it locks the balances that others wait for.
     journal.post_set(

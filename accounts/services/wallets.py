@@ -19,7 +19,7 @@ from accounts.ledger.models import LedgerAccount
 from accounts.models import Organization, Wallet
 from accounts.models.wallets import SANDBOX_FUNDS_CEILING
 from accounts.services import refusals
-from wallgent import clock, ids
+from wallgent import clock, compiled, ids
 from wallgent.actors import Actor
 from wallgent.environments import Environment
 from wallgent.errors import (
@@ -33,6 +33,9 @@ from wallgent.money import Currency
 
 FUND_CALL_LIMIT = Decimal(10_000)
 _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+_by_ids = compiled.Select(lambda *uuids: Wallet.objects.filter(pk__in=uuids))
 
 
 def access(id: str, *, actor: Actor) -> Wallet:
@@ -66,7 +69,7 @@ def payee(wallet: Wallet | None, *, actor: Actor) -> Wallet:
 def find_all(wallet_ids: list[str]) -> dict[str, Wallet]:
     """The wallets that exist under these ids, whoever owns them, in one query."""
     uuids = {uuid for id in wallet_ids if (uuid := ids.parse(id, "wal"))}
-    return {wallet.id: wallet for wallet in Wallet.objects.filter(pk__in=uuids)}
+    return {wallet.id: wallet for wallet in _by_ids(*uuids)} if uuids else {}
 
 
 @transaction.atomic(savepoint=False)
