@@ -94,6 +94,7 @@ class Claim:
 def key_of(header: str | None, body: dict) -> str | None:
     """The idempotency key of a request, from its header or its body. Raises ValidationError."""
     in_body = body.get("idempotencyKey", body.get("idempotency_key"))
+    header = header and _as_written(header)
     if header is not None and in_body is not None and header != in_body:
         raise ValidationError(
             "The header and the body name different idempotency keys.",
@@ -108,3 +109,11 @@ def key_of(header: str | None, body: dict) -> str | None:
             fields={"idempotencyKey": "must be 1 to 255 printable characters"},
         )
     return key
+
+
+def _as_written(header: str) -> str:
+    # WSGI hands the bytes of a header over as Latin-1; programs write UTF-8.
+    try:
+        return header.encode("latin-1").decode()
+    except UnicodeError:
+        return header

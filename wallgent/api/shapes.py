@@ -173,7 +173,12 @@ def _text(value: Any) -> Any:
 Number = Annotated[Decimal, BeforeValidator(_read_amount, json_schema_input_type=str | float)]
 Amount = Annotated[Number, AfterValidator(_positive)]  # more than zero, at most 8 decimals
 ObjectId = Annotated[str, BeforeValidator(_known_id)]
-Metadata = Annotated[dict[str, Any], BeforeValidator(_metadata)]
+# As JSON text only where requests are compared: there 1.5 must not pass for "1.5".
+Metadata = Annotated[
+    dict[str, Any],
+    BeforeValidator(_metadata),
+    PlainSerializer(json.write, return_type=str, when_used="json"),
+]
 Name = Annotated[str, BeforeValidator(_text), Field(min_length=1, max_length=256)]
 Description = Annotated[str, Field(max_length=1024)]
 Timestamp = Annotated[datetime, BeforeValidator(_timestamp), AfterValidator(_aware)]
