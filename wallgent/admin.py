@@ -207,7 +207,7 @@ def amount(path: str, *, balance: bool = False):
     @admin.display(description=path.rpartition(".")[2].replace("_", " "))
     def column(obj):
         value = read(obj)
-        return None if value is None else text(value)
+        return "" if value is None else text(value)
 
     column.__name__ = path.replace(".", "_")
     return column
@@ -216,7 +216,7 @@ def amount(path: str, *, balance: bool = False):
 def link(model: str, pk: str | None, text: str = ""):
     """A link to an object's page; `model` is such as `ledger.transaction`."""
     if pk is None:
-        return None
+        return ""
     url = reverse(f"admin:{model.replace('.', '_')}_change", args=[quote(pk)])
     return format_html('<a href="{}">{}</a>', url, text or pk)
 

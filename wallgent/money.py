@@ -19,8 +19,8 @@ _PLAIN = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,8})?", re.ASCII)
 
 
 class Currency(models.TextChoices):
-    USD = "USD"
-    USDC = "USDC"
+    USD = "USD", "USD"
+    USDC = "USDC", "USDC"
 
 
 class MoneyField(models.DecimalField):

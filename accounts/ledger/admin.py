@@ -32,6 +32,7 @@ class LedgerAccountAdmin(SupportAdmin):
 
 class EntryInline(SupportInline):
     model = Entry
+    verbose_name_plural = "entries"
     fields = [
         *("id", "type", amount("amount"), "currency", "to", "line"),
         amount("balance_after", balance=True),
