@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.installed
+CLIENTS := .wallgent/clients/installed
 
 # Never a script in .venv/bin: its first line breaks in a path with spaces.
 IN_VENV := $(VENV)/bin/python
@@ -12,7 +13,7 @@ IN_VENV := $(VENV)/bin/python
 run: $(READY)
 	@exec $(IN_VENV) manage.py run
 
-test: $(READY)
+test: $(READY) $(CLIENTS)
 	@exec $(IN_VENV) -m pytest -n 2
 
 soak: $(READY)
@@ -41,4 +42,9 @@ $(READY): requirements.txt
 	@$(PYTHON) -m venv $(VENV) || \
 	  { echo "Python's venv module is missing. On Debian: apt-get install python3-venv" >&2; exit 1; }
 	$(IN_VENV) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+# The published Python clients, whose every call the suite plays against our server.
+$(CLIENTS): $(READY) tests/client/install.py tests/client/requirements.txt
+	@$(IN_VENV) -m tests.client.install
 	@touch $@

@@ -6,54 +6,75 @@ It is answered in a process of its own: the tests' process is bound to the tests
 import json
 import sys
 from datetime import timedelta
+from decimal import Decimal
+from uuid import uuid4
+
+from django.db import transaction
 
 from accounts import tasks
+from accounts.ledger import holds
 from accounts.ledger.models import Unrolled
-from accounts.models import ApiKey, Membership, Organization, User
+from accounts.models import Membership, Organization, User
 from accounts.services import books
 from tests import world
-from wallgent import clock
+from wallgent import clock, ids
 from wallgent.events import chain
 from wallgent.events.models import OutboxEntry
 
 
+@transaction.atomic
 def cast(names: list[str]) -> dict:
-    """For each name, two organizations that do not know each other, with every kind of key."""
-    return {name: _pair() for name in names}
+    """For each name an organization with every kind of key, and a wallet of one stranger."""
+    globex = world.make_organization("Globex")
+    shared = {
+        "stranger": world.make_key(globex),
+        "slow": world.make_key(_organization_of_plan_free("Slow", custom_writes_per_minute=10)),
+        "few_wallets": world.make_key(_organization_of_plan_free("Few")),
+    }
+    return {name: _part(globex, shared) for name in names}
 
 
-def _pair() -> dict:
-    acme, globex = world.make_organization("Acme"), world.make_organization("Globex")
+def _organization_of_plan_free(name: str, **limits):
+    return world.make_organization(name, plan="FREE", **limits)
+
+
+def _part(globex, shared_keys: dict) -> dict:
+    acme = world.make_organization("Acme")
     person = User.objects.create_user(f"{acme.id}@example.com", name="Ada")
     Membership.objects.create(organization=acme, user=person, role=Membership.Role.OWNER)
     wallet = world.make_wallet(acme, "Research agent", funds="1000")
     return {
         "organization": acme.id,
-        "member": {"id": person.id, "email": person.email, "name": "Ada", "role": "OWNER"},
+        "member": {"id": person.id, "email": person.email, "role": "OWNER"},
         "main": acme.wallets.get(is_default=True, environment="SANDBOX").id,
         "wallet": wallet.id,
+        "held": _wallet_with_holds(acme).id,
         "shop": world.make_wallet(globex, "Shop").id,
         "live_wallet": world.make_wallet(acme, "Live", environment="PRODUCTION").id,
-        "keys": _keys(acme, globex, wallet),
+        "keys": _keys(acme, wallet) | shared_keys,
     }
 
 
-def _keys(acme, globex, wallet) -> dict:
-    small = world.make_organization(
-        "Small", plan="FREE", custom_reads_per_minute=None, custom_writes_per_minute=None
-    )
+def _wallet_with_holds(organization):
+    """One with 100, of which 40 are promised to a card, and 15 were once."""
+    wallet = world.make_wallet(organization, "Card wallet", funds="100")
+    promise = {"account_id": wallet.account_id, "reason": "card"}
+    holds.place(ids.new("hld"), amount=Decimal(40), reference="aut_1", **promise)
+    gone = holds.place(ids.new("hld"), amount=Decimal(15), reference="aut_2", **promise)
+    holds.release(gone.id, operation=uuid4())
+    return wallet
+
+
+def _keys(organization, wallet) -> dict:
     keys = {
-        "expired": world.make_key(acme),
-        "sandbox": world.make_key(acme),
-        "live": world.make_key(acme, environment="PRODUCTION"),
-        "stranger": world.make_key(globex),
-        "scoped": world.make_key(acme, wallet_scope=[wallet.id]),
-        "reader": world.make_key(acme, permissions=["wallets:read", "payments:read"]),
-        "elsewhere": world.make_key(acme, allowed_ips=["192.0.2.0/24"]),
-        "slow": world.make_key(small),
-        "few_wallets": world.make_key(world.make_organization("Few", plan="FREE")),
+        "expired": world.make_key(organization),
+        "sandbox": world.make_key(organization),
+        "live": world.make_key(organization, environment="PRODUCTION"),
+        "scoped": world.make_key(organization, wallet_scope=[wallet.id]),
+        "reader": world.make_key(organization, permissions=["wallets:read", "payments:read"]),
+        "elsewhere": world.make_key(organization, allowed_ips=["192.0.2.0/24"]),
     }
-    oldest = ApiKey.objects.filter(organization=acme).order_by("pk").first()
+    oldest = organization.api_keys.order_by("pk").first()
     oldest.expires_at = clock.real_now() - timedelta(minutes=1)
     oldest.save()
     return keys
