@@ -6,6 +6,8 @@ from wallgent.environments import EnvironmentField
 from wallgent.ids import PrefixedIdField
 from wallgent.money import ZERO, CurrencyField, MoneyField
 
+_KEYED = {"on_delete": models.PROTECT, "db_index": False, "db_constraint": False}
+
 
 class PaymentQuerySet(models.QuerySet):
     def visible_to(self, actor: Actor):
@@ -41,21 +43,14 @@ class Payment(models.Model):
         REVERSED = "REVERSED"
 
     id = PrefixedIdField("txn")
-    # The foreign keys' own indexes would double the ones below.
-    organization = models.ForeignKey(
-        "Organization", models.PROTECT, related_name="+", db_index=False
-    )
-    recipient_organization = models.ForeignKey(
-        "Organization", models.PROTECT, related_name="+", db_index=False
-    )
+    # The database's own keys are from (wallet, organization, environment) to the wallet, so that a
+    # payment names the right owners and never crosses environments. The indexes are below.
+    organization = models.ForeignKey("Organization", **_KEYED, related_name="+")
+    recipient_organization = models.ForeignKey("Organization", **_KEYED, related_name="+")
     environment = EnvironmentField()
     kind = models.CharField(max_length=8, choices=Kind, default=Kind.PAYMENT)
-    sender = models.ForeignKey(
-        "Wallet", models.PROTECT, related_name="payments_sent", db_index=False
-    )
-    recipient = models.ForeignKey(
-        "Wallet", models.PROTECT, related_name="payments_received", db_index=False
-    )
+    sender = models.ForeignKey("Wallet", **_KEYED, related_name="payments_sent")
+    recipient = models.ForeignKey("Wallet", **_KEYED, related_name="payments_received")
     amount = MoneyField()
     fee = MoneyField(default=ZERO)  # on top, paid by the sender
     currency = CurrencyField()

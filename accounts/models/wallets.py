@@ -64,6 +64,10 @@ class Wallet(models.Model):
     class Meta:
         constraints = [
             UniqueConstraint(fields=["address"], name="wallet_address_unique"),
+            # What a payment's foreign keys name.
+            UniqueConstraint(
+                fields=["id", "organization", "environment"], name="wallet_of_its_organization"
+            ),
             UniqueConstraint(
                 fields=["organization", "environment"],
                 condition=Q(is_default=True),

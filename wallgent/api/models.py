@@ -9,7 +9,9 @@ class IdempotencyRecord(models.Model):
     """
 
     id = models.UUIDField(primary_key=True)
-    organization = models.ForeignKey("accounts.Organization", models.CASCADE, db_index=False)
+    organization = models.ForeignKey(
+        "accounts.Organization", models.CASCADE, db_index=False, db_constraint=False
+    )
     key = models.CharField(max_length=255)
     method = models.CharField(max_length=6)
     path = models.CharField(max_length=255)
