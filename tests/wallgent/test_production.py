@@ -119,13 +119,14 @@ class TestStart:
         assert "Demo data is for development" in ended.stderr
 
 
-class TestAnswers:
-    @pytest.fixture(scope="class")
-    def answers(self, tmp_path_factory):
-        asked = python(as_documented(tmp_path_factory.mktemp("home")), "-c", ASK)
-        assert asked.returncode == 0, asked.stderr
-        return json.loads(asked.stdout)
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    asked = python(as_documented(tmp_path_factory.mktemp("home")), "-c", ASK)
+    assert asked.returncode == 0, asked.stderr
+    return json.loads(asked.stdout)
 
+
+class TestAnswers:
     def test_the_api_never_redirects_and_pages_go_to_https(self, answers):
         statuses = {asked: status for asked, (status, _, _) in answers.items()}
         assert statuses == {
