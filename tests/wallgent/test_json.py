@@ -1,0 +1,139 @@
+"""Reading bodies: numbers keep their digits, and nothing hostile gets further."""
+
+import json as stdlib_json
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wallgent.api import json
+from wallgent.api.json import MetadataDecoder, MetadataEncoder
+from wallgent.errors import ValidationError
+
+
+class TestParse:
+    def test_numbers_keep_their_digits(self):
+        read = json.parse_object(b'{"a": 0.1, "b": 1.10, "c": 25, "d": 1e2, "e": -0.0}')
+
+        assert {key: str(value) for key, value in read.items()} == {
+            "a": "0.1",
+            "b": "1.10",
+            "c": "25",
+            "d": "1E+2",
+            "e": "-0.0",
+        }
+        assert type(read["c"]) is int
+
+    def test_a_number_of_5000_digits_is_read(self):
+        assert json.parse_object(b'{"a": %b}' % (b"9" * 5_000))["a"] == Decimal("9" * 5_000)
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"",
+            b" ",
+            b"{",
+            b"}",
+            b"{]",
+            b'{"a"}',
+            b'{"a": }',
+            b'{"a": 1,}',
+            b"{'a': 1}",
+            b'{"a": NaN}',
+            b'{"a": Infinity}',
+            b'{"a": -Infinity}',
+            b'{"a": 01}',
+            b'{"a": +1}',
+            b'{"a": .5}',
+            b'{"a": 1.}',
+            b'{"a": 0x10}',
+            b'{"a": 1e99999999999999999999}',
+            b'{"a": 1e-99999999999999999999}',
+            b'{"a": 0e99999999999999999999}',
+            b'{"a": "\x00"}',
+            b'{"a": "\n"}',
+            b'{"a": "\\x41"}',
+            b'{"a": "\\u12"}',
+            b'{"a": "\\ud800"}',
+            b'{"a": "\\udc00\\ud800"}',
+            b'{"\\ud800": 1}',
+            b'{"a": "\\u0000"}',
+            b'{"\\u0000": 1}',
+            b'{"a": {"b": ["\\u0000"]}}',
+            b'{"a": [{"\\udfff": 1}]}',
+            b'{"a": 1} {"b": 2}',
+            b'{"a": 1}x',
+            b"\xff\xfe",
+            b'{"a": "\xff"}',
+            b'{"a": "\xed\xa0\x80"}',  # a surrogate written out in UTF-8
+            '{"a": 1}'.encode("utf-16"),
+            b"[]",
+            b'"text"',
+            b"5",
+            b"null",
+            b"true",
+            b"[" * 100_000,
+            b"[" * 100_000 + b"]" * 100_000,
+            b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+            b'{"a": ' + b"[" * 101 + b"]" * 101 + b"}",
+        ],
+        ids=lambda body: repr(body[:30]),
+    )
+    def test_refused(self, body):
+        with pytest.raises(ValidationError):
+            json.parse_object(body)
+
+    @pytest.mark.parametrize(
+        ("body", "text"),
+        [
+            (b'{"a": "\\u00e9"}', "é"),
+            ('{"a": "é"}'.encode(), "é"),
+            (b'{"a": "\\ud83d\\ude00"}', "😀"),
+            (b'{"a": "\\ufffd"}', "\ufffd"),
+            (b'{"a": "\\u0001"}', "\u0001"),
+            (b'\xef\xbb\xbf{"a": "BOM"}', "BOM"),
+            (b'{"a": "\\\\u0000"}', "\\u0000"),
+        ],
+    )
+    def test_text_of_every_script(self, body, text):
+        assert json.parse_object(body) == {"a": text}
+
+    def test_nesting_up_to_the_limit(self):
+        body = b'{"a": ' + b"[" * 98 + b"]" * 98 + b"}"
+
+        assert json.parse_object(body)["a"]
+
+    def test_the_last_of_two_equal_keys_counts(self):
+        assert json.parse_object(b'{"a": 1, "a": 2}') == {"a": 2}
+
+    def test_an_error_does_not_repeat_the_body(self):
+        with pytest.raises(ValidationError) as caught:
+            json.parse_object(b'{"card": 4242424242424242, oops}')
+
+        assert "4242" not in caught.value.message
+
+
+numbers = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**20), max_value=10**20)
+trees = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(st.characters(codec="utf-8")) | numbers,
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner),
+    max_leaves=20,
+)
+
+
+class TestWrite:
+    @given(st.dictionaries(st.just("a"), numbers))
+    def test_what_is_written_reads_back_digit_for_digit(self, value):
+        read = stdlib_json.loads(json.write(value), parse_float=Decimal, parse_int=Decimal)
+
+        assert {k: v.as_tuple() for k, v in read.items()} == {
+            k: v.as_tuple() for k, v in value.items()
+        }
+
+    @given(trees)
+    def test_columns_give_back_what_they_were_given(self, tree):
+        # As Django calls them.
+        text = stdlib_json.dumps(tree, cls=MetadataEncoder)
+
+        assert stdlib_json.loads(text, cls=MetadataDecoder) == tree

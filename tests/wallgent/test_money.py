@@ -1,0 +1,132 @@
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wallgent import money
+from wallgent.errors import InvalidAmount
+
+amounts = st.decimals(
+    min_value=-(money.CEILING - 1), max_value=money.CEILING - 1, places=money.PLACES
+)
+
+
+class TestRead:
+    @pytest.mark.parametrize(
+        ("written", "amount"),
+        [
+            ("25.00", "25"),
+            ("-25", "-25"),
+            ("0", "0"),
+            ("0.00000001", "0.00000001"),
+            ("007", "7"),
+            ("999999999999.99999999", "999999999999.99999999"),
+            (25, "25"),
+            (-1, "-1"),
+            (Decimal("1E+3"), "1000"),
+            (Decimal("0.10"), "0.1"),
+            (Decimal("1E-8"), "0.00000001"),
+        ],
+    )
+    def test_plain_decimals_and_numbers(self, written, amount):
+        assert money.read(written) == Decimal(amount)
+
+    @pytest.mark.parametrize(
+        "written",
+        [
+            "",
+            " ",
+            " 1",
+            "1 ",
+            "1\n",
+            "+1",
+            "--1",
+            "1e3",
+            "1,000",
+            "1.",
+            ".5",
+            "1.5.0",
+            "0x10",
+            "1_000",
+            "NaN",
+            "Infinity",
+            "-inf",
+            "١٢",  # digits, but not ASCII
+            "１",
+            "1000000000000",
+            "0.000000001",
+            "1" * 5_000,
+            "0." + "0" * 5_000,
+            True,
+            False,
+            None,
+            1.5,
+            float("nan"),
+            [],
+            {},
+            b"1",
+            10**12,
+            -(10**12),
+            10**5_000,
+            Decimal("NaN"),
+            Decimal("sNaN"),
+            Decimal("Infinity"),
+            Decimal("1E+400"),
+            Decimal("-1E+999999999"),
+            Decimal("1E-9"),
+            Decimal("1E-999999999"),
+            Decimal("1.000000000"),
+        ],
+        ids=lambda written: repr(written)[:30] if not isinstance(written, int) else "int",
+    )
+    def test_anything_else_is_refused(self, written):
+        with pytest.raises(InvalidAmount):
+            money.read(written)
+
+    @given(amounts)
+    def test_what_is_printed_reads_back(self, amount):
+        assert money.read(money.amount_text(amount)) == amount
+        assert money.read(money.balance_text(amount)) == amount
+
+
+class TestPrint:
+    @pytest.mark.parametrize(
+        ("amount", "as_amount", "as_balance"),
+        [
+            ("25", "25.00", "25.00000000"),
+            ("0", "0.00", "0.00000000"),
+            ("0.1", "0.10", "0.10000000"),
+            ("0.125", "0.125", "0.12500000"),
+            ("0.00000001", "0.00000001", "0.00000001"),
+            ("1E+3", "1000.00", "1000.00000000"),
+            ("-12.3", "-12.30", "-12.30000000"),
+            ("999999999999.99999999", "999999999999.99999999", "999999999999.99999999"),
+        ],
+    )
+    def test_amounts_and_balances(self, amount, as_amount, as_balance):
+        assert money.amount_text(Decimal(amount)) == as_amount
+        assert money.balance_text(Decimal(amount)) == as_balance
+
+    @given(amounts)
+    def test_amounts_have_two_decimals_and_no_zeros_after_them(self, amount):
+        whole, _, decimals = money.amount_text(amount).partition(".")
+
+        assert 2 <= len(decimals) <= 8
+        assert len(decimals) == 2 or not decimals.endswith("0")
+        assert "e" not in whole.lower()
+
+
+class TestRounding:
+    @pytest.mark.parametrize(
+        ("exact", "rounded"),
+        [
+            ("0.000000005", "0.00000001"),
+            ("0.0000000049", "0"),
+            ("0.61728394505", "0.61728395"),
+            ("-0.000000005", "-0.00000001"),
+            ("2.5", "2.5"),
+        ],
+    )
+    def test_half_up_at_eight_places(self, exact, rounded):
+        assert money.round_half_up(Decimal(exact)) == Decimal(rounded)
