@@ -1,5 +1,7 @@
 """Reading the book: lines, holds, balances as of an instant, the trial balance."""
 
+import re
+import uuid
 from datetime import datetime
 from decimal import Decimal
 
@@ -7,7 +9,16 @@ from django.db import connection, models
 from django.db.models import Case, F, Q, Sum, When
 
 from accounts.ledger.models import Entry, Hold, LedgerAccount
+from wallgent import ids
 from wallgent.money import ZERO
+
+_PREFIXES = {
+    **{"account": "acc", "entry": "ent", "hold": "hld", "wallet": "wal"},
+    **{"transaction": "txn", "payment": "txn", "reversal": "txn"},
+}
+_OBJECT = re.compile(
+    rf"({'|'.join(_PREFIXES)}) ([0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})"
+)
 
 
 class HoldStatus(models.TextChoices):
@@ -101,9 +112,19 @@ def out_of_balance() -> Decimal:
 
 def differences() -> list[str]:
     """Add the whole book up again; answer a sentence for everything that does not agree."""
+    return found_by(_DIFFERENCES)
+
+
+def found_by(sql: str) -> list[str]:
+    """The sentences that a query answers, with every "noun uuid" in them as an id we print."""
     with connection.cursor() as cursor:
-        cursor.execute(_DIFFERENCES)
-        return [row[0] for row in cursor.fetchall()]
+        cursor.execute(sql)
+        return [_OBJECT.sub(_named, row[0]) for row in cursor.fetchall()]
+
+
+def _named(match: re.Match) -> str:
+    noun, id = match.groups()
+    return f"{noun} {ids.to_text(_PREFIXES[noun], uuid.UUID(id))}"
 
 
 # One statement, so that all of it is read in one snapshot while payments go on.
@@ -117,9 +138,10 @@ WITH entry AS (
       JOIN ledger_account a ON a.id = e.account_id
       JOIN ledger_transaction t ON t.id = e.transaction_id
 ), unrolled AS (
-    SELECT u.account_id, sum(CASE WHEN a.type IN ('ASSET', 'EXPENSE')
-                                  THEN u.net_debit ELSE -u.net_debit END) AS amount
-      FROM ledger_unrolled u JOIN ledger_account a ON a.id = u.account_id GROUP BY u.account_id
+    SELECT u.account_id, a.is_system, sum(CASE WHEN a.type IN ('ASSET', 'EXPENSE')
+                                               THEN u.net_debit ELSE -u.net_debit END) AS amount
+      FROM ledger_unrolled u LEFT JOIN ledger_account a ON a.id = u.account_id
+     GROUP BY u.account_id, a.is_system
 ), added AS (
     SELECT account_id, sum(delta) AS balance, max(line) AS last, count(line) AS lines
       FROM entry GROUP BY account_id
@@ -127,7 +149,7 @@ WITH entry AS (
     SELECT account_id, sum(remaining) AS amount FROM ledger_hold GROUP BY account_id
 ), stepped AS (
     SELECT hold_id,
-           sum(amount) FILTER (WHERE type IN ('PLACE', 'INCREASE')) AS amount,
+           coalesce(sum(amount) FILTER (WHERE type IN ('PLACE', 'INCREASE')), 0) AS amount,
            coalesce(sum(amount) FILTER (WHERE type = 'CAPTURE'), 0) AS captured,
            coalesce(sum(amount) FILTER (WHERE type = 'RELEASE'), 0) AS released
       FROM ledger_holdoperation GROUP BY hold_id
@@ -151,6 +173,22 @@ SELECT format('account %s, line %s: balance after it %s, expected %s',
           FROM entry WHERE NOT is_system) page
  WHERE balance_after IS DISTINCT FROM expected
 UNION ALL
+SELECT format('account %s: %s wait to be rolled up, but it is no system account',
+              account_id, amount)
+  FROM unrolled WHERE is_system IS NOT TRUE
+UNION ALL
+SELECT format('account %s: a %s account is not of type %s', id, kind, type)
+  FROM ledger_account
+ WHERE is_system = (kind = 'WALLET')
+    OR (type IN ('ASSET', 'EXPENSE'))
+       <> (kind IN ('TREASURY', 'IN_TRANSIT', 'EXPENSES', 'EXCHANGE'))
+UNION ALL
+SELECT format('entry %s: of account %s and transaction %s, one of which is missing',
+              e.id, e.account_id, e.transaction_id)
+  FROM ledger_entry e
+ WHERE NOT EXISTS (SELECT 1 FROM ledger_account a WHERE a.id = e.account_id)
+    OR NOT EXISTS (SELECT 1 FROM ledger_transaction t WHERE t.id = e.transaction_id)
+UNION ALL
 SELECT format('transaction %s: %s is out of balance by %s', transaction_id, currency, sum(
               CASE type WHEN 'DEBIT' THEN amount ELSE -amount END))
   FROM entry GROUP BY transaction_id, currency
@@ -167,11 +205,30 @@ SELECT format('account %s: held %s, its holds keep %s', a.id, a.held, coalesce(h
   FROM ledger_account a LEFT JOIN held h ON h.account_id = a.id
  WHERE a.held <> coalesce(h.amount, 0)
 UNION ALL
+SELECT format('account %s: owes %s, but %s is missing from its balance for its holds',
+              id, debt, CASE WHEN is_system THEN 0 ELSE greatest(held - balance, 0) END)
+  FROM ledger_account
+ WHERE debt <> CASE WHEN is_system THEN 0 ELSE greatest(held - balance, 0) END
+UNION ALL
 SELECT format('account %s: closed, with a balance of %s', id, balance)
   FROM ledger_account WHERE state = 'CLOSED' AND (balance, held, debt) <> (0, 0, 0)
 UNION ALL
+SELECT format('hold %s: its account %s is missing', h.id, h.account_id)
+  FROM ledger_hold h
+ WHERE NOT EXISTS (SELECT 1 FROM ledger_account a WHERE a.id = h.account_id)
+UNION ALL
 SELECT format('hold %s: amount %s, captured %s, released %s; its steps say %s, %s, %s',
-              h.id, h.amount, h.captured, h.released, s.amount, s.captured, s.released)
-  FROM ledger_hold h LEFT JOIN stepped s ON s.hold_id = h.id
+              coalesce(h.id, s.hold_id), coalesce(h.amount, 0), coalesce(h.captured, 0),
+              coalesce(h.released, 0), coalesce(s.amount, 0), coalesce(s.captured, 0),
+              coalesce(s.released, 0))
+  FROM ledger_hold h FULL JOIN stepped s ON s.hold_id = h.id
  WHERE (h.amount, h.captured, h.released) IS DISTINCT FROM (s.amount, s.captured, s.released)
+UNION ALL
+SELECT format('hold %s: captured %s with transaction %s, which takes %s out of its account',
+              h.id, o.amount, o.transaction_id, coalesce(e.amount, 0))
+  FROM ledger_holdoperation o
+  JOIN ledger_hold h ON h.id = o.hold_id
+  LEFT JOIN ledger_entry e ON e.transaction_id = o.transaction_id
+                          AND e.account_id = h.account_id AND e.type = 'DEBIT'
+ WHERE o.type = 'CAPTURE' AND o.amount > coalesce(e.amount, 0)
 """
