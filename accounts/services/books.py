@@ -42,7 +42,7 @@ UNION ALL
 SELECT format('payment %s: %s, but in the ledger', id, status)
   FROM paid WHERE status NOT IN ('POSTED', 'REVERSED') AND transaction_id IS NOT NULL
 UNION ALL
-SELECT format('payment %s: a %s in the ledger, not a %s', id, reason, lower(kind))
+SELECT format('payment %s: %s in the ledger, not %s', id, reason, lower(kind))
   FROM paid WHERE reason <> lower(kind)
 UNION ALL
 SELECT format('payment %s: reverses %s, in the ledger %s', id,
@@ -64,7 +64,7 @@ SELECT format('payment %s: the ledger knows other wallets', id)
    AND (SELECT count(*) FROM ledger_entry e WHERE e.transaction_id = p.id
            AND e.account_id IN (p.source, p.target)) <> 2
 UNION ALL
-SELECT format('transaction %s: a %s without its payment', t.id, t.reason)
+SELECT format('transaction %s: %s, but without its payment', t.id, t.reason)
   FROM ledger_transaction t
  WHERE t.reason IN ('payment', 'internal', 'reversal')
    AND NOT EXISTS (SELECT 1 FROM accounts_payment p WHERE p.id = t.id)

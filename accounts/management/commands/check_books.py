@@ -1,16 +1,21 @@
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connection, transaction
 
 from accounts.services import books
+from wallgent.money import balance_text
 
 
 class Command(BaseCommand):
     help = "Add every entry up again and compare; exits with 1 when anything differs."
 
+    @transaction.atomic
     def handle(self, *args, **options):
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = 0")  # a large book takes its time
         for row in books.trial_balance():
             self.stdout.write(
                 f"{row['book']:<11}{row['currency']:<5}{row['type']:<10}{row['kind']:<11}"
-                f"{row['debit']:>24}{row['credit']:>24}"
+                f"{balance_text(row['debit']):>24}{balance_text(row['credit']):>24}"
             )
         differences = books.differences()
         for difference in differences:
