@@ -54,7 +54,10 @@ def translate(error: Exception) -> errors.DomainError:
 
 def handle(error: Exception, context) -> HttpResponse:
     """REST framework's exception handler."""
-    return render(translate(error))
+    refusal = translate(error)
+    if isinstance(refusal, errors.MethodNotAllowed):
+        refusal.headers = {"Allow": ", ".join(context["view"].permissions)}
+    return render(refusal)
 
 
 def bad_request(request, exception):

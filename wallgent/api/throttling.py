@@ -10,13 +10,14 @@ WINDOW_SECONDS = 60
 
 # The last full minute fades as the current one fills. A refused request does not count.
 _SCRIPT = """
-local used = (tonumber(redis.call('GET', KEYS[2])) or 0) * tonumber(ARGV[2])
-           + (tonumber(redis.call('GET', KEYS[1])) or 0)
+local current = tonumber(redis.call('GET', KEYS[1])) or 0
+local before = tonumber(redis.call('GET', KEYS[2])) or 0
 local limit = tonumber(ARGV[1])
-if used >= limit then return -1 end
+local used = before * tonumber(ARGV[2]) + current
+if used >= limit then return {-1, current, before} end
 redis.call('INCR', KEYS[1])
 redis.call('EXPIRE', KEYS[1], ARGV[3])
-return math.floor(limit - used - 1)
+return {math.max(0, math.floor(limit - used - 1)), current, before}
 """
 
 
@@ -34,9 +35,10 @@ def check(*, subject: str, limit: int) -> dict[str, str]:
     window, elapsed = divmod(now, WINDOW_SECONDS)
     keys = [f"rate:{{{subject}}}:{int(window) - back}" for back in (0, 1)]
     arguments = [limit, 1 - elapsed / WINDOW_SECONDS, WINDOW_SECONDS * 2]
-    remaining = redis.attempt(lambda _: _script()(keys=keys, args=arguments))
-    if remaining is None:
+    counted = redis.attempt(lambda _: _script()(keys=keys, args=arguments))
+    if counted is None:
         return {}
+    remaining, current, before = counted
     headers = {
         "X-RateLimit-Limit": str(limit),
         "X-RateLimit-Remaining": str(max(remaining, 0)),
@@ -44,8 +46,15 @@ def check(*, subject: str, limit: int) -> dict[str, str]:
     }
     if remaining < 0:
         error = RateLimitExceeded()
-        # Enough of the old minute has faded by then for at least one more request.
-        wait = max(1, int(WINDOW_SECONDS / max(limit, 1)) + 1)
-        error.headers = headers | {"Retry-After": str(wait)}
+        wait = _minutes_to_wait(limit, current, before) * WINDOW_SECONDS - elapsed
+        # The next whole second after it; rounding hides what binary fractions leave.
+        error.headers = headers | {"Retry-After": str(max(1, int(round(wait, 6)) + 1))}
         raise error
     return headers
+
+
+def _minutes_to_wait(limit: int, current: int, before: int) -> float:
+    """How long after the current minute's beginning one more request will find room."""
+    if current < limit:
+        return 1 - (limit - current) / before  # when so much of the old minute has faded
+    return 2 - limit / current if current else 1

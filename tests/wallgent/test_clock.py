@@ -1,0 +1,33 @@
+from datetime import UTC, timedelta
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from accounts.models import Organization
+from tests.world import actor_for
+from wallgent import clock
+
+SOON = timedelta(seconds=10)
+YEAR = timedelta(days=365)
+
+
+class TestNow:
+    def test_real_time_is_utc(self):
+        assert clock.real_now().tzinfo is UTC
+
+    def test_the_sandbox_runs_ahead_and_production_does_not(self, acme):
+        acme.sandbox_offset = YEAR
+        sandbox, production = actor_for(acme), actor_for(acme, "PRODUCTION")
+
+        assert abs(clock.now(sandbox) - clock.real_now() - YEAR) < SOON
+        assert abs(clock.now(production) - clock.real_now()) < SOON
+        assert clock.offset(production) == timedelta(0)
+
+    def test_each_organization_has_its_own(self, acme, globex):
+        acme.sandbox_offset = YEAR
+
+        assert clock.offset(actor_for(globex)) == timedelta(0)
+
+    def test_it_never_goes_back(self, acme):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            Organization.objects.filter(pk=acme.pk).update(sandbox_offset=-SOON)

@@ -1,0 +1,68 @@
+"""What stands around every request: its id, its log line, and the headers of the API's answers."""
+
+import logging
+
+import pytest
+
+from tests.world import Client, make_key
+
+
+class TestRequestId:
+    def test_is_given_where_there_is_none(self, api):
+        first, second = (api.get("/v1/wallets").headers["X-Request-Id"] for _ in range(2))
+
+        assert first.startswith("req_")
+        assert first != second
+
+    @pytest.mark.parametrize("given", ["order-17", "a.b_c-D", "x" * 64])
+    def test_the_callers_own_is_kept(self, api, given):
+        response = api.request("GET", "/v1/wallets", **{"X-Request-Id": given})
+
+        assert response.headers["X-Request-Id"] == given
+
+    @pytest.mark.parametrize(
+        "given", ["", "x" * 65, "a b", "a\r\nSet-Cookie: x=1", "a\nb", "\xe9", "<script>", "\0"]
+    )
+    def test_a_hostile_one_is_not(self, api, given):
+        response = api.request("GET", "/v1/wallets", **{"X-Request-Id": given})
+
+        assert response.headers["X-Request-Id"].startswith("req_")
+        assert "Set-Cookie" not in response.headers
+
+
+class TestLog:
+    def test_holds_the_route_and_never_a_secret(self, api, acme, wallet, caplog):
+        secret = make_key(acme)
+        with caplog.at_level(logging.INFO, "wallgent.request"):
+            Client(secret).post(
+                f"/v1/wallets/{wallet.id}/fund?token=hidden", {"amount": "5", "note": "hidden"}
+            )
+
+        (record,) = [r for r in caplog.records if r.name == "wallgent.request"]
+        assert record.getMessage() == "POST /v1/wallets/<str:id>/fund 201"
+        assert record.organization == acme.id
+        assert record.actor.startswith("key_")
+        assert "hidden" not in str(vars(record))
+        assert secret not in str(vars(record))
+
+    @pytest.mark.parametrize("path", ["/v1/nothing", "/nothing"])
+    def test_an_unknown_path_is_logged_too(self, db, caplog, path):
+        with caplog.at_level(logging.INFO, "wallgent.request"):
+            Client().get(path)
+
+        assert [r.getMessage() for r in caplog.records if r.name == "wallgent.request"] == [
+            "GET /? 404"
+        ]
+
+
+class TestApiAnswers:
+    def test_set_no_cookie_and_vary_on_none(self, api):
+        response = api.get("/v1/wallets")
+
+        assert not response.cookies
+        assert "Cookie" not in response.headers.get("Vary", "")
+
+    def test_need_no_csrf_token(self, api):
+        api._http.handler.enforce_csrf_checks = True
+
+        assert api.post("/v1/wallets", {"name": "A"}).status_code == 201
