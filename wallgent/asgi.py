@@ -18,6 +18,9 @@ from wallgent.wsgi import application as wsgi
 
 _THREADS = 8  # each keeps a database connection; more are slower on two cores
 
+# Who sends too much is heard out this far, for who is cut off while sending never sees our answer.
+_LISTEN_BYTES = 8 * settings.BODY_LIMIT_BYTES
+
 # An unbounded queue of chunks, so that slow readers hold no thread either.
 _in_a_thread = WSGIMiddleware(wsgi, workers=_THREADS, send_queue_size=0)
 
@@ -47,23 +50,26 @@ async def application(scope, receive, send):
 
 
 async def _read(scope, receive) -> bytes:
-    announced = dict(scope["headers"]).get(b"content-length", b"0")
-    if int(announced) > settings.BODY_LIMIT_BYTES:
+    limit = settings.BODY_LIMIT_BYTES
+    if int(dict(scope["headers"]).get(b"content-length", 0)) > _LISTEN_BYTES:
         raise PayloadTooLarge()
-    body = bytearray()
+    body, size, more = bytearray(), 0, True
     try:
         async with asyncio.timeout(settings.BODY_DEADLINE_SECONDS):
-            while True:
+            while more and size <= _LISTEN_BYTES:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise Disconnected()
-                body += message.get("body", b"")
-                if len(body) > settings.BODY_LIMIT_BYTES:
-                    raise PayloadTooLarge()
-                if not message.get("more_body", False):
-                    return bytes(body)
+                part = message.get("body", b"")
+                more = message.get("more_body", False)
+                size += len(part)
+                if size <= limit:
+                    body += part
     except TimeoutError:
         raise BodyTooSlow() from None
+    if size > limit:
+        raise PayloadTooLarge()
+    return bytes(body)
 
 
 def _fit_for_wsgi(scope) -> dict:

