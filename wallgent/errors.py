@@ -118,5 +118,9 @@ class NotAvailable(DomainError):
 class ServiceUnavailable(DomainError):
     status = 503
     code = "SERVICE_UNAVAILABLE"
-    message = "The server is busy or restarting. Nothing was done; try again with the same key."
+    # A connection lost while committing leaves open whether it was done.
+    message = (
+        "The server is busy or restarting. Try again with the same idempotency key, and nothing is"
+        " done twice."
+    )
     headers = {"Retry-After": "1"}

@@ -185,6 +185,18 @@ class TestPostgres:
         assert_politely_refused(load)
         assert_paid_once(stack, load)
 
+    def test_restarted_between_two_calls_nobody_notices(self, stack):
+        with Load(stack, stack.payers, limit=100) as load:
+            wait_until(lambda: len(load.paid) == 100)
+        stack.place.postgres.stop()
+        assert (stack.status("/healthz"), stack.status("/readyz")) == (200, 503)
+        stack.place.postgres.start()
+
+        with Load(stack, stack.payers, limit=100) as load:
+            wait_until(lambda: len(load.paid) == 100)
+        assert load.refused == load.cut_off == []
+        assert_paid_once(stack, load)
+
 
 class TestWorkers:
     def test_killed_at_any_moment_they_leave_nothing_undone_or_done_twice(self, stack):

@@ -98,9 +98,10 @@ class Stack:
 
     def wait_until_ready(self) -> None:
         """Return when the web server can do its work."""
-        wait_until(lambda: self._status("/readyz") == 200, seconds=_READY_SECONDS)
+        wait_until(lambda: self.status("/readyz") == 200, seconds=_READY_SECONDS)
 
-    def _status(self, path: str) -> int:
+    def status(self, path: str) -> int:
+        """The status of the answer to a GET, 0 without an answer."""
         try:
             with urllib.request.urlopen(self.origin + path, timeout=5) as answer:
                 return answer.status

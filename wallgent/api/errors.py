@@ -14,6 +14,10 @@ from wallgent.middleware import is_api
 
 log = logging.getLogger("wallgent.errors")
 
+# A standby not promoted yet, and transactions that were kept open for too long. Django calls them
+# internal errors.
+_PASSING_STATES = {"25006", "25P03", "25P04"}
+
 
 def body(error: errors.DomainError) -> dict:
     """The envelope of a refusal."""
@@ -43,13 +47,19 @@ def translate(error: Exception) -> errors.DomainError:
         return errors.NotFound("There is nothing at this path. Check it against the API reference.")
     if isinstance(error, SuspiciousOperation | BadRequest | exceptions.APIException):
         return errors.ValidationError("The request is malformed.")
-    if isinstance(error, OperationalError | InterfaceError):
-        # A lost connection, a lock or statement time-out, a deadlock: all were rolled back.
+    if _is_passing(error):
         log.warning("database unavailable: %s", type(error.__cause__ or error).__name__)
         connection.close_if_unusable_or_obsolete()
         return errors.ServiceUnavailable()
     log.error("unexpected error", exc_info=error)
     return errors.InternalError()
+
+
+def _is_passing(error: Exception) -> bool:
+    """A lost connection, a time-out, a deadlock: the same request may succeed in a moment."""
+    if isinstance(error, OperationalError | InterfaceError):
+        return True
+    return getattr(error.__cause__, "sqlstate", None) in _PASSING_STATES
 
 
 def handle(error: Exception, context) -> HttpResponse:
