@@ -17,7 +17,7 @@ test: $(READY) $(CLIENTS)
 	@exec $(IN_VENV) -m pytest -n 2
 
 soak: $(READY)
-	@HYPOTHESIS_PROFILE=soak exec $(IN_VENV) -m pytest -n 2 -m soak --timeout 3600
+	@HYPOTHESIS_PROFILE=soak exec $(IN_VENV) -m pytest -n 2 -m hypothesis --timeout 3600
 
 bench: $(READY)
 	@exec $(IN_VENV) -m bench
