@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ def main() -> None:
         import django
 
         django.setup()
+        logging.disable(logging.INFO)  # of this process, not of those that are measured
         _run(options, own)
 
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bench import load
+from bench import load, usage
 from bench.load import Outcome
 from bench.payroll import SET
 from bench.reference import Reference
@@ -43,6 +43,8 @@ class Result:
     reference: list[float] = field(default_factory=list)
     ours: list[float] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
+    reference_cpu: list[float] = field(default_factory=list)  # seconds a transfer, of everybody
+    our_cpu: list[float] = field(default_factory=list)
     load_average: list[float] = field(default_factory=list)
 
     @property
@@ -61,6 +63,8 @@ class Result:
             "ratio": statistics.median(self.ratios),
             "ratioLowest": min(self.ratios),
             "ratioHighest": max(self.ratios),
+            "referenceCpu": statistics.median(self.reference_cpu),
+            "oursCpu": statistics.median(self.our_cpu),
             "p50": window.percentile(0.50),
             "p99": window.percentile(0.99),
             "referenceRounds": self.reference,
@@ -88,11 +92,16 @@ class Bench:
         case.measure(self, WARM_UP_SECONDS)
         for _ in range(rounds):
             self.world.settle_down()
+            before = usage.cpu_seconds()
             rate = self.reference.run(case.script, clients=clients, seconds=seconds)
+            spent = usage.cpu_seconds() - before
             outcome = case.measure(self, seconds)
             result.reference.append(rate)
             result.ours.append(outcome.per_second * case.transfers)
             result.latencies += outcome.latencies
+            result.reference_cpu.append(spent / (rate * round(seconds)))
+            done = len(outcome.latencies) * case.transfers
+            result.our_cpu.append(outcome.cpu_seconds / done)
             result.load_average.append(os.getloadavg()[0])
         self.world.settle_down()
         return result
@@ -123,9 +132,11 @@ class Bench:
             started = [stack.enter_context(_payroll()) for _ in range(self.payrolls)]
             for process in started:
                 assert process.stdout.readline() == "ready\n"
+            spent = usage.cpu_seconds()
             for process in started:
                 print(seconds, file=process.stdin, flush=True)
             said = [json.loads(process.stdout.readline()) for process in started]
+            spent = usage.cpu_seconds() - spent
             for process in started:
                 process.stdin.close()
         posted = SET * sum(one["sets"] for one in said)
@@ -133,6 +144,7 @@ class Bench:
         return Outcome(
             seconds=seconds,
             in_time=sum(one["inTime"] for one in said),
+            cpu_seconds=spent,
             latencies=[latency for one in said for latency in one["latencies"]],
         )
 
@@ -150,6 +162,7 @@ class Bench:
         return outcome
 
     def _load(self, requests, connections, seconds, status) -> Outcome:
+        spent = usage.cpu_seconds()
         outcome = load.run(
             self.port,
             requests.__next__,
@@ -157,6 +170,7 @@ class Bench:
             seconds=seconds,
             expected=status,
         )
+        outcome.cpu_seconds = usage.cpu_seconds() - spent
         assert set(outcome.statuses) == {status}, (outcome.statuses, outcome.failure)
         return outcome
 

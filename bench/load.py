@@ -3,6 +3,7 @@
 One thread, no objects per request: it must not eat the processors that it measures.
 """
 
+import math
 import re
 import selectors
 import socket
@@ -24,6 +25,7 @@ class Outcome:
 
     seconds: float
     in_time: int = 0
+    cpu_seconds: float = math.nan  # of everybody: clients, web and database
     statuses: Counter = field(default_factory=Counter)
     latencies: list[float] = field(default_factory=list)  # in seconds
     failure: bytes = b""  # the first answer that was not expected

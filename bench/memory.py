@@ -2,13 +2,11 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 import urllib.request
-from pathlib import Path
 
-from bench import load, stack
+from bench import load, stack, usage
 from wallgent.engines import home
 
 PAY_SECONDS = 4
@@ -19,7 +17,7 @@ _KINDS = {"manage.py run": "supervisor", " worker ": "worker", " beat ": "beat",
 
 def measure() -> dict[str, float]:
     """Megabytes by kind of process, after some thousand payments. Linux only: else empty."""
-    if not Path("/proc/self/smaps_rollup").exists():
+    if not usage.AVAILABLE:
         return {}
     with stack.fresh_home("run") as own:
         port = stack.free_port()
@@ -67,25 +65,10 @@ def _check_books(env: dict) -> None:
 
 def _by_kind(root: int) -> dict[str, float]:
     found: dict[str, float] = {}
-    for pid in _family(root):
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    for pid in usage.family(root):
+        command = usage.command(pid)
         if any(name in command.split(" ", 1)[0] for name in _ASIDE):
             continue
         kind = next((kind for mark, kind in _KINDS.items() if mark in command), "web")
-        found[kind] = found.get(kind, 0) + _pss(pid)
+        found[kind] = found.get(kind, 0) + usage.pss(pid)
     return found
-
-
-def _family(root: int) -> list[int]:
-    """A process and all that came from it."""
-    family, at = [root], 0
-    while at < len(family):
-        for task in Path(f"/proc/{family[at]}/task").iterdir():
-            family += [int(pid) for pid in (task / "children").read_text().split()]
-        at += 1
-    return family
-
-
-def _pss(pid: int) -> float:
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return int(re.search(r"^Pss:\s+(\d+)", text, re.MULTILINE)[1]) / 1024

@@ -41,6 +41,7 @@ def head() -> str:
     return (
         f"{'case':<28}{'reference/s':>12}{'ours/s':>10}"
         f"  {'ratio':<5}  {'(spread)':<15} {'aim':<4}{'p50 ms':>9}{'p99 ms':>8}"
+        f"{'CPU µs, reference':>19}{'ours':>6}"
     )
 
 
@@ -51,6 +52,7 @@ def line(result: dict) -> str:
         f"{result['title']:<28}{result['reference']:>12,.0f}{result['ours']:>10,.0f}"
         f"  {result['ratio']:.3f}  {spread:<15} {result['aim']:.2f}"
         f"{result['p50']:>9.1f}{result['p99']:>8.1f}"
+        f"{result['referenceCpu'] * 1e6:>19.0f}{result['oursCpu'] * 1e6:>6.0f}"
         f"   load {min(result['loadAverage']):.1f}–{max(result['loadAverage']):.1f}"
     )
 
