@@ -16,7 +16,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         actor = api_keys.authenticate(
             secret.strip(),
             ip=client_ip(http),
-            user_agent=http.META.get("HTTP_USER_AGENT", ""),
+            user_agent=http.META.get("HTTP_USER_AGENT", "").replace("\0", ""),
             request_id=http.id,
         )
         return actor, None

@@ -1,12 +1,15 @@
 """JSON in and out: numbers keep their digits, hostile text is refused."""
 
+import re
 from decimal import Decimal, InvalidOperation
 
 import simplejson
+from django.http import UnreadablePostError
 
 from wallgent.errors import PayloadTooLarge, ValidationError
 
 _DEPTH = 100
+_LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 def read_object(request, limit_bytes: int) -> dict:
@@ -14,9 +17,15 @@ def read_object(request, limit_bytes: int) -> dict:
 
     Raises PayloadTooLarge, ValidationError.
     """
-    if int(request.META.get("CONTENT_LENGTH") or 0) > limit_bytes:
+    announced = request.META.get("CONTENT_LENGTH") or "0"
+    if not _LENGTH.fullmatch(announced):
+        raise ValidationError("The header Content-Length is not a number of bytes.")
+    if int(announced) > limit_bytes:
         raise PayloadTooLarge()
-    body = request.body
+    try:
+        body = request.body
+    except UnreadablePostError:
+        raise ValidationError("The body did not arrive in full.") from None
     return parse_object(body) if body else {}
 
 
