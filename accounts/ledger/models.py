@@ -155,6 +155,7 @@ class Entry(models.Model):
     balance_after = MoneyField(null=True, blank=True)
 
     class Meta:
+        verbose_name_plural = "entries"
         constraints = [
             CheckConstraint(condition=Q(amount__gt=0), name="ledger_entry_amount_positive"),
             CheckConstraint(

@@ -54,6 +54,8 @@ def update(organization: Organization, *, actor: Actor, name: str | None = None)
 @transaction.atomic(savepoint=False)
 def set_plan(organization: Organization, *, actor: Actor, plan: str) -> Organization:
     """Move to another plan at once. Support only."""
+    if organization.plan == plan:
+        return organization
     organization.plan = Plan(plan)
     organization.save(update_fields=["plan", "updated_at"])
     facts.record("organization.updated", organization, actor=actor, changes={"plan": plan})

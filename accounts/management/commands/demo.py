@@ -14,7 +14,7 @@ from accounts.models import Organization, User
 from accounts.services import api_keys, organizations
 
 EMAIL = "demo@example.com"
-_UNLIMITED = 1_000_000_000  # requests a minute
+_UNLIMITED = 1_000_000_000
 
 
 class Command(BaseCommand):
@@ -53,12 +53,15 @@ def _make() -> dict:
 
 def _organization(name: str, *, owner: User | None = None) -> tuple[Organization, str]:
     organization = organizations.create(name=name, email=EMAIL, owner=owner)
-    organization.custom_reads_per_minute = _UNLIMITED
-    organization.custom_writes_per_minute = _UNLIMITED
-    organization.save()
-    everything = dataclasses.replace(
-        organizations.system_actor(organization), permissions=frozenset(permissions.ALL)
+    system = organizations.system_actor(organization)
+    organizations.set_limits(
+        organization,
+        actor=system,
+        reads_per_minute=_UNLIMITED,
+        writes_per_minute=_UNLIMITED,
+        wallets=_UNLIMITED,
     )
+    everything = dataclasses.replace(system, permissions=frozenset(permissions.ALL))
     _, secret = api_keys.create(actor=everything, name="Demo key")
     return organization, secret
 
