@@ -11,7 +11,7 @@ from django.db import connection
 from django.test import Client as DjangoClient
 
 from accounts import permissions
-from accounts.ledger import chart, journal
+from accounts.ledger import chart, holds, journal
 from accounts.models import Organization, Wallet
 from accounts.services import api_keys, books, organizations, wallets
 from wallgent import clock, ids, redis
@@ -92,6 +92,14 @@ def deposit(wallet: Wallet, amount: str) -> None:
         book=wallet.environment,
         reason="deposit",
     )
+
+
+def hold(wallet: Wallet, amount: str) -> str:
+    """Promise some of a wallet's money, as a card would; the hold's id."""
+    id = ids.new("hld")
+    place = {"reason": "card", "reference": "aut_1"}
+    holds.place(id, account_id=wallet.account_id, amount=Decimal(amount), **place)
+    return id
 
 
 def balance_of(wallet: Wallet) -> Decimal:

@@ -17,20 +17,13 @@ from tests.world import (
     error_of,
     facts_of,
     fund,
+    hold,
     make_key,
     make_organization,
     make_wallet,
     unknown_id,
 )
 from wallgent import ids
-
-
-def hold(wallet: Wallet, amount: str, **fields) -> str:
-    """The id of a new hold on the wallet's money."""
-    id = ids.new("hld")
-    fields = {"reason": "card", "reference": "aut_1"} | fields
-    holds.place(id, account_id=wallet.account_id, amount=Decimal(amount), **fields)
-    return id
 
 
 class TestCreateWallet:
