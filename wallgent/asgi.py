@@ -46,7 +46,7 @@ async def application(scope, receive, send):
     except DomainError as refusal:
         await _refuse(refusal, send)
         return
-    await _in_a_thread(_fit_for_wsgi(scope), _replay(body), send)
+    await _in_a_thread(_fit_for_wsgi(scope, body), _replay(body), send)
 
 
 async def _read(scope, receive) -> bytes:
@@ -72,9 +72,15 @@ async def _read(scope, receive) -> bytes:
     return bytes(body)
 
 
-def _fit_for_wsgi(scope) -> dict:
+def _fit_for_wsgi(scope, body: bytes) -> dict:
     # In WSGI a_b and a-b are one header, so the former could pass for what a proxy sets.
-    headers = [(name, value) for name, value in scope["headers"] if b"_" not in name]
+    headers = [
+        (name, value)
+        for name, value in scope["headers"]
+        if b"_" not in name and name not in (b"content-length", b"transfer-encoding")
+    ]
+    # Django reads as many bytes as are announced, and a body in chunks announces none.
+    headers.append((b"content-length", str(len(body)).encode()))
     query = quote(scope["query_string"], safe=punctuation).encode()  # raw bytes beyond ASCII
     return scope | {"headers": headers, "query_string": query}
 

@@ -160,11 +160,27 @@ class TestRedis:
             time.sleep(0.5)
             stack.place.redis.stop(by=signal.SIGKILL)
             before, [(placed,)] = len(load.paid), stack.query(places)
-            time.sleep(3)
+            time.sleep(2)
             assert len(load.paid) > before + 20
             assert stack.query(places)[0][0] > placed + 40
+            stack.kill("worker")
+            stack.start("worker")
+            [(placed,)] = stack.query(places)
+            wait_until(lambda: stack.query(places)[0][0] > placed, why="the relay needs Redis")
             stack.place.redis.start()
             time.sleep(0.5)
+
+        assert load.refused == load.cut_off == []
+        assert_paid_once(stack, load)
+
+    def test_hanging_it_stops_no_payment(self, stack):
+        with Load(stack, stack.payers) as load:
+            time.sleep(0.3)
+            os.kill(stack.place.redis.pid, signal.SIGSTOP)
+            before = len(load.paid)
+            time.sleep(2)
+            assert len(load.paid) > before + 20
+            os.kill(stack.place.redis.pid, signal.SIGCONT)
 
         assert load.refused == load.cut_off == []
         assert_paid_once(stack, load)

@@ -177,6 +177,14 @@ class TestHandsOver:
         assert seen[0]["body"] == b"12123"
         assert seen[0]["QUERY_STRING"] == "a=%20&b=+"
 
+    def test_the_length_of_a_body_that_came_in_chunks(self, seen):
+        part = {"type": "http.request", "body": b"12", "more_body": True}
+        headers = [(b"transfer-encoding", b"chunked")]
+        self.deliver(part, {"type": "http.request", "body": b"3"}, headers=headers)
+
+        assert seen[0]["CONTENT_LENGTH"] == "3"
+        assert "HTTP_TRANSFER_ENCODING" not in seen[0]
+
     def test_no_header_that_passes_for_a_proxys(self, seen):
         headers = [(b"x_forwarded_for", b"1.1.1.1"), (b"x-request-id", b"abc")]
         self.deliver({"type": "http.request"}, headers=headers)

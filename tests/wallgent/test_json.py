@@ -4,12 +4,32 @@ import json as stdlib_json
 from decimal import Decimal
 
 import pytest
+from django.test import RequestFactory
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wallgent.api import json
 from wallgent.api.json import MetadataDecoder, MetadataEncoder
-from wallgent.errors import ValidationError
+from wallgent.errors import PayloadTooLarge, ValidationError
+
+
+class TestRead:
+    def test_no_body_is_an_empty_object(self):
+        assert json.read_object(RequestFactory().generic("POST", "/"), 10) == {}
+
+    def test_a_body_over_the_limit_is_refused_unread(self):
+        request = RequestFactory().post("/", b"{}", content_type="text/plain")
+
+        assert json.read_object(request, 2) == {}
+        with pytest.raises(PayloadTooLarge):
+            json.read_object(request, 1)
+
+    def test_chunks_are_not_taken_for_an_empty_body(self):
+        headers = {"Transfer-Encoding": "chunked"}
+        request = RequestFactory().generic("POST", "/", headers=headers)
+
+        with pytest.raises(ValidationError, match="Content-Length"):
+            json.read_object(request, 10)
 
 
 class TestParse:
