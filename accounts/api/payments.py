@@ -213,8 +213,7 @@ class _Batch:
             self._pay(fresh, [parties[index] for index in fresh])
         except ItemRefused as refused:
             raise self._failure(refused) from None
-        for index, twin in self.twins.items():
-            self.results[index] = self.results[twin] | {"index": index, "replayed": True}
+        self._repeat()
         return answer(self._body())
 
     def _parties(self):
@@ -242,6 +241,7 @@ class _Batch:
                     body_hash=hashlib.sha256(item.model_dump_json().encode()).digest(),
                 )
         first: dict[uuid.UUID, int] = {}
+        refusals: dict[int, DomainError] = {}
         # In one order for everyone, so that two batches never wait for each other.
         for index, claim in sorted(self.claims.items(), key=lambda pair: pair[1].id):
             twin = first.setdefault(claim.id, index)
@@ -256,7 +256,10 @@ class _Batch:
                     "replayed": True,
                 }
             except DomainError as error:
-                raise ItemRefused(index, error) from None
+                refusals[index] = error
+        if refusals:
+            index = min(refusals)
+            raise ItemRefused(index, refusals[index])
 
     def _pay(self, indexes: list[int], parties: list) -> None:
         if not indexes:
@@ -275,8 +278,16 @@ class _Batch:
             if index in self.claims:
                 self.claims[index].keep(answer(self.results[index]))
 
+    def _repeat(self) -> None:
+        for index, twin in self.twins.items():
+            if result := self.results[twin]:
+                self.results[index] = result | {"index": index, "replayed": True}
+
     def _failure(self, refused: ItemRefused) -> BatchPartialFailure:
-        for index in range(len(self.items)):
+        self._repeat()
+        for index, paid_before in enumerate(self.results):
+            if paid_before:
+                continue  # by another batch, whose payment stands
             status = "reversed" if index < refused.index else "skipped"
             self.results[index] = {"index": index, "status": status, "transactionId": None}
         self.results[refused.index] |= {"status": "failed", **errors.body(refused.error)}

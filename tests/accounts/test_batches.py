@@ -252,6 +252,18 @@ class TestKeys:
         assert response.json()["results"][1]["error"]["code"] == "IDEMPOTENCY_KEY_REUSE"
         assert balance_of(wallet) == Decimal("989.75")
 
+    def test_what_was_paid_before_stands_when_the_batch_fails(self, api, item, wallet):
+        paid = item(idempotencyKey="i-1")
+        first = api.post(PATH, {"payments": [paid]}).json()["results"][0]
+
+        poor = api.post(PATH, {"payments": [paid, item(), item("5000"), item(), paid]})
+        clash = api.post(PATH, {"payments": [item("11", idempotencyKey="i-1"), paid]})
+
+        assert statuses(poor) == ["success", "reversed", "failed", "skipped", "success"]
+        assert poor.json()["results"][0] == first | {"replayed": True}
+        assert statuses(clash) == ["failed", "success"]
+        assert balance_of(wallet) == Decimal("989.75")
+
     def test_a_failed_batch_leaves_its_items_keys_free(self, api, item, wallet):
         api.post(PATH, {"payments": [item(idempotencyKey="i-1"), item("5000")]})
 
