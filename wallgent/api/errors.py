@@ -49,7 +49,8 @@ def translate(error: Exception) -> errors.DomainError:
         return errors.ValidationError("The request is malformed.")
     if _is_passing(error):
         log.warning("database unavailable: %s", type(error.__cause__ or error).__name__)
-        connection.close_if_unusable_or_obsolete()
+        if not connection.in_atomic_block:  # else it is the caller's, who rolls back
+            connection.close_if_unusable_or_obsolete()
         return errors.ServiceUnavailable()
     log.error("unexpected error", exc_info=error)
     return errors.InternalError()

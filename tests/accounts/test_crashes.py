@@ -1,0 +1,128 @@
+"""Whatever goes wrong, wherever it does, money has moved or it has not: nothing is half done."""
+
+import itertools
+import uuid
+from decimal import Decimal
+
+import pytest
+from django.db import OperationalError, connection, transaction
+
+from accounts.ledger import chart, holds, journal
+from accounts.ledger.journal import Move, Posting
+from tests.accounts.ledger import book
+from tests.world import everything, fund, make_wallet
+from wallgent import ids
+
+pytestmark = pytest.mark.django_db
+
+KEY = {"idempotencyKey": "key"}
+
+
+class Strike:
+    """Raises an error in place of the `number`-th statement, savepoints aside."""
+
+    def __init__(self, number: int, error: Exception):
+        self.left = number
+        self.error = error
+        self.struck = None  # the statement, if it came to that
+
+    def __call__(self, execute, sql, *arguments):
+        if not sql.startswith(("SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK TO SAVEPOINT")):
+            self.left -= 1
+            if not self.left:
+                self.struck = sql
+                raise self.error
+        return execute(sql, *arguments)
+
+
+@pytest.fixture
+def deeds(api, stranger, acme, wallet, shop):
+    """What may be interrupted, each answering with a status as the API does."""
+    fund(wallet, "100")
+    savings = make_wallet(acme, "Savings")
+    pay = {"from": wallet.id, "to": shop.id, "amount": "10"}
+    paid = api.post("/v1/payments", pay).json()["id"]
+    held = book.hold(wallet.account_id, "20").id
+    hold, capture, release = ids.new("hld"), uuid.uuid4(), uuid.uuid4()
+    take = Posting(
+        id=ids.new("txn"),
+        moves=(Move(wallet.account_id, shop.account_id, Decimal(15), "USD"),),
+        reason="capture",
+    )
+    items = [pay | {"idempotencyKey": f"item-{n}", "amount": str(n)} for n in range(1, 4)]
+    rich = {"payments": [*items, pay | {"from": shop.id}]}
+
+    def post(path, body, client=api):
+        return lambda: client.post(path, body | KEY).status_code
+
+    def step(work):
+        def run():
+            try:
+                with transaction.atomic():
+                    work()
+            except (RuntimeError, OperationalError):
+                return 500
+            return 200
+
+        return run
+
+    return {
+        "a payment": post("/v1/payments", pay),
+        "a refused payment": post("/v1/payments", pay | {"amount": "1000"}),
+        "a transfer": post("/v1/transfers/internal", pay | {"to": savings.id}),
+        "a batch": post("/v1/payments/batch", {"payments": items}),
+        "a refused batch": post(
+            "/v1/payments/batch", {"payments": [*items, pay | {"amount": "1000"}]}
+        ),
+        "a batch of a stranger": post("/v1/payments/batch", rich),
+        "a funding": post(f"/v1/wallets/{wallet.id}/fund", {"amount": "10"}),
+        "a reversal": post(f"/v1/payments/{paid}/reverse", {}, stranger),
+        "a new wallet": post("/v1/wallets", {"name": "New"}),
+        "a freeze": post(f"/v1/wallets/{wallet.id}/freeze", {}),
+        "a closing": post(f"/v1/wallets/{savings.id}/close", {}),
+        "a hold": step(lambda: book.hold(wallet.account_id, "5", id=hold)),
+        "a capture": step(lambda: holds.capture(held, take, amount=Decimal(15), operation=capture)),
+        "a release": step(lambda: holds.release(held, operation=release)),
+        "a rolling": step(journal.roll),
+        "a freeze of the account": step(lambda: chart.set_state(wallet.account_id, "FROZEN")),
+    }
+
+
+DEEDS = {
+    "a payment": 201,
+    "a refused payment": 402,
+    "a transfer": 201,
+    "a batch": 200,
+    "a refused batch": 207,
+    "a batch of a stranger": 207,
+    "a funding": 201,
+    "a reversal": 200,
+    "a new wallet": 201,
+    "a freeze": 200,
+    "a closing": 200,
+    "a hold": 200,
+    "a capture": 200,
+    "a release": 200,
+    "a rolling": 200,
+    "a freeze of the account": 200,
+}
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("a bug"), OperationalError("connection lost")], ids=["bug", "lost"]
+)
+@pytest.mark.parametrize("what", DEEDS)
+def test_interrupted_anywhere_nothing_was_done(deeds, what, error):
+    before = everything()
+
+    for number in itertools.count(1):
+        strike = Strike(number, error)
+        with connection.execute_wrapper(strike):
+            status = deeds[what]()
+        if not strike.struck:
+            break
+        assert status in (500, 503), strike.struck
+        assert everything() == before, strike.struck
+
+    assert status == DEEDS[what]
+    assert everything() != before
