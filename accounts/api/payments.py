@@ -218,7 +218,7 @@ class _Batch:
 
     def _parties(self):
         wanted = [id for i in self.items for id in (i.from_wallet_id, i.to_wallet_id) if id]
-        found = wallets.find_all(wanted)
+        found = wallets.find_parties(wanted)
         parties = []
         for index, item in enumerate(self.items):
             try:

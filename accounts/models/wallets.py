@@ -22,6 +22,13 @@ class WalletQuerySet(models.QuerySet):
             wallets = wallets.filter(pk__in=actor.wallet_scope)
         return wallets
 
+    def as_parties(self):
+        """With what a payment reads of its wallets: reading the rest costs it a tenth."""
+        return self.only(
+            *("organization", "environment", "account"),
+            *("account__currency", "account__state", "organization__sandbox_offset"),
+        )
+
     def locked(self, id: str) -> "Wallet":
         """The wallet, locked against others who decide on it. Its account is read unlocked."""
         return self.select_for_update(no_key=True, of=("self",)).get(pk=id)

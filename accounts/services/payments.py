@@ -91,7 +91,7 @@ def parties(order: Order, *, actor: Actor, found: dict[str, Wallet] | None = Non
     `found` spares the query when the wallets of several orders were fetched at once.
     """
     if found is None:
-        found = wallets.find_all([order.sender_id, order.recipient_id or ""])
+        found = wallets.find_parties([order.sender_id, order.recipient_id or ""])
     sender = wallets.judge(found.get(order.sender_id), actor=actor)
     if order.merchant_id or order.merchant_domain:
         raise MerchantNotFound()

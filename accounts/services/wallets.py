@@ -36,11 +36,14 @@ _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 _by_ids = compiled.Select(lambda *uuids: Wallet.objects.filter(pk__in=uuids))
+_parties_by_ids = compiled.Select(lambda *uuids: Wallet.objects.filter(pk__in=uuids).as_parties())
 
 
 def access(id: str, *, actor: Actor) -> Wallet:
     """A wallet the actor may use. Raises WalletNotFound, EnvironmentMismatch, PermissionDenied."""
-    return judge(find_all([id]).get(id), actor=actor)
+    uuid = ids.parse(id, "wal")
+    found = _by_ids(uuid) if uuid else []
+    return judge(found[0] if found else None, actor=actor)
 
 
 def judge(wallet: Wallet | None, *, actor: Actor) -> Wallet:
@@ -66,10 +69,13 @@ def payee(wallet: Wallet | None, *, actor: Actor) -> Wallet:
     return wallet
 
 
-def find_all(wallet_ids: list[str]) -> dict[str, Wallet]:
-    """The wallets that exist under these ids, whoever owns them, in one query."""
+def find_parties(wallet_ids: list[str]) -> dict[str, Wallet]:
+    """The wallets that exist under these ids, whoever owns them, in one query.
+
+    They carry what a payment reads, and no more.
+    """
     uuids = {uuid for id in wallet_ids if (uuid := ids.parse(id, "wal"))}
-    return {wallet.id: wallet for wallet in _by_ids(*uuids)} if uuids else {}
+    return {wallet.id: wallet for wallet in _parties_by_ids(*uuids)} if uuids else {}
 
 
 @transaction.atomic(savepoint=False)
