@@ -637,7 +637,5 @@ def test_the_money_is_where_the_model_says(acme, globex, api, stranger):
 
     run_state_machine_as_test(
         lambda: MoneyMachine(cast),
-        settings=settings(
-            phases=[Phase.generate], stateful_step_count=30 if examples < 100 else 80
-        ),
+        settings=settings(stateful_step_count=40 if examples < 100 else 80),
     )
