@@ -71,17 +71,6 @@ class TestEveryEndpoint:
 
         assert endpoint.request(client, things).status_code in (200, 201)
 
-    def test_a_key_without_permissions_is_denied(self, endpoint, acme, things):
-        client = Client(make_key(acme, permissions=[]))
-
-        assert refusal(endpoint.request(client, things)) == (403, "PERMISSION_DENIED")
-
-    def test_a_revoked_key_ends_at_once(self, endpoint, acme, things):
-        client = Client(make_key(acme, name="Revoked"))
-        ApiKey.objects.filter(name="Revoked").update(revoked_at=clock.real_now())
-
-        assert refusal(endpoint.request(client, things)) == (401, "API_KEY_REVOKED")
-
     def test_with_a_slash_at_the_end_it_is_not_there(self, endpoint, api, things):
         response = api.request(endpoint.method, endpoint.url(things) + "/")
 

@@ -386,6 +386,12 @@ class TestAuthentication:
         other_world = secret.replace("wg_test_", "wg_live_")
         assert refusal(Client(other_world).get("/v1/wallets")) == (401, "UNAUTHORIZED")
 
+    def test_without_permissions_it_is_denied(self, acme):
+        client = Client(make_key(acme, permissions=[]))
+
+        for path in ("/v1/wallets", "/v1/payments", PATH, "/v1/organizations/me"):
+            assert refusal(client.get(path)) == (403, "PERMISSION_DENIED")
+
     def test_expiry(self, acme, api):
         client = Client(make_key(acme, name="Short"))
         key = ApiKey.objects.get(name="Short")
