@@ -10,6 +10,7 @@ import socket
 import time
 
 import pytest
+from hypothesis import settings
 
 from tests import stack as stacks
 from tests.stack import wait_until
@@ -22,6 +23,7 @@ SLOW_CLIENTS = 200
 DEADLINE_SECONDS = 4
 SETTLING_SECONDS = 30
 PROGRAMS = ("worker", "beat", "web")
+POSTGRES_ENDS = [signal.SIGINT, signal.SIGQUIT, signal.SIGKILL]  # fast, immediate, not at all
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +84,6 @@ def assert_politely_refused(load):
         assert (status, headers["Content-Type"]) == (503, "application/json"), content
         assert headers["Retry-After"]
         assert json.loads(content)["error"]["code"] == "SERVICE_UNAVAILABLE"
-    assert load.cut_off == []
 
 
 def kill_at_random(stack, *names, times):
@@ -187,17 +188,16 @@ class TestRedis:
 
 
 class TestPostgres:
-    @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGQUIT, signal.SIGKILL])
+    @pytest.mark.parametrize("by", POSTGRES_ENDS)
     def test_restarted_it_loses_nothing_that_was_acknowledged(self, stack, by):
         with Load(stack, stack.payers) as load:
             time.sleep(0.7)
-            stack.place.postgres.stop(by=by)
-            time.sleep(0.7)
-            stack.place.postgres.start()
+            stack.restart_postgres(by=by, seconds=0.7)
             after = len(load.paid)
             wait_until(lambda: len(load.paid) > after + 50, why="payments do not come back")
 
         assert load.refused
+        assert load.cut_off == []
         assert_politely_refused(load)
         assert_paid_once(stack, load)
 
@@ -278,3 +278,31 @@ class TestSlowClients:
 
         assert load.median_seconds() < undisturbed * 4 + 0.05
         assert_paid_once(stack, load)
+
+
+class TestEverything:
+    @pytest.mark.hypothesis  # so that `make soak` plays it, for much longer
+    @pytest.mark.timeout(3600)
+    def test_killed_in_any_order_no_order_is_lost_or_paid_twice(self, stack):
+        stack.start("relay", "roller")
+        with Load(stack, stack.payers, limit=100_000) as load:
+            for _ in range(settings().max_examples // 4):
+                time.sleep(random.uniform(0, 1))
+                self.strike(stack)
+            stack.wait_until_ready()
+        stack.kill("relay", "roller")
+
+        assert_politely_refused(load)
+        assert_paid_once(stack, load)
+
+    def strike(self, stack):
+        away = random.uniform(0, 0.7)
+        victim = random.choice(["postgres", "redis", "relay", "roller", *PROGRAMS])
+        if victim == "postgres":
+            stack.restart_postgres(by=random.choice(POSTGRES_ENDS), seconds=away)
+        elif victim == "redis":
+            stack.restart_redis(seconds=away)
+        else:
+            stack.kill(victim)
+            time.sleep(away)
+            stack.start(victim)

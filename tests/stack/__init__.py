@@ -81,6 +81,25 @@ class Stack:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
+    def restart_postgres(self, *, by: signal.Signals, seconds: float) -> None:
+        """Let the database be away for so long."""
+        self.place.postgres.stop(by=by)
+        time.sleep(seconds)
+        wait_until(self._postgres_starts)
+
+    def _postgres_starts(self) -> bool:
+        try:
+            self.place.postgres.start()
+        except processes.EngineError:  # a process of the killed one has not noticed yet
+            return False
+        return True
+
+    def restart_redis(self, *, seconds: float) -> None:
+        """Let Redis be away for so long."""
+        self.place.redis.stop(by=signal.SIGKILL)
+        time.sleep(seconds)
+        self.place.redis.start()
+
     def stop(self) -> None:
         """End whatever runs."""
         for process in self._running.values():

@@ -3,13 +3,14 @@
 It is answered in a process of its own: the tests' process is bound to the tests' database.
 """
 
+import contextlib
 import json
 import sys
 from datetime import timedelta
 from decimal import Decimal
 from uuid import uuid4
 
-from django.db import transaction
+from django.db import Error, connection, transaction
 
 from accounts import tasks
 from accounts.ledger import holds
@@ -102,9 +103,11 @@ def proof() -> dict:
 
 
 def roll() -> None:
-    """Roll up without end."""
+    """Roll up without end, as a worker would: with a new connection where one was lost."""
     while True:
-        tasks.roll_up()
+        with contextlib.suppress(Error):
+            tasks.roll_up()
+        connection.close_if_unusable_or_obsolete()
 
 
 _QUESTIONS = {function.__name__: function for function in (cast, payers, proof, roll)}

@@ -85,7 +85,7 @@ class Load:
         body = {
             "from": wallet,
             "to": self._payers["shop"],
-            "amount": "1.00",
+            "amount": "0.05",
             "idempotencyKey": order.key,
         }
         while time.monotonic() < order.started + _ORDER_SECONDS:
