@@ -297,10 +297,12 @@ class TestRepeating:
 
     def test_part_of_a_repeated_transaction_is_not_the_same(self):
         ada, bob = open_account("100"), open_account()
-        one = posting(move(ada, bob, "10"), move(ada, FEES, "1"))
+        paid, fee, apart = move(ada, bob, "10"), move(ada, FEES, "1"), move(TREASURY, FEES, "2")
+        one = posting(paid, fee, apart)
         post(one)
 
-        refused("CHANGED", post, posting(move(ada, bob, "10"), id=one.id))
+        refused("CHANGED", post, posting(paid, apart, id=one.id))
+        refused("CHANGED", post, posting(paid, fee, id=one.id))
 
     def test_a_set_that_was_posted_in_part_is_refused(self):
         ada, bob = open_account("100"), open_account()
