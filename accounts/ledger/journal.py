@@ -76,15 +76,17 @@ def post_set(
         book,
         ahead,
         forced,
-        [ids.to_uuid(posting.id) for posting in postings],
+        _array(ids.to_uuid(posting.id) for posting in postings),
         [posting.reason for posting in postings],
         [posting.memo for posting in postings],
-        [posting.reverses and ids.to_uuid(posting.reverses) for posting in postings],
-        [item for item, _, _, _ in entries],
-        [ids.to_uuid(account_id) for _, account_id, _, _ in entries],
-        [type for _, _, type, _ in entries],
-        list(entries.values()),
-        [currency for _, _, _, currency in entries],
+        _array(
+            ids.to_uuid(posting.reverses) if posting.reverses else "NULL" for posting in postings
+        ),
+        _array(item for item, _, _, _ in entries),
+        _array(ids.to_uuid(account_id) for _, account_id, _, _ in entries),
+        _array(type for _, _, type, _ in entries),
+        _array(entries.values()),
+        _array(currency for _, _, _, currency in entries),
     ]
     with connection.cursor() as cursor:
         try:
@@ -97,6 +99,14 @@ def post_set(
     if outcome not in ("POSTED", "REPEATED"):
         account = ids.to_text("acc", account_id) if account_id else ""
         raise Refused(outcome, (item or 1) - 1, account, available, needed)
+
+
+def _array(values: Iterable) -> str:
+    """An array as PostgreSQL reads it, for values that need no quotes.
+
+    The driver would look at every element; for ids, numbers and fixed words, joining is enough.
+    """
+    return f"{{{','.join(map(str, values))}}}"
 
 
 def _entries(postings: list[Posting]) -> dict[tuple[int, str, str, str], Decimal]:
