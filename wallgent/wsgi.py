@@ -1,10 +1,29 @@
 """All of HTTP. Production serves this behind a buffering reverse proxy."""
 
+import io
 import os
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 from wallgent.static import StaticFiles
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wallgent.settings")
-application = StaticFiles(get_wsgi_application())
+_application = StaticFiles(get_wsgi_application())
+
+
+def application(environ, start_response):
+    """The WSGI entry point."""
+    _hear_out(environ)
+    return _application(environ, start_response)
+
+
+def _hear_out(environ) -> None:
+    """Read the body, even for who is refused without it.
+
+    The server closes the connection of a client that it has not heard out, sometimes before the
+    client, which may be our proxy, has read the answer.
+    """
+    announced = environ.get("CONTENT_LENGTH") or "0"
+    if announced.isdecimal() and 0 < int(announced) <= settings.BODY_LIMIT_BYTES:
+        environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(announced)))

@@ -23,6 +23,10 @@ from wallgent.engines import home, processes
 from wallgent.management.commands import run
 
 _READY_SECONDS = 60
+# The web server of docs/production.md, in the place of the other one.
+_WSGI = (
+    "granian --interface wsgi --http 1 --workers 2 --blocking-threads 4 --respawn-failed-workers"
+)
 _INSIDE = ["-c", "import django; django.setup(); from tests.stack import inside; inside.answer()"]
 
 
@@ -44,6 +48,7 @@ class Stack:
         }
         programs = run.programs(place, self.port)
         programs["web"] += ["--workers", "2"]
+        programs["wsgi"] = [*_WSGI.split(), "--port", str(self.port), "wallgent.wsgi:application"]
         self._commands = {name: ["-m", *command] for name, command in programs.items()}
         self._commands |= {"relay": ["manage.py", "relay"], "roller": [*_INSIDE, "roll"]}
         self._running: dict[str, subprocess.Popen] = {}

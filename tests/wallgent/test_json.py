@@ -1,5 +1,6 @@
 """Reading bodies: numbers keep their digits, and nothing hostile gets further."""
 
+import io
 import json as stdlib_json
 from decimal import Decimal
 
@@ -23,6 +24,14 @@ class TestRead:
         assert json.read_object(request, 2) == {}
         with pytest.raises(PayloadTooLarge):
             json.read_object(request, 1)
+
+    @pytest.mark.parametrize("arrived", [b"", b"{}"])
+    def test_a_part_of_a_body_is_not_taken_for_all_of_it(self, arrived):
+        extra = {"CONTENT_LENGTH": "3", "wsgi.input": io.BytesIO(arrived)}
+        request = RequestFactory().generic("POST", "/", **extra)
+
+        with pytest.raises(ValidationError, match="in full"):
+            json.read_object(request, 10)
 
     def test_chunks_are_not_taken_for_an_empty_body(self):
         headers = {"Transfer-Encoding": "chunked"}

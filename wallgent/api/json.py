@@ -29,6 +29,8 @@ def read_object(request, limit_bytes: int) -> dict:
         body = request.body
     except UnreadablePostError:
         raise ValidationError("The body did not arrive in full.") from None
+    if len(body) < int(announced or 0):  # of a client that left while sending
+        raise ValidationError("The body did not arrive in full.")
     return parse_object(body) if body else {}
 
 
