@@ -631,6 +631,7 @@ class MoneyMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.hypothesis
+@pytest.mark.timeout(3600)  # for shrinking, should it ever fail
 def test_the_money_is_where_the_model_says(acme, globex, api, stranger):
     cast = {"acme": (acme, api), "globex": (globex, stranger)}
     examples = settings.default.max_examples

@@ -106,6 +106,23 @@ class TestPost:
         written = Transaction.objects.get(pk=id).created_at
         assert before < written - timedelta(days=30) < clock.real_now()
 
+    def test_a_memo_is_kept_to_the_letter(self):
+        memos = ['{"a",\\\\}', "NULL", "", 'it\'s "quoted"', "a,b", "Zoë 🙂\n", "%s"]
+        postings = [posting(move(TREASURY, FEES, "1"), memo=memo) for memo in memos]
+
+        post(*postings)
+
+        found = [Transaction.objects.get(pk=one.id).memo for one in postings]
+        assert found == memos
+
+    @pytest.mark.parametrize("amount", ["1E-8", "1E+2", "100", "100.00000000"])
+    def test_an_amount_may_be_written_in_any_way(self, amount):
+        ada = open_account()
+
+        deposit(ada, amount)
+
+        assert money(ada)[0] == Decimal(amount)
+
     def test_memo_and_reversal_are_kept(self):
         ada, bob = open_account("10"), open_account()
         first = transfer(ada, bob, "1")
