@@ -30,7 +30,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--case", choices=CASES, action="append", help="repeat it for several")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4, help="of each half of a round")
-    parser.add_argument("--threads", type=int, default=2, help="of each of the 2 web processes")
+    parser.add_argument("--threads", type=int, default=4, help="of each of the 2 web processes")
     parser.add_argument("--organizations", type=int, default=1, help="that own the wallets")
     parser.add_argument("--payrolls", type=int, default=2, help="processes that post sets")
     parser.add_argument("--worker", action="store_true", help="run worker and beat beside")

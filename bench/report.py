@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import time
@@ -60,5 +61,14 @@ def line(result: dict) -> str:
 def write(everything: dict) -> Path:
     """Keep the figures in the bench's folder; answers the file."""
     path = stack.ROOM / time.strftime("%Y-%m-%dT%H%M%S.json")
-    path.write_text(json.dumps(everything, indent=2) + "\n")
+    path.write_text(json.dumps(_known(everything), indent=2, allow_nan=False) + "\n")
     return path
+
+
+def _known(value):
+    """The same with null for what could not be measured: JSON has no NaN."""
+    if isinstance(value, dict):
+        return {name: _known(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_known(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
