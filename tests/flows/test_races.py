@@ -10,6 +10,7 @@ from django.db import connection, transaction
 
 from accounts.ledger.models import LedgerAccount
 from accounts.models import Payment, Wallet
+from accounts.services import books
 from tests.world import (
     Client,
     balance_of,
@@ -96,6 +97,31 @@ class TestOneBalance:
         assert balance_of(wallet) == 100 - paid * Decimal("10.25")
         assert stored()["POSTED"] == paid
         assert paid >= 7  # what is left is not enough for a batch
+
+    def test_the_books_are_right_at_every_moment(self, api, stranger, wallet, savings, shop):
+        fund(wallet, "100")
+        at_work = {1, 2, 3}
+
+        def act(number):
+            if number == 0:
+                found = []
+                while at_work:
+                    found.append(books.differences())
+                return found
+            try:
+                batch = {"payments": [order(savings, wallet, "1")] * 2}
+                for _ in range(6):
+                    paid = api.post("/v1/payments", order(wallet, shop, "2")).json()["id"]
+                    api.post(f"/v1/wallets/{savings.id}/fund", {"amount": "5"})
+                    stranger.post(f"/v1/payments/{paid}/reverse")
+                    api.post("/v1/payments/batch", batch)
+            finally:
+                at_work.remove(number)
+
+        found, *_ = in_parallel(4, act)
+
+        assert found == [[]] * len(found)
+        assert len(found) > 1
 
 
 class TestOneKey:
