@@ -116,8 +116,8 @@ def create(
         name=name or "API key",
         key_prefix=secret[:_SHOWN_LENGTH],
         secret_hash=credentials.fingerprint(secret),
-        permissions=permissions,
-        wallet_scope=wallet_scope,
+        permissions=_once_each(permissions),
+        wallet_scope=wallet_scope and _once_each(wallet_scope),
         allowed_ips=_networks(allowed_ips),
         expires_at=expires_at,
     )
@@ -138,6 +138,8 @@ def update(key: ApiKey, *, actor: Actor, **changes) -> ApiKey:
     if changes.keys() - {"name"}:
         # Opening a key to more addresses, or for longer, grants all that it may do.
         _check_grant(changes.get("permissions", key.permissions), actor)
+    if "permissions" in changes:
+        changes["permissions"] = _once_each(changes["permissions"])
     if "allowed_ips" in changes:
         changes["allowed_ips"] = _networks(changes["allowed_ips"])
     for name, value in changes.items():
@@ -157,6 +159,10 @@ def revoke(key: ApiKey, *, actor: Actor) -> ApiKey:
     else:
         key.refresh_from_db()
     return key
+
+
+def _once_each(names: list[str]) -> list[str]:
+    return list(dict.fromkeys(names))
 
 
 def _allowed(ip: str, networks: list[str]) -> bool:

@@ -89,6 +89,17 @@ class TestCreate:
         assert client.get(f"/v1/wallets/{wallet.id}").status_code == 200
         assert refusal(client.post("/v1/wallets", {"name": "A"})) == (403, "PERMISSION_DENIED")
 
+    def test_names_nothing_twice(self, api, wallet, savings):
+        scope = [wallet.id, savings.id, wallet.id]
+        granted = ["wallets:read", "payments:read", "wallets:read"]
+
+        key = api.post(PATH, {"permissions": granted, "walletScope": scope}).json()
+        changed = api.patch(f"{PATH}/{key['id']}", {"permissions": granted[::-1]}).json()
+
+        assert key["permissions"] == ["wallets:read", "payments:read"]
+        assert key["walletScope"] == [wallet.id, savings.id]
+        assert changed["permissions"] == ["wallets:read", "payments:read"]
+
     @pytest.mark.parametrize(
         ("body", "field"),
         [

@@ -216,6 +216,15 @@ class TestRefusals:
         assert not IdempotencyRecord.objects.exists()
         assert api.post(PATH, order, **with_key("k")).status_code == 201
 
+    def test_what_one_key_may_not_another_may_under_the_same_key(self, api, acme):
+        clerk = Client(make_key(acme, permissions=["organizations:write"]))
+        grant = {"name": "CI", "permissions": ["payments:write"]}
+
+        denied = clerk.post("/v1/api-keys", grant, **with_key("k"))
+        granted = api.post("/v1/api-keys", grant, **with_key("k"))
+
+        assert (denied.status_code, granted.status_code) == (403, 201)
+
     def test_malformed_json_leaves_the_key_free(self, api, order):
         api.request("POST", PATH, raw=b"{", **with_key("k"))
 
