@@ -9,7 +9,10 @@ from django.http import HttpResponse
 
 from wallgent.api import errors, idempotency, json
 from wallgent.api.shapes import Shape
-from wallgent.errors import DomainError
+from wallgent.errors import DomainError, EnvironmentMismatch, PermissionDenied
+
+# Never the answer to a key: another key of the same organization may do it.
+_DENIED = (PermissionDenied, EnvironmentMismatch)
 
 
 class Run:
@@ -47,7 +50,7 @@ class Run:
         except idempotency.Replayed as replayed:
             return replayed.answer
         except DomainError as refusal:
-            if not self.started or refusal.status >= 500:
+            if not self.started or refusal.status >= 500 or isinstance(refusal, _DENIED):
                 raise
             return self._refuse(refusal)
 
