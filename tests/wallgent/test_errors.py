@@ -156,7 +156,7 @@ class TestFaults:
         def fail(*args, **options):
             raise KeyError("secret detail")
 
-        monkeypatch.setattr(ApiView, "initialize_request", fail)
+        monkeypatch.setattr(ApiView, "dispatch", fail)
 
         response = api.get("/v1/wallets")
 
