@@ -137,7 +137,7 @@ class TestFaults:
             def fail(*args, **options):
                 raise error
 
-            monkeypatch.setattr(wallets, "find_all", fail)
+            monkeypatch.setattr(wallets, "access", fail)
 
         return set_up
 
