@@ -3,6 +3,11 @@ from django.urls import path
 from accounts.api import api_keys, organizations, payments, transfers, wallets
 
 urlpatterns = [
+    # Tried in this order: what is called most stands first.
+    path("payments", payments.PaymentsView.as_view()),
+    path("payments/batch", payments.PaymentBatchView.as_view()),
+    path("payments/<str:id>", payments.PaymentView.as_view()),
+    path("payments/<str:id>/reverse", payments.PaymentReverseView.as_view()),
     path("organizations/me", organizations.MyOrganizationView.as_view()),
     path("api-keys", api_keys.ApiKeysView.as_view()),
     path("api-keys/<str:id>", api_keys.ApiKeyView.as_view()),
@@ -16,9 +21,5 @@ urlpatterns = [
     path("wallets/<str:id>/unfreeze", wallets.WalletUnfreezeView.as_view()),
     path("wallets/<str:id>/close", wallets.WalletCloseView.as_view()),
     path("sandbox/fund", wallets.SandboxFundView.as_view()),
-    path("payments", payments.PaymentsView.as_view()),
-    path("payments/batch", payments.PaymentBatchView.as_view()),
-    path("payments/<str:id>", payments.PaymentView.as_view()),
-    path("payments/<str:id>/reverse", payments.PaymentReverseView.as_view()),
     path("transfers/internal", transfers.InternalTransfersView.as_view()),
 ]

@@ -3,6 +3,11 @@
 import logging
 from contextvars import ContextVar
 
+# Nobody reads where a line was logged from, and finding out walks the stack (as the logging
+# module's own documentation advises).
+logging._srcfile = None
+logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 

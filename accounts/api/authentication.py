@@ -9,14 +9,13 @@ from wallgent.errors import Unauthorized
 
 class ApiKeyAuthentication(BaseAuthentication):
     def authenticate(self, request):
-        http = request._request
-        scheme, _, secret = http.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+        scheme, _, secret = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer" or not secret:
             raise Unauthorized()
         actor = api_keys.authenticate(
             secret.strip(),
-            ip=client_ip(http),
-            user_agent=http.META.get("HTTP_USER_AGENT", "").replace("\0", ""),
-            request_id=http.id,
+            ip=client_ip(request),
+            user_agent=request.META.get("HTTP_USER_AGENT", "").replace("\0", ""),
+            request_id=request.id,
         )
         return actor, None

@@ -74,17 +74,16 @@ def command(shape: type[Shape]):
     def decorate(handler):
         @wraps(handler)
         def run(self, request, **path):
-            http = request._request
-            body = json.read_object(http, settings.BODY_LIMIT_BYTES)
-            key = idempotency.key_of(http.headers.get("Idempotency-Key"), body)
+            body = json.read_object(request, settings.BODY_LIMIT_BYTES)
+            key = idempotency.key_of(request.META.get("HTTP_IDEMPOTENCY_KEY"), body)
             data = shape.read(body)
             claim = None
-            if key is not None and http.method == "POST":
+            if key is not None and request.method == "POST":
                 claim = idempotency.Claim(
                     actor=request.actor,
                     key=key,
-                    method=http.method,
-                    path=http.path_info,
+                    method=request.method,
+                    path=request.path_info,
                     body_hash=hashlib.sha256(data.model_dump_json().encode()).digest(),
                 )
             request.run = Run(request.actor, claim)

@@ -6,7 +6,6 @@ from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.db import InterfaceError, OperationalError, connection
 from django.http import Http404, HttpResponse
 from django.views import defaults
-from rest_framework import exceptions
 
 from wallgent import errors
 from wallgent.api import json
@@ -41,11 +40,9 @@ def translate(error: Exception) -> errors.DomainError:
     """The refusal that an exception of any kind amounts to. A bug is logged and says nothing."""
     if isinstance(error, errors.DomainError):
         return error
-    if isinstance(error, exceptions.MethodNotAllowed):
-        return errors.MethodNotAllowed()
-    if isinstance(error, Http404 | exceptions.NotFound):
+    if isinstance(error, Http404):
         return errors.NotFound("There is nothing at this path. Check it against the API reference.")
-    if isinstance(error, SuspiciousOperation | BadRequest | exceptions.APIException):
+    if isinstance(error, SuspiciousOperation | BadRequest):
         return errors.ValidationError("The request is malformed.")
     if _is_passing(error):
         log.warning("database unavailable: %s", type(error.__cause__ or error).__name__)
@@ -64,7 +61,7 @@ def _is_passing(error: Exception) -> bool:
 
 
 def handle(error: Exception, context) -> HttpResponse:
-    """REST framework's exception handler."""
+    """The answer to a request whose view raised `error`."""
     refusal = translate(error)
     if isinstance(refusal, errors.MethodNotAllowed):
         refusal.headers = {"Allow": ", ".join(context["view"].permissions)}
