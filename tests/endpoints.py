@@ -1,10 +1,11 @@
-"""Every endpoint of the API with a request that it accepts: what all of them promise is tested once
+"""Every endpoint of the API, with a request that it accepts.
 
-for each, in tests/accounts/test_access.py and tests/flows/test_bad_input.py. A new endpoint that is
-missing here fails there.
+What all of them promise is tested once for each, in tests/accounts/test_access.py and
+tests/flows/test_bad_input.py. A new endpoint that is missing here fails there.
 """
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -63,7 +64,7 @@ def scene(organization: Organization, environment: str = "SANDBOX") -> dict[str,
     )
     world.deposit(wallet, "1000")
     actor = world.actor_for(organization, environment)
-    order = payments.Order(sender_id=wallet.id, recipient_id=savings.id, amount=world.Decimal(10))
+    order = payments.Order(sender_id=wallet.id, recipient_id=savings.id, amount=Decimal(10))
     payment = payments.create(payments.parties(order, actor=actor), actor=actor)
     world.make_key(organization, environment, name="Subject")
     key = ApiKey.objects.get(organization=organization, environment=environment, name="Subject")
@@ -128,8 +129,8 @@ ENDPOINTS = [
 
 WRITES = [endpoint for endpoint in ENDPOINTS if endpoint.writes]
 READS = [endpoint for endpoint in ENDPOINTS if not endpoint.writes]
-LISTS = [e for e in READS if e.path.endswith(("/wallets", "/payments", "/api-keys", "/holds"))]
-LISTS += [e for e in READS if e.path.endswith("/transactions")]
+_COLLECTIONS = ("/wallets", "/payments", "/api-keys", "/holds", "/transactions")
+LISTS = [endpoint for endpoint in READS if endpoint.path.endswith(_COLLECTIONS)]
 WITH_SUBJECT = [endpoint for endpoint in ENDPOINTS if endpoint.subject]
 
 
