@@ -40,6 +40,7 @@ BEGIN
              WHERE l.id = ANY (p_accounts) AND NOT l.is_system
              ORDER BY l.id FOR NO KEY UPDATE) a;
 
+    -- The time is read under the locks, so that it only grows down an account's page.
     INSERT INTO ledger_transaction (id, book, reason, memo, reverses_id, created_at)
       SELECT t.id, p_book, t.reason, t.memo, t.reverses, clock_timestamp() + p_ahead
         FROM unnest(p_ids, p_reasons, p_memos, p_reverses) AS t (id, reason, memo, reverses)
