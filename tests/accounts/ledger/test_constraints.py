@@ -1,5 +1,7 @@
 """What the database refuses, whoever writes: raw SQL against the book."""
 
+from importlib import import_module
+
 import pytest
 
 from accounts.ledger import chart
@@ -350,3 +352,27 @@ class TestWallets:
             "DELETE FROM ledger_account WHERE id = %s",
             wallet.account_id,
         )
+
+
+class TestMigration:
+    def test_what_it_installs_it_takes_away_again(self):
+        migration = import_module("accounts.ledger.migrations.0002_posting")
+        installed = guards()
+
+        run_sql(migration.BACKWARD)
+        left = guards()
+        run_sql(migration.FORWARD.replace("%", "%%"))
+
+        assert len(installed) > 10
+        assert left == set()
+        assert guards() == installed
+
+
+def guards() -> set[str]:
+    """The names of the book's functions and triggers, and of keys that no model declares."""
+    rows = run_sql(
+        "SELECT proname FROM pg_proc WHERE proname ~ '^ledger_' UNION ALL"
+        " SELECT tgname FROM pg_trigger WHERE tgname ~ '^ledger_' UNION ALL"
+        " SELECT conname FROM pg_constraint WHERE conname = 'ledger_entry_account_in_its_book'"
+    )
+    return {name for (name,) in rows}
