@@ -18,7 +18,7 @@ from wallgent.api.views import ApiView
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """A method and a path. `{wallet}` and the like stand for ids of a `Scene`."""
+    """A method and a path. `{wallet}` and the like stand for what a `scene` has."""
 
     method: str
     path: str
