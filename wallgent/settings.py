@@ -148,6 +148,7 @@ CELERY_TASK_ACKS_LATE = True  # a worker that dies gives its task back
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # the broker may be away as long as it likes
+CELERY_WORKER_CONSUMER = "wallgent.consumer:Consumer"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {
     # Each run expires before the next, so that nothing piles up while the workers are away.

@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 
+import psycopg
 import pytest
 from hypothesis import settings
 
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.xdist_group("stack")
 
 CLIENTS = 4
 SLOW_CLIENTS = 200
-DEADLINE_SECONDS = 4
+DEADLINE_SECONDS = 6
 SETTLING_SECONDS = 30
 PROGRAMS = ("worker", "beat", "web")
 POSTGRES_ENDS = [signal.SIGINT, signal.SIGQUIT, signal.SIGKILL]  # fast, immediate, not at all
@@ -161,9 +162,8 @@ class TestRedis:
             time.sleep(0.5)
             stack.place.redis.stop(by=signal.SIGKILL)
             before, [(placed,)] = len(load.paid), stack.query(places)
-            time.sleep(2)
-            assert len(load.paid) > before + 20
-            assert stack.query(places)[0][0] > placed + 40
+            wait_until(lambda: len(load.paid) > before + 20)
+            wait_until(lambda: stack.query(places)[0][0] > placed + 40)
             stack.kill("worker")
             stack.start("worker")
             [(placed,)] = stack.query(places)
@@ -179,11 +179,21 @@ class TestRedis:
             time.sleep(0.3)
             os.kill(stack.place.redis.pid, signal.SIGSTOP)
             before = len(load.paid)
-            time.sleep(2)
-            assert len(load.paid) > before + 20
+            wait_until(lambda: len(load.paid) > before + 20)
             os.kill(stack.place.redis.pid, signal.SIGCONT)
 
         assert load.refused == load.cut_off == []
+        assert_paid_once(stack, load)
+
+    def test_restarted_under_a_running_task_it_ends_no_worker(self, stack):
+        waits = "SELECT FROM pg_locks WHERE relation = 'ledger_unrolled'::regclass AND NOT granted"
+        with psycopg.connect(stack.database_url) as holder:
+            holder.execute("LOCK TABLE ledger_unrolled")
+            wait_until(lambda: stack.query(waits), why="no task rolls up")
+            stack.restart_redis(seconds=0.2)
+        # Done, the task is acknowledged over a connection that is gone. The next one rolls this up:
+        with Load(stack, stack.payers, limit=8) as load:
+            wait_until(lambda: len(load.paid) == 8)
         assert_paid_once(stack, load)
 
 
@@ -239,9 +249,9 @@ class TestWeb:
             for pid in stack.children_of("web"):
                 time.sleep(random.uniform(0.3, 1))
                 os.kill(pid, signal.SIGKILL)
-            time.sleep(1)
+            wait_until(lambda: len(stack.children_of("web")) == 2)
+            time.sleep(0.5)
 
-        assert len(stack.children_of("web")) == 2
         assert load.refused == []
         assert load.cut_off
         assert_paid_once(stack, load)
@@ -262,13 +272,13 @@ class TestWeb:
 
 class TestSlowClients:
     def test_they_delay_no_payment_and_are_sent_away_in_time(self, stack):
-        with Load(stack, stack.payers, limit=80) as load:
-            wait_until(lambda: len(load.paid) == 80)
+        with Load(stack, stack.payers, limit=40) as load:
+            wait_until(lambda: len(load.paid) == 40)
         undisturbed = load.median_seconds()
 
         with slow_clients(stack.port) as clients:
-            with Load(stack, stack.payers, limit=80) as load:
-                clients.drip(DEADLINE_SECONDS / 2, until=lambda: len(load.paid) == 80)
+            with Load(stack, stack.payers, limit=40) as load:
+                clients.drip(DEADLINE_SECONDS / 2, until=lambda: len(load.paid) == 40)
             assert clients.connected == SLOW_CLIENTS
             clients.drip(DEADLINE_SECONDS + 3, until=lambda: not clients.connected)
             assert clients.connected == 0

@@ -9,7 +9,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-_ORDER_SECONDS = 30
+_ORDER_SECONDS = 60
 _PAUSE_SECONDS = 0.1
 _THINKING_SECONDS = 0.01  # so that the server's machine has time for what a test does to it
 
