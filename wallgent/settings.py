@@ -6,6 +6,7 @@ nothing that was made up there is accepted.
 """
 
 import os
+import ipaddress
 from pathlib import Path
 
 import environ
@@ -44,6 +45,11 @@ _LOCAL = f"http://127.0.0.1:{env.int('PORT', 8000)}"
 PUBLIC_ORIGIN = env.str("PUBLIC_ORIGIN", _LOCAL if DEVELOPMENT else env.NOTSET)
 # Whose X-Forwarded-For is believed: addresses or networks of our own proxies.
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
+for proxy in TRUSTED_PROXIES:
+    try:
+        ipaddress.ip_network(proxy, strict=False)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"TRUSTED_PROXIES: {error}.") from None
 DEFAULT_PLAN = env.str("DEFAULT_PLAN", "ENTERPRISE")
 BODY_LIMIT_BYTES = 1024 * 1024
 BODY_DEADLINE_SECONDS = env.int("BODY_DEADLINE_SECONDS", 20)

@@ -127,9 +127,11 @@ CREATE FUNCTION ledger_roll(p_limit int) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
     rolled int;
 BEGIN
-    WITH gone AS (
-        DELETE FROM ledger_unrolled WHERE id IN (
-            SELECT id FROM ledger_unrolled ORDER BY id LIMIT p_limit FOR UPDATE SKIP LOCKED)
+    WITH due AS MATERIALIZED (
+        -- Materialized, because a plan that runs it again would lock, and take, the next ones.
+        SELECT id FROM ledger_unrolled ORDER BY id LIMIT p_limit FOR UPDATE SKIP LOCKED
+    ), gone AS (
+        DELETE FROM ledger_unrolled WHERE id IN (SELECT id FROM due)
         RETURNING account_id, net_debit
     ), sums AS (
         SELECT account_id, sum(net_debit) AS net_debit, count(*) AS n FROM gone GROUP BY account_id

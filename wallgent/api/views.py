@@ -43,6 +43,7 @@ class ApiView(APIView):
         for name, value in self.rate_headers.items():
             response.headers[name] = value
         response.headers["Content-Length"] = str(len(response.content))
+        response.headers["Cache-Control"] = "no-store"  # balances, and secrets shown once
         return response
 
     def initial(self, request, **path):
