@@ -5,8 +5,8 @@ management command works in a checkout. In production (DEBUG=0) nothing secret h
 nothing that was made up there is accepted.
 """
 
-import os
 import ipaddress
+import os
 from pathlib import Path
 
 import environ
