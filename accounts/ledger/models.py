@@ -29,6 +29,8 @@ class LedgerAccountQuerySet(models.QuerySet):
         waiting = Coalesce(models.Subquery(unrolled), ZERO, output_field=MoneyField())
         return self.annotate(
             exact_balance=models.Case(
+                # First, so that nobody looks through what is unrolled for each wallet.
+                models.When(is_system=False, then=F("balance")),
                 models.When(type__in=LedgerAccount.DEBIT_NORMAL, then=F("balance") + waiting),
                 default=F("balance") - waiting,
             )

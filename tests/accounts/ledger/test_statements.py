@@ -1,3 +1,4 @@
+import re
 import uuid
 from datetime import timedelta
 from decimal import Decimal
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.ledger import chart, holds, journal, statements
-from accounts.ledger.models import Entry
+from accounts.ledger.models import Entry, LedgerAccount
 from tests.accounts.ledger.book import (
     PRODUCTION,
     SANDBOX,
@@ -209,6 +210,16 @@ class TestTrialBalance:
         journal.roll()
 
         assert before == between == statements.trial_balance()
+
+    def test_what_waits_is_not_looked_through_for_every_wallet(self):
+        for _ in range(30):
+            deposit(open_account(), "1")
+
+        plan = LedgerAccount.objects.with_exact_balance().explain(analyze=True)
+
+        looks = [int(n) for n in re.findall(r"on ledger_unrolled.*loops=(\d+)", plan)]
+        assert looks
+        assert max(looks) <= LedgerAccount.objects.filter(is_system=True).count()
 
     @pytest.mark.django_db(transaction=True)
     def test_it_agrees_in_every_moment(self):
