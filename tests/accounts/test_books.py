@@ -419,3 +419,13 @@ class TestCommand:
         call_command("check_books")
 
         assert book.run_sql("SHOW statement_timeout") == [("0",)]
+
+    def test_it_looks_no_row_up_by_itself_whatever_the_statistics_say(self, story):
+        def explained(execute, sql, *arguments):
+            return execute(f"EXPLAIN {sql}" if sql.startswith("\nWITH") else sql, *arguments)
+
+        with connection.execute_wrapper(explained):
+            plans = "\n".join(books.differences())
+
+        assert plans.count("Hash") > 10
+        assert "Nested Loop" not in plans
