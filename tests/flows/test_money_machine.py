@@ -637,7 +637,7 @@ def test_the_money_is_where_the_model_says(acme, globex, api, stranger, caplog):
     caplog.set_level(logging.CRITICAL, logger="wallgent")  # many thousand requests
     cast = {"acme": (acme, api), "globex": (globex, stranger)}
     # An example draws on some of the rules only: rather more of them than longer ones.
-    size = {"max_examples": 30, "stateful_step_count": 20}
+    size = {"max_examples": 40, "stateful_step_count": 25}
     if settings.default.max_examples > 100:  # make soak
         size = {"stateful_step_count": 80}
 
