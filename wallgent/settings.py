@@ -45,9 +45,9 @@ _LOCAL = f"http://127.0.0.1:{env.int('PORT', 8000)}"
 PUBLIC_ORIGIN = env.str("PUBLIC_ORIGIN", _LOCAL if DEVELOPMENT else env.NOTSET)
 # Whose X-Forwarded-For is believed: addresses or networks of our own proxies.
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
-for proxy in TRUSTED_PROXIES:
+for _proxy in TRUSTED_PROXIES:
     try:
-        ipaddress.ip_network(proxy, strict=False)
+        ipaddress.ip_network(_proxy, strict=False)
     except ValueError as error:
         raise ImproperlyConfigured(f"TRUSTED_PROXIES: {error}.") from None
 DEFAULT_PLAN = env.str("DEFAULT_PLAN", "ENTERPRISE")
@@ -183,11 +183,7 @@ SESSION_COOKIE_HTTPONLY = True
 CSRF_TRUSTED_ORIGINS = [PUBLIC_ORIGIN]
 
 REST_FRAMEWORK = {
-    "EXCEPTION_HANDLER": "wallgent.api.errors.handle",
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.api.authentication.ApiKeyAuthentication"],
-    "UNAUTHENTICATED_USER": None,
-    "DEFAULT_PARSER_CLASSES": [],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
 }
 
 LOGGING = {

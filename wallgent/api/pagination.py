@@ -38,12 +38,6 @@ def page(queryset, query: PageQuery, render: Callable[[Any], dict], *, by: str =
     return {"data": data, "hasMore": more, "cursor": cursor, "nextCursor": cursor}
 
 
-def whole(rows, render: Callable[[Any], dict]) -> dict:
-    """A list that is never long, in the same shape."""
-    data = [render(row) for row in rows]
-    return {"data": data, "hasMore": False, "cursor": None, "nextCursor": None}
-
-
 def _encode(value) -> str:
     return base64.urlsafe_b64encode(str(value).encode()).decode().rstrip("=")
 
