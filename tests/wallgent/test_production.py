@@ -90,6 +90,12 @@ class TestStart:
     def test_an_empty_secret_stops_it(self, production, name):
         assert f"Set {name}" in refusal(production | {name: ""})
 
+    def test_a_proxy_that_is_no_address_stops_it(self, production):
+        told = refusal(production | {"TRUSTED_PROXIES": "10.0.0.0/8,proxy.local"})
+
+        assert "TRUSTED_PROXIES" in told
+        assert "proxy.local" in told
+
     def test_what_make_run_made_up_is_not_read(self, production, tmp_path):
         (tmp_path / "secrets.env").write_text("DEBUG=1\nSECRET_KEY=made-up\nENCRYPTION_KEYS=k\n")
         del production["SECRET_KEY"]
