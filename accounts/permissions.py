@@ -17,3 +17,13 @@ ALL = (
     "organizations:read",
     "organizations:write",
 )
+
+READ = frozenset(name for name in ALL if name.endswith(":read"))
+
+# What a person may do by their role. Who may do what to other members is services/members.py.
+OF_ROLE = {
+    "OWNER": frozenset(ALL),
+    "ADMIN": frozenset(ALL),
+    "MEMBER": READ | {"wallets:write", "payments:write", "invoices:write"},
+    "VIEWER": READ,
+}

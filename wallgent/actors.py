@@ -37,9 +37,12 @@ class Actor:
     def require(self, permission: str) -> None:
         """Raises PermissionDenied, naming the permission."""
         if not self.may(permission):
-            raise PermissionDenied(
-                f"This key lacks the permission {permission}.", permission=permission
+            lacking = (
+                f"Your role lacks the permission {permission}. Ask an owner of the organization."
+                if self.type == ActorType.USER
+                else f"This key lacks the permission {permission}."
             )
+            raise PermissionDenied(lacking, permission=permission)
 
     def covers(self, wallet_id: str) -> bool:
         """Whether the wallet is inside this caller's scope."""

@@ -8,7 +8,6 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import quote, unquote
 from django.core.paginator import Paginator
-from django.db import OperationalError, transaction
 from django.db.models import Q
 from django.http import HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -16,10 +15,8 @@ from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html, format_html_join
 
-from wallgent import ids, money
-from wallgent.actors import Actor, ActorType
-from wallgent.api.client_ip import client_ip
-from wallgent.api.errors import translate
+from wallgent import ids, money, pages, runner
+from wallgent.actors import Actor
 from wallgent.environments import Environment
 from wallgent.errors import DomainError
 from wallgent.events.models import Event
@@ -130,15 +127,7 @@ class SupportAdmin(ReadOnly, admin.ModelAdmin):
 
 def support_actor(request, organization, environment: str = Environment.SANDBOX) -> Actor:
     """The member of staff, acting for an organization."""
-    return Actor(
-        organization=organization,
-        environment=environment,
-        type=ActorType.USER,
-        id=request.user.id,
-        ip=client_ip(request),
-        user_agent=request.headers.get("User-Agent", ""),
-        request_id=request.id,
-    )
+    return pages.actor_of(request, organization, environment)
 
 
 def service_action(description: str, *, form: type[forms.Form] = forms.Form):
@@ -170,12 +159,8 @@ def service_action(description: str, *, form: type[forms.Form] = forms.Form):
 def _perform(model_admin, request, obj, method, description: str, fields: dict) -> None:
     actor = model_admin.actor_for(request, obj)
     try:
-        with transaction.atomic():
-            method(model_admin, obj, actor=actor, **fields)
-    except (DomainError, OperationalError) as error:
-        refusal = translate(error)
-        with transaction.atomic():
-            refusal.record(actor=actor)
+        runner.run(lambda: method(model_admin, obj, actor=actor, **fields), actor=actor)
+    except DomainError as refusal:
         model_admin.message_user(request, f"{obj}: {refusal.message}", messages.ERROR)
     else:
         model_admin.message_user(request, f"{obj}: done ({description.lower()}).")

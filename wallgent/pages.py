@@ -1,0 +1,189 @@
+"""The door of the dashboard's pages: who looks, where; then forms carried out at most once."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render as render_template
+from django.urls import register_converter, reverse
+from django.utils.cache import patch_vary_headers
+
+from wallgent import runner
+from wallgent.actors import Actor, ActorType
+from wallgent.api import idempotency
+from wallgent.api.client_ip import client_ip
+from wallgent.errors import DomainError
+from wallgent.forms import PageForm
+
+UNPROCESSABLE = 422  # a form with errors; scripts swap it in like any other page
+
+
+class OrganizationConverter:
+    """An organization's id in a path."""
+
+    regex = "org_[0-9A-HJKMNP-TV-Z]{26}"
+
+    def to_python(self, value):
+        return value
+
+    def to_url(self, value):
+        return value
+
+
+class EnvironmentConverter:
+    """An environment in a path: in lower case there, in upper case everywhere else."""
+
+    regex = "sandbox|production"
+
+    def to_python(self, value):
+        return value.upper()
+
+    def to_url(self, value):
+        return value.lower()
+
+
+register_converter(OrganizationConverter, "organization")
+register_converter(EnvironmentConverter, "environment")
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """An entry of the navigation: the URL it leads to, and what one needs to see it."""
+
+    url_name: str
+    label: str
+    icon: str
+    permission: str
+    rank: int
+
+
+_sections: list[Section] = []
+
+
+def add_section(url_name: str, label: str, *, icon: str, permission: str, rank: int) -> None:
+    """Put a page of an app into the navigation, in the order of `rank`. Called once, at start."""
+    _sections.append(Section(url_name, label, icon, permission, rank))
+    _sections.sort(key=lambda section: section.rank)
+
+
+def actor_of(request, organization, environment: str, permissions=frozenset()) -> Actor:
+    """The signed-in person, acting for an organization."""
+    return Actor(
+        organization=organization,
+        environment=environment,
+        type=ActorType.USER,
+        id=request.user.id,
+        permissions=permissions,
+        ip=client_ip(request),
+        user_agent=request.headers.get("User-Agent", ""),
+        request_id=request.id,
+    )
+
+
+def to(request, name: str, **arguments) -> str:
+    """The path of a dashboard page, in the organization and environment one is looking at."""
+    actor = request.actor
+    place = {"organization": actor.organization.id, "environment": actor.environment}
+    return reverse(name, kwargs=place | arguments)
+
+
+def render(
+    request, template: str, context: dict | None = None, *, fragment: str = "", status: int = 200
+) -> HttpResponse:
+    """A dashboard page, or only its `fragment` where a script asks for that by its target."""
+    context = (context or {}) | {"navigation": _navigation(request)}
+    # Going back to a page, or following a boosted link, needs all of it.
+    whole = not request.htmx or request.htmx.boosted or request.htmx.history_restore_request
+    response = render_template(
+        request, fragment if fragment and not whole else template, context, status=status
+    )
+    if fragment:
+        patch_vary_headers(response, ["HX-Request"])
+    return response
+
+
+def _navigation(request) -> list[dict]:
+    here = request.resolver_match.url_name
+    current = max(
+        (section.url_name for section in _sections if _is_below(here, section.url_name)),
+        key=len,
+        default="",
+    )
+    return [
+        {
+            "label": section.label,
+            "icon": section.icon,
+            "url": to(request, section.url_name),
+            "current": section.url_name == current,
+        }
+        for section in _sections
+        if request.actor.may(section.permission)
+    ]
+
+
+def _is_below(name: str, section: str) -> bool:
+    """Pages are named after their section: wallet, wallet-fund and wallets belong to wallets."""
+    noun = section.removesuffix("s")
+    return name in (section, noun) or name.startswith(f"{noun}-")
+
+
+def submit(
+    request,
+    form: PageForm,
+    work: Callable[[], object],
+    *,
+    done: Callable[[object], str],
+    say: str = "",
+    show: Callable[[object], HttpResponse] | None = None,
+) -> HttpResponse | None:
+    """Carry out a valid form at most once, and lead to the path `done(result)`.
+
+    The form's one-time key is claimed as an API call's idempotency key is: a double click, or Back
+    and another click, leads to what the first one did. `say` is told on the next page; `show`
+    answers instead of a redirect, once, for what must not be stored. After a refusal the form says
+    why, and the answer is None.
+    """
+    claim = idempotency.Claim(
+        actor=request.actor,
+        key=form.cleaned_data["submission"],
+        method="POST",
+        path=request.path_info,
+        body_hash=_content_hash(request),
+    )
+
+    def once():
+        claim.take()
+        result = work()
+        claim.keep(HttpResponse(done(result), status=303))
+        return result
+
+    try:
+        result = runner.run(once, actor=request.actor)
+    except idempotency.Replayed as replayed:
+        return _see(replayed.answer.content.decode())
+    except DomainError as refusal:
+        form.refuse(refusal)
+        return None
+    if show:
+        return show(result)
+    if say:
+        messages.success(request, say)
+    return _see(done(result))
+
+
+def _see(path: str) -> HttpResponseRedirect:
+    response = HttpResponseRedirect(path)
+    response.status_code = 303  # whatever was sent: what comes next is a GET
+    return response
+
+
+def _content_hash(request: HttpRequest) -> bytes:
+    """What the form said, its token and its key aside."""
+    said = sorted(
+        (name, values)
+        for name, values in request.POST.lists()
+        if name not in ("csrfmiddlewaretoken", "submission")
+    )
+    return hashlib.sha256(repr(said).encode()).digest()
