@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.installed
 CLIENTS := .wallgent/clients/installed
+DRIVER := $(VENV)/.driver
 
 # Never a script in .venv/bin: its first line breaks in a path with spaces.
 IN_VENV := $(VENV)/bin/python
@@ -13,7 +14,7 @@ IN_VENV := $(VENV)/bin/python
 run: $(READY)
 	@exec $(IN_VENV) manage.py run
 
-test: $(READY) $(CLIENTS)
+test: $(READY) $(CLIENTS) $(DRIVER)
 	@exec $(IN_VENV) -m pytest -n 2
 
 soak: $(READY)
@@ -47,4 +48,9 @@ $(READY): requirements.txt
 # The published Python clients, whose every call the suite plays against our server.
 $(CLIENTS): $(READY) tests/client/install.py tests/client/requirements.txt
 	@$(IN_VENV) -m tests.client.install
+	@touch $@
+
+# What drives Chromium in the tests of pages. Running Wallgent needs none of it.
+$(DRIVER): $(READY) tests/browser/requirements.txt
+	$(IN_VENV) -m pip install --quiet --disable-pip-version-check -r tests/browser/requirements.txt
 	@touch $@

@@ -22,6 +22,14 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Say it where nobody overlooks it when the pages were not looked at."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if any("no Chromium" in str(report.longrepr) for report in skipped):
+        terminalreporter.section("NOT TESTED: the pages in a browser", red=True, bold=True)
+        terminalreporter.line("Install Chromium (Debian: apt-get install chromium), run it again.")
+
+
 @pytest.fixture(autouse=True)
 def _books_balance(request):
     """After every test that uses the database, the whole book is added up again."""
