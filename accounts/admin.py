@@ -1,7 +1,16 @@
 from django import forms
 from django.contrib import admin
 
-from accounts.models import ApiKey, Membership, Organization, Payment, Plan, User, Wallet
+from accounts.models import (
+    ApiKey,
+    LinkDirection,
+    Membership,
+    Organization,
+    Payment,
+    Plan,
+    User,
+    Wallet,
+)
 from accounts.services import api_keys, organizations, wallets
 from wallgent.admin import (
     SupportAdmin,
@@ -34,6 +43,13 @@ class LimitsForm(forms.Form):
     )
 
 
+class LinkDirectionForm(forms.Form):
+    default_link_direction = forms.ChoiceField(
+        choices=LinkDirection.choices,
+        help_text="Of links made without one. RECEIVE asks for money, SEND pays it out.",
+    )
+
+
 class ReasonForm(forms.Form):
     reason = forms.CharField(
         required=False, max_length=256, help_text="The wallet's owner can read it."
@@ -62,11 +78,11 @@ class OrganizationAdmin(SupportAdmin):
     search_fields = ["name", "email"]
     search_help_text = "The id of an organization, member, wallet or API key; a name; an e-mail."
     fields = [
-        *("id", "name", "email", "type", "plan", "limits"),
+        *("id", "name", "email", "type", "plan", "limits", "default_link_direction"),
         *("production_activated_at", "sandbox_offset", "created_at", "updated_at", "see_also"),
     ]
     inlines = [MembershipInline]
-    actions = ["set_plan", "set_limits", "activate_production"]
+    actions = ["set_plan", "set_limits", "set_link_direction", "activate_production"]
 
     @admin.display
     def limits(self, organization):
@@ -103,6 +119,12 @@ class OrganizationAdmin(SupportAdmin):
             reads_per_minute=figures["custom_reads_per_minute"],
             writes_per_minute=figures["custom_writes_per_minute"],
             wallets=figures["custom_wallets"],
+        )
+
+    @service_action("Set direction of new payment links", form=LinkDirectionForm)
+    def set_link_direction(self, organization, *, actor, default_link_direction):
+        organizations.set_link_direction(
+            organization, actor=actor, direction=default_link_direction
         )
 
     @service_action("Activate production")

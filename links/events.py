@@ -1,18 +1,52 @@
-"""The event types of this app, promised by the public catalogue and not built yet."""
+"""The events of this app: each type with what it says (contract 4.2).
 
+A type without a renderer is promised by the public catalogue and not built yet.
+"""
+
+from accounts.models import Organization
+from links.models import Claim, PaymentLink
+from wallgent import money
+from wallgent.api.shapes import timestamp_text
 from wallgent.events.catalogue import declare
 
-NOT_BUILT_YET = (
-    "payment_link.created",
-    "payment_link.claimed",
-    "payment_link.settled",
-    "payment_link.expired",
-    "payment_link.cancelled",
-    "payment_link.reopened",
-)
+
+def _link(link: PaymentLink, *, organization: Organization) -> dict:
+    return {
+        "paymentLinkId": link.id,
+        "slug": link.slug,
+        "url": link.url,
+        "walletId": link.wallet_id,
+        "amount": money.amount_text(link.amount),
+        "currency": link.currency,
+        "direction": link.direction,
+        "status": link.status,
+        "expiresAt": link.expires_at and timestamp_text(link.expires_at),
+    }
+
+
+def _claimed(link: PaymentLink, *, organization: Organization, claim: Claim) -> dict:
+    return _link(link, organization=organization) | {
+        "claimId": claim.id,
+        "method": claim.method.lower(),
+        "transactionId": claim.payment_id,
+        "transferId": None,
+        "claimedAt": timestamp_text(claim.created_at),
+    }
+
+
+def _settled(link: PaymentLink, *, organization: Organization, claim: Claim) -> dict:
+    return _link(link, organization=organization) | {
+        "claimId": claim.id,
+        "transactionId": claim.payment_id,
+        "settledAt": timestamp_text(claim.settled_at),
+    }
 
 
 def declare_all() -> None:
     """Make this app's event types known. Called once, at start."""
-    for name in NOT_BUILT_YET:
-        declare(name)
+    declare("payment_link.created", _link)
+    declare("payment_link.claimed", _claimed)
+    declare("payment_link.settled", _settled)
+    declare("payment_link.expired", _link)
+    declare("payment_link.cancelled", _link)
+    declare("payment_link.reopened")

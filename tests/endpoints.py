@@ -4,6 +4,7 @@ What all of them promise is tested once for each, in tests/accounts/test_access.
 tests/flows/test_bad_input.py. A new endpoint that is missing here fails there.
 """
 
+import re
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.models import ApiKey, Organization
 from accounts.services import payments
+from links.services import payment_links
 from tests import world
 from wallgent.api.views import ApiView
 
@@ -22,13 +24,17 @@ class Endpoint:
 
     method: str
     path: str
-    permission: str
+    permission: str  # "" needs no key: the path holds a secret
     body: dict[str, Any] = field(default_factory=dict)
     subject: str = ""  # the id that decides whether the caller may, in the path or the body
     missing: str = "NOT_FOUND"  # the code when there is no such subject
 
     def __str__(self):
         return f"{self.method} {self.path}"
+
+    @property
+    def is_public(self) -> bool:
+        return not self.permission
 
     @property
     def writes(self) -> bool:
@@ -68,17 +74,22 @@ def scene(organization: Organization, environment: str = "SANDBOX") -> dict[str,
     payment = payments.create(payments.parties(order, actor=actor), actor=actor)
     world.make_key(organization, environment, name="Subject")
     key = ApiKey.objects.get(organization=organization, environment=environment, name="Subject")
+    link = payment_links.create(actor=actor, wallet=wallet, amount=Decimal(5), direction="SEND")
     return {
         "wallet": wallet.id,
         "savings": savings.id,
         "empty": empty.id,
         "payment": payment.id,
         "key": key.id,
+        "link": link.id,
+        "slug": link.slug,
     }
 
 
 _WALLET = {"subject": "wallet", "missing": "WALLET_NOT_FOUND"}
 _PAY = {"from": "{wallet}", "to": "{savings}", "amount": "5"}
+_LINK = {"subject": "link", "missing": "PAYMENT_LINK_NOT_FOUND"}
+_CLAIM = {"method": "wallet", "destination": {"type": "WALLET", "walletId": "{savings}"}}
 _MOVE = {"fromWalletId": "{wallet}", "toWalletId": "{savings}", "amount": "5"}
 
 ENDPOINTS = [
@@ -124,18 +135,36 @@ ENDPOINTS = [
         ("GET", "/payments/{payment}", "payments:read", {"subject": "payment"}),
         ("POST", "/payments/{payment}/reverse", "payments:write", {"subject": "payment"}),
         ("POST", "/transfers/internal", "payments:write", _WALLET | {"body": _MOVE}),
+        ("GET", "/payment-links", "payments:read", {}),
+        (
+            "POST",
+            "/payment-links",
+            "payments:write",
+            _WALLET | {"body": {"walletId": "{wallet}", "amount": "5"}},
+        ),
+        ("GET", "/payment-links/{link}", "payments:read", _LINK),
+        ("PATCH", "/payment-links/{link}", "payments:write", _LINK),
+        ("GET", "/payment-links/claim/{slug}", "", {}),
+        ("POST", "/payment-links/claim/{slug}/claim", "", {"body": _CLAIM}),
     )
 ]
 
 WRITES = [endpoint for endpoint in ENDPOINTS if endpoint.writes]
 READS = [endpoint for endpoint in ENDPOINTS if not endpoint.writes]
-_COLLECTIONS = ("/wallets", "/payments", "/api-keys", "/holds", "/transactions")
+_COLLECTIONS = ("/wallets", "/payments", "/api-keys", "/holds", "/transactions", "/payment-links")
 LISTS = [endpoint for endpoint in READS if endpoint.path.endswith(_COLLECTIONS)]
+KEYED = [endpoint for endpoint in ENDPOINTS if not endpoint.is_public]
+PUBLIC = [endpoint for endpoint in ENDPOINTS if endpoint.is_public]
 WITH_SUBJECT = [endpoint for endpoint in ENDPOINTS if endpoint.subject]
 
 
+def without_names(path: str) -> str:
+    """A path of ours or of Django's with each parameter as {}."""
+    return re.sub(r"<\w+:\w+>|{\w+}", "{}", path)
+
+
 def served() -> set[tuple[str, str]]:
-    """The methods and paths (parameters as {}) that this server's API views answer."""
+    """The methods and paths (each parameter as {}) that this server's API views answer."""
     found = set()
 
     def walk(patterns, prefix):
@@ -146,7 +175,8 @@ def served() -> set[tuple[str, str]]:
             elif isinstance(entry, URLPattern):
                 view = getattr(entry.callback, "cls", None)
                 if view and issubclass(view, ApiView):
-                    found.update((method, path) for method in view.permissions)
+                    plain = without_names(path)
+                    found.update((method, plain) for method in view.permissions)
 
     walk(get_resolver().url_patterns, "/")
     return found

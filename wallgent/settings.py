@@ -163,6 +163,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 2,
         "options": {"expires": 2},
     },
+    "expire-links": {
+        "task": "links.tasks.expire_links",
+        "schedule": 5,
+        "options": {"expires": 5},
+    },
     "forget-idempotency-keys": {
         "task": "wallgent.api.tasks.forget_idempotency_keys",
         "schedule": 3600,

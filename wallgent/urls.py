@@ -10,6 +10,7 @@ urlpatterns = [
     path("healthz", health.alive),
     path("readyz", health.ready),
     path("v1/", include("accounts.urls")),
+    path("v1/", include("links.urls")),
     path("", include("accounts.views.urls")),
     path("design", design.page, name="design"),
     path("preferences/theme", preferences.theme, name="theme"),

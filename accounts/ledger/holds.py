@@ -5,6 +5,7 @@ step under the same id is refused as CHANGED.
 """
 
 import uuid
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -16,6 +17,15 @@ from wallgent import clock, ids
 from wallgent.money import PLACES, ZERO
 
 _Step = HoldOperation.Type
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """The end of a hold, among several: see `release_set`."""
+
+    hold_id: str
+    operation: uuid.UUID
+    ahead: timedelta = timedelta(0)
 
 
 @transaction.atomic(savepoint=False)
@@ -108,11 +118,47 @@ def release(
     amount = hold.remaining if amount is None else amount
     _open_for(hold, amount)
     account.held -= amount
-    # Debt is what the balance lacks for what is held: the less is held, the less is lacking.
-    account.debt = min(account.debt, max(account.held - account.balance, ZERO))
+    _lower_debt(account)
     account.save(update_fields=["held", "debt"])
     hold.released += amount
     return _changed(hold, operation, _Step.RELEASE, amount, ahead)
+
+
+@transaction.atomic(savepoint=False)
+def release_set(releases: list[Release]) -> None:
+    """Release all that remains of each of several holds, in as many statements as for one."""
+    wanted = {release.hold_id: release for release in releases}
+    account_ids = list(Hold.objects.filter(pk__in=wanted).values_list("account_id", flat=True))
+    accounts = {account.id: account for account in LedgerAccount.objects.locked(account_ids)}
+    locked = Hold.objects.filter(pk__in=wanted).order_by("pk").select_for_update(no_key=True)
+    now, holds, operations = clock.real_now(), [], []
+    for hold in locked:
+        if not hold.remaining:
+            continue
+        release, amount = wanted[hold.id], hold.remaining
+        accounts[hold.account_id].held -= amount
+        hold.released, hold.remaining = hold.released + amount, ZERO
+        hold.ended_at = now + release.ahead
+        holds.append(hold)
+        operations.append(
+            HoldOperation(
+                id=release.operation,
+                hold=hold,
+                type=_Step.RELEASE,
+                amount=amount,
+                created_at=hold.ended_at,
+            )
+        )
+    for account in accounts.values():
+        _lower_debt(account)
+    LedgerAccount.objects.bulk_update(accounts.values(), ["held", "debt"])
+    Hold.objects.bulk_update(holds, ["released", "remaining", "ended_at"])
+    HoldOperation.objects.bulk_create(operations)
+
+
+def _lower_debt(account: LedgerAccount) -> None:
+    # Debt is what the balance lacks for what is held: the less is held, the less is lacking.
+    account.debt = min(account.debt, max(account.held - account.balance, ZERO))
 
 
 def _locked(hold_id: str, posting: journal.Posting | None = None) -> tuple[Hold, LedgerAccount]:

@@ -1,7 +1,16 @@
 from accounts.models.api_keys import ApiKey
-from accounts.models.organizations import Organization, Plan
+from accounts.models.organizations import LinkDirection, Organization, Plan
 from accounts.models.payments import Payment
 from accounts.models.users import Membership, User
 from accounts.models.wallets import Wallet
 
-__all__ = ["ApiKey", "Membership", "Organization", "Payment", "Plan", "User", "Wallet"]
+__all__ = [
+    "ApiKey",
+    "LinkDirection",
+    "Membership",
+    "Organization",
+    "Payment",
+    "Plan",
+    "User",
+    "Wallet",
+]

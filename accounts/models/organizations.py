@@ -14,6 +14,13 @@ class Plan(models.TextChoices):
     ENTERPRISE = "ENTERPRISE"
 
 
+class LinkDirection(models.TextChoices):
+    """Which way the money of a payment link goes, as its maker sees it."""
+
+    RECEIVE = "RECEIVE", "Receive"
+    SEND = "SEND", "Send"
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a plan allows; `wallets` None is without end, the default wallets not counted."""
@@ -49,6 +56,10 @@ class Organization(models.Model):
     custom_writes_per_minute = models.PositiveIntegerField(null=True, blank=True)
     custom_wallets = models.PositiveIntegerField(null=True, blank=True)
     production_activated_at = models.DateTimeField(null=True, blank=True)
+    # Of a payment link that does not say. A wrong RECEIVE is an unpaid link, a wrong SEND pays out.
+    default_link_direction = models.CharField(
+        max_length=7, choices=LinkDirection, default=LinkDirection.RECEIVE
+    )
     # How far its sandbox lives ahead of real time. Production has no such thing.
     sandbox_offset = models.DurationField(default=timedelta(0))
     created_at = models.DateTimeField(auto_now_add=True)

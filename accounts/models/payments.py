@@ -34,6 +34,7 @@ class Payment(models.Model):
         PAYMENT = "PAYMENT"
         INTERNAL = "INTERNAL"  # between wallets of one organization, free of charge
         REVERSAL = "REVERSAL"
+        PAYMENT_LINK = "PAYMENT_LINK"  # out of the hold of a link, free of charge
 
     class Status(models.TextChoices):
         PENDING = "PENDING"
@@ -48,7 +49,7 @@ class Payment(models.Model):
     organization = models.ForeignKey("Organization", **_KEYED, related_name="+")
     recipient_organization = models.ForeignKey("Organization", **_KEYED, related_name="+")
     environment = EnvironmentField()
-    kind = models.CharField(max_length=8, choices=Kind, default=Kind.PAYMENT)
+    kind = models.CharField(max_length=16, choices=Kind, default=Kind.PAYMENT)
     sender = models.ForeignKey("Wallet", **_KEYED, related_name="payments_sent")
     recipient = models.ForeignKey("Wallet", **_KEYED, related_name="payments_received")
     amount = MoneyField()

@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.db import transaction
 
-from accounts.models import Membership, Organization, Plan, User
+from accounts.models import LinkDirection, Membership, Organization, Plan, User
 from accounts.services import wallets
 from wallgent import clock, ids
 from wallgent.actors import Actor, ActorType
@@ -87,6 +87,18 @@ def set_limits(
         "wallets": wallets,
     }
     facts.record("organization.updated", organization, actor=actor, changes={"limits": limits})
+    return organization
+
+
+@transaction.atomic(savepoint=False)
+def set_link_direction(organization: Organization, *, actor: Actor, direction: str) -> Organization:
+    """Say which way new payment links go that do not say themselves."""
+    if organization.default_link_direction == direction:
+        return organization
+    organization.default_link_direction = LinkDirection(direction)
+    organization.save(update_fields=["default_link_direction", "updated_at"])
+    changes = {"defaultLinkDirection": direction}
+    facts.record("organization.updated", organization, actor=actor, changes=changes)
     return organization
 
 

@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
+from uuid import UUID
 
 from django.db import transaction
 
 from accounts.errors import MerchantNotFound, ReversalNotAllowed
-from accounts.ledger import chart, journal
+from accounts.ledger import chart, holds, journal
 from accounts.ledger.journal import Move
 from accounts.models import Payment, Wallet
 from accounts.services import fees, refusals, wallets
@@ -126,6 +127,29 @@ def settle(payment: Payment, *, actor: Actor) -> None:
 
 
 @transaction.atomic(savepoint=False)
+def pay_from_hold(
+    parties: Parties, *, actor: Actor, hold_id: str, operation: UUID, kind: str
+) -> Payment:
+    """Pay out of what a hold keeps; `operation` names this step of the hold.
+
+    Nothing is left of a refusal. Raises ValidationError, journal.Refused, InvalidAmount.
+    """
+    payment = _drawn_up(parties, kind)
+    payment.status = Payment.Status.POSTED
+    payment.settled_at = clock.now(payment.sender)
+    payment.save(force_insert=True)
+    facts.record("payment.completed", payment, actor=actor, organizations=_seen_by(payment))
+    holds.capture(
+        hold_id,
+        _posting(payment),
+        amount=payment.amount + payment.fee,
+        operation=operation,
+        ahead=clock.offset(payment.sender),
+    )
+    return payment
+
+
+@transaction.atomic(savepoint=False)
 def create_batch(batch: list[Parties], *, actor: Actor) -> list[Payment]:
     """Pay all of them in order, or none. Raises ItemRefused with what `create` would raise."""
     payments = []
@@ -201,6 +225,15 @@ def reverse(payment: Payment, *, actor: Actor, reason: str = "") -> Payment:
     except journal.Refused as refused:
         raise refusals.explain(refused, payment.sender, payment.recipient) from None
     return _with_reversals(Payment.objects.filter(pk=payment.pk)).get()
+
+
+def why_irreversible(payment: Payment, *, actor: Actor) -> DomainError | None:
+    """The refusal that `reverse` would answer with as things stand, funds aside; or None."""
+    try:
+        _check_reversible(payment, actor)
+    except DomainError as refusal:
+        return refusal
+    return None
 
 
 def _check_reversible(payment: Payment, actor: Actor) -> None:

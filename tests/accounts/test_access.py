@@ -1,6 +1,5 @@
 """Who may call what: the same answers at every endpoint (contract, section 2)."""
 
-import re
 from datetime import timedelta
 
 import pytest
@@ -9,13 +8,15 @@ from accounts import permissions
 from accounts.ledger import chart
 from accounts.models import ApiKey
 from tests import endpoints
-from tests.endpoints import ENDPOINTS, WITH_SUBJECT, scene
+from tests.endpoints import ENDPOINTS, KEYED, PUBLIC, WITH_SUBJECT, scene, without_names
 from tests.world import Client, error_of, everything, make_key, unknown_id
 from wallgent import clock
 
 each_endpoint = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=str)
+each_keyed = pytest.mark.parametrize("endpoint", KEYED, ids=str)
+each_public = pytest.mark.parametrize("endpoint", PUBLIC, ids=str)
 each_subject = pytest.mark.parametrize("endpoint", WITH_SUBJECT, ids=str)
-PREFIXES = {"wallet": "wal", "empty": "wal", "payment": "txn", "key": "key"}
+PREFIXES = {"wallet": "wal", "empty": "wal", "payment": "txn", "key": "key", "link": "lnk"}
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def refusal(response) -> tuple[int, str]:
 
 class TestTable:
     def test_names_every_endpoint_that_is_served(self):
-        named = {(e.method, re.sub(r"{\w+}", "<str:id>", e.path)) for e in ENDPOINTS}
+        named = {(e.method, without_names(e.path)) for e in ENDPOINTS}
 
         assert endpoints.served() == named
 
@@ -44,6 +45,24 @@ class TestEveryEndpoint:
         assert response.headers["Content-Type"] == "application/json"
         assert isinstance(response.json(), dict)
 
+    def test_with_a_slash_at_the_end_it_is_not_there(self, endpoint, api, things):
+        response = api.request(endpoint.method, endpoint.url(things) + "/")
+
+        assert refusal(response) == (404, "NOT_FOUND")
+
+    def test_takes_no_other_method(self, endpoint, api, things):
+        url = endpoint.url(things)
+        path = without_names(endpoint.path)
+        taken = {method for method, served in endpoints.served() if served == path}
+        if endpoint.is_public:
+            taken.add("OPTIONS")  # what a browser asks first
+
+        for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"} - taken:
+            assert refusal(api.request(method, url)) == (405, "METHOD_NOT_ALLOWED"), method
+
+
+@each_keyed
+class TestEveryKeyedEndpoint:
     def test_needs_a_key(self, endpoint, things):
         before = everything()
 
@@ -71,18 +90,47 @@ class TestEveryEndpoint:
 
         assert endpoint.request(client, things).status_code in (200, 201)
 
-    def test_with_a_slash_at_the_end_it_is_not_there(self, endpoint, api, things):
-        response = api.request(endpoint.method, endpoint.url(things) + "/")
 
-        assert refusal(response) == (404, "NOT_FOUND")
+@each_public
+class TestEveryPublicEndpoint:
+    def test_needs_no_key_and_looks_at_none(self, endpoint, things, acme):
+        useless = make_key(acme, permissions=["wallets:read"])
 
-    def test_takes_no_other_method(self, endpoint, api, things):
-        url = endpoint.url(things)
-        path = re.sub(r"{\w+}", "<str:id>", endpoint.path)
-        taken = {method for method, served in endpoints.served() if served == path}
+        for key in (None, "wg_test_unknown", "", useless):
+            response = endpoint.request(Client(key), things)
+            assert response.status_code != 401, key
+            if not endpoint.writes:
+                assert response.status_code == 200, key
 
-        for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"} - taken:
-            assert refusal(api.request(method, url)) == (405, "METHOD_NOT_ALLOWED"), method
+    def test_may_be_called_from_any_page(self, endpoint, things):
+        asked = Client().request("OPTIONS", endpoint.url(things), Origin="https://a.example")
+        answer = endpoint.request(Client(), things, Origin="https://a.example")
+        refused = endpoint.request(Client(), things | {"slug": "unknown"})
+
+        assert (asked.status_code, asked.content) == (204, b"")
+        assert endpoint.method in asked.headers["Access-Control-Allow-Methods"]
+        for header in ("Content-Type", "Idempotency-Key", "Authorization"):
+            assert header in asked.headers["Access-Control-Allow-Headers"]
+        assert (answer.status_code, refused.status_code) == (200, 404)
+        for response in (asked, answer, refused):
+            assert response.headers["Access-Control-Allow-Origin"] == "*"
+
+    def test_of_an_unknown_secret_there_is_nothing(self, endpoint, api, things):
+        slug = things["slug"]
+        before = everything()
+
+        for other in (slug[:-1], slug + "x", slug.swapcase(), things["link"], "x" * 5_000, "%00"):
+            response = endpoint.request(api, things | {"slug": other})
+            assert refusal(response) == (404, "PAYMENT_LINK_NOT_FOUND"), other
+        assert everything() == before
+
+
+@each_keyed
+class TestEveryOtherEndpoint:
+    def test_is_for_no_other_page(self, endpoint, api, things):
+        response = endpoint.request(api, things, Origin="https://a.example")
+
+        assert "Access-Control-Allow-Origin" not in response.headers
 
 
 @each_subject

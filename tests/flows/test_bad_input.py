@@ -73,6 +73,21 @@ FIELDS = {
         "description": "text",
         "idempotencyKey": "text",
     },
+    "POST /v1/payment-links": {
+        "walletId": "id",
+        "currency": "choice",
+        "description": "text",
+        "direction": "choice",
+        "expiresAt": "time",
+        "metadata": "object",
+        "idempotencyKey": "text",
+    },
+    "PATCH /v1/payment-links/{link}": {"status": "choice"},
+    "POST /v1/payment-links/claim/{slug}/claim": {
+        "method": "choice",
+        "destination": "object",
+        "recipientEmail": "id",  # as short and as strict
+    },
     "PATCH /v1/organizations/me": {"name": "text"},
     "POST /v1/api-keys": {
         "name": "text",

@@ -76,6 +76,7 @@ class TestLists:
             make_wallet(acme, str(number))
             make_key(acme)
             hold(wallet, "1")
+            api.post("/v1/payment-links", {"walletId": wallet.id, "amount": "1"})
             api.post("/v1/payments", {"from": wallet.id, "to": savings.id, "amount": "1"})
 
         assert len(statements(lambda: api.get(url))) == len(few)

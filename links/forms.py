@@ -1,0 +1,308 @@
+"""The forms of payment links' pages."""
+
+import re
+from datetime import timedelta
+
+from django import forms
+from django.core.validators import validate_email
+from django.db.models import Q
+
+from accounts.models import LinkDirection, Wallet
+
+from links.models import PaymentLink
+from links.models.payment_links import MAX_USES_LIMIT
+from links.services import emails, payment_links
+from wallgent import clock, ids, money
+from wallgent.actors import Actor
+from wallgent.environments import Environment
+from wallgent.errors import DomainError, NotAvailable
+from wallgent.forms import AmountField, PageForm
+from wallgent.listing import Filters
+
+DESCRIPTION_LENGTH = 1024
+_LISTED = 200  # wallets in a choice, and lines in a restriction
+
+_SEND, _RECEIVE = LinkDirection.SEND, LinkDirection.RECEIVE
+_DIRECTIONS = [
+    (_SEND, "You pay. Whoever opens the link gets the money."),
+    (_RECEIVE, "You are paid. Whoever opens the link is asked for the money."),
+]
+_DAYS = {"1": "1 day", "7": "7 days", "30": "30 days"}
+_NEVER, _AT = "", "at"
+
+
+class LineListField(forms.CharField):
+    """Several short texts, one on each line: a list without repetitions."""
+
+    def __init__(self, *, read, **options):
+        widget = forms.Textarea(attrs={"rows": 3, "autocomplete": "off", "spellcheck": "false"})
+        super().__init__(required=False, widget=widget, max_length=60_000, **options)
+        self._read = read
+
+    def clean(self, value):
+        lines = [line.strip() for line in re.split(r"[\r\n,;]+", super().clean(value))]
+        found = list(dict.fromkeys(line for line in lines if line))
+        if len(found) > _LISTED:
+            raise forms.ValidationError(f"Give at most {_LISTED}.")
+        return [self._read(line) for line in found]
+
+
+def _email(line: str) -> str:
+    try:
+        validate_email(emails.normalized(line))
+    except forms.ValidationError:
+        raise forms.ValidationError(f"“{line[:80]}” is not an e-mail address.") from None
+    return line
+
+
+def _wallet_id(line: str) -> str:
+    if ids.parse(line, "wal") is None:
+        raise forms.ValidationError(
+            f"“{line[:80]}” is not a wallet id. One begins with wal_ and is 30 characters long."
+        )
+    return line
+
+
+class LinkForm(PageForm):
+    """What a new link says."""
+
+    refusal_fields = {"expiresAt": "expires_at", "recipientRestrictions": "emails"}
+
+    direction = forms.ChoiceField(
+        label="Which way does the money go?", choices=_DIRECTIONS, widget=forms.RadioSelect
+    )
+    wallet = forms.ChoiceField(label="Wallet")
+    amount = AmountField(
+        label="Amount", help_text="What each use of the link pays, in the wallet's currency."
+    )
+    description = forms.CharField(
+        label="Description",
+        required=False,
+        max_length=DESCRIPTION_LENGTH,
+        help_text="The other side reads this.",
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+    expires = forms.ChoiceField(
+        label="Expires",
+        required=False,
+        choices=[
+            (_NEVER, "Never"),
+            *((days, f"After {text}") for days, text in _DAYS.items()),
+            (_AT, "At a time of your own, below"),
+        ],
+    )
+    expires_at = forms.DateTimeField(
+        label="Time of your own",
+        required=False,
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+    )
+    max_uses = forms.IntegerField(
+        label="Uses",
+        min_value=1,
+        max_value=MAX_USES_LIMIT,
+        initial=1,
+        help_text="How many people may use it, each once.",
+        widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
+    )
+    emails = LineListField(
+        read=_email,
+        label="Only for these e-mail addresses",
+        help_text="One on each line. Without any, whoever has the link may use it.",
+    )
+    believe = forms.BooleanField(
+        label="Believe whoever types one of these addresses",
+        required=False,
+        help_text="Proving an address by a code sent to it is not available yet.",
+    )
+    wallet_ids = LineListField(
+        read=_wallet_id,
+        label="Only for these wallets",
+        help_text="Wallet ids, one on each line.",
+    )
+
+    def __init__(self, *args, actor: Actor, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._actor = actor
+        self.wallets = {wallet.id: wallet for wallet in open_wallets(actor)}
+        self.fields["wallet"].choices = [(id, with_money(w)) for id, w in self.wallets.items()]
+        self.fields["direction"].initial = actor.organization.default_link_direction
+        if actor.environment == Environment.SANDBOX:
+            del self.fields["believe"]
+
+    def clean(self):
+        said = super().clean()
+        if said.get("expires") == _AT and not said.get("expires_at"):
+            if "expires_at" not in self.errors:
+                self.add_error("expires_at", "Give the date and the time, or choose another.")
+        return said
+
+    @property
+    def sends(self) -> bool:
+        return self.cleaned_data["direction"] == _SEND
+
+    @property
+    def chosen_wallet(self) -> Wallet:
+        return self.wallets[self.cleaned_data["wallet"]]
+
+    @property
+    def total(self):
+        """What all uses together come to."""
+        return self.cleaned_data["amount"] * self.cleaned_data["max_uses"]
+
+    @property
+    def expiry(self):
+        """When the link will expire, by the organization's clock; None is never."""
+        choice = self.cleaned_data["expires"]
+        if choice in _DAYS:
+            return clock.now(self._actor) + timedelta(days=int(choice))
+        return self.cleaned_data["expires_at"] if choice == _AT else None
+
+    @property
+    def restrictions(self) -> payment_links.Restrictions:
+        said = self.cleaned_data
+        return payment_links.Restrictions(
+            emails=tuple(said["emails"]),
+            wallet_ids=tuple(said["wallet_ids"]),
+            proof=PaymentLink.Proof.TYPED if said.get("believe") else None,
+        )
+
+    def refuse(self, error: DomainError) -> None:
+        if isinstance(error, NotAvailable) and "believe" in self.fields:
+            self.add_error("believe", "Tick this, or name wallets instead of e-mail addresses.")
+        elif error.code in ("WALLET_FROZEN", "INVALID_STATE"):
+            self.add_error("wallet", error.message)
+        elif error.code == "INSUFFICIENT_FUNDS":
+            self.add_error("amount", error.message)
+        else:
+            super().refuse(error)
+
+
+def open_wallets(actor: Actor):
+    """The wallets a link can be made on, the main one first."""
+    wallets = Wallet.objects.visible_to(actor).exclude(account__state=Wallet.Status.CLOSED)
+    return wallets.order_by("-is_default", "name", "pk")[:_LISTED]
+
+
+def with_money(wallet: Wallet) -> str:
+    """A wallet's name with what is available in it."""
+    available = money.amount_text(wallet.account.available)
+    return f"{wallet.name} ({available} {wallet.currency} available)"
+
+
+class LinkFilters(Filters):
+    """What narrows the list of links."""
+
+    status = forms.ChoiceField(
+        label="Status",
+        required=False,
+        choices=[("", "Every status"), *((s.value, s.label) for s in PaymentLink.Status)],
+    )
+    direction = forms.ChoiceField(
+        label="Direction",
+        required=False,
+        choices=[("", "Both ways"), (_SEND, "You pay"), (_RECEIVE, "You are paid")],
+    )
+    wallet = forms.ChoiceField(label="Wallet", required=False)
+    q = forms.CharField(
+        label="Search",
+        required=False,
+        max_length=100,
+        widget=forms.TextInput(attrs={"type": "search", "placeholder": "Description or id"}),
+    )
+
+    def __init__(self, *args, actor: Actor, **kwargs):
+        super().__init__(*args, **kwargs)
+        wallets = Wallet.objects.visible_to(actor).order_by("-is_default", "name", "pk")[:_LISTED]
+        named = [(wallet.id, wallet.name) for wallet in wallets]
+        self.fields["wallet"].choices = [("", "Every wallet"), *named]
+
+    def apply(self, rows):
+        said = self.cleaned_data
+        if said["status"]:
+            rows = rows.in_status(said["status"])
+        if said["direction"]:
+            rows = rows.filter(direction=said["direction"])
+        if said["wallet"]:
+            rows = rows.filter(wallet=said["wallet"])
+        if said["q"]:
+            rows = rows.filter(_matching(said["q"].strip()))
+        return rows
+
+
+def _matching(text: str) -> Q:
+    uuid = ids.parse(text, "lnk", "pyl", "plink")
+    return Q(pk=uuid) if uuid else Q(description__icontains=text)
+
+
+class EmailForm(PageForm):
+    """Whose e-mail address it is, where a link is for certain people."""
+
+    email = forms.CharField(
+        label="E-mail address",
+        max_length=254,
+        error_messages={"required": "Type the e-mail address this payment was sent to."},
+        widget=forms.TextInput(
+            attrs={"type": "email", "inputmode": "email", "autocomplete": "email"}
+        ),
+    )
+
+    def clean_email(self):
+        return _email(self.cleaned_data["email"])
+
+
+_OTHER = "other"
+
+
+class WalletForm(PageForm):
+    """Where the money goes: one of the visitor's own wallets, or one named by its id."""
+
+    refusal_fields = {"destination": "wallet_id", "walletId": "wallet_id"}
+
+    own = forms.ChoiceField(label="Your wallets", required=False, widget=forms.RadioSelect)
+    wallet_id = forms.CharField(
+        label="Wallet id",
+        required=False,
+        max_length=80,
+        help_text="It begins with wal_ and stands on the page of your wallet.",
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "autocapitalize": "off", "spellcheck": "false"}
+        ),
+    )
+
+    def __init__(self, *args, wallets=(), **kwargs):
+        super().__init__(*args, **kwargs)
+        if not wallets:
+            del self.fields["own"]
+            self.fields["wallet_id"].required = True
+            missing = "Type the id of the wallet that gets the money."
+            self.fields["wallet_id"].error_messages["required"] = missing
+            return
+        named = [(w.id, f"{w.name}, {w.organization.name}") for w in wallets]
+        self.fields["own"].choices = [*named, (_OTHER, "Another wallet, by its id")]
+        self.fields["own"].initial = wallets[0].id
+
+    def clean_wallet_id(self):
+        text = self.cleaned_data["wallet_id"].strip()
+        return _wallet_id(text) if text else ""
+
+    def clean(self):
+        said = super().clean()
+        own = said.get("own")
+        if "own" in self.fields and own in ("", None, _OTHER):
+            if not said.get("wallet_id") and not self.errors:
+                self.add_error("wallet_id", "Choose a wallet above, or type the id of one.")
+        return said
+
+    @property
+    def chosen_id(self) -> str:
+        own = self.cleaned_data.get("own")
+        return own if own and own != _OTHER else self.cleaned_data["wallet_id"]
+
+
+class ClaimForm(PageForm):
+    """The last step: the wallet that the visitor has looked at."""
+
+    wallet_id = forms.CharField(max_length=80, widget=forms.HiddenInput)
+
+    def refuse(self, error: DomainError) -> None:
+        self.add_error(None, error.message)

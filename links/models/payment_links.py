@@ -1,0 +1,207 @@
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import CheckConstraint, F, Q
+
+from accounts.ledger.models import Hold
+from accounts.models import LinkDirection, Organization, Payment, Wallet
+from wallgent import clock
+from wallgent.actors import Actor
+from wallgent.api.json import MetadataDecoder, MetadataEncoder
+from wallgent.environments import Environment, EnvironmentField
+from wallgent.ids import PrefixedIdField
+from wallgent.money import CurrencyField, MoneyField
+
+MAX_USES_LIMIT = 10_000
+EMAIL_LENGTH = 254
+
+
+class PaymentLinkQuerySet(models.QuerySet):
+    def visible_to(self, actor: Actor):
+        """The links of the actor's organization and environment on wallets that it covers."""
+        links = self.filter(organization=actor.organization, environment=actor.environment)
+        if actor.wallet_scope is not None:
+            links = links.filter(wallet__in=actor.wallet_scope)
+        return links
+
+    def in_status(self, status: str):
+        """Those in a status; CLAIMED is also said of what is SETTLED (contract C11)."""
+        both = (PaymentLink.Status.CLAIMED, PaymentLink.Status.SETTLED)
+        return self.filter(status__in=both if status == both[0] else [status])
+
+    def with_parties(self):
+        """With the organization, whose clock counts, and the wallet as a payment reads it."""
+        return self.select_related("organization", "wallet__account", "wallet__organization")
+
+    def locked(self, id: str) -> "PaymentLink":
+        """The link as it is now, locked: whoever changes it comes one after the other."""
+        links = self.with_parties().select_for_update(no_key=True, of=("self",))
+        return links.get(pk=id)
+
+    def due(self, now: datetime):
+        """Those open past their expiry, as real time has it: `now`."""
+        return self.filter(status=PaymentLink.Status.ACTIVE, expires_at__lte=now)
+
+    def due_ahead(self, now: datetime):
+        """Those open past their expiry as their sandbox has it, which lives ahead of `now`.
+
+        Apart from `due`, so that each reads an index as far as it must and no further.
+        """
+        return self.filter(
+            status=PaymentLink.Status.ACTIVE,
+            environment=Environment.SANDBOX,
+            organization__sandbox_offset__gt=timedelta(0),
+            expires_at__lte=now + F("organization__sandbox_offset"),
+        )
+
+
+class PaymentLink(models.Model):
+    """An address under which whoever knows it is paid (SEND) or pays (RECEIVE)."""
+
+    Direction = LinkDirection
+
+    class Status(models.TextChoices):
+        ACTIVE = "ACTIVE"
+        CLAIMED = "CLAIMED"  # every use of it is taken
+        SETTLED = "SETTLED"  # and the money of all of them has arrived
+        EXPIRED = "EXPIRED"
+        CANCELLED = "CANCELLED"
+
+    class Proof(models.TextChoices):
+        TYPED = "TYPED"  # who types the address is believed
+        CODE = "CODE"  # a code is sent to it
+
+    ARROWS = {
+        Status.ACTIVE: {Status.CLAIMED, Status.EXPIRED, Status.CANCELLED},
+        Status.CLAIMED: {Status.SETTLED},
+    }
+
+    id = PrefixedIdField("lnk")
+    slug = models.CharField(max_length=64)  # a bearer secret: who has it may claim
+    # The database's own key is from (wallet, organization, environment) to the wallet.
+    organization = models.ForeignKey(
+        Organization, models.PROTECT, related_name="+", db_index=False, db_constraint=False
+    )
+    environment = EnvironmentField()
+    wallet = models.ForeignKey(
+        Wallet, models.PROTECT, related_name="payment_links", db_index=False, db_constraint=False
+    )
+    direction = models.CharField(max_length=7, choices=Direction)
+    status = models.CharField(max_length=9, choices=Status, default=Status.ACTIVE)
+    amount = MoneyField()  # of one use
+    currency = CurrencyField()
+    description = models.CharField(max_length=1024, blank=True, default="")
+    # Lists that are not empty must all be met.
+    emails = ArrayField(models.CharField(max_length=EMAIL_LENGTH), default=list, blank=True)
+    wallet_ids = ArrayField(models.CharField(max_length=64), default=list, blank=True)
+    proof = models.CharField(max_length=5, choices=Proof, default=Proof.TYPED)
+    metadata = models.JSONField(
+        null=True, blank=True, encoder=MetadataEncoder, decoder=MetadataDecoder
+    )
+    max_uses = models.PositiveIntegerField(default=1)
+    use_count = models.PositiveIntegerField(default=0)
+    hold = models.OneToOneField(Hold, models.PROTECT, null=True, blank=True, related_name="+")
+    # What the last claim paid.
+    payment = models.ForeignKey(
+        Payment, models.PROTECT, null=True, blank=True, related_name="+", db_index=False
+    )
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True, blank=True)
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    settled_at = models.DateTimeField(null=True, blank=True)
+    expired_at = models.DateTimeField(null=True, blank=True)
+    cancelled_at = models.DateTimeField(null=True, blank=True)
+
+    objects = PaymentLinkQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            CheckConstraint(condition=Q(amount__gt=0), name="payment_link_amount_positive"),
+            CheckConstraint(
+                condition=Q(slug__regex=r"^[\w-]{22,}$"), name="payment_link_slug_long"
+            ),
+            CheckConstraint(
+                condition=Q(max_uses__gte=1, max_uses__lte=MAX_USES_LIMIT, use_count__gte=0),
+                name="payment_link_uses_within_limits",
+            ),
+            CheckConstraint(
+                condition=Q(status__in=["CLAIMED", "SETTLED"], use_count=F("max_uses"))
+                | Q(status__in=["ACTIVE", "EXPIRED", "CANCELLED"], use_count__lt=F("max_uses")),
+                name="payment_link_claimed_when_used_up",
+            ),
+            CheckConstraint(
+                condition=Q(use_count=0, payment__isnull=True)
+                | Q(use_count__gt=0, payment__isnull=False),
+                name="payment_link_names_its_last_payment",
+            ),
+            CheckConstraint(
+                condition=Q(direction="SEND", hold__isnull=False)
+                | Q(direction="RECEIVE", hold__isnull=True),
+                name="payment_link_sends_out_of_a_hold",
+            ),
+            CheckConstraint(
+                condition=Q(expires_at__isnull=True) | Q(expires_at__gt=F("created_at")),
+                name="payment_link_expires_after_creation",
+            ),
+            CheckConstraint(
+                condition=Q(status__in=["CLAIMED", "SETTLED"], claimed_at__isnull=False)
+                | (~Q(status__in=["CLAIMED", "SETTLED"]) & Q(claimed_at__isnull=True)),
+                name="payment_link_claimed_at_with_status",
+            ),
+            CheckConstraint(
+                condition=Q(status="SETTLED", settled_at__isnull=False)
+                | (~Q(status="SETTLED") & Q(settled_at__isnull=True)),
+                name="payment_link_settled_at_with_status",
+            ),
+            CheckConstraint(
+                condition=Q(status="EXPIRED", expired_at__isnull=False, expires_at__isnull=False)
+                | (~Q(status="EXPIRED") & Q(expired_at__isnull=True)),
+                name="payment_link_expired_at_with_status",
+            ),
+            CheckConstraint(
+                condition=Q(status="CANCELLED", cancelled_at__isnull=False)
+                | (~Q(status="CANCELLED") & Q(cancelled_at__isnull=True)),
+                name="payment_link_cancelled_at_with_status",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["organization", "environment", "-id"], name="payment_link_by_organization"
+            ),
+            models.Index(fields=["wallet", "-id"], name="payment_link_by_wallet"),
+            models.Index(
+                fields=["expires_at"],
+                condition=Q(status="ACTIVE", expires_at__isnull=False),
+                name="payment_link_due",
+            ),
+            models.Index(
+                fields=["organization", "expires_at"],
+                condition=Q(status="ACTIVE", expires_at__isnull=False, environment="SANDBOX"),
+                name="payment_link_due_ahead",
+            ),
+        ]
+
+    def __str__(self):
+        return self.id
+
+    @property
+    def url(self) -> str:
+        """Where whoever gets the link opens it."""
+        return f"{settings.PUBLIC_ORIGIN}/pay/{self.slug}"
+
+    @property
+    def is_past_expiry(self) -> bool:
+        """Whether its time is over by its organization's clock, swept or not."""
+        return self.expires_at is not None and self.expires_at <= clock.now(self)
+
+    @property
+    def is_restricted(self) -> bool:
+        return bool(self.emails or self.wallet_ids)
+
+    def advance(self, status: str, *, at: datetime) -> None:
+        """Move to another status and note when; the caller saves. The only way it changes."""
+        assert status in self.ARROWS.get(self.status, ()), f"{self.status} -> {status}"
+        self.status = self.Status(status)
+        setattr(self, f"{status.lower()}_at", at)

@@ -1,0 +1,320 @@
+"""Payment links: made, found, cancelled, expired. Their money waits in a hold when they send."""
+
+import logging
+import re
+import secrets
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+
+from django.db import OperationalError, transaction
+
+from accounts.errors import InsufficientFunds
+from accounts.ledger import holds, journal
+from accounts.models import LinkDirection, Wallet
+from accounts.services import organizations, refusals
+from links.errors import PaymentLinkNotFound
+from links.models import PaymentLink
+from links.models.payment_links import MAX_USES_LIMIT
+from links.services import emails
+from wallgent import clock, ids
+from wallgent.actors import Actor
+from wallgent.environments import Environment
+from wallgent.errors import (
+    EnvironmentMismatch,
+    InvalidAmount,
+    InvalidState,
+    NotAvailable,
+    PermissionDenied,
+    ValidationError,
+)
+from wallgent.events import facts
+from wallgent.money import CEILING
+
+log = logging.getLogger("wallgent.links")
+
+_SLUG_BYTES = 24  # 192 bits: nobody guesses one
+_SLUG = re.compile(r"[A-Za-z0-9_-]{22,64}", re.ASCII)
+_PREFIXES = ("lnk", "pyl", "plink")  # of one and the same object (contract C10)
+SWEEP_BATCH = 100
+
+_Status = PaymentLink.Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restrictions:
+    """Who may claim. Lists that are not empty must all be met."""
+
+    emails: tuple[str, ...] = ()
+    wallet_ids: tuple[str, ...] = ()
+    proof: str | None = None  # None is the environment's own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicView:
+    """What whoever knows the slug may see of a link."""
+
+    slug: str
+    amount: Decimal
+    currency: str
+    description: str
+    status: str
+    direction: str
+    expires_at: datetime | None
+    asks_email: bool  # a claim must name an e-mail address
+    sender: str | None  # whose link it is; withheld where not everybody may claim
+
+
+def access(id: str, *, actor: Actor) -> PaymentLink:
+    """A link the actor may use.
+
+    Raises PaymentLinkNotFound, EnvironmentMismatch, PermissionDenied.
+    """
+    uuid = ids.parse(id, *_PREFIXES)
+    link = uuid and PaymentLink.objects.select_related("organization").filter(pk=uuid).first()
+    if not link or link.organization_id != actor.organization.id:
+        raise PaymentLinkNotFound()
+    if link.environment != actor.environment:
+        raise EnvironmentMismatch()
+    if not actor.covers(link.wallet_id):
+        raise PermissionDenied("This key's wallet scope does not cover that link's wallet.")
+    return link
+
+
+def visible_to(actor: Actor):
+    """The links the actor may list."""
+    return PaymentLink.objects.visible_to(actor)
+
+
+def find_by_slug(slug: str) -> PaymentLink:
+    """Anyone's link, by the secret in its address. Raises PaymentLinkNotFound."""
+    link = None
+    if _SLUG.fullmatch(slug):
+        link = PaymentLink.objects.select_related("organization").filter(slug=slug).first()
+    if link is None:
+        raise PaymentLinkNotFound()
+    return link
+
+
+def public_view(link: PaymentLink) -> PublicView:
+    """What may be shown of a link before anybody has met its restrictions."""
+    is_over = link.status == _Status.ACTIVE and link.is_past_expiry
+    return PublicView(
+        slug=link.slug,
+        amount=link.amount,
+        currency=link.currency,
+        description=link.description,
+        status=_Status.EXPIRED if is_over else link.status,
+        direction=link.direction,
+        expires_at=link.expires_at,
+        asks_email=bool(link.emails),
+        sender=None if link.is_restricted else link.organization.name,
+    )
+
+
+@transaction.atomic(savepoint=False)
+def create(
+    *,
+    actor: Actor,
+    wallet: Wallet,
+    amount: Decimal,
+    currency: str | None = None,
+    direction: str | None = None,
+    description: str = "",
+    restrictions: Restrictions | None = None,
+    expires_at: datetime | None = None,
+    max_uses: int = 1,
+    metadata: dict | None = None,
+) -> PaymentLink:
+    """A new link. One that sends promises its money at once, for as many uses as it has.
+
+    `currency` None is the wallet's, `direction` None the organization's default.
+    Raises ValidationError, InvalidAmount, InsufficientFunds, WalletFrozen, InvalidState,
+    NotAvailable.
+    """
+    assert 1 <= max_uses <= MAX_USES_LIMIT, "the door checks the form"
+    restrictions = restrictions or Restrictions()
+    now = clock.now(wallet)
+    _check_terms(wallet, currency, amount * max_uses, expires_at, now)
+    direction = LinkDirection(direction or actor.organization.default_link_direction)
+    link = PaymentLink(
+        slug=secrets.token_urlsafe(_SLUG_BYTES),
+        organization=wallet.organization,
+        environment=wallet.environment,
+        wallet=wallet,
+        direction=direction,
+        amount=amount,
+        currency=wallet.currency,
+        description=description,
+        emails=list(dict.fromkeys(map(emails.normalized, restrictions.emails))),
+        wallet_ids=list(dict.fromkeys(restrictions.wallet_ids)),
+        proof=_proof(restrictions, wallet.environment),
+        metadata=metadata,
+        max_uses=max_uses,
+        hold_id=ids.new("hld") if direction == LinkDirection.SEND else None,
+        created_at=now,
+        expires_at=expires_at,
+    )
+    link.save(force_insert=True)
+    facts.record("payment_link.created", link, actor=actor)
+    if link.hold_id:
+        _promise(link)
+    return link
+
+
+def _check_terms(wallet, currency, total, expires_at, now) -> None:
+    if wallet.status == Wallet.Status.CLOSED:
+        raise InvalidState("The wallet is closed.", walletId=wallet.id)
+    if currency not in (None, wallet.currency):
+        raise ValidationError(
+            f"The wallet holds {wallet.currency}, not {currency}.",
+            fields={"currency": f"must be {wallet.currency}"},
+        )
+    if total >= CEILING:
+        raise InvalidAmount("All uses of a link together must stay below 1,000,000,000,000.")
+    if expires_at is not None and expires_at <= now:
+        raise ValidationError(
+            "The link would have expired already. Give a time in the future.",
+            fields={"expiresAt": "must lie in the future"},
+        )
+
+
+def _proof(restrictions: Restrictions, environment: str) -> str:
+    """How an e-mail address is proven. Raises NotAvailable for what is not built yet."""
+    proof = restrictions.proof
+    if proof is None:
+        is_live = environment == Environment.PRODUCTION
+        proof = "CODE" if is_live and restrictions.emails else "TYPED"
+    if proof == PaymentLink.Proof.CODE:
+        raise NotAvailable(
+            "Proving an e-mail address by a code is not available on this server yet. Restrict the"
+            ' link to walletIds, or set recipientRestrictions.proof to "TYPED", which believes'
+            " whoever types the address."
+        )
+    return proof
+
+
+def _promise(link: PaymentLink) -> None:
+    try:
+        holds.place(
+            link.hold_id,
+            account_id=link.wallet.account_id,
+            amount=link.amount * link.max_uses,
+            reason="payment_link",
+            reference=link.id,
+            expires_at=link.expires_at,
+            ahead=clock.offset(link),
+        )
+    except journal.Refused as refused:
+        error = refusals.explain(refused, link.wallet)
+        if isinstance(error, InsufficientFunds) and refused.outcome == "NO_FUNDS":
+            error.message = (
+                "The wallet's available balance does not cover this link. A link that sends keeps"
+                " its amount for every use."
+            )
+        raise error from None
+
+
+@transaction.atomic(savepoint=False)
+def cancel(link: PaymentLink, *, actor: Actor) -> PaymentLink:
+    """End a link before it is claimed; what it still promises is free again.
+
+    Raises InvalidState unless it is ACTIVE.
+    """
+    link = PaymentLink.objects.locked(link.id)
+    if link.status == _Status.ACTIVE and link.is_past_expiry:
+        raise expired(link)
+    if link.status != _Status.ACTIVE:
+        raise InvalidState(
+            f"Only an ACTIVE payment link can be cancelled; this one is {link.status}.",
+            paymentLinkId=link.id,
+            status=link.status,
+        )
+    link.advance(_Status.CANCELLED, at=clock.now(link))
+    link.save(update_fields=["status", "cancelled_at"])
+    facts.record("payment_link.cancelled", link, actor=actor)
+    if link.hold_id:
+        holds.release(link.hold_id, operation=_ending(link), ahead=clock.offset(link))
+    return link
+
+
+def expired(link: PaymentLink) -> InvalidState:
+    """The refusal for a link past its expiry. Recording it expires the link, if nobody has yet."""
+    error = InvalidState(
+        "This payment link has expired. Ask whoever made it for a new one.",
+        status=_Status.EXPIRED,
+    )
+    error.aftermath = partial(_expire_late, link)
+    return error
+
+
+def _expire_late(link: PaymentLink, *, actor: Actor) -> None:
+    expire([link.id])
+
+
+def expire_due(limit: int = SWEEP_BATCH) -> int:
+    """Expire up to `limit` links whose time is over by their organization's clock; how many."""
+    now = clock.real_now()
+    found = list(_ids(PaymentLink.objects.due(now), limit))
+    if len(found) < limit:
+        ahead = _ids(PaymentLink.objects.due_ahead(now).exclude(pk__in=found), limit - len(found))
+        found += ahead
+    if not found:
+        return 0
+    try:
+        return expire(found)
+    except OperationalError:
+        raise  # a lock or the connection: the next sweep tries again
+    except Exception:
+        # One that cannot be expired must not keep the others waiting.
+        log.exception("expiring %d payment links at once failed", len(found))
+        return sum(map(_expire_alone, found))
+
+
+def _ids(links, limit: int) -> Iterable[str]:
+    return links.order_by("expires_at").values_list("pk", flat=True)[:limit]
+
+
+def _expire_alone(id: str) -> int:
+    try:
+        return expire([id])
+    except Exception:
+        log.exception("payment link %s cannot be expired", id)
+        return 0
+
+
+@transaction.atomic
+def expire(link_ids: list[str]) -> int:
+    """Expire those of the links that are still due and that nobody is at work on; how many."""
+    links = list(
+        PaymentLink.objects.filter(pk__in=link_ids, status=_Status.ACTIVE)
+        .select_related("organization")
+        .order_by("pk")
+        .select_for_update(no_key=True, of=("self",), skip_locked=True)
+    )
+    links = [link for link in links if link.is_past_expiry]
+    for link in links:
+        link.advance(_Status.EXPIRED, at=clock.now(link))
+    PaymentLink.objects.bulk_update(links, ["status", "expired_at"])
+    for environment in Environment.values:
+        ours = [link for link in links if link.environment == environment]
+        if ours:
+            actor = organizations.system_actor(ours[0].organization, environment)
+            happened = [(link, [link.organization]) for link in ours]
+            facts.record_all("payment_link.expired", happened, actor=actor)
+    holds.release_set(
+        [
+            holds.Release(hold_id=link.hold_id, operation=_ending(link), ahead=clock.offset(link))
+            for link in links
+            if link.hold_id
+        ]
+    )
+    return len(links)
+
+
+def _ending(link: PaymentLink) -> uuid.UUID:
+    """The operation that ends a link's hold: the same one however often it is tried."""
+    return uuid.uuid5(ids.to_uuid(link.hold_id), "end")

@@ -1,0 +1,19 @@
+"""Work on a timetable. Each task may run twice, or late, without harm."""
+
+from celery import shared_task
+
+from links.services import payment_links
+
+BATCHES_AT_MOST = 100  # then the next sweep goes on
+
+
+@shared_task
+def expire_links() -> int:
+    """Expire every payment link whose time is over, and free what it promised."""
+    expired = 0
+    for _ in range(BATCHES_AT_MOST):
+        count = payment_links.expire_due()
+        expired += count
+        if count < payment_links.SWEEP_BATCH:
+            break
+    return expired

@@ -1,0 +1,58 @@
+"""Endpoints that need no key: whoever knows the secret in their path may call them, from any page.
+
+An office behind one address shares its limits, so these are wide: they stop floods, not people.
+"""
+
+import hashlib
+
+from django.http import HttpResponse
+
+from wallgent.actors import Actor
+from wallgent.api import throttling
+from wallgent.api.client_ip import client_ip
+from wallgent.api.views import ApiView
+
+PER_MINUTE = 1_200  # of one address, reads and writes apart
+PER_MINUTE_AND_PATH = 300
+
+_SHOWN = (
+    "Idempotent-Replayed, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining,"
+    " X-RateLimit-Reset, X-Request-Id"
+)
+
+
+class PublicView(ApiView):
+    """One public path. An API key that is sent along is not looked at."""
+
+    def dispatch(self, request, **path):
+        if request.method == "OPTIONS":
+            response = self._preflight()
+        else:
+            response = super().dispatch(request, **path)
+            response.headers["Access-Control-Expose-Headers"] = _SHOWN
+        response.headers["Access-Control-Allow-Origin"] = "*"
+        return response
+
+    def _preflight(self) -> HttpResponse:
+        """What a browser asks before it lets a page call: may it?"""
+        response = HttpResponse(status=204)
+        response.headers["Access-Control-Allow-Methods"] = ", ".join(self.permissions)
+        response.headers["Access-Control-Allow-Headers"] = (
+            "Authorization, Content-Type, Idempotency-Key"
+        )
+        response.headers["Access-Control-Max-Age"] = "86400"
+        return response
+
+    def initial(self, request, **path):
+        subject = f"public:{'r' if request.method in ('GET', 'HEAD') else 'w'}:{client_ip(request)}"
+        throttling.check(subject=subject, limit=PER_MINUTE)
+        # Hashed, because the path is a secret and as long as the caller likes.
+        digest = hashlib.sha256(request.path_info.encode()).hexdigest()[:32]
+        self.rate_headers = throttling.check(
+            subject=f"{subject}:{digest}", limit=PER_MINUTE_AND_PATH
+        )
+        request.actor = self.actor(request, **path)
+
+    def actor(self, request, **path) -> Actor:
+        """Nobody in particular, where that is whose path it is. Raises NotFound."""
+        raise NotImplementedError
