@@ -9,7 +9,7 @@ DRIVER := $(VENV)/.driver
 # Never a script in .venv/bin: its first line breaks in a path with spaces.
 IN_VENV := $(VENV)/bin/python
 
-.PHONY: run test soak bench lint format
+.PHONY: run test soak bench lint format css
 
 run: $(READY)
 	@exec $(IN_VENV) manage.py run
@@ -54,3 +54,7 @@ $(CLIENTS): $(READY) tests/client/install.py tests/client/requirements.txt
 $(DRIVER): $(READY) tests/browser/requirements.txt
 	$(IN_VENV) -m pip install --quiet --disable-pip-version-check -r tests/browser/requirements.txt
 	@touch $@
+
+# The style sheet, htmx and the icons, all committed: only who changes the look needs Node and npm.
+css:
+	@cd wallgent/styles && npm ci --ignore-scripts --no-audit --no-fund --silent && node build.mjs

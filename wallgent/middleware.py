@@ -4,6 +4,7 @@ import logging
 import re
 import time
 
+from csp.middleware import CSPMiddleware
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
@@ -11,8 +12,9 @@ from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.security import SecurityMiddleware
+from django_htmx.middleware import HtmxMiddleware
 
-from wallgent import ids, logs
+from wallgent import faults, ids, logs, preferences
 
 log = logging.getLogger("wallgent.request")
 
@@ -81,3 +83,7 @@ PageCsrf = _for_pages(CsrfViewMiddleware)
 PageAuthentication = _for_pages(AuthenticationMiddleware)
 PageMessages = _for_pages(MessageMiddleware)
 PageClickjacking = _for_pages(XFrameOptionsMiddleware)
+PagePolicy = _for_pages(CSPMiddleware)
+PageHtmx = _for_pages(HtmxMiddleware)
+PageZone = _for_pages(preferences.ZoneMiddleware)
+PageFaults = _for_pages(faults.FaultsMiddleware)

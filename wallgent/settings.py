@@ -63,6 +63,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.postgres",
     "rest_framework",
+    "django_htmx",
     "wallgent",
     "wallgent.api",
     "wallgent.events",
@@ -75,6 +76,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "wallgent.middleware.RequestLog",
+    "wallgent.middleware.PagePolicy",
     "wallgent.middleware.PageSecurity",
     "wallgent.middleware.PageSessions",
     "wallgent.middleware.PageCommon",
@@ -82,6 +84,9 @@ MIDDLEWARE = [
     "wallgent.middleware.PageAuthentication",
     "wallgent.middleware.PageMessages",
     "wallgent.middleware.PageClickjacking",
+    "wallgent.middleware.PageHtmx",
+    "wallgent.middleware.PageZone",
+    "wallgent.middleware.PageFaults",
 ]
 
 # These three look for Django's own names, which ours extend. A test looks at what they do.
@@ -121,6 +126,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
             ],
+            "builtins": ["wallgent.templatetags.wallgent"],
         },
     },
 ]
@@ -174,6 +180,23 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 3600},
     },
 }
+
+# Nothing on a page comes from elsewhere or stands in its text: no inline script, style or eval.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "manifest-src": ["'self'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+    },
+}
+CSRF_FAILURE_VIEW = "wallgent.faults.csrf_failure"
 
 if not DEVELOPMENT:
     SECURE_SSL_REDIRECT = True

@@ -5,9 +5,8 @@ import logging
 from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.db import InterfaceError, OperationalError, connection
 from django.http import Http404, HttpResponse
-from django.views import defaults
 
-from wallgent import errors
+from wallgent import errors, faults
 from wallgent.api import json
 from wallgent.middleware import is_api
 
@@ -71,16 +70,16 @@ def handle(error: Exception, context) -> HttpResponse:
 def bad_request(request, exception):
     if is_api(request):
         return render(translate(exception))
-    return defaults.bad_request(request, exception)
+    return faults.page(request, 400)
 
 
 def not_found(request, exception):
     if is_api(request):
         return render(translate(exception))
-    return defaults.page_not_found(request, exception)
+    return faults.page(request, 404)
 
 
 def server_error(request):
     if is_api(request):
         return render(errors.InternalError())
-    return defaults.server_error(request)
+    return faults.page(request, 500)

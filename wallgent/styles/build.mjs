@@ -1,0 +1,37 @@
+// Copies what pages need out of node_modules, and compiles the style sheet. Run by make css.
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+
+const root = new URL("../../", import.meta.url);
+const modules = new URL("node_modules/", import.meta.url);
+const read = (path) => readFileSync(new URL(path, modules), "utf8");
+const version = (name) => JSON.parse(read(`${name}/package.json`)).version;
+const write = (path, text) => writeFileSync(new URL(path, root), text);
+
+// htmx, with its licence in the file that is served.
+const licence = read("htmx.org/LICENSE").trim();
+write(
+  "static/js/htmx.min.js",
+  `/*! htmx ${version("htmx.org")}, https://htmx.org\n\n${licence} */\n${read("htmx.org/dist/htmx.min.js").trim()}\n`,
+);
+
+// Only the drawing of each icon: the tag that shows it brings its own <svg>.
+const icons = "templates/components/icons/";
+rmSync(new URL(icons, root), { recursive: true, force: true });
+mkdirSync(new URL(icons, root), { recursive: true });
+for (const name of readFileSync(new URL("icons.txt", import.meta.url), "utf8").split(/\s+/)) {
+  if (!name) continue;
+  const drawing = read(`lucide-static/icons/${name}.svg`).match(/<svg[^>]*>([\s\S]*)<\/svg>/)[1];
+  write(`${icons}${name}.svg`, drawing.trim().replace(/\s*\n\s*/g, "") + "\n");
+}
+write(
+  `${icons}LICENSE`,
+  `Icons of Lucide ${version("lucide-static")}, https://lucide.dev\n\n${read("lucide-static/LICENSE")}`,
+);
+
+const tailwind = new URL(".bin/tailwindcss", modules).pathname;
+const to = new URL("static/css/wallgent.css", root).pathname;
+execFileSync(tailwind, ["--input", "wallgent.css", "--output", to, "--minify"], {
+  cwd: new URL(".", import.meta.url).pathname,
+  stdio: "inherit",
+});

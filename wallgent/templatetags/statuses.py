@@ -1,0 +1,47 @@
+"""How each state of anything looks: its words, its icon and its tone, never colour alone."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    label: str
+    icon: str
+    tone: str
+
+
+_LOOKS = {
+    # What lives: wallets, keys, links, members
+    "ACTIVE": Look("Active", "circle-check", "success"),
+    "FROZEN": Look("Frozen", "snowflake", "info"),
+    "CLOSED": Look("Closed", "lock", "neutral"),
+    "REVOKED": Look("Revoked", "ban", "neutral"),
+    "EXPIRED": Look("Expired", "timer-off", "neutral"),
+    "CANCELLED": Look("Cancelled", "circle-x", "neutral"),
+    "DISABLED": Look("Disabled", "ban", "neutral"),
+    "INVITED": Look("Invited", "mail", "info"),
+    "SUSPENDED": Look("Suspended", "pause", "warning"),
+    "REMOVED": Look("Removed", "user-minus", "neutral"),
+    # What moves: payments, holds, transfers, claims
+    "PENDING": Look("Pending", "clock", "warning"),
+    "PENDING_APPROVAL": Look("Needs approval", "user-check", "warning"),
+    "PROCESSING": Look("Processing", "refresh-cw", "info"),
+    "POSTED": Look("Posted", "circle-check", "success"),
+    "COMPLETED": Look("Completed", "circle-check", "success"),
+    "CAPTURED": Look("Captured", "circle-check", "success"),
+    "CLAIMED": Look("Claimed", "hand-coins", "info"),
+    "SETTLED": Look("Settled", "circle-check", "success"),
+    "RELEASED": Look("Released", "lock-open", "neutral"),
+    "REVERSED": Look("Reversed", "undo-2", "neutral"),
+    "RETURNED": Look("Returned", "undo-2", "warning"),
+    "FAILED": Look("Failed", "circle-alert", "error"),
+    "APPROVED": Look("Approved", "circle-check", "success"),
+    "REJECTED": Look("Rejected", "circle-x", "error"),
+    "DENIED": Look("Denied", "shield-x", "error"),
+}
+
+
+def look_of(value: str) -> Look:
+    """The look of a state; one that nobody drew is shown in its own words."""
+    known = _LOOKS.get(value.upper())
+    return known or Look(value.replace("_", " ").capitalize() or "Unknown", "circle", "neutral")
