@@ -137,16 +137,18 @@ def submit(
     done: Callable[[object], str],
     say: str = "",
     show: Callable[[object], HttpResponse] | None = None,
+    actor: Actor | None = None,
 ) -> HttpResponse | None:
     """Carry out a valid form at most once, and lead to the path `done(result)`.
 
     The form's one-time key is claimed as an API call's idempotency key is: a double click, or Back
     and another click, leads to what the first one did. `say` is told on the next page; `show`
-    answers instead of a redirect, once, for what must not be stored. After a refusal the form says
-    why, and the answer is None.
+    answers instead of a redirect, once, for what must not be stored. `actor` is who acts where
+    nobody needs to be signed in. After a refusal the form says why, and the answer is None.
     """
+    actor = actor or request.actor
     claim = idempotency.Claim(
-        actor=request.actor,
+        actor=actor,
         key=form.cleaned_data["submission"],
         method="POST",
         path=request.path_info,
@@ -160,7 +162,7 @@ def submit(
         return result
 
     try:
-        result = runner.run(once, actor=request.actor)
+        result = runner.run(once, actor=actor)
     except idempotency.Replayed as replayed:
         return _see(replayed.answer.content.decode())
     except DomainError as refusal:
