@@ -8,7 +8,7 @@ from accounts.models import LinkDirection, Payment, Wallet
 from accounts.services import organizations, payments, refusals, wallets
 from accounts.services.payments import Order, Parties
 from links.models import Claim, PaymentLink
-from links.services import emails, payment_links
+from links.services import emails, expiry
 from wallgent import clock, ids
 from wallgent.actors import Actor
 from wallgent.errors import (
@@ -25,7 +25,7 @@ _Status = PaymentLink.Status
 _OVER = {
     _Status.CLAIMED: "This payment link was claimed already.",
     _Status.SETTLED: "This payment link was claimed already.",
-    _Status.EXPIRED: "This payment link has expired. Ask whoever made it for a new one.",
+    _Status.EXPIRED: expiry.WORDS,
     _Status.CANCELLED: "This payment link was cancelled. Ask whoever made it for a new one.",
 }
 
@@ -62,6 +62,16 @@ def payee(wallet_id: str, *, link: PaymentLink) -> Wallet:
     return wallet
 
 
+def admits(link: PaymentLink, email: str) -> bool:
+    """Whether a link is for this e-mail address: one that names none is for all of them."""
+    return not link.emails or emails.normalized(email) in link.emails
+
+
+def is_met(link: PaymentLink, *, email: str, wallet_id: str) -> bool:
+    """Whether a link is for somebody with this address and wallet, who may then know its sender."""
+    return admits(link, email) and (not link.wallet_ids or wallet_id in link.wallet_ids)
+
+
 @transaction.atomic(savepoint=False)
 def open(link: PaymentLink, *, wallet: Wallet, actor: Actor, recipient_email: str = "") -> Claim:
     """Take one use of a link that sends: its amount moves from the hold to `wallet`, at once.
@@ -93,7 +103,7 @@ def _check_open(link: PaymentLink) -> None:
     if link.status != _Status.ACTIVE:
         raise InvalidState(_OVER[link.status], status=link.status)
     if link.is_past_expiry:
-        raise payment_links.expired(link)
+        raise expiry.refusal(link)
 
 
 def _check_restrictions(link: PaymentLink, wallet: Wallet, email: str) -> None:
@@ -101,7 +111,7 @@ def _check_restrictions(link: PaymentLink, wallet: Wallet, email: str) -> None:
         raise PermissionDenied(
             "This payment link is for certain e-mail addresses. Give yours as recipientEmail."
         )
-    if link.emails and email not in link.emails:
+    if not admits(link, email):
         raise PermissionDenied("This payment link is not for that e-mail address.")
     if link.wallet_ids and wallet.id not in link.wallet_ids:
         raise PermissionDenied("This payment link is not for that wallet.")
