@@ -1,8 +1,11 @@
+from allauth.account.decorators import secure_admin_login
 from django import forms
+from django.apps import apps
 from django.contrib import admin
 
 from accounts.models import (
     ApiKey,
+    Invitation,
     LinkDirection,
     Membership,
     Organization,
@@ -23,6 +26,13 @@ from wallgent.admin import (
 )
 
 _POSTGRES_INTEGER_MAX = 2**31 - 1
+
+# Support signs in as everybody does, second factors and lock-outs included.
+admin.site.login = secure_admin_login(admin.site.login)
+
+# What these would let support change, nobody would know of; and some of it is secret.
+for _model in ("account.EmailAddress", "mfa.Authenticator", "usersessions.UserSession"):
+    admin.site.unregister(apps.get_model(_model))
 
 
 class PlanForm(forms.Form):
@@ -143,11 +153,23 @@ class UserAdmin(SupportAdmin):
     search_fields = ["email", "name"]
     search_help_text = "The id of a person, organization or membership; an e-mail; a name."
     _rights = ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")
-    _facts = ("id", "email", "name", "last_login", "created_at")
+    _facts = (
+        *("id", "email", "name", "is_address_confirmed", "second_factors"),
+        *("last_login", "created_at"),
+    )
     fields = [*_facts, *_rights]
     readonly_fields = _facts
     filter_horizontal = ["groups", "user_permissions"]
     inlines = [MembershipInline]
+
+    @admin.display(boolean=True)
+    def is_address_confirmed(self, user):
+        return user.emailaddress_set.filter(email=user.email, verified=True).exists()
+
+    @admin.display
+    def second_factors(self, user):
+        kinds = user.authenticator_set.order_by("pk")
+        return ", ".join(kind.get_type_display() for kind in kinds) or "none"
 
     def has_change_permission(self, request, obj=None):
         # Not their own: the last superuser would lock the door from the outside.
@@ -163,6 +185,27 @@ class MembershipAdmin(SupportAdmin):
     search_fields = ["user__email"]
     search_help_text = "The id of a membership, organization or person; an e-mail."
     fields = ["id", "organization", "user", "role", "created_at"]
+
+
+@admin.register(Invitation)
+class InvitationAdmin(SupportAdmin):
+    list_display = [
+        *("id", "organization", "email", "role", "expires_at", "accepted_at", "revoked_at"),
+        "created_at",
+    ]
+    list_select_related = ["organization"]
+    list_filter = [
+        *("role", ("accepted_at", admin.EmptyFieldListFilter)),
+        ("revoked_at", admin.EmptyFieldListFilter),
+    ]
+    date_hierarchy = "created_at"
+    id_fields = {"ivt": ["pk"], "org": ["organization"], "usr": ["invited_by", "accepted_by"]}
+    search_fields = ["email"]
+    search_help_text = "The id of an invitation, organization or person; an e-mail."
+    fields = [
+        *("id", "organization", "email", "role", "invited_by", "expires_at"),
+        *("accepted_at", "accepted_by", "revoked_at", "created_at"),
+    ]
 
 
 @admin.register(ApiKey)

@@ -6,5 +6,7 @@ class AccountsConfig(AppConfig):
 
     def ready(self):
         from accounts import events
+        from accounts.views import sign_in
 
         events.declare_all()
+        sign_in.connect()

@@ -3,7 +3,15 @@
 A type without a renderer is promised by the public catalogue and not built yet.
 """
 
-from accounts.models import ApiKey, Organization, Payment, Wallet
+from accounts.models import (
+    ApiKey,
+    Invitation,
+    Membership,
+    Organization,
+    Payment,
+    User,
+    Wallet,
+)
 from wallgent import money
 from wallgent.api.shapes import timestamp_text
 from wallgent.events.catalogue import declare
@@ -87,6 +95,19 @@ def _organization(subject: Organization, *, organization: Organization, **extra)
     return {"organizationId": subject.id, "name": subject.name, "plan": subject.plan, **extra}
 
 
+def _user(user: User, *, organization: Organization, **extra) -> dict:
+    return {"userId": user.id, **extra}
+
+
+def _member(member: Membership, *, organization: Organization, **extra) -> dict:
+    return {"memberId": member.id, "userId": member.user_id, "role": member.role, **extra}
+
+
+def _invitation(invitation: Invitation, *, organization: Organization) -> dict:
+    # Not the address: what is written here cannot be erased.
+    return {"invitationId": invitation.id, "role": invitation.role}
+
+
 def declare_all() -> None:
     """Make this app's event types known. Called once, at start."""
     declare("payment.completed", _payment)
@@ -104,6 +125,18 @@ def declare_all() -> None:
     declare("organization.created", _organization, public=False)
     declare("organization.updated", _organization, public=False)
     declare("organization.activated", _organization, public=False)
+    declare("user.signed_in", _user, public=False)
+    declare("user.locked_out", _user, public=False)
+    declare("user.password_changed", _user, public=False)
+    declare("user.email_changed", _user, public=False)
+    declare("user.mfa_added", _user, public=False)
+    declare("user.mfa_removed", _user, public=False)
+    declare("user.recovery_codes_renewed", _user, public=False)
+    declare("member.invited", _invitation, public=False)
+    declare("invitation.revoked", _invitation, public=False)
+    declare("member.joined", _member, public=False)
+    declare("member.role_changed", _member, public=False)
+    declare("member.removed", _member, public=False)
     for name in NOT_BUILT_YET:
         declare(name)
 

@@ -4,6 +4,8 @@ import logging
 import re
 import time
 
+from allauth.account.middleware import AccountMiddleware
+from axes.middleware import AxesMiddleware
 from csp.middleware import CSPMiddleware
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
@@ -87,3 +89,18 @@ PagePolicy = _for_pages(CSPMiddleware)
 PageHtmx = _for_pages(HtmxMiddleware)
 PageZone = _for_pages(preferences.ZoneMiddleware)
 PageFaults = _for_pages(faults.FaultsMiddleware)
+PageLockOut = _for_pages(AxesMiddleware)
+
+
+class PageAccount:
+    """As `_for_pages`, of a middleware that is a function."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+        self._account = AccountMiddleware(get_response)
+
+    def __call__(self, request):
+        return self.get_response(request) if is_api(request) else self._account(request)
+
+    def process_exception(self, request, exception):
+        return None if is_api(request) else self._account.process_exception(request, exception)

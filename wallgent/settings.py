@@ -7,7 +7,9 @@ nothing that was made up there is accepted.
 
 import ipaddress
 import os
+from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -64,6 +66,10 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "rest_framework",
     "django_htmx",
+    "wallgent.apps.SignInConfig",
+    "allauth.mfa",
+    "allauth.usersessions",
+    "axes",
     "wallgent",
     "wallgent.api",
     "wallgent.events",
@@ -84,13 +90,15 @@ MIDDLEWARE = [
     "wallgent.middleware.PageAuthentication",
     "wallgent.middleware.PageMessages",
     "wallgent.middleware.PageClickjacking",
+    "wallgent.middleware.PageAccount",
+    "wallgent.middleware.PageLockOut",
     "wallgent.middleware.PageHtmx",
     "wallgent.middleware.PageZone",
     "wallgent.middleware.PageFaults",
 ]
 
-# These three look for Django's own names, which ours extend. A test looks at what they do.
-SILENCED_SYSTEM_CHECKS = ["security.W001", "security.W002", "security.W003"]
+# These look for the middleware's own names, which ours extend. A test looks at what they do.
+SILENCED_SYSTEM_CHECKS = ["security.W001", "security.W002", "security.W003", "axes.W002"]
 
 ROOT_URLCONF = "wallgent.urls"
 WSGI_APPLICATION = "wallgent.wsgi.application"
@@ -130,6 +138,82 @@ TEMPLATES = [
         },
     },
 ]
+
+# Who may sign in, and how: django-allauth, with django-axes in front of it.
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "account_login"
+SIGNUP_OPEN = env.bool("SIGNUP_OPEN", True)  # whoever is invited may sign up in any case
+ACCOUNT_ADAPTER = "accounts.views.sign_in.AccountAdapter"
+ACCOUNT_FORMS = {
+    "login": "accounts.views.sign_in.SignInForm",
+    "signup": "accounts.views.sign_up.SignUpForm",
+}
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_USER_DISPLAY = str
+ACCOUNT_EMAIL_VERIFICATION = "none" if DEVELOPMENT else "mandatory"
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_SESSION_REMEMBER = True
+# Guesses from many addresses. Those from one are axes' matter, which needs no Redis.
+ACCOUNT_RATE_LIMITS = {"login_failed": "30/m/ip,50/900s/key"}
+MFA_ADAPTER = "accounts.views.sign_in.FactorAdapter"
+MFA_FORMS = {
+    "authenticate": "accounts.views.sign_in.CodeForm",
+    "reauthenticate": "accounts.views.sign_in.CodeAgainForm",
+}
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_TOTP_ISSUER = "Wallgent"
+MFA_TOTP_TOLERANCE = 1  # clocks differ by some seconds
+# With DEBUG=0 nobody gets in before their address is proved, so this only lets people whose account
+# has a second factor change theirs.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = DEVELOPMENT  # http://localhost
+
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # the page says when the lock ends
+AXES_USERNAME_CALLABLE = "accounts.views.sign_in.email_tried"
+AXES_CLIENT_IP_CALLABLE = "wallgent.api.client_ip.client_ip"
+AXES_LOCKOUT_CALLABLE = "accounts.views.sign_in.locked_out"
+AXES_DISABLE_ACCESS_LOG = True  # who signed in is a fact
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+AXES_SENSITIVE_PARAMETERS = [
+    *("username", "ip_address", "login", "email", "next", "code", "credential", "oldpassword"),
+    *("password", "password1", "password2", "csrfmiddlewaretoken"),
+]
+
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+
+# For rates and used codes. Sign-in goes on without them.
+CACHES = {"default": {"BACKEND": "wallgent.cache.Cache"}}
+
+# Such as smtp+tls://user:password@host:587. In development letters are printed.
+if not DEVELOPMENT and not env.str("EMAIL_URL", ""):
+    raise ImproperlyConfigured(
+        "Set EMAIL_URL to your mail server, such as smtp+tls://user:password@host:587. Nobody can"
+        " confirm an address, get back in after forgetting a password, or be invited without it."
+    )
+vars().update(env.email_url("EMAIL_URL", "consolemail://"))
+EMAIL_TIMEOUT = 5
+DEFAULT_FROM_EMAIL = env.str(
+    "DEFAULT_FROM_EMAIL", f"Wallgent <no-reply@{urlsplit(PUBLIC_ORIGIN).hostname}>"
+)
 
 DATABASES = {"default": env.db("DATABASE_URL")}
 # Such as ?sslmode=require, or ?host=/folder for a unix socket.
@@ -207,7 +291,6 @@ if not DEVELOPMENT:
     SECURE_HSTS_PRELOAD = True
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True
-SESSION_COOKIE_HTTPONLY = True
 CSRF_TRUSTED_ORIGINS = [PUBLIC_ORIGIN]
 
 REST_FRAMEWORK = {

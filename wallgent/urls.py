@@ -14,6 +14,7 @@ urlpatterns = [
     path("", include("accounts.views.urls")),
     path("design", design.page, name="design"),
     path("preferences/theme", preferences.theme, name="theme"),
+    path("", include("accounts.views.account_urls")),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
 ]

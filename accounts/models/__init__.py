@@ -1,4 +1,5 @@
 from accounts.models.api_keys import ApiKey
+from accounts.models.invitations import Invitation
 from accounts.models.organizations import LinkDirection, Organization, Plan
 from accounts.models.payments import Payment
 from accounts.models.users import Membership, User
@@ -6,6 +7,7 @@ from accounts.models.wallets import Wallet
 
 __all__ = [
     "ApiKey",
+    "Invitation",
     "LinkDirection",
     "Membership",
     "Organization",

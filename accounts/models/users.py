@@ -1,9 +1,11 @@
+from django.apps import apps
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
-from django.db import models
+from django.db import models, transaction
 from django.db.models import CheckConstraint, Q, UniqueConstraint
 from django.db.models.functions import Lower
 
+from wallgent.actors import Actor
 from wallgent.ids import PrefixedIdField
 
 
@@ -16,8 +18,12 @@ class UserManager(BaseUserManager):
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields) -> "User":
-        """A member of our own support staff with every right."""
-        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+        """A member of our own support staff with every right, whose address needs no proof."""
+        with transaction.atomic():
+            user = self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+            addresses = apps.get_model("account", "EmailAddress").objects
+            addresses.create(user=user, email=user.email, primary=True, verified=True)
+        return user
 
     def get_by_natural_key(self, email: str) -> "User":
         return self.get(email=email.lower())
@@ -48,6 +54,13 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.email
 
 
+class MembershipQuerySet(models.QuerySet):
+    def visible_to(self, actor: Actor):
+        """Everybody in the actor's organization, in the order they joined."""
+        members = self.filter(organization=actor.organization).select_related("user")
+        return members.order_by("created_at", "pk")
+
+
 class Membership(models.Model):
     """A person's role in an organization."""
 
@@ -62,6 +75,8 @@ class Membership(models.Model):
     user = models.ForeignKey("User", models.PROTECT, related_name="memberships")
     role = models.CharField(max_length=6, choices=Role)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = MembershipQuerySet.as_manager()
 
     class Meta:
         constraints = [

@@ -15,6 +15,7 @@ from django.urls import reverse
 from accounts.ledger import holds
 from accounts.ledger.models import Entry, Hold, LedgerAccount, Transaction
 from accounts.models import ApiKey, Membership, Organization, Payment, User, Wallet
+from accounts.services import members
 from tests import world
 from wallgent import clock, ids
 from wallgent.api.models import IdempotencyRecord
@@ -65,7 +66,7 @@ def a_hold(wallet):
         id,
         account_id=wallet.account_id,
         amount=Decimal("5"),
-        reason="payment_link",
+        reason="card",
         reference="lnk_01J00000000000000000000000",
         ahead=clock.offset(wallet),
     )
@@ -78,8 +79,21 @@ def everything(paid, hold, acme, boss):
     person = User.objects.create_user("ada@acme.example", PASSWORD)
     boss.groups.create(name="Second line")
     member = Membership.objects.create(organization=acme, user=person, role="OWNER")
+    invitation, _ = members.invite(
+        actor=world.actor_for(acme), membership=member, email="bob@acme.example", role="VIEWER"
+    )
     objects = [
-        *(acme, person, member, acme.api_keys.get(), paid.sender, paid, hold, paid.sender.account),
+        *(
+            invitation,
+            acme,
+            person,
+            member,
+            acme.api_keys.get(),
+            paid.sender,
+            paid,
+            hold,
+            paid.sender.account,
+        ),
         *(Transaction.objects.get(pk=paid.id), Entry.objects.first(), Event.objects.first()),
         *(IdempotencyRecord.objects.get(), boss.groups.get()),
     ]
@@ -167,7 +181,9 @@ class TestPages:
     def test_nothing_secret_is_shown(self, support, everything, api):
         key, person = everything["accounts.apikey"], everything["accounts.user"]
         answer = everything["api.idempotencyrecord"].answer
+        invitation = everything["accounts.invitation"]
         secrets = [api.key, bytes(key.secret_hash).hex(), person.password, answer]
+        secrets.append(bytes(invitation.token_hash).hex())
         for model, thing in everything.items():
             pages = support.get(path(model, "change", thing.pk)).text
             pages += support.get(path(model, "changelist")).text
@@ -302,11 +318,26 @@ class TestWhoMay:
         call_command("createsuperuser", email="Root@Wallgent.example", interactive=False)
         browser = Client()
 
-        form = {"username": "root@wallgent.EXAMPLE", "password": PASSWORD}
-        answer = browser.post("/admin/login/?next=/admin/", form, follow=True)
+        form = {"login": "root@wallgent.EXAMPLE", "password": PASSWORD}
+        asked = browser.get("/admin/login/?next=/admin/", follow=True)
+        answer = browser.post(asked.redirect_chain[-1][0], form, follow=True)
 
+        assert asked.redirect_chain == [("/account/login/?next=%2Fadmin%2F", 302)]
         assert answer.redirect_chain == [("/admin/", 302)]
         assert "Wallgent support" in answer.text
+
+    def test_staff_without_an_organization_land_here(self, boss):
+        boss.set_password(PASSWORD)
+        boss.save()
+
+        answer = Client().post("/account/login/", {"login": boss.email, "password": PASSWORD})
+
+        assert (answer.status_code, answer.url) == (302, "/admin/")
+
+    def test_members_who_are_not_staff_are_refused_at_the_door(self, db):
+        browser = signed_in(User.objects.create_user("ada@acme.example", PASSWORD))
+
+        assert browser.get("/admin/", follow=True).status_code == 403
 
     def test_people_change_their_own_password(self, boss):
         boss.set_password(PASSWORD)

@@ -19,7 +19,8 @@ django.setup()
 from django.test import Client
 client = Client(raise_request_exception=False)
 answers = {}
-for path in ("/v1/wallets", "/v1", "/v1/nowhere", "/healthz", "/admin/login/"):
+paths = ("/v1/wallets", "/v1", "/v1/nowhere", "/healthz", "/admin/login/", "/account/login/")
+for path in paths:
     for scheme in ("http", "https"):
         proxy = {"X-Forwarded-Proto": scheme}
         answer = client.get(path, headers={"Host": "pay.example.com", **proxy})
@@ -37,6 +38,7 @@ def as_documented(folder):
         "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
         "ALLOWED_HOSTS": "pay.example.com",
         "PUBLIC_ORIGIN": "https://pay.example.com",
+        "EMAIL_URL": "smtp+tls://wallgent:secret@mail.example.com:587",
         "WALLGENT_HOME": str(folder),
         "DATABASE_URL": os.environ["DATABASE_URL"],
         "REDIS_URL": os.environ["REDIS_URL"],
@@ -78,7 +80,7 @@ class TestStart:
         "name",
         [
             *("SECRET_KEY", "ENCRYPTION_KEYS", "ALLOWED_HOSTS"),
-            *("PUBLIC_ORIGIN", "DATABASE_URL", "REDIS_URL"),
+            *("PUBLIC_ORIGIN", "DATABASE_URL", "REDIS_URL", "EMAIL_URL"),
         ],
     )
     def test_a_missing_value_stops_it(self, production, name):
@@ -145,13 +147,15 @@ class TestAnswers:
             "http /healthz": 200,
             "https /healthz": 200,
             "http /admin/login/": 301,
-            "https /admin/login/": 200,
+            "https /admin/login/": 302,
+            "http /account/login/": 301,
+            "https /account/login/": 200,
         }
         _, headers, _ = answers["http /admin/login/"]
         assert headers["Location"] == "https://pay.example.com/admin/login/"
 
     def test_pages_are_as_safe_as_the_silenced_checks_ask(self, answers):
-        _, headers, cookies = answers["https /admin/login/"]
+        _, headers, cookies = answers["https /account/login/"]
         year = "max-age=31536000; includeSubDomains; preload"
         assert headers["Strict-Transport-Security"] == year
         assert headers["X-Content-Type-Options"] == "nosniff"

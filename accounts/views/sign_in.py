@@ -1,0 +1,239 @@
+"""Signing in: where django-allauth and django-axes ask us how."""
+
+from datetime import timedelta
+from urllib.parse import urljoin
+
+from allauth.account import signals as account_signals
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.forms import LoginForm
+from allauth.core import context
+from allauth.mfa import signals as factor_signals
+from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
+from axes.handlers.proxy import AxesProxyHandler
+from axes.models import AccessAttempt
+from axes.signals import user_locked_out
+from django import forms
+from django.conf import settings
+from django.contrib.auth.signals import user_login_failed
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from accounts.models import User
+from accounts.services import users
+from accounts.views.invitations import invitation_of, origin_of
+from wallgent import clock, credentials, mail
+from wallgent.api.client_ip import client_ip
+
+_EMAIL_LENGTH = User._meta.get_field("email").max_length
+_TRIED_LENGTH = AccessAttempt._meta.get_field("username").max_length
+
+
+class AccountAdapter(DefaultAccountAdapter):
+    """What django-allauth leaves to a project to decide."""
+
+    error_messages = DefaultAccountAdapter.error_messages | {
+        "email_password_mismatch": "The e-mail address or the password is not right.",
+        "email_taken": "There is an account with this e-mail address. Sign in instead.",
+        "enter_current_password": "This is not your present password.",
+        "incorrect_code": "This code is not right. Codes change every 30 seconds.",
+        "incorrect_password": "The password is not right.",
+        "too_many_login_attempts": "There were too many tries. Wait a quarter of an hour.",
+        "rate_limited": "There were too many tries. Wait a few minutes.",
+    }
+
+    def is_open_for_signup(self, request) -> bool:
+        return settings.SIGNUP_OPEN or invitation_of(request) is not None
+
+    def clean_email(self, email: str) -> str:
+        if len(email) > _EMAIL_LENGTH:
+            raise forms.ValidationError(f"Write an address of at most {_EMAIL_LENGTH} characters.")
+        return email
+
+    def save_user(self, request, user, form, commit=True):
+        user.name = form.cleaned_data["name"]
+        return super().save_user(request, user, form, commit)
+
+    def post_login(self, request, user, **login):
+        response = super().post_login(request, user, **login)
+        users.record("user.signed_in", user, origin=origin_of(request))
+        return response
+
+    def get_login_redirect_url(self, request) -> str:
+        """The dashboard; support staff without an organization go to their own pages."""
+        if request.user.is_staff and not request.user.memberships.exists():
+            return reverse("admin:index")
+        return super().get_login_redirect_url(request)
+
+    def get_client_ip(self, request) -> str:
+        return client_ip(request) or "::"  # nobody's address: the request came by a unix socket
+
+    def is_safe_url(self, url: str) -> bool:
+        """Only our own pages, here."""
+        request = context.request
+        return url_has_allowed_host_and_scheme(
+            url, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+        )
+
+    # Letters lead to our public address, whatever host name a request claims.
+
+    def get_email_confirmation_url(self, request, emailconfirmation) -> str:
+        return _public(reverse("account_confirm_email", args=[emailconfirmation.key]))
+
+    def get_reset_password_from_key_url(self, key: str) -> str:
+        uid, _, key = key.partition("-")
+        return _public(reverse("account_reset_password_from_key", args=[uid, key]))
+
+    def send_mail(self, template_prefix: str, email: str, context: dict) -> None:
+        links = {
+            "origin": settings.PUBLIC_ORIGIN,
+            "signup_url": _public(reverse("account_signup")),
+            "password_reset_url": _public(reverse("account_reset_password")),
+        }
+        mail.send(self.render_mail(template_prefix, email, {**links, **_no_urls(context)}))
+
+
+def _no_urls(context: dict) -> dict:
+    """What allauth put into a letter, without the addresses it took from the request."""
+    made_here = ("signup_url",) if "key" in context else ("signup_url", "password_reset_url")
+    return {name: value for name, value in context.items() if name not in made_here}
+
+
+def _public(path: str) -> str:
+    return urljoin(settings.PUBLIC_ORIGIN, path)
+
+
+class FactorAdapter(DefaultMFAAdapter):
+    """Second factors, their secrets encrypted at rest."""
+
+    error_messages = DefaultMFAAdapter.error_messages | {
+        "incorrect_code": AccountAdapter.error_messages["incorrect_code"],
+    }
+
+    def encrypt(self, text: str) -> str:
+        return credentials.encrypt(text).decode()
+
+    def decrypt(self, encrypted_text: str) -> str:
+        return credentials.decrypt(encrypted_text.encode())
+
+    def generate_authenticator_name(self, user, type) -> str:
+        count = user.authenticator_set.filter(type=type).count()
+        return f"Passkey {count + 1}" if count else "Passkey"
+
+    def _get_site_name(self) -> str:
+        return settings.MFA_TOTP_ISSUER
+
+
+class SignInForm(LoginForm):
+    """E-mail address and password."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        email, password = self.fields["login"], self.fields["password"]
+        email.label = "E-mail address"
+        email.widget.attrs = {"autocomplete": "username", "type": "email", "autofocus": True}
+        password.widget.attrs = {"autocomplete": "current-password"}
+        password.help_text = ""
+
+
+class _CountedCode:
+    """Codes are guessed no more often than passwords, and both are counted together."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["code"].widget.attrs = {
+            "autocomplete": "one-time-code",
+            "inputmode": "text",  # a recovery code may follow
+            "autocapitalize": "off",
+            "spellcheck": "false",
+            "autofocus": True,
+        }
+
+    def clean_code(self):
+        request, tried = context.request, {"email": self.user.email}
+        if not AxesProxyHandler.is_allowed(request, tried):
+            request.axes_locked_out, request.axes_credentials = True, tried
+            raise forms.ValidationError(AccountAdapter.error_messages["too_many_login_attempts"])
+        return super().clean_code()
+
+
+class CodeForm(_CountedCode, AuthenticateForm):
+    """The second step of signing in."""
+
+
+class CodeAgainForm(_CountedCode, ReauthenticateForm):
+    """A code in place of the password, before something that matters."""
+
+
+def email_tried(request, credentials: dict | None) -> str:
+    """Whose account somebody tries to get into, spelled in one way."""
+    tried = credentials or {}
+    text = tried.get("email") or tried.get("username") or ""
+    return text.strip().lower()[:_TRIED_LENGTH]
+
+
+def locked_out(request, response, credentials):
+    """The page after too many failures; it says when to try again."""
+    failures = AccessAttempt.objects.filter(
+        username=email_tried(request, credentials), ip_address=client_ip(request) or None
+    )
+    now = clock.real_now()
+    last = max((failure.attempt_time for failure in failures), default=now)
+    until = last + settings.AXES_COOLOFF_TIME
+    wait = max(until - now, timedelta(seconds=1))
+    seconds = int(wait.total_seconds()) + 1
+    page = render(
+        request,
+        "account/locked_out.html",
+        {"until": until, "minutes": -(-seconds // 60)},
+        status=settings.AXES_HTTP_RESPONSE_CODE,
+    )
+    page.headers["Retry-After"] = str(seconds)
+    page.headers["Cache-Control"] = "no-store"
+    return page
+
+
+def connect() -> None:
+    """Hear from django-allauth and django-axes what people did. Called once, at start."""
+    for signal in ("password_changed", "password_set", "password_reset"):
+        getattr(account_signals, signal).connect(_password_changed)
+    account_signals.email_changed.connect(_email_changed)
+    factor_signals.authenticator_added.connect(_factor_added)
+    factor_signals.authenticator_removed.connect(_factor_removed)
+    factor_signals.authenticator_reset.connect(_factor_renewed)
+    factor_signals.authentication_failed.connect(_code_failed)
+    user_locked_out.connect(_locked_out)
+
+
+def _password_changed(request, user, **_):
+    users.record("user.password_changed", user, origin=origin_of(request))
+
+
+def _email_changed(request, user, from_email_address, **_):
+    if from_email_address:  # else it was confirmed for the first time
+        users.record("user.email_changed", user, origin=origin_of(request))
+
+
+def _factor_added(request, user, authenticator, **_):
+    users.record("user.mfa_added", user, origin=origin_of(request), factor=authenticator.type)
+
+
+def _factor_removed(request, user, authenticator, **_):
+    users.record("user.mfa_removed", user, origin=origin_of(request), factor=authenticator.type)
+
+
+def _factor_renewed(request, user, **_):
+    users.record("user.recovery_codes_renewed", user, origin=origin_of(request))
+
+
+def _code_failed(sender, request, user, **_):
+    tried = {"email": user.email}
+    user_login_failed.send(sender, credentials=tried, request=request)
+
+
+def _locked_out(request, username, **_):
+    if request.axes_failures_since_start is None:
+        return  # it was locked before: nothing new
+    if user := User.objects.filter(email=username).first():
+        users.record("user.locked_out", user, origin=origin_of(request))
