@@ -12,7 +12,7 @@ from django.test import Client as DjangoClient
 
 from accounts import permissions
 from accounts.ledger import chart, holds, journal
-from accounts.models import Organization, Wallet
+from accounts.models import Membership, Organization, User, Wallet
 from accounts.services import api_keys, books, organizations, wallets
 from wallgent import clock, ids, redis
 from wallgent.actors import Actor, ActorType
@@ -44,6 +44,21 @@ def actor_for(organization: Organization, environment: str = "SANDBOX", **fields
 def activate_production(organization: Organization) -> None:
     organization.production_activated_at = clock.real_now()
     organization.save()
+
+
+def make_member(organization: Organization, role: str = Membership.Role.OWNER, **fields) -> User:
+    """Somebody new who belongs to the organization."""
+    fields.setdefault("email", f"{ids.new('usr').lower()}@example.com")
+    user = User.objects.create_user(**fields)
+    Membership.objects.create(organization=organization, user=user, role=role)
+    return user
+
+
+def browser(user: User, **options) -> DjangoClient:
+    """A browser in which the person is signed in."""
+    client = DjangoClient(**options)
+    client.force_login(user)
+    return client
 
 
 def make_key(organization: Organization, environment: str = "SANDBOX", **fields) -> str:
