@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from links.services import payment_links
+from links.services import expiry
 
 BATCHES_AT_MOST = 100  # then the next sweep goes on
 
@@ -12,8 +12,8 @@ def expire_links() -> int:
     """Expire every payment link whose time is over, and free what it promised."""
     expired = 0
     for _ in range(BATCHES_AT_MOST):
-        count = payment_links.expire_due()
+        count = expiry.expire_due()
         expired += count
-        if count < payment_links.SWEEP_BATCH:
+        if count < expiry.SWEEP_BATCH:
             break
     return expired

@@ -22,8 +22,8 @@ from wallgent.api.shapes import (
     Metadata,
     ObjectId,
     Shape,
-    TimeText,
     Timestamp,
+    TimeText,
 )
 from wallgent.api.views import ApiView, answer
 from wallgent.money import Currency

@@ -28,6 +28,8 @@ _OVER = {
     _Status.EXPIRED: expiry.WORDS,
     _Status.CANCELLED: "This payment link was cancelled. Ask whoever made it for a new one.",
 }
+# Of the wallet that the link pays from, though its hold keeps enough.
+_SENDER_CANNOT = ("FROZEN", "DEBT")
 
 
 def public_actor(link: PaymentLink, *, request_id: str = "") -> Actor:
@@ -157,6 +159,8 @@ def _pay(link: PaymentLink, claim: Claim, actor: Actor) -> Payment:
 def _explained(refused: journal.Refused, link: PaymentLink, wallet: Wallet) -> DomainError:
     if refused.account_id == wallet.account_id:
         return refusals.explain(refused, wallet)
+    if refused.outcome not in _SENDER_CANNOT:
+        raise refused  # a bug of ours, not a refusal
     # Whether the sender is frozen, or in debt, is not for the recipient to know.
     return InvalidState(
         "This payment link cannot be paid out right now. Try again later, or ask whoever made it.",

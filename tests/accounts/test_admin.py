@@ -16,6 +16,7 @@ from accounts.ledger import holds
 from accounts.ledger.models import Entry, Hold, LedgerAccount, Transaction
 from accounts.models import ApiKey, Membership, Organization, Payment, User, Wallet
 from accounts.services import members
+from links.services import claims, payment_links
 from tests import world
 from wallgent import clock, ids
 from wallgent.api.models import IdempotencyRecord
@@ -73,6 +74,14 @@ def a_hold(wallet):
     return Hold.objects.get(pk=id)
 
 
+def a_claimed_link(sender, recipient):
+    """A link on the sender and its claim by the recipient."""
+    actor = world.actor_for(sender.organization)
+    link = payment_links.create(actor=actor, wallet=sender, amount=Decimal(1), direction="SEND")
+    claim = claims.open(link, wallet=recipient, actor=actor)
+    return [claim.link, claim]
+
+
 @pytest.fixture
 def everything(paid, hold, acme, boss):
     """An object of each registered model, by its label."""
@@ -97,6 +106,7 @@ def everything(paid, hold, acme, boss):
         *(Transaction.objects.get(pk=paid.id), Entry.objects.first(), Event.objects.first()),
         *(IdempotencyRecord.objects.get(), boss.groups.get()),
     ]
+    objects += a_claimed_link(paid.sender, paid.recipient)
     return {thing._meta.label_lower: thing for thing in objects}
 
 
@@ -184,6 +194,7 @@ class TestPages:
         invitation = everything["accounts.invitation"]
         secrets = [api.key, bytes(key.secret_hash).hex(), person.password, answer]
         secrets.append(bytes(invitation.token_hash).hex())
+        secrets.append(everything["links.paymentlink"].slug)
         for model, thing in everything.items():
             pages = support.get(path(model, "change", thing.pk)).text
             pages += support.get(path(model, "changelist")).text

@@ -1,0 +1,76 @@
+from django.contrib import admin
+
+from links.models import Claim, PaymentLink
+from links.services import payment_links
+from wallgent.admin import SupportAdmin, SupportInline, amount, link, lists_about, service_action
+
+_SLUG_SHOWN = 6  # enough to tell links apart, too little to claim one
+
+
+class ClaimInline(SupportInline):
+    model = Claim
+    fields = ["id", "created_at", "method", "status", "wallet", amount("amount"), "payment"]
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).select_related("wallet", "payment")
+
+
+@admin.register(PaymentLink)
+class PaymentLinkAdmin(SupportAdmin):
+    list_display = [
+        *("id", "created_at", "organization", "environment", "direction", "status", "start"),
+        *(amount("amount"), "currency", "uses", "expires_at"),
+    ]
+    list_select_related = ["organization"]
+    list_filter = ["environment", "direction", "status", "currency"]
+    id_fields = {
+        **{"lnk": ["pk"], "pyl": ["pk"], "plink": ["pk"]},
+        **{"org": ["organization"], "wal": ["wallet"], "hld": ["hold"], "clm": ["claims"]},
+    }
+    search_fields = ["slug__exact"]
+    search_help_text = (
+        "The id of a link, of its organization, wallet, hold or claim; the whole slug."
+    )
+    fields = [
+        *("id", "organization", "environment", "wallet", "direction", "status", "start"),
+        *(amount("amount"), "currency", "description", "uses", "emails", "wallet_ids", "proof"),
+        *("metadata", "hold", "payment", "created_at", "expires_at", "claimed_at", "settled_at"),
+        *("expired_at", "cancelled_at", "see_also"),
+    ]
+    inlines = [ClaimInline]
+    actions = ["cancel"]
+
+    @admin.display(description="slug")
+    def start(self, payment_link):
+        return f"{payment_link.slug[:_SLUG_SHOWN]}…"
+
+    @admin.display
+    def uses(self, payment_link):
+        return f"{payment_link.use_count} of {payment_link.max_uses}"
+
+    @admin.display
+    def see_also(self, payment_link):
+        return lists_about(payment_link.id, claims="links.claim", events="events.event")
+
+    @service_action("Cancel")
+    def cancel(self, payment_link, *, actor):
+        payment_links.cancel(payment_link, actor=actor)
+
+
+@admin.register(Claim)
+class ClaimAdmin(SupportAdmin):
+    list_display = [
+        *("id", "created_at", "payment_link", "method", "status", "wallet", amount("amount")),
+    ]
+    list_select_related = ["wallet"]
+    list_filter = ["method", "status"]
+    id_fields = {"clm": ["pk"], "lnk": ["link"], "wal": ["wallet"], "txn": ["payment"]}
+    search_help_text = "The id of a claim, or of its link, wallet or payment."
+    fields = [
+        *("id", "payment_link", "method", "status", "wallet", "recipient_email"),
+        *(amount("amount"), "payment", "created_at", "settled_at"),
+    ]
+
+    @admin.display(description="link")
+    def payment_link(self, claim):
+        return link("links.paymentlink", claim.link_id)

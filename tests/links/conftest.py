@@ -1,0 +1,61 @@
+"""A wallet with money, and ways to make links on it and to claim them."""
+
+from datetime import timedelta
+
+import pytest
+
+from accounts.models import Wallet
+from links.models import PaymentLink
+from tests.world import Client, fund
+from wallgent import clock
+from wallgent.api.shapes import timestamp_text
+
+
+@pytest.fixture
+def payer(wallet):
+    """Acme's wallet, with 100 to promise."""
+    fund(wallet, "100")
+    return Wallet.objects.get(pk=wallet.pk)
+
+
+@pytest.fixture
+def make(api, payer):
+    """Makes a SEND link of 25 on the payer, unless told otherwise; answers it as the API does."""
+
+    def make(*, client=api, status=201, **fields) -> dict:
+        body = {"walletId": payer.id, "amount": "25", "direction": "SEND"} | fields
+        response = client.post("/v1/payment-links", body)
+        assert response.status_code == status, response.content
+        return response.json()
+
+    return make
+
+
+def claim_body(wallet, **more) -> dict:
+    return {"method": "wallet", "destination": {"type": "WALLET", "walletId": wallet.id}} | more
+
+
+@pytest.fixture
+def claim(db):
+    """Claims a link to a wallet, as somebody without a key would."""
+
+    def claim(link: dict, wallet, *, client=None, **more):
+        path = f"/v1/payment-links/claim/{link['slug']}/claim"
+        return (client or Client()).post(path, claim_body(wallet, **more))
+
+    return claim
+
+
+def soon(seconds: int = 60) -> str:
+    return timestamp_text(clock.real_now() + timedelta(seconds=seconds))
+
+
+def lapse(link: dict) -> None:
+    """Let a link's time have passed, by real time, without anybody having looked."""
+    past = clock.real_now() - timedelta(seconds=1)
+    made = PaymentLink.objects.filter(pk=link["id"])
+    assert made.update(created_at=past - timedelta(hours=1), expires_at=past) == 1
+
+
+def stored(link: dict) -> PaymentLink:
+    return PaymentLink.objects.select_related("hold").get(pk=link["id"])

@@ -1,0 +1,195 @@
+"""Links whose time is over: swept by beat, by each organization's own clock."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from accounts.ledger import holds
+from links import tasks
+from links.models import PaymentLink
+from links.services import expiry
+from tests.links.conftest import lapse, soon, stored
+from tests.world import (
+    Client,
+    available_of,
+    everything,
+    facts_of,
+    fund,
+    in_parallel,
+    make_key,
+    make_wallet,
+)
+from wallgent import clock
+
+
+class TestSweep:
+    def test_frees_what_was_promised_and_tells(self, make, claim, acme, payer, shop):
+        link = make(amount="10", maxUses=3, expiresAt=soon())
+        claim(link, shop)
+        lapse(link)
+
+        assert tasks.expire_links() == 1
+
+        over = stored(link)
+        assert (over.status, over.use_count) == ("EXPIRED", 1)
+        assert abs(over.expired_at - clock.real_now()) < timedelta(seconds=30)
+        assert (over.hold.captured, over.hold.released, over.hold.remaining) == (10, 20, 0)
+        assert available_of(payer) == 90
+        [fact] = facts_of(acme, "payment_link.expired")
+        assert (fact.data["paymentLinkId"], fact.data["status"]) == (link["id"], "EXPIRED")
+        assert (fact.actor_type, fact.is_public) == ("SYSTEM", True)
+
+    def test_again_does_nothing(self, make):
+        lapse(make(expiresAt=soon()))
+        tasks.expire_links()
+        before = everything()
+
+        assert tasks.expire_links() == 0
+        assert everything() == before
+
+    def test_leaves_the_others(self, make, claim, api, shop):
+        make()
+        make(expiresAt=soon())
+        claimed, cancelled = make(expiresAt=soon()), make(expiresAt=soon())
+        claim(claimed, shop)
+        api.patch(f"/v1/payment-links/{cancelled['id']}")
+        lapse(claimed)
+        lapse(cancelled)
+
+        assert tasks.expire_links() == 0
+
+    def test_of_every_direction_environment_and_organization(
+        self, make, acme, stranger, shop, live_api, live_wallet
+    ):
+        fund(shop, "5")
+        for link in (
+            make(expiresAt=soon()),
+            make(direction="RECEIVE", expiresAt=soon()),
+            make(client=stranger, walletId=shop.id, amount="5", expiresAt=soon()),
+            make(client=live_api, walletId=live_wallet.id, direction="RECEIVE", expiresAt=soon()),
+        ):
+            lapse(link)
+
+        assert tasks.expire_links() == 4
+        assert len(facts_of(acme, "payment_link.expired")) == 2
+        assert len(facts_of(acme, "payment_link.expired", "PRODUCTION")) == 1
+        assert len(facts_of(shop.organization, "payment_link.expired")) == 1
+
+    def test_goes_by_each_sandboxs_clock(self, make, acme, live_api, live_wallet, stranger, shop):
+        late = {"direction": "RECEIVE", "expiresAt": soon(3600)}
+        ahead = make(**late)
+        live = make(client=live_api, walletId=live_wallet.id, **late)
+        other = make(client=stranger, walletId=shop.id, **late)
+        acme.sandbox_offset = timedelta(hours=2)
+        acme.save()
+
+        assert tasks.expire_links() == 1
+
+        assert [stored(link).status for link in (ahead, live, other)] == [
+            "EXPIRED",
+            "ACTIVE",
+            "ACTIVE",
+        ]
+        assert stored(ahead).expired_at > clock.real_now() + timedelta(minutes=119)
+
+    def test_in_batches(self, make, monkeypatch, payer):
+        monkeypatch.setattr(expiry, "SWEEP_BATCH", 2)
+        monkeypatch.setattr(expiry.expire_due, "__defaults__", (2,))
+        for _ in range(5):
+            lapse(make(amount="1", expiresAt=soon()))
+
+        assert tasks.expire_links() == 5
+        assert available_of(payer) == 100
+
+    def test_takes_no_more_for_many_than_for_one(self, make, acme):
+        def asked(count):
+            for number in range(count):
+                wallet = make_wallet(acme, str(number), funds="5")
+                lapse(make(walletId=wallet.id, amount="5", expiresAt=soon()))
+            with CaptureQueriesContext(connection) as captured:
+                assert expiry.expire_due() == count
+            return len(captured)
+
+        assert asked(1) == asked(7)
+
+    def test_one_that_cannot_keeps_no_other_waiting(self, make, monkeypatch, payer, caplog):
+        good, bad = make(amount="1", expiresAt=soon()), make(amount="1", expiresAt=soon())
+        lapse(good)
+        lapse(bad)
+        release_set = holds.release_set
+
+        def break_on_one(releases):
+            if stored(bad).hold_id in [release.hold_id for release in releases]:
+                raise RuntimeError("a bug")
+            release_set(releases)
+
+        monkeypatch.setattr(holds, "release_set", break_on_one)
+
+        assert tasks.expire_links() == 1
+        assert (stored(good).status, stored(bad).status) == ("EXPIRED", "ACTIVE")
+        assert bad["id"] in caplog.text
+
+    def test_a_frozen_wallet_gets_its_money_back(self, make, api, payer):
+        lapse(make(expiresAt=soon()))
+        api.post(f"/v1/wallets/{payer.id}/freeze")
+
+        assert tasks.expire_links() == 1
+        assert available_of(payer) == 100
+
+
+@pytest.mark.django_db(transaction=True)
+class TestSweepers:
+    def test_several_at_once_expire_each_once(self, make, acme, payer):
+        for _ in range(20):
+            lapse(make(amount="1", expiresAt=soon()))
+
+        counts = in_parallel(4, lambda n: tasks.expire_links())
+
+        assert sum(counts) == 20
+        assert len(facts_of(acme, "payment_link.expired")) == 20
+        assert available_of(payer) == 100
+
+    def test_do_not_wait_for_one_that_is_at_work(self, make, payer):
+        busy, idle = make(amount="1", expiresAt=soon()), make(amount="1", expiresAt=soon())
+        lapse(busy)
+        lapse(idle)
+
+        with expiry.transaction.atomic():
+            PaymentLink.objects.locked(busy["id"])
+            assert in_parallel(1, lambda n: tasks.expire_links()) == [1]
+
+        assert stored(idle).status == "EXPIRED"
+        assert tasks.expire_links() == 1
+
+
+def test_the_due_are_found_by_index(db):
+    """Open links with a far expiry cost the sweep nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        for found in (
+            PaymentLink.objects.due(clock.real_now()),
+            PaymentLink.objects.due_ahead(clock.real_now()),
+        ):
+            plan = found.order_by("expires_at")[:100].explain()
+            assert "payment_link_due" in plan, plan
+
+
+def test_is_on_the_timetable(settings):
+    [entry] = [
+        entry
+        for entry in settings.CELERY_BEAT_SCHEDULE.values()
+        if entry["task"] == tasks.expire_links.name
+    ]
+    assert entry["schedule"] <= 10 and entry["options"]["expires"] <= entry["schedule"]
+
+
+def test_a_key_of_the_makers_sees_when(make, api, acme):
+    link = make(expiresAt=soon())
+    lapse(link)
+    tasks.expire_links()
+
+    seen = Client(make_key(acme)).get(f"/v1/payment-links/{link['id']}").json()
+
+    assert (seen["status"], seen["expiredAt"] is not None) == ("EXPIRED", True)
