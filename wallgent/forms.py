@@ -58,9 +58,10 @@ class AmountField(forms.CharField):
         super().__init__(max_length=40, widget=forms.TextInput(attrs=attributes), **options)
 
     def clean(self, value):
-        text = super().clean(value).removeprefix("$").strip()
+        text = super().clean(value)
         if not text:
             return None
+        text = text.removeprefix("$").strip()
         try:
             amount = money.read(text.replace(",", "") if _THOUSANDS.fullmatch(text) else text)
         except InvalidAmount:

@@ -4,13 +4,13 @@ from functools import wraps
 
 from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpResponseNotAllowed
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.utils.cache import add_never_cache_headers
 from django_htmx.http import HttpResponseClientRedirect
 
 from accounts import permissions
 from accounts.errors import KybRequired
-from wallgent import pages
+from wallgent import faults, pages
 from wallgent.api import throttling
 from wallgent.environments import Environment
 from wallgent.errors import DomainError, EnvironmentMismatch, NotFound
@@ -36,9 +36,10 @@ def dashboard(**needed: str):
                 return _to_sign_in(request)
             try:
                 _enter(request, organization, environment)
-                request.actor.require(needed.get(request.method, needed.get("GET")))
+                permission = needed.get(request.method, needed.get("GET"))
+                request.actor.require(permission)
                 if request.method == "POST":
-                    _check_write(request)
+                    _check_write(request, permission)
                 response = view(request, **path)
             except DomainError as error:
                 response = _refusal(request, error)
@@ -87,12 +88,14 @@ def _enter(request, organization: str, environment: str) -> None:
         request.session[_PLACE] = [organization, environment]
 
 
-def _check_write(request) -> None:
+def _check_write(request, permission: str) -> None:
     actor = request.actor
     throttling.check(subject=f"page:{actor.id}", limit=WRITES_PER_MINUTE)
+    # The organization itself and its people are the same in both environments.
     if (
         actor.environment == Environment.PRODUCTION
         and actor.organization.production_activated_at is None
+        and not permission.startswith("organizations:")
     ):
         raise KybRequired()
 
@@ -100,7 +103,9 @@ def _check_write(request) -> None:
 def _refusal(request, error: DomainError):
     if isinstance(error, NotFound | EnvironmentMismatch):
         raise Http404 from error
-    response = render(request, "error.html", {"error": error}, status=error.status)
+    title, _ = faults.WORDS.get(error.status, ("This was not possible", ""))
+    words = {"title": title, "text": error.message}
+    response = pages.render(request, "refused.html", words, status=error.status)
     for name, value in error.headers.items():
         response.headers[name] = value
     return response

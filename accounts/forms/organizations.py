@@ -1,0 +1,34 @@
+"""Forms of organizations."""
+
+from django import forms
+
+from accounts.models import LinkDirection
+from wallgent.forms import PageForm
+
+
+def _name() -> forms.CharField:
+    return forms.CharField(
+        label="Name",
+        max_length=256,
+        help_text="Whoever you pay, or who pays you, sees it.",
+        widget=forms.TextInput(attrs={"autocomplete": "organization"}),
+    )
+
+
+class OrganizationForm(PageForm):
+    """What an organization may set itself."""
+
+    name = _name()
+    default_link_direction = forms.ChoiceField(
+        label="New payment links",
+        widget=forms.RadioSelect,
+        choices=[
+            (LinkDirection.RECEIVE, "Receive money: whoever opens the link pays you"),
+            (LinkDirection.SEND, "Send money: whoever opens the link is paid by you"),
+        ],
+        help_text="For links that do not say so themselves, such as those made through the API.",
+    )
+
+
+class NewOrganizationForm(PageForm):
+    name = _name()
