@@ -75,8 +75,8 @@ def bars(days: Sequence[Day], currency: str) -> Bars:
     highest = max((day.incoming for day in days), default=Decimal(0))
     lowest = max((day.outgoing for day in days), default=Decimal(0))
     step = _step(max(highest, lowest))
-    ups, downs = max(_steps(highest, step), 1), max(_steps(lowest, step), 1)
-    unit = Decimal(HEIGHT - _TOP - _BOTTOM) / ((ups + downs) * step)
+    ups, downs = _steps(highest, step), _steps(lowest, step)
+    unit = Decimal(HEIGHT - _TOP - _BOTTOM) / (max(ups + downs, 1) * step)
     zero = _TOP + ups * step * unit
     column = Decimal(100) / max(len(days), 1)
     return Bars(

@@ -3,7 +3,7 @@
 from django.http import HttpResponse
 from django.template import loader
 
-_WORDS = {
+WORDS = {
     400: ("This request is not complete", "Go back, reload the page, and try once more."),
     403: (
         "You may not see this",
@@ -29,7 +29,7 @@ _EXPIRED = (
 
 def page(request, status: int, words: tuple[str, str] | None = None) -> HttpResponse:
     """A whole page that says what happened and what to do next."""
-    title, text = words or _WORDS[status]
+    title, text = words or WORDS[status]
     # Without the request argument no context processor runs, and none can fail.
     html = loader.get_template("error.html").render(
         {

@@ -82,4 +82,5 @@ def not_found(request, exception):
 def server_error(request):
     if is_api(request):
         return render(errors.InternalError())
+    log.error("unexpected error", exc_info=True)  # Django calls this while handling it
     return faults.page(request, 500)

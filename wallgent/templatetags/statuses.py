@@ -40,6 +40,8 @@ _LOOKS = {
     "DENIED": Look("Denied", "shield-x", "error"),
 }
 
+STATES = tuple(_LOOKS)
+
 
 def look_of(value: str) -> Look:
     """The look of a state; one that nobody drew is shown in its own words."""

@@ -23,6 +23,7 @@ from wallgent.templatetags.statuses import Look, look_of
 register = template.Library()
 
 _ICONS = Path(settings.BASE_DIR) / "templates" / "components" / "icons"
+_CHECKBOXES = forms.CheckboxSelectMultiple
 _MINUS = "\N{MINUS SIGN}"
 _CONTROLS = (
     (forms.CheckboxSelectMultiple, "choices", ""),
@@ -162,7 +163,7 @@ def _grouped(amount: Decimal) -> str:
 @register.simple_tag
 def when(moment: datetime.datetime | None, date_only: bool = False, none: str = "Never"):
     """A moment in the viewer's zone where it is known, else in UTC, which is then said."""
-    if moment is None:
+    if not moment:
         return none
     local = timezone.localtime(moment)
     is_utc = str(local.tzinfo) == "UTC"
@@ -186,8 +187,11 @@ def status(value: str) -> dict:
 
 
 @register.inclusion_tag("components/field.html")
-def field(bound, prefix: str = "", suffix: str = "", columns: bool = False) -> dict:
-    """A form's field: label, help, control and errors, tied together for screen readers."""
+def field(bound, prefix="", suffix="", columns=False, optional=True) -> dict:
+    """A form's field: label, help, control and errors, tied together for screen readers.
+
+    `optional` says so of a field that may stay empty; `columns` sets choices side by side.
+    """
     widget = bound.field.widget
     kind, css = next(
         ((kind, css) for cls, kind, css in _CONTROLS if isinstance(widget, cls)),
@@ -205,11 +209,12 @@ def field(bound, prefix: str = "", suffix: str = "", columns: bool = False) -> d
             for part, there in (("helptext", bound.help_text), ("error", bound.errors))
             if there
         ),
-        "is_optional": not bound.field.required and kind == "control",
+        "is_optional": optional and not bound.field.required and kind == "control",
         "prefix": prefix,
         "suffix": suffix,
         "columns": columns,
-        "choice_class": "radio" if isinstance(widget, forms.RadioSelect) else "checkbox",
+        # Several checkboxes are a kind of RadioSelect to Django, but not the other way round.
+        "choice_class": "checkbox" if isinstance(widget, _CHECKBOXES) else "radio",
     }
 
 
