@@ -170,8 +170,9 @@ def fund(wallet: Wallet, *, actor: Actor, amount: Decimal) -> tuple[str, Wallet]
     if wallet.status == Wallet.Status.FROZEN:
         raise WalletFrozen(walletId=wallet.id)
     if wallet.sandbox_funds + amount > SANDBOX_FUNDS_CEILING:
-        left = SANDBOX_FUNDS_CEILING - wallet.sandbox_funds
-        raise InvalidAmount(f"A wallet is given at most 100,000 in all; {left:.2f} is left.")
+        raise InvalidAmount(
+            f"A wallet is given at most 100,000 in all; {left_to_fund(wallet):.2f} is left."
+        )
     wallet.sandbox_funds += amount
     wallet.save(update_fields=["sandbox_funds", "updated_at"])
     transaction_id = ids.new("txn")
@@ -214,18 +215,27 @@ def unfreeze(wallet: Wallet, *, actor: Actor) -> Wallet:
 @transaction.atomic(savepoint=False)
 def close(wallet: Wallet, *, actor: Actor) -> Wallet:
     """End an empty wallet for good. Raises InvalidState for the default wallet or any money."""
-    if wallet.is_default:
-        raise InvalidState("An organization's main wallet cannot be closed.", walletId=wallet.id)
     wallet = _locked(wallet)
-    account = wallet.account
     if wallet.status == Wallet.Status.CLOSED:
         return wallet
-    if account.balance or account.held or account.debt:
-        raise InvalidState(
-            "Only an empty wallet can be closed. Pay its money out and end its holds first.",
-            walletId=wallet.id,
-        )
+    if hindrance := hindrance_to_closing(wallet):
+        raise InvalidState(hindrance, walletId=wallet.id)
     return _advance(wallet, Wallet.Status.CLOSED, "wallet.closed", actor)
+
+
+def hindrance_to_closing(wallet: Wallet) -> str:
+    """Why the wallet cannot be closed as it is now; nothing if it can."""
+    account = wallet.account
+    if wallet.is_default:
+        return "An organization's main wallet cannot be closed."
+    if account.balance or account.held or account.debt:
+        return "Only an empty wallet can be closed. Pay its money out and end its holds first."
+    return ""
+
+
+def left_to_fund(wallet: Wallet) -> Decimal:
+    """How much sandbox money the wallet may still be given."""
+    return SANDBOX_FUNDS_CEILING - wallet.sandbox_funds
 
 
 def _locked(wallet: Wallet) -> Wallet:

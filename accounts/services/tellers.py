@@ -1,0 +1,89 @@
+"""How this app's facts are told to people."""
+
+from accounts.services import activity
+from accounts.services.activity import Names, Telling
+
+
+def declare_all() -> None:
+    """Make them known, and which page shows which thing. Called once, at start."""
+    for type, telling in _TELLINGS.items():
+        activity.tell(type, telling)
+    for prefix, page in (("wal", "wallet"), ("txn", "payment"), ("key", "api-key")):
+        activity.show(prefix, page)
+
+
+def money_text(data: dict) -> str:
+    """The amount a fact names, such as 1,250.00 USD."""
+    whole, _, decimals = data["amount"].partition(".")
+    return f"{int(whole):,}.{decimals} {data['currency']}"
+
+
+def _paid(data: dict, names: Names) -> str:
+    sender, recipient = names.of(data["from"]), names.of(data["to"])
+    if names.owns(data["from"]) and names.owns(data["to"]):
+        return f"{money_text(data)} moved from {sender} to {recipient}"
+    if names.owns(data["from"]):
+        return f"{money_text(data)} paid from {sender} to {recipient}"
+    return f"{money_text(data)} received in {recipient} from {sender}"
+
+
+def _payment_failed(data: dict, names: Names) -> str:
+    return _with_reason(f"Payment of {money_text(data)} from {names.of(data['from'])} failed", data)
+
+
+def _payment_reversed(data: dict, names: Names) -> str:
+    if names.owns(data["from"]):
+        return _with_reason(f"{money_text(data)} given back to {names.of(data['from'])}", data)
+    return _with_reason(f"{money_text(data)} given back from {names.of(data['to'])}", data)
+
+
+def _with_reason(sentence: str, data: dict) -> str:
+    return f"{sentence}: {data['reason']}" if data.get("reason") else sentence
+
+
+def _wallet(deed: str):
+    return lambda data, names: f"Wallet {names.of(data['walletId'])} {deed}"
+
+
+def _wallet_frozen(data: dict, names: Names) -> str:
+    return _with_reason(f"Wallet {names.of(data['walletId'])} frozen", data)
+
+
+def _wallet_funded(data: dict, names: Names) -> str:
+    return f"{money_text(data)} of sandbox money funded into {names.of(data['walletId'])}"
+
+
+def _api_key(deed: str):
+    return lambda data, names: f"API key {activity.printed(data['name'])} {deed}"
+
+
+def _organization(deed: str):
+    return lambda data, names: f"Organization {activity.printed(data['name'])} {deed}"
+
+
+def _role(deed: str):
+    return lambda data, names: f"{deed} as {data['role'].lower()}"
+
+
+_TELLINGS = {
+    "payment.completed": Telling(_paid, "arrow-left-right", "success"),
+    "payment.failed": Telling(_payment_failed, "circle-alert", "error"),
+    "payment.reversed": Telling(_payment_reversed, "undo-2"),
+    "wallet.created": Telling(_wallet("opened"), "wallet"),
+    "wallet.updated": Telling(_wallet("changed"), "pencil"),
+    "wallet.funded": Telling(_wallet_funded, "coins", "success"),
+    "wallet.frozen": Telling(_wallet_frozen, "snowflake", "info"),
+    "wallet.unfrozen": Telling(_wallet("unfrozen"), "lock-open"),
+    "wallet.closed": Telling(_wallet("closed"), "archive"),
+    "api_key.created": Telling(_api_key("made"), "key-round"),
+    "api_key.updated": Telling(_api_key("changed"), "key-round"),
+    "api_key.revoked": Telling(_api_key("revoked"), "ban"),
+    "organization.created": Telling(_organization("opened"), "building-2"),
+    "organization.updated": Telling(_organization("changed"), "building-2"),
+    "organization.activated": Telling(_organization("activated for production"), "badge-check"),
+    "member.invited": Telling(_role("Somebody invited"), "mail"),
+    "member.joined": Telling(_role("New member"), "user-plus"),
+    "member.role_changed": Telling(_role("A member goes on"), "user"),
+    "member.removed": Telling(lambda data, names: "Member removed", "user-minus"),
+    "invitation.revoked": Telling(lambda data, names: "Invitation revoked", "ban"),
+}
