@@ -15,9 +15,11 @@ from django.db import Error, connection, transaction
 from accounts import tasks
 from accounts.ledger import holds
 from accounts.ledger.models import Unrolled
-from accounts.models import Membership, Organization, User
-from accounts.services import books
-from tests import world
+from accounts.models import Membership, Organization, User, Wallet
+from accounts.services import books, members
+from links.services import claims, payment_links
+from links.services.payment_links import Restrictions
+from tests import pages, world
 from wallgent import clock, ids
 from wallgent.events import chain
 from wallgent.events.models import OutboxEntry
@@ -81,6 +83,51 @@ def _keys(organization, wallet) -> dict:
     return keys
 
 
+def household() -> dict:
+    """An organization with some of everything, its owner's session, and where its pages are."""
+    acme, globex = world.make_organization("Acme Research"), world.make_organization("Globex")
+    things = pages.things_of(acme)
+    owner = world.make_member(acme, "OWNER", name="Ada Lovelace", email="ada@acme.example")
+    payer = Wallet.objects.get(pk=things["wallet"])
+    with transaction.atomic():
+        addresses = _links(acme, payer, world.make_wallet(globex, "Shop"))
+    actor = world.actor_for(acme)
+    invited = members.invite(
+        actor=actor,
+        membership=acme.memberships.get(user=owner),
+        email="grace@example.com",
+        role="MEMBER",
+    )
+    return addresses | {
+        "invitation": invited[1],
+        "session": world.browser(owner).session.session_key,
+        "pages": {page.name: page.url(acme, things) for page in pages.PAGES},
+    }
+
+
+def _links(organization, payer, shop) -> dict[str, str]:
+    """A link in each of its states, with the path of its page."""
+    actor = world.actor_for(organization)
+
+    def make(direction="SEND", **more):
+        more = {"description": "For the survey of the reef, part 2"} | more
+        return payment_links.create(
+            actor=actor, wallet=payer, amount=Decimal("12.50"), direction=direction, **more
+        )
+
+    made = {
+        "pay": make(expires_at=clock.now(actor) + timedelta(days=2)),
+        "ask": make("RECEIVE"),
+        "restricted": make(restrictions=Restrictions(emails=("grace@example.com",))),
+        "used": make(),
+        "cancelled": make(),
+        "expired": make(expires_at=clock.now(actor) + timedelta(seconds=1)),
+    }
+    claims.open(made["used"], wallet=shop, actor=claims.public_actor(made["used"]))
+    payment_links.cancel(made["cancelled"], actor=actor)
+    return {name: f"/pay/{link.slug}" for name, link in made.items()}
+
+
 def payers(count: int) -> dict:
     """Rich wallets, a shop of a stranger's to pay, and the key that may spend."""
     acme, globex = world.make_organization("Acme"), world.make_organization("Globex")
@@ -113,7 +160,7 @@ def roll() -> None:
         connection.close_if_unusable_or_obsolete()
 
 
-_QUESTIONS = {function.__name__: function for function in (cast, payers, proof, roll)}
+_QUESTIONS = {function.__name__: function for function in (cast, household, payers, proof, roll)}
 
 
 def answer() -> None:
