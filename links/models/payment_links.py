@@ -3,7 +3,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import CheckConstraint, F, Q
+from django.db.models import CheckConstraint, F, Q, UniqueConstraint
 
 from accounts.ledger.models import Hold
 from accounts.models import LinkDirection, Organization, Payment, Wallet
@@ -118,6 +118,7 @@ class PaymentLink(models.Model):
 
     class Meta:
         constraints = [
+            UniqueConstraint(fields=["slug"], name="payment_link_slug_unique"),
             CheckConstraint(condition=Q(amount__gt=0), name="payment_link_amount_positive"),
             CheckConstraint(
                 condition=Q(slug__regex=r"^[\w-]{22,}$"), name="payment_link_slug_long"

@@ -1,0 +1,158 @@
+"""The database refuses links in wrong states; what it cannot refuse, check_books finds."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError, connection, transaction
+from django.db.models import F
+
+from accounts.ledger.models import Hold
+from links.models import Claim, PaymentLink
+from tests.links.conftest import soon, stored
+from tests.world import make_wallet
+from wallgent import clock
+
+NOW = clock.real_now()
+
+
+@pytest.fixture
+def link(make, claim, acme):
+    """A link of three uses, of which one is taken."""
+    link = make(amount="10", maxUses=3, expiresAt=soon())
+    assert claim(link, make_wallet(acme, "Taker")).status_code == 200
+    return link
+
+
+class TestConstraints:
+    @pytest.mark.parametrize(
+        ("name", "change"),
+        [
+            ("amount_positive", {"amount": 0}),
+            ("slug_long", {"slug": "short"}),
+            ("slug_long", {"slug": "with a space and so on and on"}),
+            ("uses_within_limits", {"max_uses": 10_001}),
+            ("claimed_when_used_up", {"use_count": 3}),
+            ("claimed_when_used_up", {"use_count": 4}),
+            ("claimed_when_used_up", {"status": "CLAIMED", "claimed_at": NOW}),
+            ("names_its_last_payment", {"payment": None}),
+            ("names_its_last_payment", {"use_count": 0}),
+            ("sends_out_of_a_hold", {"hold": None}),
+            ("sends_out_of_a_hold", {"direction": "RECEIVE"}),
+            ("expires_after_creation", {"expires_at": F("created_at")}),
+            ("claimed_at_with_status", {"claimed_at": NOW}),
+            ("claimed_at_with_status", {"status": "CLAIMED", "use_count": 3}),
+            ("settled_at_with_status", {"settled_at": NOW}),
+            ("settled_at_with_status", {"status": "SETTLED", "use_count": 3, "claimed_at": NOW}),
+            ("expired_at_with_status", {"expired_at": NOW}),
+            ("expired_at_with_status", {"status": "EXPIRED"}),
+            ("expired_at_with_status", {"status": "EXPIRED", "expired_at": NOW, "expires_at": None}),
+            ("cancelled_at_with_status", {"cancelled_at": NOW}),
+            ("cancelled_at_with_status", {"status": "CANCELLED"}),
+            ("wallet_in_its_organization", {"environment": "PRODUCTION"}),
+        ],
+        ids=str,
+    )
+    def test_of_a_link(self, link, name, change):
+        with pytest.raises(IntegrityError, match=f"payment_link_{name}"), transaction.atomic():
+            PaymentLink.objects.filter(pk=link["id"]).update(**change)
+
+    @pytest.mark.parametrize(
+        ("name", "change"),
+        [
+            ("amount_positive", {"amount": 0}),
+            ("wallet_with_method", {"wallet": None}),
+            ("wallet_with_method", {"method": "ACH"}),
+            ("settled_with_payment", {"payment": None}),
+            ("settled_with_payment", {"settled_at": None}),
+            ("settled_with_payment", {"status": "CLAIMED"}),
+        ],
+        ids=str,
+    )
+    def test_of_a_claim(self, link, name, change):
+        with (
+            pytest.raises(IntegrityError, match=f"payment_link_claim_{name}"),
+            transaction.atomic(),
+        ):
+            Claim.objects.update(**change)
+
+    def test_one_claim_for_each_wallet_and_link(self, link):
+        again = Claim.objects.get()
+        again.payment, again.status, again.settled_at = None, "CLAIMED", None
+        again.pk = Claim._meta.pk.generate()
+
+        with pytest.raises(IntegrityError, match="claimed_once_by_wallet"), transaction.atomic():
+            again.save(force_insert=True)
+
+    def test_no_two_links_share_a_slug_or_a_hold(self, link, make):
+        other = PaymentLink.objects.filter(pk=make()["id"])
+        for change in ({"slug": link["slug"]}, {"hold": stored(link).hold}):
+            with pytest.raises(IntegrityError), transaction.atomic():
+                other.update(**change)
+
+    def test_a_status_changes_along_its_arrows_only(self, link):
+        settled = PaymentLink(status="SETTLED")
+        claimed = Claim(status="SETTLED")
+        for status in PaymentLink.Status:
+            with pytest.raises(AssertionError):
+                settled.advance(status, at=NOW)
+        with pytest.raises(AssertionError):
+            claimed.advance(Claim.Status.CLAIMED, at=NOW)
+        with pytest.raises(AssertionError):
+            PaymentLink(status="ACTIVE").advance(PaymentLink.Status.SETTLED, at=NOW)
+
+
+class TestCheckBooks:
+    @pytest.mark.parametrize(
+        ("change", "sentence"),
+        [
+            (lambda link: link.update(currency="USDC"), "its wallet holds USD, not USDC"),
+            (lambda link: link.update(use_count=2), "used 2 times, but claimed 1 times"),
+            (lambda link: link.update(amount=11), "keeps 20.* for 2 uses"),
+            (
+                lambda link: link.update(status="CANCELLED", cancelled_at=NOW),
+                "CANCELLED, keeps 20",
+            ),
+            (lambda link: Claim.objects.update(amount=9), "claims come to 9"),
+            (lambda link: Claim.objects.update(amount=9), "does not agree with payment txn_"),
+            (
+                lambda link: Hold.objects.update(reason="payment_link", id=F("id"))
+                and link.update(direction="RECEIVE", hold=None),
+                "for a link that does not know it",
+            ),
+        ],
+        ids=lambda value: value if isinstance(value, str) else "",
+    )
+    def test_finds_what_was_changed_behind_its_back(self, link, capsys, change, sentence):
+        with transaction.atomic():
+            change(PaymentLink.objects.filter(pk=link["id"]))
+            with pytest.raises(CommandError):
+                call_command("check_books")
+            transaction.set_rollback(True)
+
+        told = capsys.readouterr()
+        assert re.search(sentence, told.out + told.err)
+
+    def test_finds_a_payment_out_of_nowhere(self, link, capsys):
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("UPDATE links_paymentlink SET payment_id = NULL, use_count = 0")
+            cursor.execute("DELETE FROM links_claim")
+            with pytest.raises(CommandError):
+                call_command("check_books")
+            transaction.set_rollback(True)
+
+        told = capsys.readouterr()
+        assert "out of a link, but without a claim" in told.out + told.err
+
+
+def test_time_ahead_leaves_no_hold_open(make, api, acme, payer):
+    """What a sandbox ahead of time releases is dated by its own clock."""
+    acme.sandbox_offset = timedelta(days=3)
+    acme.save()
+    link = make()
+    api.patch(f"/v1/payment-links/{link['id']}")
+
+    ended = stored(link).hold.ended_at
+    assert ended > clock.real_now() + timedelta(days=2)
+    assert stored(link).hold.created_at <= ended
