@@ -56,5 +56,11 @@ $(DRIVER): $(READY) tests/browser/requirements.txt
 	@touch $@
 
 # The style sheet, htmx and the icons, all committed: only who changes the look needs Node and npm.
-css:
-	@cd wallgent/styles && npm ci --ignore-scripts --no-audit --no-fund --silent && node build.mjs
+STYLES := wallgent/styles
+
+css: $(STYLES)/node_modules/.package-lock.json
+	@node $(STYLES)/build.mjs
+
+$(STYLES)/node_modules/.package-lock.json: $(STYLES)/package-lock.json
+	@cd $(STYLES) && npm ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@

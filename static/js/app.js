@@ -215,7 +215,8 @@
   function prepare(part) {
     part.querySelectorAll("time[data-zone]").forEach(localize);
     part.querySelectorAll("[data-toast]").forEach(dismissLater);
-    part.querySelector("[data-errors]")?.focus();
+    const errors = part.querySelector("[data-errors]");
+    if (errors && !errors.closest("form[method=get]")) errors.focus();
   }
 
   document.addEventListener("htmx:load", (event) => prepare(event.detail.elt));

@@ -1,6 +1,6 @@
 // Copies what pages need out of node_modules, and compiles the style sheet. Run by make css.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 
 const root = new URL("../../", import.meta.url);
 const modules = new URL("node_modules/", import.meta.url);
@@ -17,10 +17,12 @@ write(
 
 // Only the drawing of each icon: the tag that shows it brings its own <svg>.
 const icons = "templates/components/icons/";
-rmSync(new URL(icons, root), { recursive: true, force: true });
+const names = readFileSync(new URL("icons.txt", import.meta.url), "utf8").split(/\s+/).filter(Boolean);
 mkdirSync(new URL(icons, root), { recursive: true });
-for (const name of readFileSync(new URL("icons.txt", import.meta.url), "utf8").split(/\s+/)) {
-  if (!name) continue;
+for (const file of readdirSync(new URL(icons, root))) {
+  if (!names.includes(file.replace(".svg", ""))) rmSync(new URL(icons + file, root));
+}
+for (const name of names) {
   const drawing = read(`lucide-static/icons/${name}.svg`).match(/<svg[^>]*>([\s\S]*)<\/svg>/)[1];
   write(`${icons}${name}.svg`, drawing.trim().replace(/\s*\n\s*/g, "") + "\n");
 }
@@ -29,9 +31,11 @@ write(
   `Icons of Lucide ${version("lucide-static")}, https://lucide.dev\n\n${read("lucide-static/LICENSE")}`,
 );
 
-const tailwind = new URL(".bin/tailwindcss", modules).pathname;
-const to = new URL("static/css/wallgent.css", root).pathname;
-execFileSync(tailwind, ["--input", "wallgent.css", "--output", to, "--minify"], {
-  cwd: new URL(".", import.meta.url).pathname,
-  stdio: "inherit",
-});
+// Into a file beside it first, so that a running server never reads half of it.
+const sheet = new URL("static/css/wallgent.css", root).pathname;
+execFileSync(
+  new URL(".bin/tailwindcss", modules).pathname,
+  ["--input", "wallgent.css", "--output", `${sheet}.new`, "--minify"],
+  { cwd: new URL(".", import.meta.url).pathname, stdio: ["inherit", "inherit", "pipe"] },
+);
+renameSync(`${sheet}.new`, sheet);
