@@ -8,14 +8,13 @@ from django.core.validators import validate_email
 from django.db.models import Q
 
 from accounts.models import LinkDirection, Wallet
-
 from links.models import PaymentLink
 from links.models.payment_links import MAX_USES_LIMIT
 from links.services import emails, payment_links
 from wallgent import clock, ids, money
 from wallgent.actors import Actor
 from wallgent.environments import Environment
-from wallgent.errors import DomainError, NotAvailable
+from wallgent.errors import DomainError, InvalidState, NotAvailable, ServiceUnavailable
 from wallgent.forms import AmountField, PageForm
 from wallgent.listing import Filters
 
@@ -29,6 +28,13 @@ _DIRECTIONS = [
 ]
 _DAYS = {"1": "1 day", "7": "7 days", "30": "30 days"}
 _NEVER, _AT = "", "at"
+
+
+class ProseField(forms.CharField):
+    """A text of several lines. A line's end is one character, as in the browser's own count."""
+
+    def to_python(self, value):
+        return super().to_python(value).replace("\r\n", "\n")
 
 
 class LineListField(forms.CharField):
@@ -75,7 +81,7 @@ class LinkForm(PageForm):
     amount = AmountField(
         label="Amount", help_text="What each use of the link pays, in the wallet's currency."
     )
-    description = forms.CharField(
+    description = ProseField(
         label="Description",
         required=False,
         max_length=DESCRIPTION_LENGTH,
@@ -131,9 +137,9 @@ class LinkForm(PageForm):
 
     def clean(self):
         said = super().clean()
-        if said.get("expires") == _AT and not said.get("expires_at"):
-            if "expires_at" not in self.errors:
-                self.add_error("expires_at", "Give the date and the time, or choose another.")
+        needs_time = said.get("expires") == _AT and not said.get("expires_at")
+        if needs_time and "expires_at" not in self.errors:
+            self.add_error("expires_at", "Give the date and the time, or choose another.")
         return said
 
     @property
@@ -185,8 +191,9 @@ def open_wallets(actor: Actor):
 
 def with_money(wallet: Wallet) -> str:
     """A wallet's name with what is available in it."""
-    available = money.amount_text(wallet.account.available)
-    return f"{wallet.name} ({available} {wallet.currency} available)"
+    whole, _, decimals = money.amount_text(wallet.account.available).partition(".")
+    frozen = ", frozen" if wallet.status == Wallet.Status.FROZEN else ""
+    return f"{wallet.name} ({int(whole):,}.{decimals} {wallet.currency} available{frozen})"
 
 
 class LinkFilters(Filters):
@@ -256,8 +263,6 @@ _OTHER = "other"
 class WalletForm(PageForm):
     """Where the money goes: one of the visitor's own wallets, or one named by its id."""
 
-    refusal_fields = {"destination": "wallet_id", "walletId": "wallet_id"}
-
     own = forms.ChoiceField(label="Your wallets", required=False, widget=forms.RadioSelect)
     wallet_id = forms.CharField(
         label="Wallet id",
@@ -287,11 +292,19 @@ class WalletForm(PageForm):
 
     def clean(self):
         said = super().clean()
-        own = said.get("own")
-        if "own" in self.fields and own in ("", None, _OTHER):
-            if not said.get("wallet_id") and not self.errors:
-                self.add_error("wallet_id", "Choose a wallet above, or type the id of one.")
+        is_named = said.get("own") not in ("", None, _OTHER) or said.get("wallet_id")
+        if not is_named and not self.errors:
+            self.add_error("wallet_id", "Choose a wallet above, or type the id of one.")
         return said
+
+    def refuse(self, error: DomainError) -> None:
+        """Beside the wallet, unless it is the link that does not allow it."""
+        is_about_link = (
+            isinstance(error, InvalidState | NotAvailable | ServiceUnavailable)
+            and "walletId" not in error.details
+        )
+        chosen = "own" if self.cleaned_data.get("own") not in ("", None, _OTHER) else "wallet_id"
+        self.add_error(None if is_about_link else chosen, error.message)
 
     @property
     def chosen_id(self) -> str:

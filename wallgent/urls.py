@@ -12,6 +12,7 @@ urlpatterns = [
     path("v1/", include("accounts.urls")),
     path("v1/", include("links.urls")),
     path("", include("accounts.views.urls")),
+    path("", include("links.views.urls")),
     path("design", design.page, name="design"),
     path("preferences/theme", preferences.theme, name="theme"),
     path("", include("accounts.views.account_urls")),

@@ -55,7 +55,8 @@ def at(acme):
 
 def text_of(response) -> str:
     body = re.search(r"<main.*</main>", response.content.decode(), re.DOTALL)[0]
-    return " ".join(unescape(re.sub(r"<[^>]+>", " ", body)).split())
+    text = unescape(re.sub(r"<[^>]+>", " ", body))
+    return " ".join(re.sub("[\u2068\u2069]", "", text).split())  # around names in sentences
 
 
 def order(wallet, **said):
@@ -85,8 +86,8 @@ class TestList:
 
         text = text_of(browser.get(at()))
 
-        assert re.search(r"Prize You pay −25\.00 USD", text)
-        assert re.search(r"Rent You are paid \+40\.00 USD", text)
+        assert re.search(r"Prize .{10,30} You pay −25\.00 USD", text)
+        assert re.search(r"Rent .{10,30} You are paid \+40\.00 USD", text)
 
     def test_is_empty_at_first_and_says_how_to_begin(self, browser, viewer, at):
         assert "Make the first link" in text_of(browser.get(at()))
@@ -96,7 +97,7 @@ class TestList:
     def test_claimed_also_finds_what_is_settled(self, browser, make, at, shop):
         link = make(description="Paid out")
         make(description="Still open")
-        world.claim_link(link, shop) if hasattr(world, "claim_link") else _claim(link, shop)
+        _claim(link, shop)
 
         text = text_of(browser.get(at(), {"status": "CLAIMED"}))
 

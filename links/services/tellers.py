@@ -1,0 +1,33 @@
+"""How this app's facts are told to people."""
+
+from accounts.models import LinkDirection
+from accounts.services import activity
+from accounts.services.activity import Names, Telling
+from accounts.services.tellers import money_text
+
+
+def declare_all() -> None:
+    """Make them known, and the page of a link. Called once, at start."""
+    activity.show("lnk", "payment-link")
+    for type, telling in _TELLINGS.items():
+        activity.tell(type, telling)
+
+
+def _created(data: dict, names: Names) -> str:
+    if data["direction"] == LinkDirection.SEND:
+        return f"Link made that pays {money_text(data)} from {names.of(data['walletId'])}"
+    return f"Link made that asks for {money_text(data)} into {names.of(data['walletId'])}"
+
+
+def _link(deed: str):
+    return lambda data, names: f"Link over {money_text(data)} {deed}"
+
+
+_TELLINGS = {
+    "payment_link.created": Telling(_created, "link"),
+    "payment_link.claimed": Telling(_link("claimed"), "hand-coins", "info"),
+    "payment_link.settled": Telling(_link("paid out"), "circle-check", "success"),
+    "payment_link.expired": Telling(_link("expired"), "timer-off"),
+    "payment_link.cancelled": Telling(_link("cancelled"), "circle-x"),
+    "payment_link.reopened": Telling(_link("open again"), "undo-2", "warning"),
+}

@@ -1,0 +1,151 @@
+"""Payment links in the dashboard: the list, a new one, its page, its end."""
+
+from functools import partial
+
+from django.conf import settings
+
+from accounts.models import LinkDirection
+from accounts.services import activity
+from accounts.views.dashboard import dashboard
+from links.forms import DESCRIPTION_LENGTH, LinkFilters, LinkForm
+from links.models import PaymentLink
+from links.services import payment_links
+from wallgent import pages
+from wallgent.events.models import Event
+from wallgent.forms import PageForm
+from wallgent.listing import Column, Listing
+
+_SHOWN = 50  # claims and facts on a link's page
+_SLUG_SHOWN = 4  # of a link that one may not hand on
+
+_COLUMNS = {
+    "created": Column(label="Link", sort="pk"),  # in the order they were made
+    "direction": Column(label="Direction", sort="direction"),
+    "amount": Column(label="Amount", sort="amount", numeric=True),
+    "status": Column(label="Status", sort="status"),
+    "wallet": Column(label="Wallet"),
+    "uses": Column(label="Uses", sort="use_count", numeric=True),
+    "expires": Column(label="Expires", sort="expires_at"),
+}
+
+
+@dashboard(GET="payments:read")
+def index(request):
+    """All links of the organization."""
+    links = payment_links.visible_to(request.actor).select_related("wallet")
+    listing = Listing(
+        request,
+        links,
+        columns=_COLUMNS,
+        default="-created",
+        filters=partial(LinkFilters, actor=request.actor),
+    )
+    context = {"listing": listing, "may_change": request.actor.may("payments:write")}
+    return pages.render(request, "links/index.html", context, fragment="links/_links.html")
+
+
+@dashboard(GET="payments:write", POST="payments:write")
+def new(request):
+    """A new link; one that sends is looked at once more, because it sets money aside."""
+    form = LinkForm(request.POST or None, actor=request.actor)
+    context = {
+        "form": form,
+        "description_length": DESCRIPTION_LENGTH,
+        "is_restricted": any(request.POST.get(name) for name in ("emails", "wallet_ids")),
+    }
+    if request.method != "POST":
+        return pages.render(request, "links/new.html", context)
+    if form.is_valid():
+        if form.sends and request.POST.get("step") != "create":
+            # The button that goes back to the form shows it as it was filled in.
+            is_review = request.POST.get("step") != "edit"
+            template = "links/review.html" if is_review else "links/new.html"
+            return pages.render(request, template, context)
+        answer = pages.submit(
+            request,
+            form,
+            partial(_create, request.actor, form),
+            done=lambda link: pages.to(request, "payment-link", id=link.id),
+            say="The link is ready.",
+        )
+        if answer:
+            return answer
+    return pages.render(request, "links/new.html", context, status=pages.UNPROCESSABLE)
+
+
+def _create(actor, form: LinkForm) -> PaymentLink:
+    said = form.cleaned_data
+    return payment_links.create(
+        actor=actor,
+        wallet=form.chosen_wallet,
+        amount=said["amount"],
+        direction=said["direction"],
+        description=said["description"],
+        restrictions=form.restrictions,
+        expires_at=form.expiry,
+        max_uses=said["max_uses"],
+    )
+
+
+@dashboard(GET="payments:read")
+def detail(request, id):
+    """One link: its address, its money, who used it, what happened to it."""
+    link = payment_links.access(id, actor=request.actor)
+    may_hand_on = request.actor.may("payments:write")
+    claims = link.claims.select_related("wallet", "payment").order_by("-pk")
+    events = Event.objects.visible_to(request.actor).filter(subject=link.id)[:_SHOWN]
+    return pages.render(
+        request,
+        "links/detail.html",
+        {
+            "link": link,
+            # Whoever has the address of a link that sends may take its money.
+            "url": link.url if may_hand_on else "",
+            "short_url": f"{settings.PUBLIC_ORIGIN}/pay/{link.slug[:_SLUG_SHOWN]}…",
+            "may_change": may_hand_on,
+            "is_open": _is_open(link),
+            "held": _held(link),
+            "total": link.amount * link.max_uses,
+            "claims": claims[:_SHOWN],
+            "facts": _timeline(list(events), request.actor),
+        },
+    )
+
+
+def _timeline(events, actor) -> list[dict]:
+    told = activity.happenings(reversed(events), actor=actor)  # the oldest first
+    return [
+        {"title": one.sentence, "at": one.at, "who": one.who, "icon": one.icon, "tone": one.tone}
+        for one in told
+    ]
+
+
+@dashboard(GET="payments:write", POST="payments:write")
+def cancel(request, id):
+    """The end of a link, after saying what happens to its money."""
+    link = payment_links.access(id, actor=request.actor)
+    form = PageForm(request.POST or None)
+    status = 200
+    if request.method == "POST":
+        status = pages.UNPROCESSABLE
+        if form.is_valid():
+            answer = pages.submit(
+                request,
+                form,
+                lambda: payment_links.cancel(link, actor=request.actor),
+                done=lambda link: pages.to(request, "payment-link", id=link.id),
+                say="The link is cancelled.",
+            )
+            if answer:
+                return answer
+    context = {"form": form, "link": link, "is_open": _is_open(link), "held": _held(link)}
+    return pages.render(request, "links/cancel.html", context, status=status)
+
+
+def _is_open(link: PaymentLink) -> bool:
+    return link.status == PaymentLink.Status.ACTIVE and not link.is_past_expiry
+
+
+def _held(link: PaymentLink):
+    """What is still set aside for the link; None for one that sets nothing aside."""
+    return link.hold.remaining if link.direction == LinkDirection.SEND else None

@@ -1,0 +1,19 @@
+"""The pages of payment links: in the dashboard, and the public one."""
+
+from django.urls import include, path
+
+from links.views import hosted, payment_links
+
+PAGES = [
+    path("payment-links", payment_links.index, name="payment-links"),
+    path("payment-links/new", payment_links.new, name="payment-link-new"),
+    path("payment-links/<str:id>", payment_links.detail, name="payment-link"),
+    path("payment-links/<str:id>/cancel", payment_links.cancel, name="payment-link-cancel"),
+]
+
+urlpatterns = [
+    path("<organization:organization>/<environment:environment>/", include(PAGES)),
+    path("pay/<str:slug>", hosted.pay, name="pay"),
+    path("pay/<str:slug>/review", hosted.review, name="pay-review"),
+    path("pay/<str:slug>/receipt/<str:token>", hosted.receipt, name="pay-receipt"),
+]
