@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 
+from django.db.models.functions import Lower
+
 from accounts.errors import SandboxOnly
 from accounts.forms.wallets import FreezeForm, FundForm, NewWalletForm, WalletFilters, WalletForm
 from accounts.ledger import statements
@@ -15,7 +17,7 @@ from wallgent.forms import PageForm
 from wallgent.listing import Column, Listing
 
 _COLUMNS = {
-    "name": Column(label="Wallet", sort="name"),
+    "name": Column(label="Wallet", sort="called"),
     "status": Column(label="Status"),
     "available": Column(label="Available", numeric=True),
     "balance": Column(label="Balance", sort="account__balance", numeric=True),
@@ -45,7 +47,7 @@ def index(request):
     """All wallets of the organization in this environment."""
     listing = Listing(
         request,
-        Wallet.objects.visible_to(request.actor),
+        Wallet.objects.visible_to(request.actor).annotate(called=Lower("name")),
         columns=_COLUMNS,
         default="name",
         filters=WalletFilters,
@@ -130,7 +132,7 @@ def new(request):
     context = {
         "title": "New wallet",
         "lead": "A place to keep money of one currency, for the organization or for one agent.",
-        "verb": "Open the wallet",
+        "verb": "Create the wallet",
         "back": pages.to(request, "wallets"),
     }
     return _carried_out(request, form, work, say="The wallet is open.") or _form(
@@ -206,7 +208,6 @@ def freeze(request, id):
             "You can unfreeze it at any time.",
         ],
         "verb": "Freeze the wallet",
-        "is_grave": True,
         "hindrance": _closed(wallet) or _frozen(wallet, "It is frozen already."),
     }
     return _carried_out(request, form, work, say="The wallet is frozen.") or _form(

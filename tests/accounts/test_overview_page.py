@@ -72,7 +72,7 @@ class TestTotals:
         [total] = glance(acme).totals
 
         assert (total.held, total.held_in_links) == (35, 30)
-        assert "in payment links" in site.html()
+        assert "Held in payment links" in site.html()
 
     def test_keep_the_environments_apart(self, acme, wallet, live_wallet):
         fund(wallet, "100")
