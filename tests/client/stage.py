@@ -59,10 +59,17 @@ class Stage:
             return _Awaited(wallgent.AsyncWallgent(secret, base_url=f"{self.origin}/v1"))
         return wallgent.Wallgent(secret, base_url=f"{self.origin}/v1")
 
-    def post(self, path: str, body: dict | None = None, *, key: str = "sandbox") -> httpx.Response:
+    def post(
+        self, path: str, body: dict | None = None, *, key: str | None = "sandbox"
+    ) -> httpx.Response:
         """Call what the client has no method for, or look at what it does not show."""
-        headers = {"Authorization": f"Bearer {self.keys[key]}"}
-        return httpx.post(f"{self.origin}/v1{path}", json=body, headers=headers)
+        return httpx.post(f"{self.origin}/v1{path}", json=body, headers=self._headers(key))
+
+    def get(self, path: str, *, key: str | None = "sandbox") -> httpx.Response:
+        return httpx.get(f"{self.origin}/v1{path}", headers=self._headers(key))
+
+    def _headers(self, key: str | None) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.keys[key]}"} if key else {}
 
     def freeze(self, wallet_id: str) -> None:
         assert self.post(f"/wallets/{wallet_id}/freeze").status_code == 200

@@ -15,7 +15,7 @@ from tests.client import install
 pytestmark = [pytest.mark.xdist_group("public client"), pytest.mark.timeout(300)]
 
 FOLDER = Path(install.__file__).parent
-AREAS = ("wallets", "payments", "api_keys", "organizations")
+AREAS = ("wallets", "payments", "payment_links", "api_keys", "organizations")
 # (version, whether its calls are awaited, our entry point) and the modules of scenarios it plays
 PLAYS = {
     ("0.3.0", "sync", "web"): (*AREAS, "sandbox", "clients"),

@@ -337,6 +337,76 @@ class TestRelease:
         assert refusal.available == 60
 
 
+class TestReleaseSet:
+    def end(self, *held, operations=None):
+        operations = operations or [uuid.uuid4() for _ in held]
+        releases = [
+            holds.Release(hold_id=each.id, operation=operation)
+            for each, operation in zip(held, operations, strict=True)
+        ]
+        with transaction.atomic():
+            holds.release_set(releases)
+
+    def test_frees_all_that_remains_of_each(self):
+        ada, bob = open_account("100"), open_account("100")
+        one, two, other, kept = (
+            hold(account, amount)
+            for account, amount in ((ada, "60"), (ada, "30"), (bob, "50"), (bob, "7"))
+        )
+        capture(two.id, "10", FEES)
+
+        self.end(one, two, other)
+
+        assert (money(ada), money(bob)) == ((90, 0, 0), (100, 7, 0))
+        assert [parts(each) for each in (one, two, other, kept)] == [
+            (60, 0, 60, 0),
+            (30, 10, 20, 0),
+            (50, 0, 50, 0),
+            (7, 0, 0, 7),
+        ]
+        ended = Hold.objects.filter(pk__in=[one.id, two.id, other.id])
+        assert all(each.ended_at for each in ended)
+        steps = HoldOperation.objects.filter(hold=two).order_by("created_at")
+        assert [(step.type, step.amount) for step in steps] == [
+            ("PLACE", 30),
+            ("CAPTURE", 10),
+            ("RELEASE", 20),
+        ]
+
+    def test_again_or_of_none_it_does_nothing(self):
+        ada = open_account("100")
+        one, two = hold(ada, "60"), hold(ada, "30")
+        operations = [uuid.uuid4(), uuid.uuid4()]
+        self.end(one, two, operations=operations)
+
+        self.end(one, two, operations=operations)
+        self.end()
+
+        assert money(ada) == (100, 0, 0)
+        assert HoldOperation.objects.filter(type="RELEASE").count() == 2
+
+    def test_pays_debt_as_one_release_would(self):
+        ada = open_account("100")
+        one, two = hold(ada, "60"), hold(ada, "30")
+        force(ada, "70")
+        assert money(ada) == (30, 90, 60)
+
+        self.end(one)
+        assert money(ada) == (30, 30, 0)
+        self.end(two)
+
+        assert money(ada) == (30, 0, 0)
+
+    def test_takes_as_many_statements_for_many_as_for_one(self, django_assert_num_queries):
+        ada = open_account("100")
+        one = hold(ada, "1")
+        with django_assert_num_queries(6 + 2):  # and the bounds of the transaction
+            self.end(one)
+        many = [hold(ada, "1") for _ in range(20)]
+        with django_assert_num_queries(6 + 2):
+            self.end(*many)
+
+
 class TestEnded:
     @pytest.fixture(params=["captured", "released"])
     def ended(self, request):

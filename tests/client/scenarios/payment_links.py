@@ -1,0 +1,124 @@
+"""client.payment_links, and the public claim, for which this client has no method."""
+
+from stage import TIMESTAMP, ids_of, refused
+
+from wallgent import (
+    APIError,
+    InsufficientFundsError,
+    InvalidAmountError,
+    PaymentLinkNotFoundError,
+    PermissionDeniedError,
+    ValidationError,
+    WalletFrozenError,
+    WalletNotFoundError,
+)
+
+UNKNOWN = "plink_01ARZ3NDEKTSV4RRFFQ69G5FAV"
+
+
+def make(stage, amount="25.00", **named):
+    return stage.client.payment_links.create(walletId=stage.wallet, amount=amount, **named)
+
+
+def create_answers_an_address_to_share(stage):
+    link = make(stage, description="Design work", expiresAt="2099-01-01T00:00:00Z")
+    assert link["id"].startswith("lnk_")
+    assert link["url"].endswith(f"/pay/{link['slug']}")
+    assert (link["walletId"], link["amount"], link["currency"]) == (stage.wallet, "25.00", "USD")
+    assert (link["status"], link["direction"]) == ("ACTIVE", "RECEIVE")
+    assert (link["description"], link["recipientRestrictions"]) == ("Design work", None)
+    assert (link["maxUses"], link["useCount"]) == (1, 0)
+    assert TIMESTAMP.fullmatch(link["createdAt"])
+    assert link["expiresAt"] == "2099-01-01T00:00:00.000Z"
+
+
+def create_passes_its_names_through(stage):
+    link = stage.client.payment_links.create(
+        wallet_id=stage.wallet,
+        amount=0.1,
+        direction="SEND",
+        max_uses=2,
+        recipient_restrictions={"emails": ["Ada@Example.com"]},
+        metadata={"order_id": 7},
+    )
+    assert (link["amount"], link["maxUses"]) == ("0.10", 2)
+    assert link["recipientRestrictions"]["emails"] == ["ada@example.com"]
+    assert link["metadata"] == {"order_id": 7}
+
+
+def sending_keeps_the_money_until_it_is_cancelled(stage):
+    link = make(stage, "250.00", direction="SEND")
+    assert stage.available(stage.wallet) == "750.00000000"
+    cancelled = stage.client.payment_links.cancel(link["id"])
+    assert (cancelled["id"], cancelled["status"]) == (link["id"], "CANCELLED")
+    assert TIMESTAMP.fullmatch(cancelled["cancelledAt"])
+    assert stage.available(stage.wallet) == "1000.00000000"
+    with refused(APIError, status=409, code="INVALID_STATE"):
+        stage.client.payment_links.cancel(link["id"])
+
+
+def list_filters(stage):
+    one, two = make(stage), make(stage)
+    other = stage.client.payment_links.create(walletId=stage.main, amount="1")
+    stage.client.payment_links.cancel(one["id"])
+    links = stage.client.payment_links
+    assert ids_of(links.list()) == ids_of([other, two, one])
+    assert ids_of(links.list(wallet_id=stage.wallet)) == ids_of([two, one])
+    assert ids_of(links.list(status="ACTIVE")) == ids_of([other, two])
+    assert ids_of(links.list(status="CANCELLED", wallet_id=stage.wallet)) == ids_of([one])
+    assert links.list(status="EXPIRED") == []
+    assert ids_of(links.list(limit=1)) == ids_of([other])
+    assert ids_of(stage.client_of("scoped").payment_links.list()) == ids_of([two, one])
+    assert stage.client_of("live").payment_links.list() == []
+
+
+def whoever_has_the_address_claims_it_once(stage):
+    link = make(stage, direction="SEND")
+    path = f"/payment-links/claim/{link['slug']}"
+    shown = stage.get(path, key=None)
+    assert (shown.status_code, shown.json()["amount"]) == (200, "25.00")
+    assert stage.wallet not in shown.text
+    body = {"method": "wallet", "destination": {"type": "WALLET", "walletId": stage.shop}}
+    claimed = stage.post(f"{path}/claim", body, key=None)
+    assert claimed.status_code == 200
+    assert claimed.json()["transactionId"].startswith("txn_")
+    again = stage.post(f"{path}/claim", body, key=None)
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "INVALID_STATE")
+    assert stage.stranger.wallets.get_balance(stage.shop)["available"] == "25.00000000"
+    payment = stage.client.payments.retrieve(claimed.json()["transactionId"])
+    assert (payment["to"], payment["kind"], payment["fee"]) == (stage.shop, "PAYMENT_LINK", "0.00")
+    assert ids_of(stage.client.payment_links.list(status="CLAIMED")) == ids_of([link])
+
+
+def all_refuse(stage):
+    with refused(ValidationError, status=400, code="VALIDATION_ERROR"):
+        stage.client.payment_links.create()
+    with refused(InvalidAmountError, status=400, code="INVALID_AMOUNT"):
+        make(stage, "-1")
+    with refused(WalletNotFoundError, status=404, code="WALLET_NOT_FOUND"):
+        stage.client.payment_links.create(walletId=stage.shop, amount="1")
+    with refused(InsufficientFundsError, status=402, code="INSUFFICIENT_FUNDS"):
+        make(stage, "1000.01", direction="SEND")
+    for call in (
+        lambda: stage.client_of("reader").payment_links.create(walletId=stage.wallet, amount="1"),
+        lambda: stage.client_of("reader").payment_links.cancel(UNKNOWN),
+        lambda: stage.client_of("scoped").payment_links.create(walletId=stage.main, amount="1"),
+    ):
+        with refused(PermissionDeniedError, status=403, code="PERMISSION_DENIED"):
+            call()
+    stage.freeze(stage.wallet)
+    with refused(WalletFrozenError, status=403, code="WALLET_FROZEN"):
+        make(stage, direction="SEND")
+
+
+def cancel_knows_only_ones_own(stage):
+    link = make(stage)
+    stranger = stage.stranger.payment_links
+    for cancel in (
+        lambda: stage.client.payment_links.cancel(UNKNOWN),
+        lambda: stranger.cancel(link["id"]),
+    ):
+        with refused(PaymentLinkNotFoundError, status=404, code="PAYMENT_LINK_NOT_FOUND"):
+            cancel()
+    ulid = link["id"].removeprefix("lnk_")
+    assert stage.client.payment_links.cancel(f"plink_{ulid}")["id"] == link["id"]

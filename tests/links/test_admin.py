@@ -1,0 +1,90 @@
+"""Links as support sees them."""
+
+import pytest
+from django.urls import reverse
+
+from accounts.models import Organization, User
+from links.models import PaymentLink
+from tests.accounts.test_admin import listed, path, signed_in
+from tests.links.conftest import stored
+from tests.world import available_of, facts_of
+
+LINKS = "links.paymentlink"
+
+
+@pytest.fixture
+def boss(db):
+    return User.objects.create_superuser("boss@wallgent.example")
+
+
+@pytest.fixture
+def support(boss):
+    return signed_in(boss)
+
+
+def act(browser, model, pk, action, **fields):
+    form = {"action": action, "_selected_action": [pk], "confirmed": "yes", **fields}
+    return browser.post(path(model, "changelist"), form, follow=True)
+
+
+def test_a_link_is_found_by_what_belongs_to_it(support, make, claim, payer, shop, acme):
+    link = make()
+    claimed = claim(link, shop).json()
+    make(amount="1")
+    ulid = link["id"].removeprefix("lnk_")
+
+    terms = (link["id"], f"pyl_{ulid}", f"plink_{ulid}", link["slug"], claimed["id"])
+    for term in (*terms, stored(link).hold_id):
+        assert listed(support, LINKS, term) == {link["id"]}, term
+    for term in (acme.id, payer.id):
+        assert len(listed(support, LINKS, term)) == 2
+    for term in (link["id"], shop.id, claimed["transactionId"]):
+        assert listed(support, "links.claim", term) == {claimed["id"]}
+    assert listed(support, LINKS, link["slug"][:-1]) == set()
+
+
+def test_its_secret_is_not_shown(support, make):
+    link = make()
+
+    pages = support.get(path(LINKS, "changelist")).text
+    pages += support.get(path(LINKS, "change", link["id"])).text
+
+    assert link["slug"] not in pages
+    assert f"{link['slug'][:6]}…" in pages
+
+
+def test_support_cancels_it(support, boss, make, payer, acme):
+    link = make()
+
+    shown = act(support, LINKS, link["id"], "cancel").text
+    again = act(support, LINKS, link["id"], "cancel").text
+
+    assert "done (cancel)" in shown
+    assert "Only an ACTIVE payment link can be cancelled" in again
+    assert (stored(link).status, available_of(payer)) == ("CANCELLED", 100)
+    [fact] = facts_of(acme, "payment_link.cancelled")
+    assert (fact.actor_type, fact.actor_id) == ("USER", boss.id)
+
+
+def test_support_says_which_way_an_organizations_links_go(support, make, acme):
+    shown = act(
+        support,
+        "accounts.organization",
+        acme.id,
+        "set_link_direction",
+        default_link_direction="SEND",
+    )
+
+    assert shown.status_code == 200
+    assert Organization.objects.get(pk=acme.pk).default_link_direction == "SEND"
+    assert make(direction=None)["direction"] == "SEND"
+
+
+def test_text_of_a_link_is_only_text(support, make):
+    link = make(description="<script>alert(1)</script>", metadata={"<b>": "<i>"})
+
+    page = support.get(reverse("admin:links_paymentlink_change", args=[link["id"]])).text
+
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
+    assert PaymentLink.objects.count() == 1
