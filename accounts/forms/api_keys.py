@@ -50,7 +50,10 @@ class ApiKeyForm(PageForm):
     """A new key: never more than `granted`, which is what its maker may do."""
 
     name = forms.CharField(
-        label="Name", max_length=256, help_text="What will use it, such as “Billing server”."
+        label="Name",
+        max_length=256,
+        help_text="What will use it, such as “Billing server”.",
+        error_messages={"required": "Name what will use the key."},
     )
     permissions = forms.MultipleChoiceField(
         label="Permissions",

@@ -38,6 +38,7 @@ class InviteForm(_RoleForm):
     email = forms.CharField(
         label="E-mail address",
         max_length=254,
+        error_messages={"required": "Write the address of whom you invite."},
         widget=forms.EmailInput(attrs={"autocomplete": "off"}),
         help_text="We send a link there. It works for seven days, for this address only.",
     )

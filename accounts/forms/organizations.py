@@ -10,6 +10,7 @@ def _name() -> forms.CharField:
     return forms.CharField(
         label="Name",
         max_length=256,
+        error_messages={"required": "Give the organization a name."},
         help_text="Whoever you pay, or who pays you, sees it.",
         widget=forms.TextInput(attrs={"autocomplete": "organization"}),
     )

@@ -24,7 +24,11 @@ class SendForm(PageForm):
     """Who pays whom how much. The recipient is one's own wallet, or anybody's by its id."""
 
     sender = forms.ChoiceField(
-        label="From", error_messages={"invalid_choice": "Choose one of your wallets."}
+        label="From",
+        error_messages={
+            "required": "Choose the wallet that pays.",
+            "invalid_choice": "Choose one of your wallets.",
+        },
     )
     own = forms.ChoiceField(
         label="To",
@@ -32,10 +36,10 @@ class SendForm(PageForm):
         error_messages={"invalid_choice": "Choose one of your wallets, or paste a wallet's id."},
     )
     other = forms.CharField(
-        label="Wallet id of the recipient",
+        label="Wallet id",
         required=False,
         max_length=64,
-        help_text="It starts with wal_. Ask the recipient for it.",
+        help_text="Of somebody else's wallet. Ask the recipient for it; it starts with wal_.",
         widget=forms.TextInput(
             attrs={"placeholder": "wal_…", "autocomplete": "off", "spellcheck": "false"}
         ),
@@ -56,7 +60,7 @@ class SendForm(PageForm):
         self.refusal: DomainError | None = None
         self.fields["sender"].choices = [("", "Choose a wallet"), *map(_with_balance, wallets)]
         self.fields["own"].choices = [
-            ("", "A wallet of somebody else, by its id"),
+            ("", "Somebody else's wallet"),
             *((wallet.id, wallet.name) for wallet in wallets),
         ]
 
@@ -75,7 +79,7 @@ class SendForm(PageForm):
         self.refusal = error
         message = error.message
         if "balance" in error.details:
-            message += f" {money.amount_text(Decimal(error.details['balance']))} is available."
+            message += f" {_spoken(Decimal(error.details['balance']))} is available."
         recipient = "own" if self.cleaned_data.get("own") else "other"
         places = (*self._places, (WalletNotFound, recipient))
         place = next((name for kind, name in places if isinstance(error, kind)), None)
@@ -88,10 +92,15 @@ class SendForm(PageForm):
 
 
 def _with_balance(wallet) -> tuple[str, str]:
-    whole, _, decimals = money.amount_text(wallet.account.available).partition(".")
-    available = f"{int(whole):,}.{decimals} {wallet.currency} available"
+    available = f"{_spoken(wallet.account.available)} {wallet.currency} available"
     frozen = ", frozen" if wallet.status == wallet.Status.FROZEN else ""
     return wallet.id, f"{wallet.name} ({available}{frozen})"
+
+
+def _spoken(amount: Decimal) -> str:
+    """An amount for a sentence: 1,250.00."""
+    whole, _, decimals = money.amount_text(amount).partition(".")
+    return f"{int(whole):,}.{decimals}"
 
 
 class ReverseForm(PageForm):

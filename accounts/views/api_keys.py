@@ -16,8 +16,8 @@ _COLUMNS = {
     "scope": Column(label="May do"),
     "used": Column(label="Last used", sort="last_used_at"),
     "expires": Column(label="Expires", sort="expires_at"),
-    "status": Column(label="Status"),
     "created": Column(label="Created", sort="pk"),
+    "status": Column(label="Status"),
 }
 _EVERY = {name: text for words in PERMISSIONS.values() for name, text in words.items()}
 

@@ -45,10 +45,20 @@ def settings(request):
     context = {
         "form": form,
         "limits": organization.limits,
+        "figures": _figures(organization.limits),
         "may_change": request.actor.may("organizations:write"),
     }
     status = pages.UNPROCESSABLE if form.errors else 200
     return pages.render(request, "accounts/organization.html", context, status=status)
+
+
+def _figures(limits) -> dict[str, str]:
+    wallets = "Any number" if limits.wallets is None else f"{limits.wallets:,} beside the main ones"
+    return {
+        "API reads": f"{limits.reads_per_minute:,} a minute",
+        "API writes": f"{limits.writes_per_minute:,} a minute",
+        "Wallets": wallets,
+    }
 
 
 def _change(actor, said: dict) -> None:

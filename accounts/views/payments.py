@@ -9,7 +9,7 @@ from django.db.models import Q
 from accounts.forms.payments import PaymentFilters, ReverseForm, SendForm
 from accounts.ledger.models import Entry
 from accounts.models import Organization, Payment, Wallet
-from accounts.services import payments, transfers
+from accounts.services import overview, payments, transfers
 from accounts.services.payments import Order
 from accounts.views import timeline
 from accounts.views.dashboard import dashboard
@@ -22,6 +22,13 @@ from wallgent.listing import Column, Listing
 _MOST_CHOICES = 200  # wallets in a menu; any other is reached from its own page
 
 _STEPS = ("Details", "Review")
+
+_KINDS = {
+    Payment.Kind.PAYMENT: "Payment",
+    Payment.Kind.INTERNAL: "Transfer between wallets of one organization",
+    Payment.Kind.REVERSAL: "A payment given back",
+    Payment.Kind.PAYMENT_LINK: "Payment by link",
+}
 
 _COLUMNS = {
     "party": Column(label="To or from"),
@@ -112,6 +119,11 @@ def _choices(actor: Actor, *asked: str) -> list[Wallet]:
     return found + list(own.filter(pk__in=missing)) if missing else found
 
 
+def _may_write(actor: Actor) -> bool:
+    """Whether buttons are offered. What is sent is judged anew."""
+    return actor.may("payments:write") and not overview.is_locked(actor)
+
+
 @dashboard(GET="payments:read")
 def index(request):
     """What was paid and received."""
@@ -128,7 +140,7 @@ def index(request):
     context = {
         "listing": listing,
         "lines": [Line.of(payment, actor=actor, wallet_id=wallet_id) for payment in listing.rows],
-        "may_send": actor.may("payments:write"),
+        "may_send": _may_write(actor),
     }
     return pages.render(request, "accounts/payments.html", context)
 
@@ -160,6 +172,7 @@ def _ask(request, form: SendForm):
     context = {
         "form": form,
         "steps": _STEPS,
+        "is_locked": overview.is_locked(request.actor),
         "failed_id": details.get("transactionId"),
         "short_of_funds": form.refusal and form.refusal.code == "INSUFFICIENT_FUNDS",
         "frozen": form.refusal and form.refusal.code == "WALLET_FROZEN",
@@ -239,12 +252,13 @@ def show(request, id):
     reversal = next(iter(payment.reversals.all()), None)
     context = {
         "title": f"{'From' if line.direction == 'IN' else 'To'} {line.other.label}",
+        "kind": _KINDS[payment.kind],
         "line": line,
         "payment": payment,
         "reversal": reversal,
         "entries": _entries(line, actor),
         "facts": timeline.of(payment.id, actor=actor),
-        "may_give_back": actor.may("payments:write")
+        "may_give_back": _may_write(actor)
         and payments.why_irreversible(payment, actor=actor) is None,
     }
     return pages.render(request, "accounts/payment.html", context)
