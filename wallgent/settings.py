@@ -150,7 +150,8 @@ LOGOUT_REDIRECT_URL = "account_login"
 SIGNUP_OPEN = env.bool("SIGNUP_OPEN", True)  # whoever is invited may sign up in any case
 ACCOUNT_ADAPTER = "accounts.views.sign_in.AccountAdapter"
 ACCOUNT_FORMS = {
-    "login": "accounts.views.sign_in.SignInForm",
+    "login": "accounts.views.sign_in_forms.SignInForm",
+    "add_email": "accounts.views.sign_in_forms.AddressForm",
     "signup": "accounts.views.sign_up.SignUpForm",
 }
 ACCOUNT_LOGIN_METHODS = {"email"}
@@ -167,8 +168,12 @@ ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_RATE_LIMITS = {"login_failed": "30/m/ip,50/900s/key"}
 MFA_ADAPTER = "accounts.views.sign_in.FactorAdapter"
 MFA_FORMS = {
-    "authenticate": "accounts.views.sign_in.CodeForm",
-    "reauthenticate": "accounts.views.sign_in.CodeAgainForm",
+    "authenticate": "accounts.views.sign_in_forms.CodeForm",
+    "reauthenticate": "accounts.views.sign_in_forms.CodeAgainForm",
+    "login_webauthn": "accounts.views.sign_in_forms.KeySignInForm",
+    "authenticate_webauthn": "accounts.views.sign_in_forms.KeyForm",
+    "reauthenticate_webauthn": "accounts.views.sign_in_forms.KeyAgainForm",
+    "add_webauthn": "accounts.views.sign_in_forms.AddKeyForm",
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True

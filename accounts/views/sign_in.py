@@ -5,12 +5,9 @@ from urllib.parse import urljoin
 
 from allauth.account import signals as account_signals
 from allauth.account.adapter import DefaultAccountAdapter
-from allauth.account.forms import LoginForm
 from allauth.core import context
 from allauth.mfa import signals as factor_signals
 from allauth.mfa.adapter import DefaultMFAAdapter
-from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
-from axes.handlers.proxy import AxesProxyHandler
 from axes.models import AccessAttempt
 from axes.signals import user_locked_out
 from django import forms
@@ -82,8 +79,9 @@ class AccountAdapter(DefaultAccountAdapter):
         return _public(reverse("account_confirm_email", args=[emailconfirmation.key]))
 
     def get_reset_password_from_key_url(self, key: str) -> str:
-        uid, _, key = key.partition("-")
-        return _public(reverse("account_reset_password_from_key", args=[uid, key]))
+        id, _, secret = key.partition("-")
+        uid = id.rpartition("_")[2]  # allauth's path takes no underscore, and ours reads it so, too
+        return _public(reverse("account_reset_password_from_key", args=[uid, secret]))
 
     def send_mail(self, template_prefix: str, email: str, context: dict) -> None:
         links = {
@@ -123,47 +121,6 @@ class FactorAdapter(DefaultMFAAdapter):
 
     def _get_site_name(self) -> str:
         return settings.MFA_TOTP_ISSUER
-
-
-class SignInForm(LoginForm):
-    """E-mail address and password."""
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        email, password = self.fields["login"], self.fields["password"]
-        email.label = "E-mail address"
-        email.widget.attrs = {"autocomplete": "username", "type": "email", "autofocus": True}
-        password.widget.attrs = {"autocomplete": "current-password"}
-        password.help_text = ""
-
-
-class _CountedCode:
-    """Codes are guessed no more often than passwords, and both are counted together."""
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.fields["code"].widget.attrs = {
-            "autocomplete": "one-time-code",
-            "inputmode": "text",  # a recovery code may follow
-            "autocapitalize": "off",
-            "spellcheck": "false",
-            "autofocus": True,
-        }
-
-    def clean_code(self):
-        request, tried = context.request, {"email": self.user.email}
-        if not AxesProxyHandler.is_allowed(request, tried):
-            request.axes_locked_out, request.axes_credentials = True, tried
-            raise forms.ValidationError(AccountAdapter.error_messages["too_many_login_attempts"])
-        return super().clean_code()
-
-
-class CodeForm(_CountedCode, AuthenticateForm):
-    """The second step of signing in."""
-
-
-class CodeAgainForm(_CountedCode, ReauthenticateForm):
-    """A code in place of the password, before something that matters."""
 
 
 def email_tried(request, credentials: dict | None) -> str:

@@ -1,6 +1,9 @@
 """People in front of a browser, for tests of signing in and of who belongs where."""
 
+import base64
+import hmac
 import re
+import time
 
 from django.core import mail
 from django.test import Client
@@ -41,6 +44,11 @@ def signed_in(user) -> Client:
     return client
 
 
+def prove(client, password=PASSWORD) -> None:
+    """Enter the password once more, as before everything that matters."""
+    assert client.post("/account/reauthenticate/", {"password": password}).status_code == 302
+
+
 def is_signed_in(client) -> bool:
     return "_auth_user_id" in client.session
 
@@ -57,3 +65,39 @@ def letters_to(email):
 def link_in(letter) -> str:
     """The path of the first link of a letter that leads further than the front page."""
     return re.search(r"https?://[^/\s]+(/\S+)", letter.body)[1]
+
+
+def totp(secret: str, *, ahead: int = 0) -> str:
+    """The code that an authenticator app shows, or will in `ahead` half minutes (RFC 6238)."""
+    counter = int(time.time()) // 30 + ahead
+    digest = hmac.digest(base64.b32decode(secret), counter.to_bytes(8, "big"), "sha1")
+    start = digest[-1] & 15
+    number = int.from_bytes(digest[start : start + 4], "big") & 0x7FFFFFFF
+    return f"{number % 1_000_000:06}"
+
+
+def add_app(client) -> tuple[str, list[str]]:
+    """Set up an authenticator app, as its pages lead; its secret, and the recovery codes."""
+    prove(client)
+    asked = client.get("/account/2fa/totp/activate/")
+    assert asked.status_code == 200, asked.headers
+    secret = asked.context["form"].secret
+    done = client.post("/account/2fa/totp/activate/", {"code": totp(secret)})
+    assert done.url == "/account/2fa/recovery-codes/"
+    shown = client.get(done.url)
+    return secret, shown.context["unused_codes"]
+
+
+def follow(client, answer):
+    """The page that a redirect leads to."""
+    assert answer.status_code in (302, 303), answer.text
+    return client.get(answer.url, follow=True)
+
+
+def assert_strict(page: str) -> None:
+    """Nothing that the strict policy would refuse: no inline script, style or handler."""
+    assert "style=" not in page
+    assert "<style" not in page
+    assert not re.search(r"<[^>]*\son[a-z]+=", page)
+    for tag in re.findall(r"<script[^>]*>", page):
+        assert "src=" in tag or 'type="application/json"' in tag, tag

@@ -1,0 +1,123 @@
+"""The forms of signing in, and of what one signs in with."""
+
+from allauth.account.forms import AddEmailForm, LoginForm
+from allauth.account.models import EmailAddress
+from allauth.core import context
+from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
+from allauth.mfa.webauthn.forms import (
+    AddWebAuthnForm,
+    AuthenticateWebAuthnForm,
+    LoginWebAuthnForm,
+    ReauthenticateWebAuthnForm,
+)
+from axes.handlers.proxy import AxesProxyHandler
+from django import forms
+
+from accounts.views.sign_in import AccountAdapter
+
+
+class SignInForm(LoginForm):
+    """E-mail address and password."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        email, password = self.fields["login"], self.fields["password"]
+        email.label = "E-mail address"
+        email.widget.attrs = {"autocomplete": "username", "type": "email", "autofocus": True}
+        password.widget.attrs = {"autocomplete": "current-password"}
+        password.help_text = ""
+
+
+class _CountedCode:
+    """Codes are guessed no more often than passwords, and both are counted together."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["code"].widget.attrs = {
+            "autocomplete": "one-time-code",
+            "inputmode": "text",  # a recovery code may follow
+            "autocapitalize": "off",
+            "spellcheck": "false",
+            "autofocus": True,
+        }
+
+    def clean_code(self):
+        request, tried = context.request, {"email": self.user.email}
+        if not AxesProxyHandler.is_allowed(request, tried):
+            request.axes_locked_out, request.axes_credentials = True, tried
+            raise forms.ValidationError(
+                sign_in.AccountAdapter.error_messages["too_many_login_attempts"]
+            )
+        return super().clean_code()
+
+
+class CodeForm(_CountedCode, AuthenticateForm):
+    """The second step of signing in."""
+
+
+class CodeAgainForm(_CountedCode, ReauthenticateForm):
+    """A code in place of the password, before something that matters."""
+
+
+class _Key:
+    """A passkey's answer comes from a browser's script, or from anybody: it may be anything."""
+
+    def clean_credential(self):
+        try:
+            read = getattr(super(), "clean_credential", lambda: self.cleaned_data["credential"])
+            return read()
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise self._refusal() from None
+
+    def clean(self):
+        try:
+            return super().clean()
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise self._refusal() from None
+
+    def _refusal(self):
+        return forms.ValidationError("The passkey did not work. Try again, or use another way.")
+
+
+class KeySignInForm(_Key, LoginWebAuthnForm):
+    """A passkey alone."""
+
+
+class KeyForm(_Key, AuthenticateWebAuthnForm):
+    """A passkey as the second step."""
+
+
+class KeyAgainForm(_Key, ReauthenticateWebAuthnForm):
+    """A passkey in place of the password, before something that matters."""
+
+
+class AddKeyForm(_Key, AddWebAuthnForm):
+    """A new passkey."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["name"].help_text = "So that you tell it from others."
+        self.fields["name"].max_length = 100
+        self.fields["name"].widget.attrs = {"maxlength": 100, "autocomplete": "off"}
+        passwordless = self.fields["passwordless"]
+        passwordless.label = "Sign in with it alone"
+        passwordless.help_text = (
+            "Without a password. The device asks for your finger, your face or a PIN instead."
+        )
+        passwordless.initial = True
+
+
+class AddressForm(AddEmailForm):
+    """Another e-mail address, which takes the present one's place once it is proved."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["email"].label = "New address"
+        self.fields["email"].widget.attrs = {"autocomplete": "email", "type": "email"}
+
+    def save(self, request):
+        # In development nobody proved the present one. It would be dropped at once, and with it
+        # what the person signs in with.
+        present = EmailAddress.objects.filter(user=self.user, email=self.user.email)
+        present.update(verified=True, primary=True)
+        return super().save(request)
