@@ -2,6 +2,7 @@
 
 from django.http import HttpResponse
 from django.template import loader
+from django.utils.cache import patch_vary_headers
 
 WORDS = {
     400: ("This request is not complete", "Go back, reload the page, and try once more."),
@@ -40,7 +41,9 @@ def page(request, status: int, words: tuple[str, str] | None = None) -> HttpResp
             "reference": getattr(request, "id", "") if status >= 500 else "",
         }
     )
-    return HttpResponse(html, status=status)
+    response = HttpResponse(html, status=status)
+    patch_vary_headers(response, ["Cookie"])  # where the viewer's theme stands
+    return response
 
 
 def forbidden(request, exception=None) -> HttpResponse:

@@ -123,6 +123,16 @@
     }
   }
 
+  // How much room is left in a text
+  function count(text) {
+    const counter = document.getElementById(text.dataset.counter);
+    if (counter) counter.textContent = `${text.maxLength - text.value.length} characters left`;
+  }
+
+  document.addEventListener("input", (event) => {
+    if (event.target.matches?.("[data-counter]")) count(event.target);
+  });
+
   document.addEventListener("click", (event) => {
     const target = event.target.closest?.(
       "[data-copy], [data-dismiss], [data-dialog], [data-close], [data-theme-form] button",
@@ -215,6 +225,7 @@
   function prepare(part) {
     part.querySelectorAll("time[data-zone]").forEach(localize);
     part.querySelectorAll("[data-toast]").forEach(dismissLater);
+    part.querySelectorAll("[data-counter]").forEach(count);
     const errors = part.querySelector("[data-errors]");
     if (errors && !errors.closest("form[method=get]")) errors.focus();
   }
