@@ -9,7 +9,7 @@ from django.db.models import Q
 
 from accounts.models import LinkDirection, Wallet
 from links.models import PaymentLink
-from links.models.payment_links import MAX_USES_LIMIT
+from links.models.payment_links import EMAIL_LENGTH, MAX_USES_LIMIT
 from links.services import emails, payment_links
 from wallgent import clock, ids, money
 from wallgent.actors import Actor
@@ -19,7 +19,8 @@ from wallgent.forms import AmountField, PageForm
 from wallgent.listing import Filters
 
 DESCRIPTION_LENGTH = 1024
-_LISTED = 200  # wallets in a choice, and lines in a restriction
+_RECIPIENTS = 100  # lines in a restriction
+_MOST_CHOICES = 200  # wallets in a menu; any other is reached by an address that names it
 
 _SEND, _RECEIVE = LinkDirection.SEND, LinkDirection.RECEIVE
 _DIRECTIONS = [
@@ -48,17 +49,20 @@ class LineListField(forms.CharField):
     def clean(self, value):
         lines = [line.strip() for line in re.split(r"[\r\n,;]+", super().clean(value))]
         found = list(dict.fromkeys(line for line in lines if line))
-        if len(found) > _LISTED:
-            raise forms.ValidationError(f"Give at most {_LISTED}.")
+        if len(found) > _RECIPIENTS:
+            raise forms.ValidationError(f"Give at most {_RECIPIENTS}.")
         return [self._read(line) for line in found]
 
 
 def _email(line: str) -> str:
+    address = emails.normalized(line)
     try:
-        validate_email(emails.normalized(line))
+        validate_email(address)
     except forms.ValidationError:
         raise forms.ValidationError(f"“{line[:80]}” is not an e-mail address.") from None
-    return line
+    if len(address) > EMAIL_LENGTH:
+        raise forms.ValidationError(f"“{line[:80]}…” is too long for an e-mail address.")
+    return address
 
 
 def _wallet_id(line: str) -> str:
@@ -129,8 +133,10 @@ class LinkForm(PageForm):
     def __init__(self, *args, actor: Actor, **kwargs):
         super().__init__(*args, **kwargs)
         self._actor = actor
-        self.wallets = {wallet.id: wallet for wallet in open_wallets(actor)}
-        self.fields["wallet"].choices = [(id, with_money(w)) for id, w in self.wallets.items()]
+        own = Wallet.objects.visible_to(actor).exclude(account__state=Wallet.Status.CLOSED)
+        asked = self.data.get("wallet") or self.initial.get("wallet")
+        self.wallets = {wallet.id: wallet for wallet in _choices(own, asked)}
+        self.fields["wallet"].choices = [(id, _with_money(w)) for id, w in self.wallets.items()]
         self.fields["direction"].initial = actor.organization.default_link_direction
         if actor.environment == Environment.SANDBOX:
             del self.fields["believe"]
@@ -183,17 +189,34 @@ class LinkForm(PageForm):
             super().refuse(error)
 
 
-def open_wallets(actor: Actor):
-    """The wallets a link can be made on, the main one first."""
-    wallets = Wallet.objects.visible_to(actor).exclude(account__state=Wallet.Status.CLOSED)
-    return wallets.order_by("-is_default", "name", "pk")[:_LISTED]
+def _choices(wallets, asked: str | None) -> list[Wallet]:
+    """The wallets of a menu, the main one first, and the one that is asked for in any case."""
+    found = list(wallets.order_by("-is_default", "name", "pk")[:_MOST_CHOICES])
+    uuid = ids.parse(asked or "", "wal")
+    if uuid and len(found) == _MOST_CHOICES and asked not in {wallet.id for wallet in found}:
+        found += wallets.filter(pk=uuid)
+    return found
 
 
-def with_money(wallet: Wallet) -> str:
+def _with_money(wallet: Wallet) -> str:
     """A wallet's name with what is available in it."""
     whole, _, decimals = money.amount_text(wallet.account.available).partition(".")
     frozen = ", frozen" if wallet.status == Wallet.Status.FROZEN else ""
     return f"{wallet.name} ({int(whole):,}.{decimals} {wallet.currency} available{frozen})"
+
+
+class CancelForm(PageForm):
+    """The end of a link. It asks for nothing."""
+
+    def refuse(self, error: DomainError) -> None:
+        if isinstance(error, InvalidState):
+            self.add_error(
+                None,
+                "This link was over before: it had been used, cancelled, or had expired. Nothing"
+                " was changed.",
+            )
+        else:
+            super().refuse(error)
 
 
 class LinkFilters(Filters):
@@ -219,7 +242,7 @@ class LinkFilters(Filters):
 
     def __init__(self, *args, actor: Actor, **kwargs):
         super().__init__(*args, **kwargs)
-        wallets = Wallet.objects.visible_to(actor).order_by("-is_default", "name", "pk")[:_LISTED]
+        wallets = _choices(Wallet.objects.visible_to(actor), self.data.get("wallet"))
         named = [(wallet.id, wallet.name) for wallet in wallets]
         self.fields["wallet"].choices = [("", "Every wallet"), *named]
 
@@ -246,15 +269,12 @@ class EmailForm(PageForm):
 
     email = forms.CharField(
         label="E-mail address",
-        max_length=254,
+        max_length=EMAIL_LENGTH,
         error_messages={"required": "Type the e-mail address this payment was sent to."},
         widget=forms.TextInput(
             attrs={"type": "email", "inputmode": "email", "autocomplete": "email"}
         ),
     )
-
-    def clean_email(self):
-        return _email(self.cleaned_data["email"])
 
 
 _OTHER = "other"

@@ -173,6 +173,8 @@ def _claim(request, link: PaymentLink, wallet_id: str) -> Claim:
 @hosted("GET", "POST")
 def review(request, link):
     """A last look at what goes where; its form is the claim."""
+    if _state(request, link) == "email":
+        return _see("pay", link)  # it was known, but sessions end
     form = ClaimForm(request.POST) if request.method == "POST" else None
     if form and form.is_valid():
         claimed = []

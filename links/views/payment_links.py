@@ -7,12 +7,11 @@ from django.conf import settings
 from accounts.models import LinkDirection
 from accounts.services import activity
 from accounts.views.dashboard import dashboard
-from links.forms import DESCRIPTION_LENGTH, LinkFilters, LinkForm
+from links.forms import DESCRIPTION_LENGTH, CancelForm, LinkFilters, LinkForm
 from links.models import PaymentLink
 from links.services import payment_links
 from wallgent import pages
 from wallgent.events.models import Event
-from wallgent.forms import PageForm
 from wallgent.listing import Column, Listing
 
 _SHOWN = 50  # claims and facts on a link's page
@@ -47,7 +46,9 @@ def index(request):
 @dashboard(GET="payments:write", POST="payments:write")
 def new(request):
     """A new link; one that sends is looked at once more, because it sets money aside."""
-    form = LinkForm(request.POST or None, actor=request.actor)
+    sent = request.POST if request.method == "POST" else None
+    asked = {"wallet": request.GET.get("wallet", "")}
+    form = LinkForm(sent, actor=request.actor, initial=asked)
     context = {
         "form": form,
         "description_length": DESCRIPTION_LENGTH,
@@ -92,7 +93,7 @@ def detail(request, id):
     """One link: its address, its money, who used it, what happened to it."""
     link = payment_links.access(id, actor=request.actor)
     may_hand_on = request.actor.may("payments:write")
-    claims = link.claims.select_related("wallet", "payment").order_by("-pk")
+    claims = link.claims.order_by("-pk")
     events = Event.objects.visible_to(request.actor).filter(subject=link.id)[:_SHOWN]
     return pages.render(
         request,
@@ -124,7 +125,7 @@ def _timeline(events, actor) -> list[dict]:
 def cancel(request, id):
     """The end of a link, after saying what happens to its money."""
     link = payment_links.access(id, actor=request.actor)
-    form = PageForm(request.POST or None)
+    form = CancelForm(request.POST if request.method == "POST" else None)
     status = 200
     if request.method == "POST":
         status = pages.UNPROCESSABLE
