@@ -4,6 +4,7 @@ from urllib.parse import urlsplit
 
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.views import redirect_to_login
+from django.db import transaction
 from django.shortcuts import redirect, render
 from django.urls import Resolver404, resolve, reverse
 from django.utils.http import urlencode
@@ -36,7 +37,8 @@ def page(request, token):
     if not user.is_authenticated:
         return redirect_to_login(page_of(token))
     try:
-        members.accept(token, user=user, origin=origin_of(request))
+        with transaction.atomic():
+            members.accept(token, user=user, origin=origin_of(request))
     except InvalidState:
         return redirect(page_of(token))  # it was closed or accepted just now
     except DomainError as error:

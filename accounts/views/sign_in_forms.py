@@ -45,9 +45,7 @@ class _CountedCode:
         request, tried = context.request, {"email": self.user.email}
         if not AxesProxyHandler.is_allowed(request, tried):
             request.axes_locked_out, request.axes_credentials = True, tried
-            raise forms.ValidationError(
-                sign_in.AccountAdapter.error_messages["too_many_login_attempts"]
-            )
+            raise forms.ValidationError(AccountAdapter.error_messages["too_many_login_attempts"])
         return super().clean_code()
 
 
