@@ -4,8 +4,11 @@ import base64
 import hmac
 import re
 import time
+from contextlib import contextmanager
 
+import pytest
 from django.core import mail
+from django.db import transaction
 from django.test import Client
 
 from accounts.models import Membership, User
@@ -101,3 +104,10 @@ def assert_strict(page: str) -> None:
     assert not re.search(r"<[^>]*\son[a-z]+=", page)
     for tag in re.findall(r"<script[^>]*>", page):
         assert "src=" in tag or 'type="application/json"' in tag, tag
+
+
+@contextmanager
+def refuses(error):
+    """What is done inside is refused, and rolled back, as every door does."""
+    with pytest.raises(error) as refusal, transaction.atomic():
+        yield refusal
