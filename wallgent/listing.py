@@ -12,11 +12,15 @@ _LAST_PAGE = 400  # further than anybody turns; a filter finds it sooner
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A column and its heading; `sort` is the field or expression it can be sorted by."""
+    """A column and its heading; `sort` is the field or expression it can be sorted by.
+
+    Where that may be empty, `empty_last` keeps those rows at the end; no index knows that order.
+    """
 
     label: str
     sort: str = ""
     numeric: bool = False
+    empty_last: bool = False
 
 
 class Filters(forms.Form):
@@ -73,9 +77,10 @@ class Listing:
         return asked if column and column.sort else self._default
 
     def _order(self) -> list:
-        field = F(self._columns[self.sort.removeprefix("-")].sort)
+        column = self._columns[self.sort.removeprefix("-")]
         down = self.sort.startswith("-")
-        first = field.desc(nulls_last=True) if down else field.asc(nulls_last=True)
+        field, nulls = F(column.sort), {"nulls_last": True} if column.empty_last else {}
+        first = field.desc(**nulls) if down else field.asc(**nulls)
         return [first, "-pk" if down else "pk"]  # equal rows keep their place from page to page
 
     @property

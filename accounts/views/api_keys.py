@@ -14,8 +14,8 @@ _COLUMNS = {
     "name": Column(label="Name", sort="name"),
     "prefix": Column(label="Key"),
     "scope": Column(label="May do"),
-    "used": Column(label="Last used", sort="last_used_at"),
-    "expires": Column(label="Expires", sort="expires_at"),
+    "used": Column(label="Last used", sort="last_used_at", empty_last=True),
+    "expires": Column(label="Expires", sort="expires_at", empty_last=True),
     "created": Column(label="Created", sort="pk"),
     "status": Column(label="Status"),
 }

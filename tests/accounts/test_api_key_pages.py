@@ -198,6 +198,14 @@ class TestList:
         assert answer.status_code == 200
         assert len(many) == len(few)
 
+    def test_keeps_keys_that_were_never_used_at_the_end(self, owner, acme):
+        world.Client(world.make_key(acme, name="Busy")).get("/v1/wallets")
+        world.make_key(acme, name="Idle")
+
+        for sort in ("used", "-used"):
+            html = owner.get(url(acme, f"?sort={sort}")).content.decode()
+            assert html.index("Busy</bdi>") < html.index("Idle</bdi>")
+
 
 class TestRevoke:
     @pytest.fixture

@@ -286,6 +286,14 @@ class TestSend:
         assert answer.status_code == 403
         assert "Production is not activated" in answer.content.decode()
 
+    def test_production_offers_no_button_before_activation(self, owner, acme, live_wallet):
+        listed = owner.get(url(acme, "", "production")).content.decode()
+        form = owner.get(url(acme, "/new", "production")).content.decode()
+
+        assert "Send money" not in listed
+        assert 'value="review"' not in form
+        assert "Production is not activated yet." in form
+
     def test_viewer_may_not_send(self, acme, wallet, shop):
         viewer = world.browser(world.make_member(acme, "VIEWER"))
         fund(wallet, "100")
@@ -398,6 +406,14 @@ class TestList:
         assert len(many) == len(few)
         assert (len(self.rows(first)), len(self.rows(second))) == (25, 2)
         assert 'rel="next"' in first.content.decode()
+
+    def test_asks_for_an_order_that_an_index_has(self, owner, acme):
+        with CaptureQueriesContext(connection) as asked:
+            owner.get(url(acme, ""))
+
+        (listed,) = (q["sql"] for q in asked if 'FROM "accounts_payment"' in q["sql"])
+        assert 'ORDER BY "accounts_payment"."id" DESC' in listed
+        assert "NULLS" not in listed
 
     def test_shows_nothing_of_strangers_nor_of_what_failed_elsewhere(
         self, owner, acme, globex, wallet, shop
