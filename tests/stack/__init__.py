@@ -44,6 +44,7 @@ class Stack:
             "REDIS_URL": redis_url,
             "PORT": str(self.port),
             "PYTHONUNBUFFERED": "1",
+            "EMAIL_URL": "dummymail://",
             **environment,
         }
         programs = run.programs(place, self.port)

@@ -83,14 +83,14 @@ def _keys(organization, wallet) -> dict:
     return keys
 
 
+@transaction.atomic
 def household() -> dict:
     """An organization with some of everything, its owner's session, and where its pages are."""
     acme, globex = world.make_organization("Acme Research"), world.make_organization("Globex")
     things = pages.things_of(acme)
     owner = world.make_member(acme, "OWNER", name="Ada Lovelace", email="ada@acme.example")
     payer = Wallet.objects.get(pk=things["wallet"])
-    with transaction.atomic():
-        addresses = _links(acme, payer, world.make_wallet(globex, "Shop"))
+    addresses = _links(acme, payer, world.make_wallet(globex, "Shop"))
     actor = world.actor_for(acme)
     invited = members.invite(
         actor=actor,
