@@ -14,7 +14,7 @@ from accounts.models import (
     User,
     Wallet,
 )
-from accounts.services import api_keys, organizations, wallets
+from accounts.services import api_keys, organizations, users, wallets
 from wallgent.admin import (
     SupportAdmin,
     SupportInline,
@@ -161,6 +161,17 @@ class UserAdmin(SupportAdmin):
     readonly_fields = _facts
     filter_horizontal = ["groups", "user_permissions"]
     inlines = [MembershipInline]
+    actions = ["remove_second_factors"]
+
+    def has_act_permission(self, request):
+        return request.user.is_superuser
+
+    def actor_for(self, request, obj):
+        return support_actor(request, organization=None)  # the service acts in each of theirs
+
+    @service_action("Remove second factors")
+    def remove_second_factors(self, user, *, actor):
+        users.remove_factors(user, actor=actor)
 
     @admin.display(boolean=True)
     def is_address_confirmed(self, user):

@@ -1,9 +1,12 @@
 """People: how they come to us, and what their organizations may know of how they sign in."""
 
+import dataclasses
+
 from django.db import transaction
 
 from accounts.models import Membership, User
 from accounts.services import members, organizations
+from wallgent.actors import Actor
 from wallgent.events import facts
 
 
@@ -27,3 +30,18 @@ def record(type: str, user: User, *, origin: dict[str, str] | None = None, **ext
     for membership in user.memberships.select_related("organization").order_by("pk"):
         actor = members.acting_for(membership.organization, user, origin)
         facts.record(type, user, actor=actor, **extra)
+
+
+@transaction.atomic(savepoint=False)
+def remove_factors(user: User, *, actor: Actor) -> None:
+    """Let the password alone sign a person in, who has lost everything else. Support only.
+
+    `actor` is who does it; each organization of the person is told.
+    """
+    factors = user.authenticator_set.order_by("pk")
+    lost = sorted({factor.type for factor in factors})
+    factors.delete()
+    for membership in user.memberships.select_related("organization").order_by("pk"):
+        here = dataclasses.replace(actor, organization=membership.organization)
+        for factor in lost:
+            facts.record("user.mfa_removed", user, actor=here, factor=factor)

@@ -4,6 +4,7 @@ import uuid
 from decimal import Decimal
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.contrib import admin
 from django.contrib.auth.models import Permission
 from django.core.management import call_command
@@ -321,6 +322,33 @@ class TestActions:
     def test_the_page_of_an_object_offers_its_actions(self, support, wallet):
         page = support.get(path("accounts.wallet", "change", wallet.id)).text
         assert '<button class="button" name="action" value="freeze">Freeze</button>' in page
+
+    def test_second_factors_are_removed_for_somebody_who_lost_them(
+        self, support, boss, acme, globex
+    ):
+        person = User.objects.create_user("ada@acme.example", PASSWORD)
+        for organization in (acme, globex):
+            Membership.objects.create(organization=organization, user=person, role="VIEWER")
+        Authenticator.objects.create(user=person, type="totp", data={})
+        Authenticator.objects.create(user=person, type="recovery_codes", data={})
+        page = support.get(path("accounts.user", "change", person.pk)).text
+        assert "TOTP Authenticator, Recovery codes" in page
+
+        act(support, person, "remove_second_factors")
+        assert not Authenticator.objects.exists()
+        found = facts(person, "user.mfa_removed")
+        assert {fact.organization_id for fact in found} == {acme.id, globex.id}
+        assert {fact.data["factor"] for fact in found} == {"totp", "recovery_codes"}
+        assert {fact.actor_id for fact in found} == {boss.id}
+
+    def test_only_superusers_remove_second_factors(self, db):
+        person = User.objects.create_user("ada@acme.example", PASSWORD)
+        Authenticator.objects.create(user=person, type="totp", data={})
+        helper = signed_in(staff("helper@wallgent.example", "view_user", "change_user"))
+        order = {"action": "remove_second_factors", "_selected_action": person.pk}
+
+        helper.post(path("accounts.user", "changelist"), order | {"confirmed": "yes"})
+        assert Authenticator.objects.exists()
 
 
 class TestWhoMay:
