@@ -36,6 +36,7 @@ class PublicView(ApiView):
     def _preflight(self) -> HttpResponse:
         """What a browser asks before it lets a page call: may it?"""
         response = HttpResponse(status=204)
+        del response.headers["Content-Type"]  # of no content
         response.headers["Access-Control-Allow-Methods"] = ", ".join(self.permissions)
         response.headers["Access-Control-Allow-Headers"] = (
             "Authorization, Content-Type, Idempotency-Key"
