@@ -15,7 +15,7 @@ from django.utils.cache import add_never_cache_headers
 
 from accounts.models import LinkDirection, Wallet
 from links.errors import PaymentLinkNotFound
-from links.forms import ClaimForm, EmailForm, WalletForm
+from links.forms.hosted import ClaimForm, EmailForm, WalletForm
 from links.models import Claim, PaymentLink
 from links.services import claims, payment_links
 from wallgent import faults, pages, runner

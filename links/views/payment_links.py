@@ -7,7 +7,7 @@ from django.conf import settings
 from accounts.models import LinkDirection
 from accounts.services import activity
 from accounts.views.dashboard import dashboard
-from links.forms import DESCRIPTION_LENGTH, CancelForm, LinkFilters, LinkForm
+from links.forms.payment_links import DESCRIPTION_LENGTH, CancelForm, LinkFilters, LinkForm
 from links.models import PaymentLink
 from links.services import payment_links
 from wallgent import pages

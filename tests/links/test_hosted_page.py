@@ -1,12 +1,15 @@
 """The public page of a payment link: every face it has, and the way to the money."""
 
+import gzip
 import re
 from datetime import timedelta
 from decimal import Decimal
 from html import unescape
+from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.contrib.staticfiles import finders
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -205,6 +208,15 @@ class TestHeaders:
         page = visitor.get(address(link)).content.decode()
 
         assert '<meta name="referrer" content="same-origin">' in page
+
+    def test_it_is_all_there_in_60_kilobytes(self, visitor, link):
+        """Compressed, as a proxy sends it."""
+        page = visitor.get(address(link)).content
+        paths = re.findall(r'(?:href|src)="/static/([^"?]+)', page.decode())
+        files = [Path(finders.find(path)).read_bytes() for path in paths]
+
+        assert len(files) >= 3
+        assert sum(len(gzip.compress(part)) for part in (page, *files)) <= 60_000
 
 
 class TestReading:

@@ -1,25 +1,23 @@
-"""The forms of payment links' pages."""
+"""The forms of payment links in the dashboard."""
 
-import re
 from datetime import timedelta
 
 from django import forms
-from django.core.validators import validate_email
 from django.db.models import Q
 
 from accounts.models import LinkDirection, Wallet
+from links.forms import fields
 from links.models import PaymentLink
-from links.models.payment_links import EMAIL_LENGTH, MAX_USES_LIMIT
-from links.services import emails, payment_links
+from links.models.payment_links import MAX_USES_LIMIT
+from links.services import payment_links
 from wallgent import clock, ids, money
 from wallgent.actors import Actor
 from wallgent.environments import Environment
-from wallgent.errors import DomainError, InvalidState, NotAvailable, ServiceUnavailable
+from wallgent.errors import DomainError, InvalidState, NotAvailable
 from wallgent.forms import AmountField, PageForm
 from wallgent.listing import Filters
 
 DESCRIPTION_LENGTH = 1024
-_RECIPIENTS = 100  # lines in a restriction
 _MOST_CHOICES = 200  # wallets in a menu; any other is reached by an address that names it
 
 _SEND, _RECEIVE = LinkDirection.SEND, LinkDirection.RECEIVE
@@ -29,48 +27,6 @@ _DIRECTIONS = [
 ]
 _DAYS = {"1": "1 day", "7": "7 days", "30": "30 days"}
 _NEVER, _AT = "", "at"
-
-
-class ProseField(forms.CharField):
-    """A text of several lines. A line's end is one character, as in the browser's own count."""
-
-    def to_python(self, value):
-        return super().to_python(value).replace("\r\n", "\n")
-
-
-class LineListField(forms.CharField):
-    """Several short texts, one on each line: a list without repetitions."""
-
-    def __init__(self, *, read, **options):
-        widget = forms.Textarea(attrs={"rows": 3, "autocomplete": "off", "spellcheck": "false"})
-        super().__init__(required=False, widget=widget, max_length=60_000, **options)
-        self._read = read
-
-    def clean(self, value):
-        lines = [line.strip() for line in re.split(r"[\r\n,;]+", super().clean(value))]
-        found = list(dict.fromkeys(line for line in lines if line))
-        if len(found) > _RECIPIENTS:
-            raise forms.ValidationError(f"Give at most {_RECIPIENTS}.")
-        return [self._read(line) for line in found]
-
-
-def _email(line: str) -> str:
-    address = emails.normalized(line)
-    try:
-        validate_email(address)
-    except forms.ValidationError:
-        raise forms.ValidationError(f"“{line[:80]}” is not an e-mail address.") from None
-    if len(address) > EMAIL_LENGTH:
-        raise forms.ValidationError(f"“{line[:80]}…” is too long for an e-mail address.")
-    return address
-
-
-def _wallet_id(line: str) -> str:
-    if ids.parse(line, "wal") is None:
-        raise forms.ValidationError(
-            f"“{line[:80]}” is not a wallet id. One begins with wal_ and is 30 characters long."
-        )
-    return line
 
 
 class LinkForm(PageForm):
@@ -85,7 +41,7 @@ class LinkForm(PageForm):
     amount = AmountField(
         label="Amount", help_text="What each use of the link pays, in the wallet's currency."
     )
-    description = ProseField(
+    description = fields.ProseField(
         label="Description",
         required=False,
         max_length=DESCRIPTION_LENGTH,
@@ -98,12 +54,13 @@ class LinkForm(PageForm):
         choices=[
             (_NEVER, "Never"),
             *((days, f"After {text}") for days, text in _DAYS.items()),
-            (_AT, "At a time of your own, below"),
+            (_AT, "At a time of your own"),
         ],
     )
     expires_at = forms.DateTimeField(
-        label="Time of your own",
+        label="Date and time",
         required=False,
+        help_text="For a time of your own.",
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
     )
     max_uses = forms.IntegerField(
@@ -114,8 +71,8 @@ class LinkForm(PageForm):
         help_text="How many people may use it, each once.",
         widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
     )
-    emails = LineListField(
-        read=_email,
+    emails = fields.LineListField(
+        read=fields.email,
         label="Only for these e-mail addresses",
         help_text="One on each line. Without any, whoever has the link may use it.",
     )
@@ -124,8 +81,8 @@ class LinkForm(PageForm):
         required=False,
         help_text="Proving an address by a code sent to it is not available yet.",
     )
-    wallet_ids = LineListField(
-        read=_wallet_id,
+    wallet_ids = fields.LineListField(
+        read=fields.wallet_id,
         label="Only for these wallets",
         help_text="Wallet ids, one on each line.",
     )
@@ -262,80 +219,3 @@ class LinkFilters(Filters):
 def _matching(text: str) -> Q:
     uuid = ids.parse(text, "lnk", "pyl", "plink")
     return Q(pk=uuid) if uuid else Q(description__icontains=text)
-
-
-class EmailForm(PageForm):
-    """Whose e-mail address it is, where a link is for certain people."""
-
-    email = forms.CharField(
-        label="E-mail address",
-        max_length=EMAIL_LENGTH,
-        error_messages={"required": "Type the e-mail address this payment was sent to."},
-        widget=forms.TextInput(
-            attrs={"type": "email", "inputmode": "email", "autocomplete": "email"}
-        ),
-    )
-
-
-_OTHER = "other"
-
-
-class WalletForm(PageForm):
-    """Where the money goes: one of the visitor's own wallets, or one named by its id."""
-
-    own = forms.ChoiceField(label="Your wallets", required=False, widget=forms.RadioSelect)
-    wallet_id = forms.CharField(
-        label="Wallet id",
-        required=False,
-        max_length=80,
-        help_text="It begins with wal_ and stands on the page of your wallet.",
-        widget=forms.TextInput(
-            attrs={"autocomplete": "off", "autocapitalize": "off", "spellcheck": "false"}
-        ),
-    )
-
-    def __init__(self, *args, wallets=(), **kwargs):
-        super().__init__(*args, **kwargs)
-        if not wallets:
-            del self.fields["own"]
-            self.fields["wallet_id"].required = True
-            missing = "Type the id of the wallet that gets the money."
-            self.fields["wallet_id"].error_messages["required"] = missing
-            return
-        named = [(w.id, f"{w.name}, {w.organization.name}") for w in wallets]
-        self.fields["own"].choices = [*named, (_OTHER, "Another wallet, by its id")]
-        self.fields["own"].initial = wallets[0].id
-
-    def clean_wallet_id(self):
-        text = self.cleaned_data["wallet_id"].strip()
-        return _wallet_id(text) if text else ""
-
-    def clean(self):
-        said = super().clean()
-        is_named = said.get("own") not in ("", None, _OTHER) or said.get("wallet_id")
-        if not is_named and not self.errors:
-            self.add_error("wallet_id", "Choose a wallet above, or type the id of one.")
-        return said
-
-    def refuse(self, error: DomainError) -> None:
-        """Beside the wallet, unless it is the link that does not allow it."""
-        is_about_link = (
-            isinstance(error, InvalidState | NotAvailable | ServiceUnavailable)
-            and "walletId" not in error.details
-        )
-        chosen = "own" if self.cleaned_data.get("own") not in ("", None, _OTHER) else "wallet_id"
-        self.add_error(None if is_about_link else chosen, error.message)
-
-    @property
-    def chosen_id(self) -> str:
-        own = self.cleaned_data.get("own")
-        return own if own and own != _OTHER else self.cleaned_data["wallet_id"]
-
-
-class ClaimForm(PageForm):
-    """The last step: the wallet that the visitor has looked at."""
-
-    wallet_id = forms.CharField(max_length=80, widget=forms.HiddenInput)
-
-    def refuse(self, error: DomainError) -> None:
-        self.add_error(None, error.message)
