@@ -152,6 +152,11 @@ ACCOUNT_ADAPTER = "accounts.views.sign_in.AccountAdapter"
 ACCOUNT_FORMS = {
     "login": "accounts.views.sign_in_forms.SignInForm",
     "add_email": "accounts.views.sign_in_forms.AddressForm",
+    "change_password": "accounts.views.sign_in_forms.ChangePassword",
+    "set_password": "accounts.views.sign_in_forms.FirstPassword",
+    "reset_password": "accounts.views.sign_in_forms.ForgottenPassword",
+    "reset_password_from_key": "accounts.views.sign_in_forms.NewPassword",
+    "reauthenticate": "accounts.views.sign_in_forms.PasswordAgain",
     "signup": "accounts.views.sign_up.SignUpForm",
 }
 ACCOUNT_LOGIN_METHODS = {"email"}
@@ -173,6 +178,7 @@ MFA_FORMS = {
     "login_webauthn": "accounts.views.sign_in_forms.KeySignInForm",
     "authenticate_webauthn": "accounts.views.sign_in_forms.KeyForm",
     "reauthenticate_webauthn": "accounts.views.sign_in_forms.KeyAgainForm",
+    "activate_totp": "accounts.views.sign_in_forms.NewApp",
     "add_webauthn": "accounts.views.sign_in_forms.AddKeyForm",
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]

@@ -1,9 +1,20 @@
 """The forms of signing in, and of what one signs in with."""
 
-from allauth.account.forms import AddEmailForm, LoginForm
+from allauth.account.forms import (
+    AddEmailForm,
+    ChangePasswordForm,
+    LoginForm,
+    ResetPasswordForm,
+    ResetPasswordKeyForm,
+    SetPasswordForm,
+)
+from allauth.account.forms import (
+    ReauthenticateForm as PasswordForm,
+)
 from allauth.account.models import EmailAddress
 from allauth.core import context
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
+from allauth.mfa.totp.forms import ActivateTOTPForm
 from allauth.mfa.webauthn.forms import (
     AddWebAuthnForm,
     AuthenticateWebAuthnForm,
@@ -14,6 +25,69 @@ from axes.handlers.proxy import AxesProxyHandler
 from django import forms
 
 from accounts.views.sign_in import AccountAdapter
+
+ADVICE = "At least 12 characters. Several words are easy to remember."
+
+
+class _InOurWords:
+    """Labels and help as elsewhere; what to write is said there, not inside the field."""
+
+    words: dict[str, tuple[str, str]] = {}
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        for name, field in self.fields.items():
+            field.widget.attrs.pop("placeholder", None)
+            field.label, field.help_text = self.words.get(name, (field.label, field.help_text))
+
+
+_NEW_PASSWORD = {
+    "password1": ("New password", ADVICE),
+    "password2": ("New password again", ""),
+}
+
+
+class ChangePassword(_InOurWords, ChangePasswordForm):
+    """A new password in place of the present one."""
+
+    words = {"oldpassword": ("Present password", ""), **_NEW_PASSWORD}
+
+
+class FirstPassword(_InOurWords, SetPasswordForm):
+    """A password for whoever has none."""
+
+    words = _NEW_PASSWORD
+
+
+class NewPassword(_InOurWords, ResetPasswordKeyForm):
+    """A new password for whoever has forgotten it."""
+
+    words = _NEW_PASSWORD
+
+
+class ForgottenPassword(_InOurWords, ResetPasswordForm):
+    """Where to send the link to."""
+
+    words = {"email": ("E-mail address", "")}
+
+
+class PasswordAgain(_InOurWords, PasswordForm):
+    """The password once more, before something that matters."""
+
+    words = {"password": ("Password", "")}
+
+
+class NewApp(_InOurWords, ActivateTOTPForm):
+    """The first code of an authenticator app."""
+
+    words = {"code": ("Code", "")}
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["code"].widget.attrs |= {
+            "autocomplete": "one-time-code",
+            "inputmode": "numeric",
+        }
 
 
 class SignInForm(LoginForm):

@@ -13,6 +13,7 @@ from accounts.models import Organization, User
 from accounts.services import users
 from accounts.views import sign_in
 from accounts.views.invitations import invitation_of, origin_of, page_of
+from accounts.views.sign_in_forms import ADVICE
 from wallgent.errors import DomainError
 
 
@@ -52,7 +53,7 @@ class SignUpForm(SignupForm):
             email.initial = self.invitation.email
             email.widget.attrs["readonly"] = True
         password.widget.attrs = {"autocomplete": "new-password"}
-        password.help_text = "At least 12 characters. Several words are easy to remember."
+        password.help_text = ADVICE
 
     def clean_email(self):
         email = super().clean_email()

@@ -4,14 +4,16 @@ from datetime import timedelta
 
 import pytest
 import redis as redis_package
+from allauth.core.exceptions import ReauthenticationRequired
 from axes.models import AccessAttempt
 from django.contrib.sessions.models import Session
 from django.core import mail
+from django.http import HttpResponse
 
 from accounts.models import User
 from tests import world
 from tests.accounts import people
-from wallgent import cache, clock, redis
+from wallgent import cache, clock, middleware, redis
 
 NEW = "a longer horse of another battery"
 
@@ -413,3 +415,23 @@ def test_the_api_knows_nothing_of_sessions(ada):
 
     assert world.error_of(answer) == "UNAUTHORIZED"
     assert not mail.outbox
+
+
+class TestMiddleware:
+    """Ours extend that of django-allauth and django-axes, whose checks look for its names."""
+
+    def test_of_the_account_is_for_pages_alone(self, rf):
+        step = middleware.PageAccount(lambda request: HttpResponse())
+        page, call = rf.get("/account/login/"), rf.get("/v1/wallets")
+        for request in (page, call):
+            step(request)
+
+        assert hasattr(page, "allauth")
+        assert not hasattr(call, "allauth")
+        assert step.process_exception(call, ReauthenticationRequired()) is None
+
+    def test_of_the_lock_out_is_for_pages_alone(self, rf):
+        answer, call = HttpResponse(), rf.get("/v1/wallets")
+        call.axes_locked_out = True
+
+        assert middleware.PageLockOut(lambda request: answer)(call) is answer
