@@ -3,6 +3,7 @@
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from tests import browser as browsers
 from tests.browser import DESKTOP, PHONE
 from tests.pages import PAGES
 
@@ -38,28 +39,36 @@ def home(site):
     return site.ask("household")
 
 
-@pytest.fixture
-def look(visit, home):
-    """Look at a path in every way, and say what axe finds."""
+@pytest.fixture(scope="module")
+def stranger(chromium, site):
+    """A browser in which nobody is signed in."""
+    with browsers.visit(chromium, site.origin, reduced_motion="reduce") as visit:
+        yield visit
 
-    def at(path: str, *, signed_in: bool) -> list[str]:
-        found = []
-        for dark in (False, True):
-            person = visit(dark=dark)
-            if signed_in:
-                person.context.add_cookies(
-                    [{"name": "sessionid", "value": home["session"], "url": person.origin}]
-                )
-            page = person.go(home.get(path, path))
-            for width, height in (DESKTOP, PHONE):
-                page.set_viewport_size({"width": width, "height": height})
-                where = f"{width}px, {'dark' if dark else 'light'}"
-                if person.is_wider_than_its_screen():
-                    found.append(f"{where}: wider than its screen")
-                found += [f"{where}: {line}" for line in _violations(page)]
-        return found
 
-    return at
+@pytest.fixture(scope="module")
+def owner(chromium, site, home):
+    """A browser in which the owner is signed in."""
+    with browsers.visit(chromium, site.origin, reduced_motion="reduce") as visit:
+        visit.context.add_cookies(
+            [{"name": "sessionid", "value": home["session"], "url": site.origin}]
+        )
+        yield visit
+
+
+def look(visit, path: str) -> list[str]:
+    """What is wrong with a page, in each of the ways to look at it."""
+    page, found = visit.page, []
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
+        visit.go(path)  # anew: axe must not measure colours on their way
+        for width, height in (DESKTOP, PHONE):
+            page.set_viewport_size({"width": width, "height": height})
+            here = [f"{width}px, {theme}: {line}" for line in _violations(page)]
+            if visit.is_wider_than_its_screen():
+                here.append(f"{width}px, {theme}: wider than its screen")
+            found += here
+    return found
 
 
 def _violations(page) -> list[str]:
@@ -71,15 +80,15 @@ def _violations(page) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
-def test_every_page_of_the_dashboard(page, look, home):
-    assert look(home["pages"][page.name], signed_in=True) == []
+def test_every_page_of_the_dashboard(page, owner, home):
+    assert look(owner, home["pages"][page.name]) == []
 
 
 @pytest.mark.parametrize("name", IN_PUBLIC)
-def test_every_page_for_strangers(name, look):
-    assert look(IN_PUBLIC[name], signed_in=False) == []
+def test_every_page_for_strangers(name, stranger, home):
+    assert look(stranger, home.get(IN_PUBLIC[name], IN_PUBLIC[name])) == []
 
 
 @pytest.mark.parametrize("name", SIGNED_IN)
-def test_every_page_about_oneself(name, look):
-    assert look(SIGNED_IN[name], signed_in=True) == []
+def test_every_page_about_oneself(name, owner, home):
+    assert look(owner, home.get(SIGNED_IN[name], SIGNED_IN[name])) == []
