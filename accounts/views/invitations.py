@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods
 from accounts.models import Invitation
 from accounts.services import members
 from wallgent.api.client_ip import client_ip
+from wallgent.environments import Environment
 from wallgent.errors import DomainError, InvalidState, NotFound
 
 _GONE = 410
@@ -38,12 +39,14 @@ def page(request, token):
         return redirect_to_login(page_of(token))
     try:
         with transaction.atomic():
-            members.accept(token, user=user, origin=origin_of(request))
+            member = members.accept(token, user=user, origin=origin_of(request))
     except InvalidState:
         return redirect(page_of(token))  # it was closed or accepted just now
     except DomainError as error:
         return _show(request, invitation, error=error)
-    return redirect("home")
+    return redirect(
+        "overview", organization=member.organization_id, environment=Environment.SANDBOX
+    )
 
 
 def _show(request, invitation: Invitation, error: DomainError | None = None):
