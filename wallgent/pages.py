@@ -17,6 +17,7 @@ from wallgent.api.client_ip import client_ip
 from wallgent.errors import DomainError
 from wallgent.forms import PageForm
 
+ROWS = "rows"  # the id of what scripts swap on a page with a list
 UNPROCESSABLE = 422  # a form with errors; scripts swap it in like any other page
 
 
@@ -89,18 +90,18 @@ def to(request, name: str, **arguments) -> str:
     return reverse(name, kwargs=place | arguments)
 
 
-def render(
-    request, template: str, context: dict | None = None, *, fragment: str = "", status: int = 200
-) -> HttpResponse:
-    """A dashboard page, or only its `fragment` where a script asks for that by its target."""
-    context = (context or {}) | {"navigation": _navigation(request)}
-    # Going back to a page, or following a boosted link, needs all of it.
-    whole = not request.htmx or request.htmx.boosted or request.htmx.history_restore_request
-    response = render_template(
-        request, fragment if fragment and not whole else template, context, status=status
-    )
-    if fragment:
-        patch_vary_headers(response, ["HX-Request"])
+def render(request, template: str, context: dict | None = None, *, status: int = 200):
+    """A dashboard page; only the rows of its list where a script asks for those by their id.
+
+    A template with a list extends `layout` and keeps what is swapped in its block `rows`.
+    """
+    is_part = bool(request.htmx) and request.htmx.target == ROWS
+    own = {
+        "layout": "rows.html" if is_part else "dashboard.html",
+        "navigation": _navigation(request),
+    }
+    response = render_template(request, template, (context or {}) | own, status=status)
+    patch_vary_headers(response, ["HX-Request", "HX-Target"])
     return response
 
 

@@ -40,7 +40,7 @@ def index(request):
         filters=partial(LinkFilters, actor=request.actor),
     )
     context = {"listing": listing, "may_change": request.actor.may("payments:write")}
-    return pages.render(request, "links/index.html", context, fragment="links/_links.html")
+    return pages.render(request, "links/index.html", context)
 
 
 @dashboard(GET="payments:write", POST="payments:write")

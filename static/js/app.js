@@ -230,6 +230,9 @@
     if (errors && !errors.closest("form[method=get]")) errors.focus();
   }
 
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.target.id === "rows") announce("The list is up to date.");
+  });
   document.addEventListener("htmx:load", (event) => prepare(event.detail.elt));
   prepare(document);
 })();
