@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render as render_template
 from django.urls import register_converter, reverse
 from django.utils.cache import patch_vary_headers
@@ -18,6 +18,8 @@ from wallgent.errors import DomainError
 from wallgent.forms import PageForm
 
 ROWS = "rows"  # the id of what scripts swap on a page with a list
+_DRAFTS = "drafts"  # where a session keeps forms that are looked at once more
+_DRAFTS_KEPT = 5
 UNPROCESSABLE = 422  # a form with errors; scripts swap it in like any other page
 
 
@@ -128,6 +130,27 @@ def _is_below(name: str, section: str) -> bool:
     """Pages are named after their section: wallet, wallet-fund and wallets belong to wallets."""
     noun = section.removesuffix("s")
     return name in (section, noun) or name.startswith(f"{noun}-")
+
+
+def keep_draft(request, form: PageForm) -> HttpResponseRedirect:
+    """Keep what a valid form says, and lead to where its page shows it for a last look.
+
+    That look is a GET, so that going back to it never asks whether to send something again.
+    """
+    kept = request.session.get(_DRAFTS, {})
+    name = form.cleaned_data["submission"]
+    said = request.POST.copy()
+    for unneeded in ("csrfmiddlewaretoken", "step"):
+        said.pop(unneeded, None)
+    kept = {key: kept[key] for key in list(kept)[1 - _DRAFTS_KEPT :] if key != name}
+    request.session[_DRAFTS] = kept | {name: [request.path, said.urlencode()]}
+    return _see(f"{request.path}?review={name}")
+
+
+def draft(request, name: str) -> QueryDict | None:
+    """What a form of this very page said, if it is still kept."""
+    path, said = request.session.get(_DRAFTS, {}).get(name, ("", ""))
+    return QueryDict(said) if path == request.path else None
 
 
 def submit(

@@ -148,14 +148,21 @@ def index(request):
 @dashboard(GET="payments:write", POST="payments:write")
 def new(request):
     """Pay: a form, a look at what it comes to, and only then the payment."""
-    sent = request.POST if request.method == "POST" else None
-    asked = request.GET if sent is None else sent
+    looked_at = pages.draft(request, request.GET.get("review", ""))
+    written = pages.draft(request, request.GET.get("draft", "")) or request.GET
+    said = request.POST if request.method == "POST" else looked_at
+    asked = said or written
     own = _choices(request.actor, asked.get("sender", ""), asked.get("own", ""))
-    if sent is None or sent.get("step") == "change":
+    if said is None:
         return _ask(request, SendForm(initial=_initial(asked), wallets=own))
-    form = SendForm(sent, wallets=own)
+    form = SendForm(said, wallets=own)
     if form.is_valid():
-        answer = _send(request, form) if sent.get("step") == "send" else _review(request, form)
+        if said.get("step") == "send":
+            answer = _send(request, form)
+        else:
+            answer = _review(request, form)
+            if answer and request.method == "POST":
+                answer = pages.keep_draft(request, form)
         if answer:
             return answer
     return _ask(request, form)

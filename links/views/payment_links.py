@@ -46,22 +46,24 @@ def index(request):
 @dashboard(GET="payments:write", POST="payments:write")
 def new(request):
     """A new link; one that sends is looked at once more, because it sets money aside."""
-    sent = request.POST if request.method == "POST" else None
+    is_review = "review" in request.GET
+    kept = pages.draft(request, request.GET.get("review") or request.GET.get("draft", ""))
+    said = request.POST if request.method == "POST" else kept
     asked = {"wallet": request.GET.get("wallet", "")}
-    form = LinkForm(sent, actor=request.actor, initial=asked)
+    form = LinkForm(said, actor=request.actor, initial=asked)
     context = {
         "form": form,
         "description_length": DESCRIPTION_LENGTH,
-        "is_restricted": any(request.POST.get(name) for name in ("emails", "wallet_ids")),
+        "is_restricted": any((said or {}).get(name) for name in ("emails", "wallet_ids")),
     }
     if request.method != "POST":
-        return pages.render(request, "links/new.html", context)
+        is_review = is_review and form.is_valid()
+        return pages.render(
+            request, "links/review.html" if is_review else "links/new.html", context
+        )
     if form.is_valid():
         if form.sends and request.POST.get("step") != "create":
-            # The button that goes back to the form shows it as it was filled in.
-            is_review = request.POST.get("step") != "edit"
-            template = "links/review.html" if is_review else "links/new.html"
-            return pages.render(request, template, context)
+            return pages.keep_draft(request, form)
         answer = pages.submit(
             request,
             form,

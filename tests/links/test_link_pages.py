@@ -197,7 +197,7 @@ class TestNew:
         said = order(funded, direction="SEND", max_uses="2", expires="7")
         before = everything()
 
-        review = browser.post(at("new"), said)
+        review = browser.get(browser.post(at("new"), said).url)
 
         assert review.status_code == 200
         text = text_of(review)
@@ -220,7 +220,7 @@ class TestNew:
             expires="at",
             expires_at=f"{clock.real_now() + timedelta(days=3):%Y-%m-%dT%H:%M}",
         )
-        page = browser.post(at("new"), said).content.decode()
+        page = browser.get(browser.post(at("new"), said).url).content.decode()
         hidden = re.findall(
             r'<input type="hidden" name="(\w+)" value="([^"]*)"|<textarea[^>]*name="(\w+)"', page
         )
@@ -236,9 +236,10 @@ class TestNew:
         assert f"{link.expires_at:%Y-%m-%dT%H:%M}" == said["expires_at"]
 
     def test_can_be_changed_after_the_review(self, browser, at, funded):
-        said = order(funded, direction="SEND", description="Prize") | {"step": "edit"}
+        said = order(funded, direction="SEND", description="Prize")
+        review = browser.get(browser.post(at("new"), said).url).content.decode()
 
-        page = browser.post(at("new"), said)
+        page = browser.get(re.search(r'href="([^"]*\?draft=[^"]*)"', review)[1])
 
         assert page.status_code == 200
         assert "Prize" in page.content.decode()
