@@ -57,10 +57,8 @@ def new(request):
         "is_restricted": any((said or {}).get(name) for name in ("emails", "wallet_ids")),
     }
     if request.method != "POST":
-        is_review = is_review and form.is_valid()
-        return pages.render(
-            request, "links/review.html" if is_review else "links/new.html", context
-        )
+        template = "links/review.html" if is_review and form.is_valid() else "links/new.html"
+        return pages.render(request, template, context)
     if form.is_valid():
         if form.sends and request.POST.get("step") != "create":
             return pages.keep_draft(request, form)

@@ -123,7 +123,7 @@ class TestLists:
         page.get_by_role("searchbox").press_sequentially("Savin")
         page.wait_for_url(re.compile("q=Savin"))
 
-        assert [text.split("\n")[0] for text in rows.all_inner_texts()] == ["Savings"]
+        assert [text.split()[0] for text in rows.all_inner_texts()] == ["Savings"]
         assert page.evaluate("document.body.dataset.kept") == "yes"  # the page was not loaded anew
         page.go_back()
         page.wait_for_url(lambda url: "q=" not in url)
