@@ -45,7 +45,7 @@ class PaymentLinkQuerySet(models.QuerySet):
         return self.filter(status=PaymentLink.Status.ACTIVE, expires_at__lte=now)
 
     def due_ahead(self, now: datetime):
-        """Those open past their expiry as their sandbox has it, which lives ahead of `now`.
+        """Those open past their expiry only as their sandbox has it, which lives ahead of `now`.
 
         Apart from `due`, so that each reads an index as far as it must and no further.
         """
@@ -53,8 +53,14 @@ class PaymentLinkQuerySet(models.QuerySet):
             status=PaymentLink.Status.ACTIVE,
             environment=Environment.SANDBOX,
             organization__sandbox_offset__gt=timedelta(0),
+            expires_at__gt=now,
             expires_at__lte=now + F("organization__sandbox_offset"),
         )
+
+    def after(self, expires_at: datetime, id: str):
+        """Those that come later in the order of their expiry."""
+        # The first condition is implied, and is the one that an index answers.
+        return self.filter(Q(expires_at__gt=expires_at) | Q(pk__gt=id), expires_at__gte=expires_at)
 
 
 class PaymentLink(models.Model):

@@ -2,8 +2,9 @@
 
 import logging
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterator
 from functools import partial
+from itertools import chain, islice
 
 from django.db import OperationalError, transaction
 
@@ -19,6 +20,7 @@ from wallgent.events import facts
 log = logging.getLogger("wallgent.links")
 
 SWEEP_BATCH = 100
+BATCHES_AT_MOST = 100  # then the next sweep goes on
 WORDS = "This payment link has expired. Ask whoever made it for a new one."
 
 _Status = PaymentLink.Status
@@ -35,35 +37,58 @@ def _expire_late(link: PaymentLink, *, actor: Actor) -> None:
     expire([link.id])
 
 
-def expire_due(limit: int = SWEEP_BATCH) -> int:
-    """Expire up to `limit` links whose time is over by their organization's clock; how many."""
-    now = clock.real_now()
-    found = list(_ids(PaymentLink.objects.due(now), limit))
-    if len(found) < limit:
-        ahead = _ids(PaymentLink.objects.due_ahead(now).exclude(pk__in=found), limit - len(found))
-        found += ahead
-    if not found:
-        return 0
+def expire_due() -> int:
+    """Expire the links whose time is over by their organization's clock; how many.
+
+    Each is tried once, so that those that cannot be expired keep no other waiting.
+    """
+    now, expired = clock.real_now(), 0
+    batches = chain(
+        _batches(PaymentLink.objects.due(now)), _batches(PaymentLink.objects.due_ahead(now))
+    )
+    for batch in islice(batches, BATCHES_AT_MOST):
+        expired_now, failed = _expire_batch(batch)
+        if not expired_now and not failed:
+            break  # another sweep is at work on all of them, and goes on
+        expired += expired_now
+    return expired
+
+
+def _batches(due) -> Iterator[list[str]]:
+    """The ids of links, the longest due first."""
+    after = None
+    while True:
+        found = due.after(*after) if after else due
+        batch = list(
+            found.order_by("expires_at", "pk").values_list("expires_at", "pk")[:SWEEP_BATCH]
+        )
+        if batch:
+            yield [id for _, id in batch]
+        if len(batch) < SWEEP_BATCH:
+            return
+        after = batch[-1]
+
+
+def _expire_batch(link_ids: list[str]) -> tuple[int, int]:
+    """How many were expired, and how many could not be."""
     try:
-        return expire(found)
-    except OperationalError:
-        raise  # a lock or the connection: the next sweep tries again
+        return expire(link_ids), 0
+    except OperationalError as error:
+        # A lock that somebody keeps: trying each alone would wait for it again and again.
+        log.warning("expiring payment links: %s", type(error.__cause__ or error).__name__)
+        return 0, len(link_ids)
     except Exception:
-        # One that cannot be expired must not keep the others waiting.
-        log.exception("expiring %d payment links at once failed", len(found))
-        return sum(map(_expire_alone, found))
+        log.exception("expiring %d payment links at once failed", len(link_ids))
+    tried = [_expire_alone(id) for id in link_ids]
+    return tried.count(1), tried.count(None)
 
 
-def _ids(links, limit: int) -> Iterable[str]:
-    return links.order_by("expires_at").values_list("pk", flat=True)[:limit]
-
-
-def _expire_alone(id: str) -> int:
+def _expire_alone(id: str) -> int | None:
     try:
         return expire([id])
     except Exception:
         log.exception("payment link %s cannot be expired", id)
-        return 0
+        return None
 
 
 @transaction.atomic

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.ledger import holds
@@ -22,6 +22,30 @@ from tests.world import (
     make_wallet,
 )
 from wallgent import clock
+
+
+def break_on(monkeypatch, links: list[dict], error: Exception) -> list:
+    """Let no hold of these be released. Answers where each refusal is noted."""
+    release_set, refused = holds.release_set, []
+    kept = {stored(link).hold_id for link in links}
+
+    def release_others(releases):
+        if kept & {release.hold_id for release in releases}:
+            refused.append(releases)
+            raise error
+        release_set(releases)
+
+    monkeypatch.setattr(holds, "release_set", release_others)
+    return refused
+
+
+def _pass_time(links: list[dict], organization, ahead: bool) -> None:
+    if ahead:
+        organization.sandbox_offset = timedelta(hours=2)
+        organization.save()
+    else:
+        for link in links:
+            lapse(link)
 
 
 class TestSweep:
@@ -96,7 +120,6 @@ class TestSweep:
 
     def test_in_batches(self, make, monkeypatch, payer):
         monkeypatch.setattr(expiry, "SWEEP_BATCH", 2)
-        monkeypatch.setattr(expiry.expire_due, "__defaults__", (2,))
         for _ in range(5):
             lapse(make(amount="1", expiresAt=soon()))
 
@@ -114,22 +137,36 @@ class TestSweep:
 
         assert asked(1) == asked(7)
 
-    def test_one_that_cannot_keeps_no_other_waiting(self, make, monkeypatch, payer, caplog):
-        good, bad = make(amount="1", expiresAt=soon()), make(amount="1", expiresAt=soon())
-        lapse(good)
-        lapse(bad)
-        release_set = holds.release_set
+    @pytest.mark.parametrize("bad", [[0], [0, 1], [0, 1, 2, 4], [4]])
+    @pytest.mark.parametrize("ahead", [False, True])
+    def test_those_that_cannot_keep_no_other_waiting(
+        self, make, monkeypatch, payer, acme, caplog, bad, ahead
+    ):
+        """More of them than a set holds, and longer due than all others."""
+        monkeypatch.setattr(expiry, "SWEEP_BATCH", 2)
+        links = [make(amount="1", expiresAt=soon(60 + number)) for number in range(6)]
+        broken = [links[number] for number in bad]
+        _pass_time(links, acme, ahead)
+        break_on(monkeypatch, broken, RuntimeError("a bug"))
 
-        def break_on_one(releases):
-            if stored(bad).hold_id in [release.hold_id for release in releases]:
-                raise RuntimeError("a bug")
-            release_set(releases)
+        assert tasks.expire_links() == 6 - len(bad)
 
-        monkeypatch.setattr(holds, "release_set", break_on_one)
+        for link in links:
+            assert stored(link).status == ("ACTIVE" if link in broken else "EXPIRED")
+            assert (link["id"] in caplog.text) == (link in broken)
+        assert available_of(payer) == 100 - len(bad)
 
-        assert tasks.expire_links() == 1
-        assert (stored(good).status, stored(bad).status) == ("EXPIRED", "ACTIVE")
-        assert bad["id"] in caplog.text
+    def test_a_lock_that_somebody_keeps_delays_its_set_alone(self, make, monkeypatch, payer, acme):
+        monkeypatch.setattr(expiry, "SWEEP_BATCH", 2)
+        links = [make(amount="1", expiresAt=soon(60 + number)) for number in range(5)]
+        _pass_time(links, acme, ahead=False)
+        with monkeypatch.context() as patched:
+            tried = break_on(patched, links[:1], OperationalError("lock timeout"))
+            assert tasks.expire_links() == 3
+        assert len(tried) == 1  # waiting for it once is enough
+
+        assert tasks.expire_links() == 2
+        assert available_of(payer) == 100
 
     def test_a_frozen_wallet_gets_its_money_back(self, make, api, payer):
         lapse(make(expiresAt=soon()))
