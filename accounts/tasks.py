@@ -1,6 +1,7 @@
 """Work on a timetable. Each task may run twice, or late, without harm."""
 
 from celery import shared_task
+from django.core.management import call_command
 
 from accounts.ledger import journal
 
@@ -16,3 +17,9 @@ def roll_up() -> int:
         if count < ROLL_LIMIT:
             break
     return rolled
+
+
+@shared_task
+def forget_sessions() -> None:
+    """Delete the sessions that have ended."""
+    call_command("clearsessions")

@@ -269,6 +269,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 5,
         "options": {"expires": 5},
     },
+    "forget-sessions": {
+        "task": "accounts.tasks.forget_sessions",
+        "schedule": 24 * 3600,
+        "options": {"expires": 24 * 3600},
+    },
     "forget-idempotency-keys": {
         "task": "wallgent.api.tasks.forget_idempotency_keys",
         "schedule": 3600,
@@ -331,6 +336,7 @@ LOGGING = {
     "loggers": {
         "django.server": {"level": "WARNING", "propagate": True, "handlers": []},
         "django.request": {"level": "CRITICAL"},  # our own middleware logs each answer once
+        "axes": {"level": "WARNING"},  # its own lines for each sign-in; ours are facts
         "celery": {"level": "WARNING"},  # it would tell of every sweep, every second
     },
 }

@@ -13,7 +13,7 @@ from tests.links.conftest import soon, stored
 from tests.world import make_wallet
 from wallgent import clock
 
-NOW = clock.real_now()
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 @pytest.fixture
