@@ -1,7 +1,7 @@
 """The database refuses links in wrong states; what it cannot refuse, check_books finds."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
