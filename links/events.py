@@ -9,6 +9,8 @@ from wallgent import money
 from wallgent.api.shapes import timestamp_text
 from wallgent.events.catalogue import declare
 
+_SECRETS = ("slug", "url")  # whoever has them may claim
+
 
 def _link(link: PaymentLink, *, organization: Organization) -> dict:
     return {
@@ -44,9 +46,9 @@ def _settled(link: PaymentLink, *, organization: Organization, claim: Claim) -> 
 
 def declare_all() -> None:
     """Make this app's event types known. Called once, at start."""
-    declare("payment_link.created", _link)
-    declare("payment_link.claimed", _claimed)
-    declare("payment_link.settled", _settled)
-    declare("payment_link.expired", _link)
-    declare("payment_link.cancelled", _link)
+    declare("payment_link.created", _link, secrets=_SECRETS)
+    declare("payment_link.claimed", _claimed, secrets=_SECRETS)
+    declare("payment_link.settled", _settled, secrets=_SECRETS)
+    declare("payment_link.expired", _link, secrets=_SECRETS)
+    declare("payment_link.cancelled", _link, secrets=_SECRETS)
     declare("payment_link.reopened")

@@ -8,6 +8,8 @@ from links.models import PaymentLink
 from tests.accounts.test_admin import listed, path, signed_in
 from tests.links.conftest import stored
 from tests.world import available_of, facts_of
+from wallgent.api.models import IdempotencyRecord
+from wallgent.events.models import Event
 
 LINKS = "links.paymentlink"
 
@@ -43,14 +45,28 @@ def test_a_link_is_found_by_what_belongs_to_it(support, make, claim, payer, shop
     assert listed(support, LINKS, link["slug"][:-1]) == set()
 
 
-def test_its_secret_is_not_shown(support, make):
-    link = make()
+def test_its_secret_is_shown_nowhere(support, make, claim, shop, acme):
+    """Not even where a claim was refused, and whoever knows it may still take the money."""
+    link = make(maxUses=2, idempotencyKey="made")
+    claim(link, shop, idempotencyKey="once")
+    claim(link, shop, idempotencyKey="twice")
+    keys, events = "api.idempotencyrecord", "events.event"
+    used = IdempotencyRecord.objects.values_list("pk", flat=True)
+    told = Event.objects.filter(subject=link["id"]).values_list("pk", flat=True)
 
     pages = support.get(path(LINKS, "changelist")).text
     pages += support.get(path(LINKS, "change", link["id"])).text
+    pages += support.get(path(LINKS, "history", link["id"])).text
+    pages += support.get(path(keys, "changelist")).text
+    pages += "".join(support.get(path(keys, "change", pk)).text for pk in used)
+    pages += "".join(support.get(path(events, "change", pk)).text for pk in told)
 
+    assert (len(used), len(told)) == (3, 3)
     assert link["slug"] not in pages
     assert f"{link['slug'][:6]}…" in pages
+    assert "/v1/payment-links/claim/&lt;str:slug&gt;/claim" in pages
+    assert "/v1/payment-links<" in pages
+    assert f"&quot;{link['id']}&quot;" in pages
 
 
 def test_support_cancels_it(support, boss, make, payer, acme):

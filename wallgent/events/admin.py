@@ -1,6 +1,9 @@
+import json
+
 from django.contrib import admin
 
 from wallgent import ids
+from wallgent.events import catalogue
 from wallgent.events.models import Event
 
 
@@ -17,12 +20,16 @@ class EventAdmin(admin.ModelAdmin):
     show_full_result_count = False
     fields = [
         *("id", "position", "type", "subject", "organization", "environment", "actor"),
-        *("request_id", "is_public", "created_at", "data", "came_from"),
+        *("request_id", "is_public", "created_at", "said", "came_from"),
     ]
 
     @admin.display
     def actor(self, event):
         return f"{event.actor_type} {event.actor_id}"
+
+    @admin.display(description="data")
+    def said(self, event):
+        return json.dumps(catalogue.without_secrets(event.type, event.data), ensure_ascii=False)
 
     @admin.display
     def position(self, event):
