@@ -475,6 +475,17 @@ class TestThrottling:
         assert Client().get(f"/v1/payment-links/claim/{other['slug']}").status_code == 200
         assert Client(ip="192.0.2.9").get(path).status_code == 200
 
+    def test_of_ipv6_is_for_each_network(self, db, monkeypatch):
+        """Whoever has one such address has 2 ** 64 of them."""
+        monkeypatch.setattr(public, "PER_MINUTE", 3)
+        path = "/v1/payment-links/claim/nope"
+
+        seen = [Client(ip=f"2001:db8:0:1::{n}").get(path).status_code for n in range(5)]
+
+        assert seen == [404, 404, 404, 429, 429]
+        assert Client(ip="2001:db8:0:2::1").get(path).status_code == 404
+        assert Client(ip="fe80::1%eth0").get(path).status_code == 404
+
     def test_of_one_address_in_all(self, db, monkeypatch):
         monkeypatch.setattr(public, "PER_MINUTE", 3)
 

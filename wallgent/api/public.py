@@ -4,6 +4,7 @@ An office behind one address shares its limits, so these are wide: they stop flo
 """
 
 import hashlib
+import ipaddress
 
 from django.http import HttpResponse
 
@@ -45,7 +46,8 @@ class PublicView(ApiView):
         return response
 
     def initial(self, request, **path):
-        subject = f"public:{'r' if request.method in ('GET', 'HEAD') else 'w'}:{client_ip(request)}"
+        kind = "r" if request.method in ("GET", "HEAD") else "w"
+        subject = f"public:{kind}:{_network(client_ip(request))}"
         throttling.check(subject=subject, limit=PER_MINUTE)
         # Hashed, because the path is a secret and as long as the caller likes.
         digest = hashlib.sha256(request.path_info.encode()).hexdigest()[:32]
@@ -57,3 +59,10 @@ class PublicView(ApiView):
     def actor(self, request, **path) -> Actor:
         """Nobody in particular, where that is whose path it is. Raises NotFound."""
         raise NotImplementedError
+
+
+def _network(address: str) -> str:
+    """Whose address it is: of IPv6 anybody has a whole /64, so an address alone limits nobody."""
+    if ":" not in address:
+        return address
+    return str(ipaddress.ip_network((address.partition("%")[0], 64), strict=False))
