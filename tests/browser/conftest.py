@@ -22,9 +22,13 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.xdist_group("browser"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium():
-    """Chromium, without a window. In CI it has to be there; elsewhere its tests are skipped."""
+    """Chromium, without a window. In CI it has to be there; elsewhere its tests are skipped.
+
+    It ends with the tests of this folder: while its driver runs, Django takes this thread for one
+    that must not wait for a database.
+    """
     if not (browsers and browsers.executable()):
         if os.environ.get("CI"):
             pytest.fail("There is no Chromium to test the pages in.")
@@ -35,7 +39,7 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(chromium, tmp_path_factory):
     """All of Wallgent as `make run` starts it, with a database of its own."""
     with stacks.beside_the_tests(tmp_path_factory.mktemp("site"), "browser") as stack:
