@@ -7,10 +7,14 @@ from pydantic import BeforeValidator, Field
 from links.api.payment_links import Email
 from links.models import Claim, PaymentLink
 from links.services import claims, payment_links
+from wallgent.api import throttling
+from wallgent.api.client_ip import client_network
 from wallgent.api.commands import command
 from wallgent.api.public import PublicView
 from wallgent.api.shapes import AmountText, ObjectId, Shape, TimeText
 from wallgent.api.views import answer
+
+GUESSES = 20  # a minute, of one address, at whom a link is for; shared with its public page
 
 _lower = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 
@@ -132,6 +136,7 @@ class ClaimView(_LinkView):
     @command(ClaimInput)
     def post(self, request, data, slug):
         method = Claim.Method(data.method.upper())
+        self._count_guess(request)
         claims.check_available(self.link, method=method)
         wallet = claims.payee(data.destination.wallet_id, link=self.link)
         request.run.start()
@@ -142,3 +147,11 @@ class ClaimView(_LinkView):
             recipient_email=data.recipient_email or "",
         )
         return answer(ClaimOutput.of(claim))
+
+    def _count_guess(self, request) -> None:
+        """Whoever got hold of a link may not try addresses until one is right."""
+        if self.link.emails:
+            self.rate_headers = {}  # what counts from here on
+            self.rate_headers = throttling.check(
+                subject=f"pay:email:{client_network(request)}:{self.link.id}", limit=GUESSES
+            )

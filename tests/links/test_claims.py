@@ -8,6 +8,7 @@ import pytest
 from django.db import transaction
 
 from accounts.ledger import chart, holds, journal
+from links.api import claims
 from links.models import Claim
 from tests.links.conftest import lapse, soon, stored
 from tests.world import (
@@ -485,6 +486,24 @@ class TestThrottling:
         assert seen == [404, 404, 404, 429, 429]
         assert Client(ip="2001:db8:0:2::1").get(path).status_code == 404
         assert Client(ip="fe80::1%eth0").get(path).status_code == 404
+
+    def test_of_guesses_at_whom_a_link_is_for(self, make, claim, monkeypatch, shop):
+        monkeypatch.setattr(claims, "GUESSES", 3)
+        link = make(amount="5", recipientRestrictions={"emails": ["ada@example.com"]})
+        other = make(amount="5", recipientRestrictions={"emails": ["ada@example.com"]})
+
+        seen = [claim(link, shop, recipientEmail=f"{n}@example.com") for n in range(3)]
+        right = claim(link, shop, recipientEmail="ada@example.com")
+
+        assert [response.status_code for response in seen] == [403, 403, 403]
+        assert refusal(right) == (429, "RATE_LIMIT_EXCEEDED")
+        assert right.headers["X-RateLimit-Limit"] == "3"
+        assert int(right.headers["Retry-After"]) > 0
+        elsewhere = Client(ip="192.0.2.9")
+        assert claim(other, shop, recipientEmail="ada@example.com").status_code == 200
+        assert (
+            claim(link, shop, client=elsewhere, recipientEmail="ada@example.com").status_code == 200
+        )
 
     def test_of_one_address_in_all(self, db, monkeypatch):
         monkeypatch.setattr(public, "PER_MINUTE", 3)

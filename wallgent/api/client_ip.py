@@ -25,6 +25,14 @@ def client_ip(request) -> str:
     return ""
 
 
+def client_network(request) -> str:
+    """Whose address that is: of IPv6 anybody has a whole /64, so one of them limits nobody."""
+    address = client_ip(request)
+    if ":" not in address:
+        return address
+    return str(ipaddress.ip_network((address.partition("%")[0], 64), strict=False))
+
+
 def _address(text: str):
     try:
         address = ipaddress.ip_address(text.strip())

@@ -4,13 +4,12 @@ An office behind one address shares its limits, so these are wide: they stop flo
 """
 
 import hashlib
-import ipaddress
 
 from django.http import HttpResponse
 
 from wallgent.actors import Actor
 from wallgent.api import throttling
-from wallgent.api.client_ip import client_ip
+from wallgent.api.client_ip import client_network
 from wallgent.api.views import ApiView
 
 PER_MINUTE = 1_200  # of one address, reads and writes apart
@@ -47,7 +46,7 @@ class PublicView(ApiView):
 
     def initial(self, request, **path):
         kind = "r" if request.method in ("GET", "HEAD") else "w"
-        subject = f"public:{kind}:{_network(client_ip(request))}"
+        subject = f"public:{kind}:{client_network(request)}"
         throttling.check(subject=subject, limit=PER_MINUTE)
         # Hashed, because the path is a secret and as long as the caller likes.
         digest = hashlib.sha256(request.path_info.encode()).hexdigest()[:32]
@@ -59,10 +58,3 @@ class PublicView(ApiView):
     def actor(self, request, **path) -> Actor:
         """Nobody in particular, where that is whose path it is. Raises NotFound."""
         raise NotImplementedError
-
-
-def _network(address: str) -> str:
-    """Whose address it is: of IPv6 anybody has a whole /64, so an address alone limits nobody."""
-    if ":" not in address:
-        return address
-    return str(ipaddress.ip_network((address.partition("%")[0], 64), strict=False))
