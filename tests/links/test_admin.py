@@ -1,13 +1,15 @@
 """Links as support sees them."""
 
 import pytest
+from django.test import Client
 from django.urls import reverse
 
 from accounts.models import Organization, User
 from links.models import PaymentLink
 from tests.accounts.test_admin import listed, path, signed_in
 from tests.links.conftest import stored
-from tests.world import available_of, facts_of
+from tests.world import available_of, facts_of, make_wallet
+from wallgent import ids
 from wallgent.api.models import IdempotencyRecord
 from wallgent.events.models import Event
 
@@ -45,11 +47,14 @@ def test_a_link_is_found_by_what_belongs_to_it(support, make, claim, payer, shop
     assert listed(support, LINKS, link["slug"][:-1]) == set()
 
 
-def test_its_secret_is_shown_nowhere(support, make, claim, shop, acme):
+def test_its_secret_is_shown_nowhere(support, make, claim, stranger, shop, acme):
     """Not even where a claim was refused, and whoever knows it may still take the money."""
-    link = make(maxUses=2, idempotencyKey="made")
-    claim(link, shop, idempotencyKey="once")
+    link, other = make(maxUses=3, idempotencyKey="made"), make_wallet(acme, "Other")
+    given = claim(link, shop, idempotencyKey="once").json()["transactionId"]
     claim(link, shop, idempotencyKey="twice")
+    form = {"wallet_id": other.id, "submission": ids.new("sub")}
+    assert Client().post(f"/pay/{link['slug']}/review", form).status_code == 303
+    stranger.post(f"/v1/payments/{given}/reverse", {"idempotencyKey": "back"})
     keys, events = "api.idempotencyrecord", "events.event"
     used = IdempotencyRecord.objects.values_list("pk", flat=True)
     told = Event.objects.filter(subject=link["id"]).values_list("pk", flat=True)
@@ -61,11 +66,14 @@ def test_its_secret_is_shown_nowhere(support, make, claim, shop, acme):
     pages += "".join(support.get(path(keys, "change", pk)).text for pk in used)
     pages += "".join(support.get(path(events, "change", pk)).text for pk in told)
 
-    assert (len(used), len(told)) == (3, 3)
+    assert (len(used), len(told)) == (5, 5)
     assert link["slug"] not in pages
     assert f"{link['slug'][:6]}…" in pages
-    assert "/v1/payment-links/claim/&lt;str:slug&gt;/claim" in pages
-    assert "/v1/payment-links<" in pages
+    for called in (
+        *("/v1/payment-links/claim/…/claim<", "/pay/…/review<", "/v1/payment-links<"),
+        f"/v1/payments/{given}/reverse<",
+    ):
+        assert called in pages, called
     assert f"&quot;{link['id']}&quot;" in pages
 
 

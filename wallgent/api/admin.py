@@ -1,9 +1,14 @@
+import re
+
 from django.contrib import admin
 from django.urls import Resolver404, resolve
 
+from wallgent import ids
 from wallgent.admin import SupportAdmin
 from wallgent.api.models import IdempotencyRecord
-from wallgent.api.public import PublicView
+from wallgent.environments import Environment
+
+_PART = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
 @admin.register(IdempotencyRecord)
@@ -20,10 +25,14 @@ class IdempotencyRecordAdmin(SupportAdmin):
 
     @admin.display(description="path")
     def called(self, record):
+        """The path as far as it is ids: other parts may open something to whoever knows them."""
         try:
             match = resolve(record.path)
         except Resolver404:  # a path of a former version, or one cut short
             return "…"
-        # What is public is opened by the secret in its path.
-        is_public = issubclass(getattr(match.func, "view_class", object), PublicView)
-        return f"/{match.route}" if is_public else record.path
+        said = {name: str(value) for name, value in match.captured_kwargs.items()}
+        return "/" + _PART.sub(lambda part: _known(said.get(part[1], "")) or "…", match.route)
+
+
+def _known(value: str) -> str:
+    return value if value.upper() in Environment.values or ids.read(value) else ""
