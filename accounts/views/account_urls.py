@@ -3,21 +3,26 @@
 from allauth import urls
 from django.db import transaction
 from django.urls import URLResolver, include, path
+from django.views.decorators.cache import never_cache
 
 from accounts.views import invitations
 
 
-def _in_one_transaction(patterns: list) -> list:
-    """The same, so that what happened and the fact that tells of it are there together or not."""
+def _as_ours(patterns: list) -> list:
+    """The same, each in one transaction and kept by no browser.
+
+    What happened and the fact that tells of it are there together or not. Codes, secrets and
+    addresses are not to be had by going back after signing out.
+    """
     for entry in patterns:
         if isinstance(entry, URLResolver):
-            _in_one_transaction(entry.url_patterns)
+            _as_ours(entry.url_patterns)
         else:
-            entry.callback = transaction.atomic(entry.callback)
+            entry.callback = never_cache(transaction.atomic(entry.callback))
     return patterns
 
 
 urlpatterns = [
-    path("account/", include(_in_one_transaction(urls.urlpatterns))),
+    path("account/", include(_as_ours(urls.urlpatterns))),
     path("invitations/<str:token>", invitations.page, name="invitation"),
 ]

@@ -53,6 +53,7 @@ class AccountAdapter(DefaultAccountAdapter):
         return super().save_user(request, user, form, commit)
 
     def post_login(self, request, user, **login):
+        end_some_day(request)
         response = super().post_login(request, user, **login)
         users.record("user.signed_in", user, origin=origin_of(request))
         return response
@@ -65,6 +66,10 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def get_client_ip(self, request) -> str:
         return client_ip(request) or "::"  # nobody's address: the request came by a unix socket
+
+    def _get_login_attempts_cache_key(self, request, **credentials) -> str:
+        # allauth's begins with the Host header: another port in it would be another counter.
+        return email_tried(request, credentials)
 
     def is_safe_url(self, url: str) -> bool:
         """Only our own pages, here."""
@@ -121,6 +126,11 @@ class FactorAdapter(DefaultMFAAdapter):
 
     def _get_site_name(self) -> str:
         return settings.MFA_TOTP_ISSUER
+
+
+def end_some_day(request) -> None:
+    """Let the session end at an hour that is fixed now, however much it is used until then."""
+    request.session.set_expiry(timedelta(seconds=settings.SESSION_COOKIE_AGE))
 
 
 def email_tried(request, credentials: dict | None) -> str:

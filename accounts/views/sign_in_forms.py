@@ -1,5 +1,7 @@
 """The forms of signing in, and of what one signs in with."""
 
+import json
+
 from allauth.account.forms import (
     AddEmailForm,
     ChangePasswordForm,
@@ -13,6 +15,8 @@ from allauth.account.forms import (
 )
 from allauth.account.models import EmailAddress
 from allauth.core import context
+from allauth.core.internal.cryptokit import normalize_user_code
+from allauth.mfa import app_settings
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
 from allauth.mfa.totp.forms import ActivateTOTPForm
 from allauth.mfa.webauthn.forms import (
@@ -23,8 +27,9 @@ from allauth.mfa.webauthn.forms import (
 )
 from axes.handlers.proxy import AxesProxyHandler
 from django import forms
+from django.core.cache import cache
 
-from accounts.views.sign_in import AccountAdapter
+from accounts.views.sign_in import AccountAdapter, end_some_day
 
 ADVICE = "At least 12 characters. Several words are easy to remember."
 
@@ -101,6 +106,11 @@ class SignInForm(LoginForm):
         password.widget.attrs = {"autocomplete": "current-password"}
         password.help_text = ""
 
+    def login(self, request, redirect_url=None):
+        answer = super().login(request, redirect_url)
+        end_some_day(request)  # each use would put off the end that allauth has set just now
+        return answer
+
 
 class _CountedCode:
     """Codes are guessed no more often than passwords, and both are counted together."""
@@ -120,7 +130,17 @@ class _CountedCode:
         if not AxesProxyHandler.is_allowed(request, tried):
             request.axes_locked_out, request.axes_credentials = True, tried
             raise forms.ValidationError(AccountAdapter.error_messages["too_many_login_attempts"])
-        return super().clean_code()
+        code = super().clean_code()
+        if not _is_new(self.user, code):
+            raise forms.ValidationError(AccountAdapter.error_messages["incorrect_code"])
+        return code
+
+
+def _is_new(user, code: str) -> bool:
+    """Whether the code is used for the first time. allauth remembers it for half a minute only."""
+    periods = 2 * app_settings.TOTP_TOLERANCE + 1  # before, during and after its own
+    key = f"code-used:{user.id}:{normalize_user_code(code)}"
+    return cache.add(key, 1, timeout=periods * app_settings.TOTP_PERIOD)
 
 
 class CodeForm(_CountedCode, AuthenticateForm):
@@ -131,8 +151,22 @@ class CodeAgainForm(_CountedCode, ReauthenticateForm):
     """A code in place of the password, before something that matters."""
 
 
+class _AnyJson(json.JSONDecoder):
+    """Says of all it cannot read that it is no JSON: also of endless numbers and deep nesting."""
+
+    def decode(self, text):
+        try:
+            return super().decode(text)
+        except (ValueError, RecursionError) as error:
+            raise json.JSONDecodeError(str(error), "", 0) from None
+
+
 class _Key:
     """A passkey's answer comes from a browser's script, or from anybody: it may be anything."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["credential"].decoder = _AnyJson
 
     def clean_credential(self):
         try:

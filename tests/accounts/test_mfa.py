@@ -7,6 +7,7 @@ from axes.models import AccessAttempt
 from accounts.models import User
 from tests import world
 from tests.accounts import people
+from wallgent import redis
 
 
 @pytest.fixture
@@ -59,6 +60,17 @@ class TestApp:
 
         answer = second_step(first_step(), code)
         assert "This code is not right." in answer.text
+
+    def test_nor_again_while_clocks_may_differ(self, app):
+        code = people.totp(app[0], ahead=1)
+        second_step(first_step(), code)
+        redis.client().delete(*redis.client().keys("*totp.used*"))  # as half a minute later
+
+        answer = second_step(first_step(), code)
+
+        assert "This code is not right." in answer.text
+        [kept] = redis.client().keys("*code-used*")
+        assert redis.client().pttl(kept) > 60_000
 
     def test_is_written_down_without_its_secret(self, ada, app):
         facts = people.facts("user.mfa_added")
@@ -181,7 +193,11 @@ class TestPasskeys:
 
     @pytest.mark.parametrize(
         "credential",
-        ["", "null", "{}", "[]", "{", '{"id": 1}', '{"response": {"userHandle": "YWJj"}}', "x" * 9],
+        [
+            *("", "null", "{}", "[]", "{", '{"id": 1}', '{"response": {"userHandle": "YWJj"}}'),
+            *("x" * 9, "9" * 5_000, "[" * 100_000),
+        ],
+        ids=lambda text: text[:9],
     )
     def test_nonsense_signs_nobody_in(self, db, credential):
         browser = people.browser()
