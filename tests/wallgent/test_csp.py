@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.db import OperationalError
 from django.test import Client
 
 from wallgent import design
@@ -92,6 +93,7 @@ class TestFaults:
             (RuntimeError("secret detail"), 500, "Something went wrong on our side"),
             (PermissionDenied("secret detail"), 403, "You may not see this"),
             (SuspiciousOperation("secret detail"), 400, "This request is not complete"),
+            (OperationalError("secret detail"), 503, "We will be right back"),
         ],
     )
     def test_say_what_happened_and_no_more(self, browser, monkeypatch, error, status, words):

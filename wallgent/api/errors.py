@@ -1,6 +1,7 @@
 """One envelope for every refusal: {"error": {"code", "message", "details"?}}."""
 
 import logging
+import sys
 
 from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.db import InterfaceError, OperationalError, connection
@@ -80,7 +81,5 @@ def not_found(request, exception):
 
 
 def server_error(request):
-    if is_api(request):
-        return render(errors.InternalError())
-    log.error("unexpected error", exc_info=True)  # Django calls this while handling it
-    return faults.page(request, 500)
+    refusal = translate(sys.exception())  # Django calls this while handling it
+    return render(refusal) if is_api(request) else faults.page(request, refusal.status)
