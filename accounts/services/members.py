@@ -7,6 +7,7 @@ from django.core import exceptions
 from django.core.mail import EmailMessage
 from django.core.validators import validate_email
 from django.db import transaction
+from django.db.models import Q
 from django.template.loader import render_to_string
 
 from accounts.models import Invitation, Membership, Organization, User
@@ -86,7 +87,11 @@ def invite(
     if organization.memberships.filter(user__email=email).exists():
         raise Conflict(f"{email} is a member already.", fields={"email": "is a member already"})
     an_hour_ago = clock.real_now() - timedelta(hours=1)
-    if organization.invitations.filter(created_at__gt=an_hour_ago).count() >= INVITATIONS_PER_HOUR:
+    # Of the person, too: whoever wants to write to strangers could found ever more organizations.
+    lately = Invitation.objects.filter(
+        Q(organization=organization) | Q(invited_by=acting.user), created_at__gt=an_hour_ago
+    )
+    if lately.count() >= INVITATIONS_PER_HOUR:
         raise RateLimitExceeded("Many people were invited within an hour. Go on a little later.")
     # Also one that has expired, which still stands in the way of another.
     _revoke_all(organization.invitations.filter(email=email, accepted_at=None), actor=actor)

@@ -144,6 +144,18 @@ class TestInvite:
         Invitation.objects.update(created_at=clock.real_now() - timedelta(hours=1))
         invite()
 
+    def test_nor_do_more_organizations_send_more_letters(self, invite, ada, globex, monkeypatch):
+        monkeypatch.setattr(members, "INVITATIONS_PER_HOUR", 2)
+        invite()
+        invite()
+        with people.refuses(RateLimitExceeded):
+            members.invite(
+                actor=world.actor_for(globex),
+                membership=people.join(ada, globex),
+                email="eve@example.com",
+                role="VIEWER",
+            )
+
     def test_the_database_keeps_one_open_for_an_address(self, invite):
         invitation, _ = invite()
         invitation.pk, invitation.token_hash = None, b"other"
