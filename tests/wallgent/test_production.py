@@ -162,4 +162,5 @@ class TestAnswers:
         assert headers["Referrer-Policy"] == "same-origin"
         assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
         assert headers["X-Frame-Options"] == "DENY"
-        assert cookies["csrftoken"]["secure"] is True
+        assert cookies["__Host-csrf"]["secure"] is True
+        assert (cookies["__Host-csrf"]["path"], cookies["__Host-csrf"]["domain"]) == ("/", "")
