@@ -1,4 +1,4 @@
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -10,7 +10,7 @@ from accounts.models import LinkDirection, Organization, Payment, Wallet
 from wallgent import clock
 from wallgent.actors import Actor
 from wallgent.api.json import MetadataDecoder, MetadataEncoder
-from wallgent.environments import Environment, EnvironmentField
+from wallgent.environments import EnvironmentField
 from wallgent.ids import PrefixedIdField
 from wallgent.money import CurrencyField, MoneyField
 
@@ -39,28 +39,6 @@ class PaymentLinkQuerySet(models.QuerySet):
         """The link as it is now, locked: whoever changes it comes one after the other."""
         links = self.with_parties().select_for_update(no_key=True, of=("self",))
         return links.get(pk=id)
-
-    def due(self, now: datetime):
-        """Those open past their expiry, as real time has it: `now`."""
-        return self.filter(status=PaymentLink.Status.ACTIVE, expires_at__lte=now)
-
-    def due_ahead(self, now: datetime):
-        """Those open past their expiry only as their sandbox has it, which lives ahead of `now`.
-
-        Apart from `due`, so that each reads an index as far as it must and no further.
-        """
-        return self.filter(
-            status=PaymentLink.Status.ACTIVE,
-            environment=Environment.SANDBOX,
-            organization__sandbox_offset__gt=timedelta(0),
-            expires_at__gt=now,
-            expires_at__lte=now + F("organization__sandbox_offset"),
-        )
-
-    def after(self, expires_at: datetime, id: str):
-        """Those that come later in the order of their expiry."""
-        # The first condition is implied, and is the one that an index answers.
-        return self.filter(Q(expires_at__gt=expires_at) | Q(pk__gt=id), expires_at__gte=expires_at)
 
 
 class PaymentLink(models.Model):

@@ -1,5 +1,6 @@
 """Links whose time is over: swept by beat, by each organization's own clock."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -201,16 +202,32 @@ class TestSweepers:
         assert tasks.expire_links() == 1
 
 
-def test_the_due_are_found_by_index(db):
-    """Open links with a far expiry cost the sweep nothing."""
+def test_open_links_with_a_far_expiry_cost_the_sweep_nothing(make, acme, payer):
+    """However many there are, and though some sandbox lives ahead."""
+    late = clock.real_now() + timedelta(days=30)
+    common = {"organization": acme, "environment": "SANDBOX", "wallet": payer, "amount": 1}
+    common |= {"currency": "USD", "direction": "RECEIVE", "created_at": clock.real_now()}
+    far = (
+        PaymentLink(slug=f"{number:032}", expires_at=late + timedelta(seconds=number), **common)
+        for number in range(3000)
+    )
+    PaymentLink.objects.bulk_create(far, batch_size=1000)
+    due, ahead = make(expiresAt=soon(), amount="1"), make(expiresAt=soon(3600), amount="1")
+    lapse(due)
+    acme.sandbox_offset = timedelta(hours=2)
+    acme.save()
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
-        for found in (
-            PaymentLink.objects.due(clock.real_now()),
-            PaymentLink.objects.due_ahead(clock.real_now()),
-        ):
-            plan = found.order_by("expires_at")[:100].explain()
-            assert "payment_link_due" in plan, plan
+        cursor.execute("ANALYZE links_paymentlink")
+        with CaptureQueriesContext(connection) as captured:
+            assert tasks.expire_links() == 2
+        asked = [query["sql"] for query in captured if "LIMIT 100" in query["sql"]]
+        assert len(asked) == 2
+        for sql in asked:
+            cursor.execute(f"EXPLAIN ANALYZE {sql}")
+            plan = "\n".join(line for (line,) in cursor.fetchall())
+            read = re.findall(r"(?:actual time=\S+ rows=|Rows Removed by .*: )(\d+)", plan)
+            assert max(map(int, read)) < 100, plan
+    assert {stored(link).status for link in (due, ahead)} == {"EXPIRED"}
 
 
 def test_is_on_the_timetable(settings):
