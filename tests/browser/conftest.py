@@ -49,6 +49,12 @@ def site(chromium, tmp_path_factory):
         stack.assert_running()
 
 
+@pytest.fixture(scope="package")
+def home(site):
+    """An organization with some of everything, and its owner's session."""
+    return site.ask("household")
+
+
 @pytest.fixture
 def visit(chromium, site):
     """`visit(scripts=False, dark=True, screen=PHONE)`: the browser of one more person."""

@@ -34,12 +34,6 @@ SIGNED_IN = {
 
 
 @pytest.fixture(scope="module")
-def home(site):
-    """An organization with some of everything, and its owner's session."""
-    return site.ask("household")
-
-
-@pytest.fixture(scope="module")
 def stranger(chromium, site):
     """A browser in which nobody is signed in."""
     with browsers.visit(chromium, site.origin, reduced_motion="reduce") as visit:

@@ -9,12 +9,6 @@ from tests.browser import PHONE
 ONCE = re.compile(r"/payments/txn_\w+$")
 
 
-@pytest.fixture(scope="module")
-def home(site):
-    """An organization with some of everything, and its owner's session."""
-    return site.ask("household")
-
-
 @pytest.fixture
 def owner(visit, home):
     """`owner(**options)`: a browser in which the owner is signed in."""
