@@ -8,6 +8,7 @@ from tests.browser import DESKTOP, PHONE
 from tests.pages import PAGES
 
 axe = Axe()
+_COLOURS_SETTLE_MILLISECONDS = 400
 
 # Pages outside the dashboard: a path, or the word for one in the household.
 IN_PUBLIC = {
@@ -51,11 +52,12 @@ def owner(chromium, site, home):
 
 
 def look(visit, path: str) -> list[str]:
-    """What is wrong with a page, in each of the ways to look at it."""
+    """What is wrong with a page, in each of the ways to look at it; "" is the one shown now."""
     page, found = visit.page, []
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)
-        visit.go(path)  # anew: axe must not measure colours on their way
+        # Axe must not measure colours on their way.
+        visit.go(path) if path else page.wait_for_timeout(_COLOURS_SETTLE_MILLISECONDS)
         for width, height in (DESKTOP, PHONE):
             page.set_viewport_size({"width": width, "height": height})
             here = [f"{width}px, {theme}: {line}" for line in _violations(page)]
@@ -86,3 +88,62 @@ def test_every_page_for_strangers(name, stranger, home):
 @pytest.mark.parametrize("name", SIGNED_IN)
 def test_every_page_about_oneself(name, owner, home):
     assert look(owner, home.get(SIGNED_IN[name], SIGNED_IN[name])) == []
+
+
+def press(page, name):
+    page.get_by_role("button", name=name).click()
+    page.wait_for_load_state()
+
+
+class TestPagesOnTheWay:
+    """What only a form leads to: what it got wrong, a last look, what is shown once."""
+
+    def test_of_a_payment(self, owner, home):
+        page = owner.go(home["pages"]["payment-new"])
+        press(page, "Review")
+        assert page.get_by_role("alert").or_(page.locator("[data-errors]")).first.is_visible()
+        assert look(owner, "") == []
+
+        page.get_by_label("From", exact=True).select_option(index=4)
+        page.get_by_label("To", exact=True).select_option(index=1)
+        page.get_by_label("Amount", exact=True).fill("1")
+        press(page, "Review")
+        assert "review=" in page.url
+        assert look(owner, "") == []
+
+    def test_of_a_link(self, owner, home):
+        page = owner.go(home["pages"]["payment-link-new"])
+        page.get_by_label("You pay").check()
+        press(page, "Continue")
+        assert look(owner, "") == []
+
+        page.get_by_label("Wallet", exact=True).select_option(index=3)
+        page.get_by_label("Amount", exact=True).fill("1")
+        press(page, "Continue")
+        assert "review=" in page.url
+        assert look(owner, "") == []
+
+    def test_of_a_claim(self, owner, home):
+        page = owner.go(home["open"])
+        page.get_by_role("radio").nth(3).check()
+        press(page, "Continue")
+        assert look(owner, "") == []
+
+        press(page, "Claim")
+        assert "/receipt/" in page.url
+        assert look(owner, "") == []
+
+    def test_of_a_key(self, owner, home):
+        page = owner.go(home["pages"]["api-key-new"])
+        page.get_by_label("Name", exact=True).fill("Crawler")
+        page.get_by_role("checkbox").first.check()
+        press(page, "Create the key")
+        assert "wg_test_" in page.locator("main").inner_text()
+        assert look(owner, "") == []
+
+    def test_of_an_invitation(self, owner, home):
+        page = owner.go(home["pages"]["member-invite"])
+        page.get_by_label("E-mail address").fill("new-here@example.com")
+        press(page, "Send the invitation")
+        assert "/invitations/" in page.locator("main").inner_text()
+        assert look(owner, "") == []

@@ -123,6 +123,7 @@ def _links(organization, payer, shop) -> dict[str, str]:
 
     made = {
         "pay": make(expires_at=clock.now(actor) + timedelta(days=2)),
+        "open": make(),
         "ask": make("RECEIVE"),
         "restricted": make(restrictions=Restrictions(emails=("grace@example.com",))),
         "used": make(),
