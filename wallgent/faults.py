@@ -1,8 +1,12 @@
 """Pages for what went wrong, in calm words. They need no database and no context processor."""
 
+import logging
+
 from django.http import HttpResponse
 from django.template import loader
 from django.utils.cache import patch_vary_headers
+
+log = logging.getLogger("wallgent.faults")
 
 WORDS = {
     400: ("This request is not complete", "Go back, reload the page, and try once more."),
@@ -53,6 +57,7 @@ def forbidden(request, exception=None) -> HttpResponse:
 
 def csrf_failure(request, reason="") -> HttpResponse:
     """The answer to a form whose token has expired, or that another site sent."""
+    log.warning("forged or stale form: %s", reason)
     return page(request, 403, _EXPIRED)
 
 

@@ -14,4 +14,6 @@ request_id: ContextVar[str] = ContextVar("request_id", default="-")
 class RequestFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = request_id.get()
+        # Django hands over the whole request; printed, it would show the path and the query.
+        record.__dict__.pop("request", None)
         return True

@@ -340,6 +340,7 @@ LOGGING = {
         "django.server": {"level": "WARNING", "propagate": True, "handlers": []},
         "django.request": {"level": "CRITICAL"},  # our own middleware logs each answer once
         "axes": {"level": "WARNING"},  # its own lines for each sign-in; ours are facts
+        "django.security.csrf": {"level": "CRITICAL"},  # it names paths; our own page logs it
         "celery": {"level": "WARNING"},  # it would tell of every sweep, every second
     },
 }

@@ -93,7 +93,6 @@ class TestFaults:
             (RuntimeError("secret detail"), 500, "Something went wrong on our side"),
             (PermissionDenied("secret detail"), 403, "You may not see this"),
             (SuspiciousOperation("secret detail"), 400, "This request is not complete"),
-            (OperationalError("secret detail"), 503, "We will be right back"),
         ],
     )
     def test_say_what_happened_and_no_more(self, browser, monkeypatch, error, status, words):
@@ -137,3 +136,13 @@ class TestFaults:
 
         assert response.status_code == 403
         assert "This page was open for too long" in response.content.decode()
+
+
+def test_a_database_that_is_busy_or_away_is_no_fault_of_ours(db, browser, monkeypatch):
+    break_design(monkeypatch, OperationalError("secret detail"))
+
+    response = browser.get("/design")
+
+    assert response.status_code == 503
+    assert "We will be right back" in response.content.decode()
+    assert "secret detail" not in response.content.decode()

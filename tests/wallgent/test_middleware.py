@@ -1,10 +1,14 @@
 """What stands around every request: its id, its log line, and the headers of the API's answers."""
 
+import io
 import logging
 
 import pytest
+from django.test import Client as Browser
+from pythonjsonlogger.json import JsonFormatter
 
 from tests.world import Client, make_key
+from wallgent.logs import RequestFilter
 
 
 class TestRequestId:
@@ -44,6 +48,28 @@ class TestLog:
         assert record.actor.startswith("key_")
         assert "hidden" not in str(vars(record))
         assert secret not in str(vars(record))
+
+    @pytest.mark.parametrize("path", ["/invitations/hidden", "/pay/hidden?q=hidden"])
+    def test_a_forged_form_is_told_without_its_path(self, db, caplog, path):
+        Browser(enforce_csrf_checks=True).post(path)
+
+        assert "CSRF cookie not set" in caplog.text
+        assert "hidden" not in caplog.text
+
+    def test_a_hostile_request_is_told_without_its_path(self, db):
+        lines = io.StringIO()
+        handler = logging.StreamHandler(lines)
+        handler.setFormatter(JsonFormatter("%(message)s"))
+        handler.addFilter(RequestFilter())
+        told = logging.getLogger("django.security")
+        told.addHandler(handler)
+        try:
+            Browser().get("/pay/hidden?q=hidden", headers={"Host": "a b"})
+        finally:
+            told.removeHandler(handler)
+
+        assert "Invalid HTTP_HOST header" in lines.getvalue()
+        assert "hidden" not in lines.getvalue()
 
     @pytest.mark.parametrize("path", ["/v1/nothing", "/nothing"])
     def test_an_unknown_path_is_logged_too(self, db, caplog, path):
