@@ -154,7 +154,10 @@ def new(request):
     asked = said or written
     own = _choices(request.actor, asked.get("sender", ""), asked.get("own", ""))
     if said is None:
-        return _ask(request, SendForm(initial=_initial(asked), wallets=own))
+        initial = _initial(asked)
+        if asked is request.GET:
+            initial.pop("submission", None)  # whoever made the link has it, too
+        return _ask(request, SendForm(initial=initial, wallets=own))
     form = SendForm(said, wallets=own)
     if form.is_valid():
         if said.get("step") == "send":

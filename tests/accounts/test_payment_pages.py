@@ -62,6 +62,14 @@ def hidden(html: str, name: str) -> str:
 
 
 class TestSend:
+    def test_an_address_fills_in_the_form_but_not_its_one_time_key(self, owner, acme, wallet):
+        spent = ids.new("sub")
+
+        html = owner.get(url(acme, f"/new?amount=7.25&submission={spent}")).content.decode()
+
+        assert 'value="7.25"' in html
+        assert hidden(html, "submission") not in ("", spent)
+
     def test_form_shows_what_is_available(self, owner, acme, wallet):
         fund(wallet, "1250.5")
 
