@@ -21,7 +21,7 @@ from accounts.models import User
 from accounts.services import users
 from accounts.views.invitations import invitation_of, origin_of
 from wallgent import clock, credentials, mail
-from wallgent.api.client_ip import client_ip
+from wallgent.api.client_ip import client_ip, client_network
 
 _EMAIL_LENGTH = User._meta.get_field("email").max_length
 _TRIED_LENGTH = AccessAttempt._meta.get_field("username").max_length
@@ -140,10 +140,15 @@ def email_tried(request, credentials: dict | None) -> str:
     return text.strip().lower()[:_TRIED_LENGTH]
 
 
+def tried_from(request) -> str:
+    """Where somebody tries it from: of IPv6 the first address of their network, for all of it."""
+    return client_network(request).partition("/")[0]
+
+
 def locked_out(request, response, credentials):
     """The page after too many failures; it says when to try again."""
     failures = AccessAttempt.objects.filter(
-        username=email_tried(request, credentials), ip_address=client_ip(request) or None
+        username=email_tried(request, credentials), ip_address=tried_from(request) or None
     )
     now = clock.real_now()
     last = max((failure.attempt_time for failure in failures), default=now)

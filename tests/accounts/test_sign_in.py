@@ -176,6 +176,15 @@ class TestLockOut:
 
         assert people.sign_in(browser).status_code == 429
 
+    def test_a_network_of_ipv6_is_one_address(self, ada):
+        for number in range(5):
+            fail(people.browser(REMOTE_ADDR=f"2001:db8:0:1::{number}"), 1)
+
+        locked = people.sign_in(people.browser(REMOTE_ADDR="2001:db8:0:1:ffff::9"))
+        assert locked.status_code == 429
+        assert "Try again in 15 minutes" in locked.text
+        assert people.sign_in(people.browser(REMOTE_ADDR="2001:db8:0:2::1")).status_code == 302
+
     def test_guesses_from_everywhere_count_together_whatever_host_they_name(self, ada, settings):
         settings.ACCOUNT_RATE_LIMITS = {"login_failed": "2/900s/key"}
 
