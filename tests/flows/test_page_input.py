@@ -18,6 +18,7 @@ from accounts.views import dashboard
 from tests import pages, world
 from tests.accounts import people
 from tests.pages import PAGES
+from wallgent import redis
 
 WORST = ["a\0b", "\ud800", "w" * 100_000, "9" * 5_000, '"><script>alert(1)</script>']
 HOSTILE = [
@@ -82,6 +83,20 @@ def test_in_the_dashboard(page, acme, ada):
         "payment-link-new": {"wallet": things["wallet"], "expires": "", "step": "create"},
     }
     try_everything(ada, page.url(acme, things), further.get(page.name))
+
+
+def test_redis_away_is_no_matter(acme, ada, monkeypatch):
+    things = pages.things_of(acme)
+    monkeypatch.setattr(redis, "attempt", lambda call, default=None: default)
+
+    for page in PAGES:
+        path = page.url(acme, things)
+        shown = ada.get(path)
+        assert shown.status_code == 200, path
+        with transaction.atomic():
+            answer = ada.post(path, fields(shown.content.decode(), "post"))
+            transaction.set_rollback(True)
+        assert_calm(answer, path, "")
 
 
 @pytest.mark.parametrize("path", OPEN)
