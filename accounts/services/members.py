@@ -277,8 +277,17 @@ def _revoke_all(invitations, *, actor: Actor) -> None:
 
 
 def _letter(invitation: Invitation, url: str) -> EmailMessage:
-    context = {"invitation": invitation, "url": url}
-    # A name may hold what ends a header's line.
-    subject = " ".join(render_to_string("invitations/letter_subject.txt", context).split())
+    # A name may hold what ends a line, and so a header; or whole paragraphs in our name.
+    context = {
+        "invitation": invitation,
+        "organization": _one_line(invitation.organization.name),
+        "inviter": _one_line(invitation.invited_by.name),
+        "url": url,
+    }
+    subject = render_to_string("invitations/letter_subject.txt", context).strip()
     text = render_to_string("invitations/letter.txt", context)
     return EmailMessage(subject, text, to=[invitation.email])
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

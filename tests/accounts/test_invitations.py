@@ -98,6 +98,16 @@ class TestInvite:
         assert letter.subject == "Acme Bcc: all@acme.example <script>& invites you to Wallgent"
         assert letter.recipients() == ["bob@acme.example"]
 
+    def test_nor_write_paragraphs_of_its_own(self, invite, ada, django_capture_on_commit_callbacks):
+        Organization.objects.update(name="Acme\n\nYour account is closed.")
+        User.objects.filter(pk=ada.pk).update(name="Ada\u2028\nDear customer,")
+        with django_capture_on_commit_callbacks(execute=True):
+            invite()
+
+        lines = mail.outbox[0].body.splitlines()
+        assert any("join Acme Your account is closed. on Wallgent" in line for line in lines)
+        assert any(line.startswith("Ada Dear customer, (") for line in lines)
+
     def test_again_it_takes_the_place_of_the_first(self, invite):
         first, first_path = invite()
         second, _ = invite(role="VIEWER")
