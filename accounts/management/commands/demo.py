@@ -40,7 +40,7 @@ def _make() -> dict:
     person.set_password(password)
     person.save()
     first, first_key = _organization("Demo Robotics", owner=person)
-    second, second_key = _organization("Demo Supplies")
+    second, second_key = _organization("Demo Supplies", owner=person)
     return {
         "email": EMAIL,
         "password": password,
@@ -51,7 +51,7 @@ def _make() -> dict:
     }
 
 
-def _organization(name: str, *, owner: User | None = None) -> tuple[Organization, str]:
+def _organization(name: str, *, owner: User) -> tuple[Organization, str]:
     organization = organizations.create(name=name, email=EMAIL, owner=owner)
     system = organizations.system_actor(organization)
     organizations.set_limits(
