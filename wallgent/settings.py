@@ -168,6 +168,7 @@ ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
+PASSWORD_RESET_TIMEOUT = 2 * 3600  # the letter says so
 ACCOUNT_SESSION_REMEMBER = True
 # Guesses from many addresses. Those from one are axes' matter, which needs no Redis.
 ACCOUNT_RATE_LIMITS = {"login_failed": "30/m/ip,50/900s/key"}

@@ -1,11 +1,12 @@
 """Signing in and out, what stops guessing, and what one's own account offers."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 import redis as redis_package
 from allauth.core.exceptions import ReauthenticationRequired
 from axes.models import AccessAttempt
+from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.contrib.sessions.models import Session
 from django.core import mail
 from django.http import HttpResponse
@@ -312,6 +313,20 @@ class TestPassword:
         assert people.sign_in(people.browser(), password=NEW).status_code == 302
         again = people.browser().get(people.link_in(letter), follow=True)
         assert "no longer valid" in again.text
+
+    def test_that_letter_is_soon_worth_nothing(
+        self, ada, django_capture_on_commit_callbacks, monkeypatch
+    ):
+        with django_capture_on_commit_callbacks(execute=True):
+            people.browser().post("/account/password/reset/", {"email": ada.email})
+        (letter,) = people.letters_to(ada.email)
+        assert "within two hours" in letter.body
+
+        for minutes, is_valid in ((119, True), (121, False)):
+            then = datetime.now() + timedelta(minutes=minutes)
+            monkeypatch.setattr(PasswordResetTokenGenerator, "_now", lambda _, then=then: then)
+            page = people.browser().get(people.link_in(letter), follow=True)
+            assert ("no longer valid" not in page.text) is is_valid
 
     def test_an_unknown_address_gets_the_same_page(self, db, django_capture_on_commit_callbacks):
         browser = people.browser()
