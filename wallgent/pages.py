@@ -139,9 +139,9 @@ def keep_draft(request, form: PageForm) -> HttpResponseRedirect:
     """
     kept = request.session.get(_DRAFTS, {})
     name = form.cleaned_data["submission"]
-    said = request.POST.copy()
-    for unneeded in ("csrfmiddlewaretoken", "step"):
-        said.pop(unneeded, None)
+    said = QueryDict(mutable=True)
+    for field in form.fields:  # and nothing else that was sent along
+        said.setlist(field, request.POST.getlist(field))
     kept = {key: kept[key] for key in list(kept)[1 - _DRAFTS_KEPT :] if key != name}
     request.session[_DRAFTS] = kept | {name: [request.path, said.urlencode()]}
     return _see(f"{request.path}?review={name}")
