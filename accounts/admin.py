@@ -5,6 +5,7 @@ from django.contrib import admin
 
 from accounts.models import (
     ApiKey,
+    Approval,
     Invitation,
     LinkDirection,
     Membership,
@@ -89,6 +90,7 @@ class OrganizationAdmin(SupportAdmin):
     search_help_text = "The id of an organization, member, wallet or API key; a name; an e-mail."
     fields = [
         *("id", "name", "email", "type", "plan", "limits", "default_link_direction"),
+        *("accepts_pay_requests_sandbox", "accepts_pay_requests_production"),
         *("production_activated_at", "sandbox_offset", "created_at", "updated_at", "see_also"),
     ]
     inlines = [MembershipInline]
@@ -317,3 +319,31 @@ class PaymentAdmin(SupportAdmin):
     @admin.display(description="ledger transaction")
     def ledger_transaction(self, payment):
         return link("ledger.transaction", payment.id if payment.settled_at else None)
+
+
+@admin.register(Approval)
+class ApprovalAdmin(SupportAdmin):
+    """Decisions are the organization's own: support looks, and decides nothing."""
+
+    list_display = [
+        *("id", "created_at", "organization", "environment", "kind", "status", "wallet"),
+        *(amount("amount"), "currency", "expires_at"),
+    ]
+    list_select_related = ["organization", "wallet"]
+    list_filter = ["environment", "kind", "status", "currency"]
+    id_fields = {
+        **{"apr": ["pk"], "wal": ["wallet", "recipient"], "txn": ["payment"]},
+        "org": ["organization", "recipient_organization", "asked_by_organization"],
+    }
+    search_fields = ["subject_id__exact"]
+    search_help_text = (
+        "The id of an approval, of what it is about, of either wallet or organization, or of its"
+        " payment."
+    )
+    fields = [
+        *("id", "organization", "environment", "kind", "subject_id", "rule", "status"),
+        *("wallet", "recipient", "recipient_organization", amount("amount"), "currency"),
+        *("description", "asked_by_organization", "asked_by_type", "asked_by"),
+        *("decided_by_type", "decided_by", "reason", "payment"),
+        *("created_at", "expires_at", "decided_at", "expired_at"),
+    ]

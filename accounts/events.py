@@ -5,6 +5,7 @@ A type without a renderer is promised by the public catalogue and not built yet.
 
 from accounts.models import (
     ApiKey,
+    Approval,
     Invitation,
     Membership,
     Organization,
@@ -108,11 +109,55 @@ def _invitation(invitation: Invitation, *, organization: Organization) -> dict:
     return {"invitationId": invitation.id, "role": invitation.role}
 
 
+def _approval_created(approval: Approval, *, organization: Organization) -> dict:
+    return {
+        "approvalId": approval.id,
+        "walletId": approval.wallet_id,
+        "policyId": None,
+        "amount": money.amount_text(approval.amount),
+        "currency": approval.currency,
+        "from": approval.wallet_id,
+        "to": approval.recipient_id,
+        "description": approval.description or None,
+        "expiresAt": timestamp_text(approval.expires_at),
+    }
+
+
+def _approval_approved(approval: Approval, *, organization: Organization) -> dict:
+    return {
+        "approvalId": approval.id,
+        "walletId": approval.wallet_id,
+        "transactionId": approval.payment_id,
+        "decidedBy": approval.decided_by or None,
+    }
+
+
+def _approval_rejected(approval: Approval, *, organization: Organization) -> dict:
+    return {
+        "approvalId": approval.id,
+        "walletId": approval.wallet_id,
+        "reason": approval.reason or None,
+        "decidedBy": approval.decided_by or None,
+    }
+
+
+def _approval_expired(approval: Approval, *, organization: Organization) -> dict:
+    return {
+        "approvalId": approval.id,
+        "walletId": approval.wallet_id,
+        "reason": approval.reason or None,
+    }
+
+
 def declare_all() -> None:
     """Make this app's event types known. Called once, at start."""
     declare("payment.completed", _payment)
     declare("payment.failed", _payment_failed)
     declare("payment.reversed", _payment_reversed)
+    declare("approval.created", _approval_created)
+    declare("approval.approved", _approval_approved)
+    declare("approval.rejected", _approval_rejected)
+    declare("approval.expired", _approval_expired)
     declare("wallet.created", _wallet)
     declare("wallet.funded", _wallet_funded)
     declare("wallet.frozen", _wallet_frozen)
@@ -146,10 +191,6 @@ NOT_BUILT_YET = (
     "policy.updated",
     "policy.deleted",
     "policy.denied",
-    "approval.created",
-    "approval.approved",
-    "approval.rejected",
-    "approval.expired",
     "agent.created",
     "agent.paused",
     "agent.resumed",

@@ -4,6 +4,7 @@ from celery import shared_task
 from django.core.management import call_command
 
 from accounts.ledger import journal
+from accounts.services import approvals
 
 ROLL_LIMIT = 10_000
 
@@ -17,6 +18,12 @@ def roll_up() -> int:
         if count < ROLL_LIMIT:
             break
     return rolled
+
+
+@shared_task
+def expire_approvals() -> int:
+    """End every approval that nobody decided about in time."""
+    return approvals.expire_due()
 
 
 @shared_task

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from accounts.api import api_keys, organizations, payments, transfers, wallets
+from accounts.api import api_keys, approvals, organizations, payments, transfers, wallets
 
 urlpatterns = [
     # Tried in this order: what is called most stands first.
@@ -8,6 +8,10 @@ urlpatterns = [
     path("payments/batch", payments.PaymentBatchView.as_view()),
     path("payments/<str:id>", payments.PaymentView.as_view()),
     path("payments/<str:id>/reverse", payments.PaymentReverseView.as_view()),
+    path("approvals", approvals.ApprovalsView.as_view()),
+    path("approvals/<str:id>", approvals.ApprovalView.as_view()),
+    path("approvals/<str:id>/approve", approvals.ApprovalApproveView.as_view()),
+    path("approvals/<str:id>/reject", approvals.ApprovalRejectView.as_view()),
     path("organizations/me", organizations.MyOrganizationView.as_view()),
     path("api-keys", api_keys.ApiKeysView.as_view()),
     path("api-keys/<str:id>", api_keys.ApiKeyView.as_view()),

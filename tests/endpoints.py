@@ -14,7 +14,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from accounts.models import ApiKey, Organization
 from accounts.services import payments
 from links.services import payment_links
-from tests import world
+from tests import approving, world
 from wallgent.api.views import ApiView
 
 
@@ -75,6 +75,7 @@ def scene(organization: Organization, environment: str = "SANDBOX") -> dict[str,
     world.make_key(organization, environment, name="Subject")
     key = ApiKey.objects.get(organization=organization, environment=environment, name="Subject")
     link = payment_links.create(actor=actor, wallet=wallet, amount=Decimal(5), direction="SEND")
+    approval = approving.ask(wallet, savings, "5")
     return {
         "wallet": wallet.id,
         "savings": savings.id,
@@ -83,6 +84,7 @@ def scene(organization: Organization, environment: str = "SANDBOX") -> dict[str,
         "key": key.id,
         "link": link.id,
         "slug": link.slug,
+        "approval": approval.id,
     }
 
 
@@ -135,6 +137,15 @@ ENDPOINTS = [
         ("GET", "/payments/{payment}", "payments:read", {"subject": "payment"}),
         ("POST", "/payments/{payment}/reverse", "payments:write", {"subject": "payment"}),
         ("POST", "/transfers/internal", "payments:write", _WALLET | {"body": _MOVE}),
+        ("GET", "/approvals", "payments:read", {}),
+        ("GET", "/approvals/{approval}", "payments:read", {"subject": "approval"}),
+        ("POST", "/approvals/{approval}/approve", "payments:write", {"subject": "approval"}),
+        (
+            "POST",
+            "/approvals/{approval}/reject",
+            "payments:write",
+            {"subject": "approval", "body": {"reason": "No"}},
+        ),
         ("GET", "/payment-links", "payments:read", {}),
         (
             "POST",
@@ -151,7 +162,10 @@ ENDPOINTS = [
 
 WRITES = [endpoint for endpoint in ENDPOINTS if endpoint.writes]
 READS = [endpoint for endpoint in ENDPOINTS if not endpoint.writes]
-_COLLECTIONS = ("/wallets", "/payments", "/api-keys", "/holds", "/transactions", "/payment-links")
+_COLLECTIONS = (
+    *("/wallets", "/payments", "/api-keys", "/holds", "/transactions", "/payment-links"),
+    "/approvals",
+)
 LISTS = [endpoint for endpoint in READS if endpoint.path.endswith(_COLLECTIONS)]
 KEYED = [endpoint for endpoint in ENDPOINTS if not endpoint.is_public]
 PUBLIC = [endpoint for endpoint in ENDPOINTS if endpoint.is_public]

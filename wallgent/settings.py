@@ -270,6 +270,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 5,
         "options": {"expires": 5},
     },
+    "expire-approvals": {
+        "task": "accounts.tasks.expire_approvals",
+        "schedule": 5,
+        "options": {"expires": 5},
+    },
     "forget-sessions": {
         "task": "accounts.tasks.forget_sessions",
         "schedule": 24 * 3600,

@@ -1,4 +1,5 @@
 from accounts.models.api_keys import ApiKey
+from accounts.models.approvals import Approval
 from accounts.models.invitations import Invitation
 from accounts.models.organizations import LinkDirection, Organization, Plan
 from accounts.models.payments import Payment
@@ -7,6 +8,7 @@ from accounts.models.wallets import Wallet
 
 __all__ = [
     "ApiKey",
+    "Approval",
     "Invitation",
     "LinkDirection",
     "Membership",

@@ -60,6 +60,10 @@ class Organization(models.Model):
     default_link_direction = models.CharField(
         max_length=7, choices=LinkDirection, default=LinkDirection.RECEIVE
     )
+    # Whether strangers' payment links may ask this organization to pay: in its approvals, where
+    # nothing happens unless somebody agrees.
+    accepts_pay_requests_sandbox = models.BooleanField(default=True)
+    accepts_pay_requests_production = models.BooleanField(default=False)
     # How far its sandbox lives ahead of real time. Production has no such thing.
     sandbox_offset = models.DurationField(default=timedelta(0))
     created_at = models.DateTimeField(auto_now_add=True)

@@ -103,6 +103,31 @@ def set_link_direction(organization: Organization, *, actor: Actor, direction: s
 
 
 @transaction.atomic(savepoint=False)
+def accept_pay_requests(
+    organization: Organization, *, actor: Actor, sandbox: bool, production: bool
+) -> Organization:
+    """Say where strangers' payment links may ask it to pay. Its approvals decide each time."""
+    chosen = {
+        "accepts_pay_requests_sandbox": sandbox,
+        "accepts_pay_requests_production": production,
+    }
+    changed = {name for name, value in chosen.items() if getattr(organization, name) != value}
+    if not changed:
+        return organization
+    for name in changed:
+        setattr(organization, name, chosen[name])
+    organization.save(update_fields=[*changed, "updated_at"])
+    changes = {
+        "acceptsPayRequests": {
+            "sandbox": organization.accepts_pay_requests_sandbox,
+            "production": organization.accepts_pay_requests_production,
+        }
+    }
+    facts.record("organization.updated", organization, actor=actor, changes=changes)
+    return organization
+
+
+@transaction.atomic(savepoint=False)
 def activate_production(organization: Organization, *, actor: Actor) -> Organization:
     """Let it make production keys. Support only. Raises InvalidState when its plan has none."""
     organization = Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)

@@ -8,7 +8,12 @@ def declare_all() -> None:
     """Make them known, and which page shows which thing. Called once, at start."""
     for type, telling in _TELLINGS.items():
         activity.tell(type, telling)
-    for prefix, page in (("wal", "wallet"), ("txn", "payment"), ("key", "api-key")):
+    for prefix, page in (
+        ("wal", "wallet"),
+        ("txn", "payment"),
+        ("key", "api-key"),
+        ("apr", "approval"),
+    ):
         activity.show(prefix, page)
 
 
@@ -41,6 +46,15 @@ def _with_reason(sentence: str, data: dict) -> str:
     return f"{sentence}: {data['reason']}" if data.get("reason") else sentence
 
 
+def _asked(data: dict, names: Names) -> str:
+    to, of = names.of(data["to"]), names.of(data["from"])
+    return f"{to} asks for {money_text(data)} from {of}"
+
+
+def _undecided(data: dict, names: Names) -> str:
+    return _with_reason("Request to pay ended without a decision", data)
+
+
 def _wallet(deed: str):
     return lambda data, names: f"Wallet {names.of(data['walletId'])} {deed}"
 
@@ -69,6 +83,10 @@ _TELLINGS = {
     "payment.completed": Telling(_paid, "arrow-left-right", "success"),
     "payment.failed": Telling(_payment_failed, "circle-alert", "error"),
     "payment.reversed": Telling(_payment_reversed, "undo-2"),
+    "approval.created": Telling(_asked, "user-check", "warning"),
+    "approval.approved": Telling(lambda data, names: "Approved", "circle-check", "success"),
+    "approval.rejected": Telling(lambda data, names: _with_reason("Rejected", data), "circle-x"),
+    "approval.expired": Telling(_undecided, "timer-off"),
     "wallet.created": Telling(_wallet("opened"), "wallet"),
     "wallet.updated": Telling(_wallet("changed"), "pencil"),
     "wallet.funded": Telling(_wallet_funded, "coins", "success"),

@@ -16,7 +16,10 @@ each_endpoint = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=str)
 each_keyed = pytest.mark.parametrize("endpoint", KEYED, ids=str)
 each_public = pytest.mark.parametrize("endpoint", PUBLIC, ids=str)
 each_subject = pytest.mark.parametrize("endpoint", WITH_SUBJECT, ids=str)
-PREFIXES = {"wallet": "wal", "empty": "wal", "payment": "txn", "key": "key", "link": "lnk"}
+PREFIXES = {
+    **{"wallet": "wal", "empty": "wal", "payment": "txn", "key": "key", "link": "lnk"},
+    "approval": "apr",
+}
 
 
 @pytest.fixture
