@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
@@ -60,14 +61,26 @@ class Section:
     icon: str
     permission: str
     rank: int
+    count: Callable[[Actor], int] | None  # of what waits there for somebody
 
 
 _sections: list[Section] = []
 
 
-def add_section(url_name: str, label: str, *, icon: str, permission: str, rank: int) -> None:
-    """Put a page of an app into the navigation, in the order of `rank`. Called once, at start."""
-    _sections.append(Section(url_name, label, icon, permission, rank))
+def add_section(
+    url_name: str,
+    label: str,
+    *,
+    icon: str,
+    permission: str,
+    rank: int,
+    count: Callable[[Actor], int] | None = None,
+) -> None:
+    """Put a page of an app into the navigation, in the order of `rank`. Called once, at start.
+
+    `count` answers cheaply how much waits there: every page asks it.
+    """
+    _sections.append(Section(url_name, label, icon, permission, rank, count))
     _sections.sort(key=lambda section: section.rank)
 
 
@@ -120,6 +133,8 @@ def _navigation(request) -> list[dict]:
             "icon": section.icon,
             "url": to(request, section.url_name),
             "current": section.url_name == current,
+            # Asked only where the navigation is drawn, not for the rows of a list.
+            "count": section.count and partial(section.count, request.actor),
         }
         for section in _sections
         if request.actor.may(section.permission)

@@ -3,6 +3,7 @@
 from django import forms
 
 from accounts.models import LinkDirection
+from wallgent.environments import Environment
 from wallgent.forms import PageForm
 
 
@@ -28,6 +29,19 @@ class OrganizationForm(PageForm):
             (LinkDirection.SEND, "Send money: whoever opens the link is paid by you"),
         ],
         help_text="For links that do not say so themselves, such as those made through the API.",
+    )
+    pay_requests = forms.MultipleChoiceField(
+        label="Requests to pay",
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        choices=[
+            (Environment.SANDBOX, "In the sandbox"),
+            (Environment.PRODUCTION, "In production"),
+        ],
+        help_text=(
+            "Whoever sends you a payment link may ask one of your wallets to pay it. The request"
+            " waits under Approvals, and nothing is paid unless somebody of yours approves it."
+        ),
     )
 
 

@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from accounts.forms.organizations import NewOrganizationForm, OrganizationForm
-from accounts.services import members, organizations
+from accounts.services import approvals, members, organizations
 from accounts.views.dashboard import dashboard
 from wallgent import pages, runner
 from wallgent.api import idempotency, throttling
@@ -30,6 +30,7 @@ def settings(request):
         initial={
             "name": organization.name,
             "default_link_direction": organization.default_link_direction,
+            "pay_requests": _accepting(organization),
         },
     )
     if form.is_valid():
@@ -46,10 +47,17 @@ def settings(request):
         "form": form,
         "limits": organization.limits,
         "figures": _figures(organization.limits),
+        "accepting": [Environment(place).label.lower() for place in _accepting(organization)],
         "may_change": request.actor.may("organizations:write"),
     }
     status = pages.UNPROCESSABLE if form.errors else 200
     return pages.render(request, "accounts/organization.html", context, status=status)
+
+
+def _accepting(organization) -> list[str]:
+    """The environments in which strangers may ask it to pay."""
+    accepts = approvals.organization_accepts_pay_requests
+    return [place for place in Environment.values if accepts(organization, place)]
 
 
 def _figures(limits) -> dict[str, str]:
@@ -66,6 +74,12 @@ def _change(actor, said: dict) -> None:
     organizations.update(organization, actor=actor, name=said["name"])
     direction = said["default_link_direction"]
     organizations.set_link_direction(organization, actor=actor, direction=direction)
+    organizations.accept_pay_requests(
+        organization,
+        actor=actor,
+        sandbox=Environment.SANDBOX in said["pay_requests"],
+        production=Environment.PRODUCTION in said["pay_requests"],
+    )
 
 
 @never_cache

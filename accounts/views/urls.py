@@ -4,6 +4,7 @@ from django.urls import include, path
 
 from accounts.views import (
     api_keys,
+    approvals,
     dashboard,
     members,
     organizations,
@@ -26,6 +27,10 @@ PAGES = [
     path("payments/new", payments.new, name="payment-new"),
     path("payments/<str:id>", payments.show, name="payment"),
     path("payments/<str:id>/reverse", payments.reverse, name="payment-reverse"),
+    path("approvals", approvals.index, name="approvals"),
+    path("approvals/<str:id>", approvals.show, name="approval"),
+    path("approvals/<str:id>/approve", approvals.approve, name="approval-approve"),
+    path("approvals/<str:id>/reject", approvals.reject, name="approval-reject"),
     path("api-keys", api_keys.index, name="api-keys"),
     path("api-keys/new", api_keys.new, name="api-key-new"),
     path("api-keys/<str:id>", api_keys.show, name="api-key"),

@@ -4,6 +4,7 @@ import pytest
 from django.utils.html import escape
 
 from accounts.models import Membership, Organization, User
+from accounts.services import approvals
 from tests import world
 from wallgent import ids
 
@@ -20,6 +21,7 @@ def asked(**more):
         "submission": ids.new("sub"),
         "name": "Acme Two",
         "default_link_direction": "SEND",
+        "pay_requests": ["SANDBOX"],
         **more,
     }
 
@@ -61,6 +63,7 @@ class TestSettings:
             ("name", "w" * 257),
             ("default_link_direction", "BOTH"),
             ("default_link_direction", ""),
+            ("pay_requests", ["MOON"]),
         ],
     )
     def test_say_beside_the_field_what_is_wrong(self, acme, owner, field, value):
@@ -70,6 +73,30 @@ class TestSettings:
         assert f'id="id_{field}_error"' in answer.content.decode()
         acme.refresh_from_db()
         assert (acme.name, acme.default_link_direction) == ("Acme", "RECEIVE")
+
+    @pytest.mark.parametrize(
+        ("chosen", "told"),
+        [
+            ([], "Not accepted"),
+            (["SANDBOX"], "Accepted in the sandbox<"),
+            (["PRODUCTION"], "Accepted in production<"),
+            (["SANDBOX", "PRODUCTION"], "Accepted in the sandbox and in production<"),
+        ],
+    )
+    def test_say_where_strangers_may_ask_to_be_paid(self, acme, owner, chosen, told):
+        viewer = world.browser(world.make_member(acme, "VIEWER"))
+        boxes = owner.get(url(acme)).content.decode().count(" checked")
+
+        answer = owner.post(url(acme), asked(pay_requests=chosen))
+
+        acme.refresh_from_db()
+        assert (boxes, answer.status_code) == (2, 303), "one direction, and the sandbox"
+        accepts = approvals.organization_accepts_pay_requests
+        assert [place for place in ("SANDBOX", "PRODUCTION") if accepts(acme, place)] == chosen
+        assert told in viewer.get(url(acme)).content.decode()
+        changes = [fact.data["changes"] for fact in world.facts_of(acme, "organization.updated")]
+        said = {"sandbox": "SANDBOX" in chosen, "production": "PRODUCTION" in chosen}
+        assert ({"acceptsPayRequests": said} in changes) == (chosen != ["SANDBOX"])
 
     def test_show_a_hostile_name_as_text(self, acme, owner):
         owner.post(url(acme), asked(name=NASTY))

@@ -19,7 +19,7 @@ from accounts.models import Membership, Organization, User, Wallet
 from accounts.services import books, members
 from links.services import claims, payment_links
 from links.services.payment_links import Restrictions
-from tests import pages, world
+from tests import approving, pages, world
 from wallgent import clock, ids
 from wallgent.events import chain
 from wallgent.events.models import OutboxEntry
@@ -90,7 +90,10 @@ def household() -> dict:
     things = pages.things_of(acme)
     owner = world.make_member(acme, "OWNER", name="Ada Lovelace", email="ada@acme.example")
     payer = Wallet.objects.get(pk=things["wallet"])
-    addresses = _links(acme, payer, world.make_wallet(globex, "Shop"))
+    shop = world.make_wallet(globex, "Shop")
+    addresses = _links(acme, payer, shop)
+    asked = "Invoice 2031: the survey of the reef, part 2"
+    things["approval"] = approving.ask(payer, shop, "1250", subject_id="lnk_2", description=asked).id
     actor = world.actor_for(acme)
     invited = members.invite(
         actor=actor,
