@@ -1,6 +1,10 @@
 """Style sheets and scripts, from the WSGI application as the servers run it."""
 
+import gzip
+import os
+
 import pytest
+from django.contrib.staticfiles import finders
 from django.test import RequestFactory
 
 from wallgent import wsgi
@@ -45,6 +49,53 @@ class TestStaticFiles:
         status, _, body = ask(application, ADMIN_CSS, **{"If-Modified-Since": modified})
 
         assert (status, body) == ("304 Not Modified", b"")
+
+    def test_text_goes_compressed_to_who_takes_it_so(self, application):
+        plain = ask(application, ADMIN_CSS)
+        headers = {"Accept-Encoding": "br;q=1.0, gzip;q=0.8, *;q=0.1"}
+
+        status, sent, body = ask(application, ADMIN_CSS, **headers)
+
+        assert status == "200 OK"
+        assert sent["content-encoding"] == "gzip"
+        assert sent["vary"] == plain[1]["vary"] == "Accept-Encoding"
+        assert sent["etag"] == plain[1]["etag"]
+        assert len(body) == int(sent["content-length"]) < len(plain[2]) / 2
+        assert gzip.decompress(body) == plain[2]
+        assert "content-encoding" not in plain[1]
+
+    @pytest.mark.parametrize("takes", ["", "identity", "br", "gzip;q=0", "gzipped"])
+    def test_nobody_gets_what_they_did_not_ask_for(self, application, takes):
+        sent = ask(application, ADMIN_CSS, **{"Accept-Encoding": takes})[1]
+
+        assert "content-encoding" not in sent
+
+    def test_a_question_for_the_head_or_a_part_is_answered_so(self, application):
+        takes = {"Accept-Encoding": "gzip"}
+        whole = ask(application, ADMIN_CSS, **takes)
+
+        head = ask(application, ADMIN_CSS, "HEAD", **takes)
+        status, part, body = ask(application, ADMIN_CSS, Range="bytes=0-9", **takes)
+
+        assert (head[1]["content-length"], head[2]) == (whole[1]["content-length"], b"")
+        assert status.startswith("206")
+        assert "content-encoding" not in part
+        assert len(body) == 10
+
+    def test_what_has_changed_is_compressed_anew(self, tmp_path, settings):
+        settings.DEVELOPMENT = True
+        settings.STATICFILES_DIRS = [tmp_path]
+        finders.get_finder.cache_clear()
+        file, takes = tmp_path / "new.css", {"Accept-Encoding": "gzip"}
+        try:
+            application = StaticFiles(None)
+            for text in (b"a" * 1000, b"b" * 1000):
+                file.write_bytes(text)
+                os.utime(file, ns=(0, int(text[0]) * 10**9))
+                answer = ask(application, "/static/new.css", **takes)[2]
+                assert gzip.decompress(answer) == text
+        finally:
+            finders.get_finder.cache_clear()
 
     @pytest.mark.parametrize(
         "path",
