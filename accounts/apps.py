@@ -7,13 +7,20 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self):
+        from django.db.models.signals import post_migrate
+
         from accounts import events
-        from accounts.services import approvals, tellers
+        from accounts.rails import base
+        from accounts.services import approvals, books, rail_books, rail_settlement, tellers
         from accounts.views import sign_in
         from wallgent import pages
 
         events.declare_all()
         tellers.declare_all()
+        books.register(rail_books.DIFFERENCES)
+        base.listen(rail_settlement.hear)
+        # After migrating, and after a test has emptied the tables.
+        post_migrate.connect(lambda **_: rail_books.open_accounts(), sender=self, weak=False)
         pages.add_section(
             "overview", "Overview", icon="layout-dashboard", permission="wallets:read", rank=10
         )

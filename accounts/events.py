@@ -10,6 +10,7 @@ from accounts.models import (
     Membership,
     Organization,
     Payment,
+    Transfer,
     User,
     Wallet,
 )
@@ -62,7 +63,12 @@ def _wallet(wallet: Wallet, *, organization: Organization, **extra) -> dict:
 
 
 def _wallet_funded(
-    wallet: Wallet, *, organization: Organization, amount, transaction_id: str
+    wallet: Wallet,
+    *,
+    organization: Organization,
+    amount,
+    transaction_id: str,
+    source: str = "sandbox",
 ) -> dict:
     return {
         "walletId": wallet.id,
@@ -70,7 +76,7 @@ def _wallet_funded(
         "amount": money.amount_text(amount),
         "currency": wallet.currency,
         "newBalance": money.balance_text(wallet.account.balance),
-        "source": "sandbox",
+        "source": source,
     }
 
 
@@ -80,6 +86,48 @@ def _wallet_frozen(wallet: Wallet, *, organization: Organization, reason: str) -
 
 def _wallet_id(wallet: Wallet, *, organization: Organization) -> dict:
     return {"walletId": wallet.id}
+
+
+def _transfer(transfer: Transfer, *, organization: Organization) -> dict:
+    return {
+        "transferId": transfer.id,
+        "walletId": transfer.wallet_id,
+        "direction": transfer.direction,
+        "railType": transfer.rail_type,
+        "amount": money.amount_text(transfer.amount),
+        "currency": transfer.currency,
+        "fee": money.amount_text(transfer.fee),
+        "status": transfer.status,
+    }
+
+
+def _transfer_completed(transfer: Transfer, *, organization: Organization) -> dict:
+    return _transfer(transfer, organization=organization) | {
+        "transactionId": transfer.transaction_id,
+        "completedAt": timestamp_text(transfer.completed_at),
+    }
+
+
+def _transfer_failed(transfer: Transfer, *, organization: Organization) -> dict:
+    return _transfer(transfer, organization=organization) | {
+        "failureCode": transfer.failure_code,
+        "failureReason": transfer.failure_reason,
+    }
+
+
+def _transfer_returned(transfer: Transfer, *, organization: Organization) -> dict:
+    return _transfer_failed(transfer, organization=organization) | {
+        "transactionId": transfer.return_transaction_id,
+        "returnedAt": timestamp_text(transfer.returned_at),
+    }
+
+
+def _clock(subject: Organization, *, organization: Organization, by) -> dict:
+    return {
+        "organizationId": subject.id,
+        "bySeconds": int(by.total_seconds()),
+        "aheadSeconds": int(subject.sandbox_offset.total_seconds()),
+    }
 
 
 def _api_key(key: ApiKey, *, organization: Organization, **extra) -> dict:
@@ -164,6 +212,13 @@ def declare_all() -> None:
     declare("wallet.unfrozen", _wallet_id)
     declare("wallet.closed", _wallet_id)
     declare("wallet.updated", _wallet, public=False)
+    declare("transfer.created", _transfer)
+    declare("transfer.processing", _transfer)
+    declare("transfer.completed", _transfer_completed)
+    declare("transfer.failed", _transfer_failed)
+    declare("transfer.cancelled", _transfer)
+    declare("transfer.returned", _transfer_returned)
+    declare("sandbox.clock_advanced", _clock, public=False)
     declare("api_key.created", _api_key, public=False)
     declare("api_key.updated", _api_key, public=False)
     declare("api_key.revoked", _api_key, public=False)
@@ -196,12 +251,6 @@ NOT_BUILT_YET = (
     "agent.resumed",
     "agent.key_rotated",
     "agent.deleted",
-    "transfer.created",
-    "transfer.processing",
-    "transfer.completed",
-    "transfer.failed",
-    "transfer.cancelled",
-    "transfer.returned",
     "dispute.created",
     "dispute.responded",
     "dispute.resolved",

@@ -4,9 +4,10 @@ from celery import shared_task
 from django.core.management import call_command
 
 from accounts.ledger import journal
-from accounts.services import approvals
+from accounts.services import approvals, rail_settlement
 
 ROLL_LIMIT = 10_000
+SWEEP_SECONDS = 2
 
 
 @shared_task
@@ -30,3 +31,19 @@ def expire_approvals() -> int:
 def forget_sessions() -> None:
     """Delete the sessions that have ended."""
     call_command("clearsessions")
+
+
+@shared_task
+def attend_transfer(id: str) -> None:
+    """Do what is due about a transfer: tell its rail, ask it, book what it says."""
+    rail_settlement.attend(id)
+
+
+@shared_task
+def attend_transfers() -> int:
+    """Hand out every transfer that is due: those that wait, and those whose wake-up was lost."""
+    found = rail_settlement.due()
+    for id in found:
+        # The next sweep finds again what nobody came to by then.
+        attend_transfer.apply_async([id], expires=SWEEP_SECONDS)
+    return len(found)

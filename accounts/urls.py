@@ -1,6 +1,6 @@
 from django.urls import path
 
-from accounts.api import api_keys, approvals, organizations, payments, transfers, wallets
+from accounts.api import api_keys, approvals, organizations, payments, sandbox, transfers, wallets
 
 urlpatterns = [
     # Tried in this order: what is called most stands first.
@@ -25,5 +25,6 @@ urlpatterns = [
     path("wallets/<str:id>/unfreeze", wallets.WalletUnfreezeView.as_view()),
     path("wallets/<str:id>/close", wallets.WalletCloseView.as_view()),
     path("sandbox/fund", wallets.SandboxFundView.as_view()),
+    path("sandbox/clock/advance", sandbox.ClockAdvanceView.as_view()),
     path("transfers/internal", transfers.InternalTransfersView.as_view()),
 ]

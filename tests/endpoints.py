@@ -131,6 +131,7 @@ ENDPOINTS = [
             "wallets:write",
             _WALLET | {"body": {"walletId": "{wallet}", "amount": "5"}},
         ),
+        ("POST", "/sandbox/clock/advance", "organizations:write", {"body": {"days": 1}}),
         ("GET", "/payments", "payments:read", {}),
         ("POST", "/payments", "payments:write", _WALLET | {"body": _PAY}),
         ("POST", "/payments/batch", "payments:write", {"body": {"payments": [_PAY]}}),

@@ -265,6 +265,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 2,
         "options": {"expires": 2},
     },
+    "attend-transfers": {
+        "task": "accounts.tasks.attend_transfers",
+        "schedule": 2,
+        "options": {"expires": 2},
+    },
     "expire-links": {
         "task": "links.tasks.expire_links",
         "schedule": 5,

@@ -15,7 +15,7 @@ from wallgent.money import ZERO
 _PREFIXES = {
     **{"account": "acc", "entry": "ent", "hold": "hld", "wallet": "wal"},
     **{"transaction": "txn", "payment": "txn", "reversal": "txn"},
-    **{"link": "lnk", "claim": "clm"},
+    **{"link": "lnk", "claim": "clm", "transfer": "xfr", "order": "sim"},
 }
 _OBJECT = re.compile(
     rf"({'|'.join(_PREFIXES)}) ([0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})"

@@ -82,7 +82,12 @@ _KINDS = {
     Payment.Kind.REVERSAL: ("Given back to", "Given back by"),
     Payment.Kind.PAYMENT_LINK: ("Payment link claimed by", "Payment link of"),
 }
-_REASONS = {"funding": "Sandbox money", "deposit": "Deposit"}
+_REASONS = {
+    "funding": "Sandbox money",
+    "deposit": "Deposit",
+    "withdrawal": "Withdrawal",
+    "transfer_return": "Return of a transfer",
+}
 
 
 def plain(reason: str) -> str:

@@ -1,15 +1,20 @@
 """Organizations: the tenants."""
 
+from datetime import timedelta
+
 from django.conf import settings
 from django.db import transaction
 
+from accounts.errors import SandboxOnly
 from accounts.models import LinkDirection, Membership, Organization, Plan, User
 from accounts.services import wallets
 from wallgent import clock, ids
 from wallgent.actors import Actor, ActorType
 from wallgent.environments import Environment
-from wallgent.errors import InvalidState, NotFound
+from wallgent.errors import InvalidState, NotFound, PermissionDenied, ValidationError
 from wallgent.events import facts
+
+CLOCK_LIMIT = timedelta(days=3_650)  # ten years ahead of real time, in all
 
 
 def system_actor(organization: Organization, environment: str = Environment.SANDBOX) -> Actor:
@@ -99,6 +104,32 @@ def set_link_direction(organization: Organization, *, actor: Actor, direction: s
     organization.save(update_fields=["default_link_direction", "updated_at"])
     changes = {"defaultLinkDirection": direction}
     facts.record("organization.updated", organization, actor=actor, changes=changes)
+    return organization
+
+
+@transaction.atomic(savepoint=False)
+def advance_clock(organization: Organization, *, actor: Actor, by: timedelta) -> Organization:
+    """Let the organization's sandbox live `by` further ahead. What falls due follows at once.
+
+    Clocks only go forward. Raises SandboxOnly, PermissionDenied (a scoped key), ValidationError.
+    """
+    if actor.environment != Environment.SANDBOX:
+        raise SandboxOnly("Only the clock of a sandbox can be moved: use a sandbox key.")
+    if actor.wallet_scope is not None:
+        raise PermissionDenied(
+            "The clock is the whole sandbox's: a key with a wallet scope cannot move it."
+        )
+    organization = Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+    if by <= timedelta(0) or organization.sandbox_offset + by > CLOCK_LIMIT:
+        ahead = (clock.real_now() + organization.sandbox_offset).isoformat(timespec="seconds")
+        raise ValidationError(
+            f"The sandbox's clock stands at {ahead}. It only goes forward, and at most"
+            f" {CLOCK_LIMIT.days} days ahead of real time."
+        )
+    organization.sandbox_offset += by
+    organization.save(update_fields=["sandbox_offset", "updated_at"])
+    told = {"actor": actor, "organizations": [organization]}  # dated by the clock as it is now
+    facts.record("sandbox.clock_advanced", organization, by=by, **told)
     return organization
 
 

@@ -1,5 +1,6 @@
 """How this app's facts are told to people."""
 
+from accounts.models import RailType, Transfer
 from accounts.services import activity
 from accounts.services.activity import Names, Telling
 
@@ -64,7 +65,28 @@ def _wallet_frozen(data: dict, names: Names) -> str:
 
 
 def _wallet_funded(data: dict, names: Names) -> str:
+    if data["source"] != "sandbox":
+        return f"{money_text(data)} arrived in {names.of(data['walletId'])}"
     return f"{money_text(data)} of sandbox money funded into {names.of(data['walletId'])}"
+
+
+def _transfer(out: str, into: str):
+    def sentence(data: dict, names: Names) -> str:
+        is_out = data["direction"] == Transfer.Direction.WITHDRAWAL
+        rail = RailType(data["railType"]).label
+        deed = f"{money_text(data)} {out if is_out else into} {names.of(data['walletId'])}"
+        reason = data.get("failureReason")
+        return f"{deed} by {rail}: {reason}" if reason else f"{deed} by {rail}"
+
+    return sentence
+
+
+def _clock_advanced(data: dict, names: Names) -> str:
+    days, seconds = divmod(data["bySeconds"], 24 * 3600)
+    hours, minutes = divmod(seconds // 60, 60)
+    parts = ((days, "days"), (hours, "hours"), (minutes, "minutes"), (seconds % 60, "seconds"))
+    by = ", ".join(f"{count} {unit}" for count, unit in parts if count)
+    return f"Sandbox clock moved forward by {by}"
 
 
 def _api_key(deed: str):
@@ -93,6 +115,19 @@ _TELLINGS = {
     "wallet.frozen": Telling(_wallet_frozen, "snowflake", "info"),
     "wallet.unfrozen": Telling(_wallet("unfrozen"), "lock-open"),
     "wallet.closed": Telling(_wallet("closed"), "archive"),
+    "transfer.created": Telling(_transfer("ordered out of", "ordered into"), "landmark"),
+    "transfer.processing": Telling(
+        _transfer("under way from", "under way into"), "landmark", "info"
+    ),
+    "transfer.completed": Telling(
+        _transfer("paid out of", "received in"), "circle-check", "success"
+    ),
+    "transfer.failed": Telling(
+        _transfer("not paid out of", "not received in"), "circle-alert", "error"
+    ),
+    "transfer.cancelled": Telling(_transfer("kept back in", "no longer expected in"), "circle-x"),
+    "transfer.returned": Telling(_transfer("returned to", "taken back from"), "undo-2", "warning"),
+    "sandbox.clock_advanced": Telling(_clock_advanced, "clock"),
     "api_key.created": Telling(_api_key("made"), "key-round"),
     "api_key.updated": Telling(_api_key("changed"), "key-round"),
     "api_key.revoked": Telling(_api_key("revoked"), "ban"),

@@ -1,0 +1,70 @@
+"""What only a sandbox has: a clock that can be moved (the money it is given is with wallets)."""
+
+from datetime import datetime, timedelta
+
+from pydantic import Field
+
+from accounts.errors import SandboxOnly
+from accounts.models import Organization
+from accounts.services import organizations
+from wallgent import clock
+from wallgent.actors import Actor
+from wallgent.api.commands import command
+from wallgent.api.shapes import Shape, Timestamp, TimeText
+from wallgent.api.views import ApiView, answer
+from wallgent.environments import Environment
+from wallgent.errors import ValidationError
+
+_DAY_SECONDS = 24 * 3600
+_MOST_SECONDS = organizations.CLOCK_LIMIT.days * _DAY_SECONDS
+_WAYS = ("seconds", "days", "to")
+
+
+class ClockInput(Shape):
+    seconds: int | None = Field(None, ge=1, le=_MOST_SECONDS)
+    days: int | None = Field(None, ge=1, le=_MOST_SECONDS // _DAY_SECONDS)
+    to: Timestamp | None = None
+
+
+class ClockOutput(Shape):
+    now: TimeText
+    real_now: TimeText
+    ahead_seconds: int
+    environment: str
+
+    @classmethod
+    def of(cls, organization: Organization) -> "ClockOutput":
+        real_now = clock.real_now()
+        return cls.model_construct(
+            now=real_now + organization.sandbox_offset,
+            real_now=real_now,
+            ahead_seconds=int(organization.sandbox_offset.total_seconds()),
+            environment=Environment.SANDBOX,
+        )
+
+
+class ClockAdvanceView(ApiView):
+    permissions = {"POST": "organizations:write"}
+
+    @command(ClockInput)
+    def post(self, request, data):
+        if request.actor.environment != Environment.SANDBOX:
+            raise SandboxOnly("Only the clock of a sandbox can be moved: use a sandbox key.")
+        request.run.start()
+        organization = organizations.advance_clock(
+            request.actor.organization, actor=request.actor, by=_by(data, request.actor)
+        )
+        return answer(ClockOutput.of(organization))
+
+
+def _by(data: ClockInput, actor: Actor) -> timedelta:
+    """How far forward the caller means. Raises ValidationError."""
+    given = [name for name in _WAYS if getattr(data, name) is not None]
+    if len(given) != 1:
+        raise ValidationError(
+            "Say how far the clock goes forward: by seconds, by days, or to a time.",
+            fields={name: "give one of seconds, days and to" for name in given or _WAYS},
+        )
+    if isinstance(data.to, datetime):
+        return data.to - clock.now(actor)
+    return timedelta(seconds=data.seconds or 0, days=data.days or 0)

@@ -1,0 +1,126 @@
+"""What transfers do to the ledger. Callers hold the transfer's lock."""
+
+import uuid
+from decimal import Decimal
+
+from accounts.ledger import chart, holds, journal
+from accounts.ledger.journal import Move, Posting
+from accounts.ledger.models import Entry, LedgerAccount
+from accounts.models import RailType, Transfer
+from wallgent import clock, ids
+
+_Kind = LedgerAccount.Kind
+
+
+def pay_out(transfer: Transfer) -> str:
+    """Take the money of a completed withdrawal out of its hold; the transaction's id."""
+    posting = Posting(
+        id=ids.new("txn"),
+        moves=tuple(_to_rail(transfer, transfer.wallet.account_id, transfer.amount)),
+        reason="withdrawal",
+        memo=transfer.description,
+    )
+    holds.capture(
+        transfer.hold_id,
+        posting,
+        amount=transfer.amount,
+        operation=_step(transfer, "capture"),
+        ahead=clock.offset(transfer),
+        forced=True,  # it has left: a freeze since then cannot keep it
+    )
+    return posting.id
+
+
+def let_go(transfer: Transfer) -> None:
+    """Give back what a withdrawal that came to nothing has held, unless its purpose keeps that."""
+    if transfer.owns_hold:
+        release = _step(transfer, "release")
+        holds.release(transfer.hold_id, operation=release, ahead=clock.offset(transfer))
+
+
+def pay_in(transfer: Transfer, amount: Decimal) -> str:
+    """Credit the wallet with what has come over the rail; the transaction's id.
+
+    A wallet that was closed meanwhile takes nothing: its money waits in suspense.
+    """
+    account = _landing(transfer)
+    moves = [
+        Move(move.credit, move.debit, move.amount, move.currency)
+        for move in reversed(_to_rail(transfer, account, amount))
+    ]
+    return _post(transfer, moves, reason="deposit", memo=transfer.description)
+
+
+def give_back(transfer: Transfer) -> str:
+    """Book the return of a completed transfer: each move the other way; the transaction's id.
+
+    The bank has taken a returned deposit from us, so what the wallet lacks becomes its debt. What a
+    closed wallet would have to give back is our loss, and what it would get waits in suspense.
+    """
+    closed = transfer.wallet.account_id if _is_closed(transfer) else None
+    spare = _Kind.SUSPENSE
+    if transfer.direction == Transfer.Direction.DEPOSIT:
+        spare = _Kind.EXPENSES
+    moves = []
+    for debit, credit in _sides(transfer.transaction_id):
+        ends = [
+            chart.system_id(transfer.environment, spare, debit.currency) if id == closed else id
+            for id in (credit.account_id, debit.account_id)
+        ]
+        moves.append(Move(*ends, debit.amount, debit.currency))
+    return _post(
+        transfer,
+        moves,
+        reason="transfer_return",
+        memo=transfer.failure_reason,
+        reverses=transfer.transaction_id,
+    )
+
+
+def _to_rail(transfer: Transfer, account_id: str, amount: Decimal) -> list[Move]:
+    """The moves that bring money from an account of ours to the rail, 1:1 if it carries another."""
+    rail, book = RailType(transfer.rail_type), transfer.environment
+    treasury = chart.treasury(book, rail.currency, rail.book_name)
+    if transfer.currency == rail.currency:
+        return [Move(account_id, treasury, amount, rail.currency)]
+    ours, theirs = (
+        chart.system_id(book, _Kind.EXCHANGE, currency)
+        for currency in (transfer.currency, rail.currency)
+    )
+    return [
+        Move(account_id, ours, amount, transfer.currency),
+        Move(theirs, treasury, amount, rail.currency),
+    ]
+
+
+def _post(transfer: Transfer, moves: list[Move], **said) -> str:
+    posting = Posting(id=ids.new("txn"), moves=tuple(moves), **said)
+    journal.post_set(
+        [posting], book=transfer.environment, ahead=clock.offset(transfer), forced=True
+    )
+    return posting.id
+
+
+def _landing(transfer: Transfer) -> str:
+    if _is_closed(transfer):
+        return chart.system_id(transfer.environment, _Kind.SUSPENSE, transfer.currency)
+    return transfer.wallet.account_id
+
+
+def _is_closed(transfer: Transfer) -> bool:
+    # Locked, as a closing locks it: whichever comes second sees the other's result.
+    account = LedgerAccount.objects.locked([transfer.wallet.account_id]).get()
+    return account.state == LedgerAccount.State.CLOSED
+
+
+def _sides(transaction_id: str) -> list[tuple[Entry, Entry]]:
+    """The debit and the credit of a transaction, for each of its currencies."""
+    entries = Entry.objects.filter(transaction=transaction_id).order_by("currency", "-type")
+    found = list(entries)  # of each currency the debit first
+    assert len(found) % 2 == 0, "our transfers move from one account to one other"
+    return list(zip(found[::2], found[1::2], strict=True))
+
+
+def _step(transfer: Transfer, name: str) -> uuid.UUID:
+    """The operation on a hold: the same one however often it is tried."""
+    return uuid.uuid5(ids.to_uuid(transfer.id), name)

@@ -1,0 +1,121 @@
+"""Proof that transfers, the ledger and the books of the rails agree. Told by `check_books`."""
+
+from accounts.ledger import chart
+from accounts.models import RailType
+
+
+def open_accounts() -> None:
+    """Make the ledger accounts of every rail, as far as they are missing."""
+    for rail_type in RailType:
+        chart.open_system_accounts(rail_type.book_name)
+
+
+# What a rail keeps for us is ahead of the ledger while somebody has yet to look, and never behind.
+DIFFERENCES = """
+WITH treasury AS (
+    SELECT * FROM ledger_account WHERE kind = 'TREASURY' AND rail <> ''
+), posted AS (
+    SELECT id AS transfer_id, transaction_id, 'the' AS step FROM accounts_transfer
+     WHERE transaction_id IS NOT NULL AND NOT (direction = 'DEPOSIT' AND rail_type = 'USDC')
+    UNION ALL
+    SELECT id, return_transaction_id, 'back' FROM accounts_transfer
+     WHERE return_transaction_id IS NOT NULL
+    UNION ALL
+    SELECT transfer_id, transaction_id, 'in' FROM accounts_incomingpayment
+     WHERE transaction_id IS NOT NULL
+), booked AS (
+    SELECT p.transfer_id, count(*) AS times,
+           sum(CASE e.type WHEN 'DEBIT' THEN e.amount ELSE -e.amount END) AS amount,
+           min(y.rail) AS rail, min(y.currency) AS currency
+      FROM posted p
+      JOIN ledger_entry e ON e.transaction_id = p.transaction_id
+      JOIN treasury y ON y.id = e.account_id
+     GROUP BY p.transfer_id
+), simulated AS (
+    SELECT o.reference, count(e.id) AS times, coalesce(sum(e.amount), 0) AS amount
+      FROM accounts_simulatororder o
+      LEFT JOIN accounts_simulatorentry e ON e.order_id = o.id
+     GROUP BY o.reference
+), credited AS (
+    SELECT transfer_id,
+           sum(amount) FILTER (WHERE kind IN ('PARTIAL', 'EXACT', 'EXCESS')) AS in_time,
+           sum(amount) FILTER (WHERE transaction_id IS NOT NULL) AS amount
+      FROM accounts_incomingpayment GROUP BY transfer_id
+), moved AS (
+    SELECT t.*, t.direction = 'DEPOSIT' AND t.rail_type = 'USDC' AS awaits,
+           coalesce(b.amount, 0) AS booked, coalesce(b.times, 0) AS booked_times,
+           coalesce(s.amount, 0) AS simulated, coalesce(s.times, 0) AS simulated_times,
+           coalesce(c.amount, 0) AS credited, coalesce(c.in_time, 0) AS in_time,
+           a.currency AS wallet_currency, b.rail AS booked_rail
+      FROM accounts_transfer t
+      JOIN accounts_wallet w ON w.id = t.wallet_id
+      JOIN ledger_account a ON a.id = w.account_id
+      LEFT JOIN booked b ON b.transfer_id = t.id
+      LEFT JOIN simulated s ON s.reference = t.id
+      LEFT JOIN credited c ON c.transfer_id = t.id
+)
+SELECT format('transfer %s: its wallet holds %s, not %s', id, wallet_currency, currency)
+  FROM moved WHERE wallet_currency <> currency
+UNION ALL
+SELECT format('transfer %s: %s over %s, the ledger moved %s', id, status, amount, booked)
+  FROM moved
+ WHERE booked <> CASE WHEN awaits THEN credited
+                      WHEN status <> 'COMPLETED' THEN 0
+                      WHEN direction = 'DEPOSIT' THEN amount
+                      ELSE -amount END
+UNION ALL
+SELECT format('transfer %s: goes by %s, the ledger moved it by %s', id, rail_type, booked_rail)
+  FROM moved WHERE booked_rail <> lower(rail_type)
+UNION ALL
+SELECT format('transfer %s: %s, with %s of %s received', id, status, received, amount)
+  FROM moved
+ WHERE awaits AND (received <> in_time OR (status = 'COMPLETED') <> (received >= amount))
+UNION ALL
+SELECT format('transfer %s: its return does not reverse what completed it', t.id)
+  FROM accounts_transfer t
+  LEFT JOIN ledger_transaction l ON l.id = t.return_transaction_id
+ WHERE t.return_transaction_id IS NOT NULL AND l.reverses_id IS DISTINCT FROM t.transaction_id
+UNION ALL
+SELECT format('transaction %s: over a rail, but without a transfer', e.transaction_id)
+  FROM ledger_entry e
+  JOIN treasury y ON y.id = e.account_id
+ WHERE NOT EXISTS (SELECT 1 FROM posted p WHERE p.transaction_id = e.transaction_id)
+UNION ALL
+SELECT format('transfer %s: %s, and its hold keeps %s and paid %s of %s',
+              m.id, m.status, h.remaining, h.captured, h.amount)
+  FROM moved m JOIN ledger_hold h ON h.id = m.hold_id
+ WHERE m.owns_hold AND (h.amount, h.remaining, h.captured) IS DISTINCT FROM (
+           m.amount + m.fee,
+           CASE WHEN m.status IN ('PENDING', 'PROCESSING') THEN m.amount + m.fee ELSE 0 END,
+           CASE WHEN m.status IN ('COMPLETED', 'RETURNED') THEN m.amount + m.fee ELSE 0 END)
+UNION ALL
+SELECT format('hold %s: keeps %s, transfers out of it need %s', h.id, h.remaining, sum(m.amount))
+  FROM moved m JOIN ledger_hold h ON h.id = m.hold_id
+ WHERE m.status IN ('PENDING', 'PROCESSING') AND NOT m.owns_hold
+ GROUP BY h.id HAVING sum(m.amount) > h.remaining
+UNION ALL
+SELECT format('hold %s: for a transfer that does not know it', h.id)
+  FROM ledger_hold h
+ WHERE h.reason = 'transfer'
+   AND NOT EXISTS (SELECT 1 FROM accounts_transfer t WHERE t.hold_id = h.id)
+UNION ALL
+SELECT format('transfer %s: %s, the ledger moved %s and the simulator %s',
+              id, status, booked, simulated)
+  FROM moved
+ WHERE provider = 'simulator' AND booked <> simulated
+   AND (next_attempt_at IS NULL OR booked_times >= simulated_times)
+UNION ALL
+SELECT format('order %s: the simulator says %s, and has moved %s', o.id, o.state, s.amount)
+  FROM accounts_simulatororder o JOIN simulated s ON s.reference = o.reference
+ WHERE NOT (o.direction = 'DEPOSIT' AND o.rail_type = 'USDC')
+   AND s.amount <> CASE WHEN o.state <> 'COMPLETED' THEN 0
+                        WHEN o.direction = 'DEPOSIT' THEN o.amount
+                        ELSE -o.amount END
+UNION ALL
+SELECT format('order %s: nobody has ordered it from the simulator, or otherwise', o.id)
+  FROM accounts_simulatororder o
+  LEFT JOIN accounts_transfer t ON t.id = o.reference
+ WHERE (t.organization_id, t.direction, t.rail_type, t.amount, t.environment, t.provider)
+       IS DISTINCT FROM
+       (o.organization_id, o.direction, o.rail_type, o.amount, 'SANDBOX', 'simulator')
+"""

@@ -1,0 +1,114 @@
+"""Verbs for tests of transfers over rails."""
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from datetime import timedelta
+from decimal import Decimal
+
+from django.db import transaction
+
+from accounts.models import Organization, Transfer, Wallet
+from accounts.rails import directory, simulator
+from accounts.services import organizations, rail_outcomes, rail_settlement, rail_transfers
+from accounts.services.rail_transfers import Address, Bank
+from tests import world
+
+ROUTING = "021000021"
+PURPOSE = "test"
+
+
+def bank(fault: int = 0, *, number: str = "000123456789") -> Bank:
+    """Somebody's bank account, or the published one that provokes a fault."""
+    number = simulator.account_number(fault) if fault else number
+    return Bank(routing_number=ROUTING, account_number=number, account_name="Grace Hopper")
+
+
+def chain_address(fault: int = 0) -> Address:
+    """Somebody's address on the chain, or the published one that provokes a fault."""
+    found = simulator.address(fault) if fault else "0x52908400098527886E0F7030069857D2E4169EE7"
+    return Address(found)
+
+
+def withdraw(wallet: Wallet, amount: str = "25", *, fault: int = 0, **more) -> Transfer:
+    rail_type = more.setdefault("rail_type", "ACH")
+    more.setdefault("destination", chain_address(fault) if rail_type == "USDC" else bank(fault))
+    actor = world.actor_for(wallet.organization, wallet.environment)
+    with transaction.atomic():  # as a door would: a refusal undoes it
+        return rail_transfers.withdraw(actor=actor, wallet=wallet, amount=Decimal(amount), **more)
+
+
+def deposit(wallet: Wallet, amount: str = "25", *, fault: int = 0, **more) -> Transfer:
+    actor = world.actor_for(wallet.organization, wallet.environment)
+    more.setdefault("source", bank(fault))
+    with transaction.atomic():  # as a door would: a refusal undoes it
+        return rail_transfers.deposit(actor=actor, wallet=wallet, amount=Decimal(amount), **more)
+
+
+def expect(wallet: Wallet, amount: str = "25", **more) -> Transfer:
+    actor = world.actor_for(wallet.organization, wallet.environment)
+    with transaction.atomic():  # as a door would: a refusal undoes it
+        return rail_transfers.expect(actor=actor, wallet=wallet, amount=Decimal(amount), **more)
+
+
+def cancel(transfer: Transfer) -> Transfer:
+    actor = world.actor_for(transfer.organization, transfer.environment)
+    with transaction.atomic():
+        return rail_transfers.cancel(transfer, actor=actor)
+
+
+def advance(organization: Organization, **by) -> None:
+    """Let an organization's sandbox live further ahead."""
+    actor = world.actor_for(organization)
+    organizations.advance_clock(organization, actor=actor, by=timedelta(**by))
+
+
+def sweep(times: int = 20) -> None:
+    """Do what is due now, and what falls due at once by that, as the worker would."""
+    for _ in range(times):
+        due = rail_settlement.due()
+        if not due:
+            return
+        for id in due:
+            rail_settlement.attend(id)
+    raise AssertionError("it is never done")
+
+
+def settle(organization: Organization, *, seconds: int = 5) -> None:
+    """Do what is due now, and again so many seconds later."""
+    sweep()
+    advance(organization, seconds=seconds)
+    sweep()
+
+
+def stored(transfer: Transfer) -> Transfer:
+    return Transfer.objects.with_parties().get(pk=transfer.pk)
+
+
+@contextmanager
+def told(purpose: str = PURPOSE):
+    """What the handler of a purpose is told meanwhile: (transfer's id, outcome) in order."""
+    heard = []
+    with handler(lambda transfer, outcome, actor: heard.append((transfer.id, str(outcome)))):
+        yield heard
+
+
+@contextmanager
+def handler(handle: Callable, *, lock=None, purpose: str = PURPOSE):
+    """Have a function handle the outcomes of a purpose meanwhile."""
+    rail_outcomes.on_outcome(purpose, handle, lock=lock)
+    try:
+        yield
+    finally:
+        del rail_outcomes._handlers[purpose]
+        rail_outcomes._locks.pop(purpose, None)
+
+
+@contextmanager
+def rail(double):
+    """Let another rail take the simulator's place."""
+    real = directory._RAILS["simulator"]
+    directory._RAILS["simulator"] = double
+    try:
+        yield double
+    finally:
+        directory._RAILS["simulator"] = real

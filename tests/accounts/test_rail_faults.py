@@ -1,0 +1,285 @@
+"""A rail that fails, is late, falls silent or repeats itself: money moves once, or not at all."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from django.db import transaction
+
+from accounts.models import SimulatorEntry, SimulatorOrder, Transfer, Wallet
+from accounts.rails import simulator
+from accounts.rails.base import NoAnswer, Report, State
+from accounts.services import rail_settlement
+from tests import world
+from tests.accounts import rails
+from tests.accounts.rails import PURPOSE, stored
+from tests.world import available_of, balance_of, facts_of
+from wallgent import clock
+from wallgent.engines.home import CHECKOUT
+
+pytestmark = pytest.mark.django_db
+
+DIRECTIONS = ("WITHDRAWAL", "DEPOSIT", "USDC")
+
+
+@pytest.fixture
+def payer(wallet):
+    world.fund(wallet, "100")
+    return Wallet.objects.get(pk=wallet.pk)
+
+
+@pytest.fixture(params=DIRECTIONS)
+def order(request, acme, payer):
+    """Orders 25 in a direction over a rail that misbehaves; with what it leaves of 100 if done."""
+    if request.param == "USDC":
+        coins = world.make_wallet(acme, "Coins", currency="USDC", funds="100")
+        return lambda fault: (rails.withdraw(coins, fault=fault, rail_type="USDC"), coins, 75)
+    if request.param == "DEPOSIT":
+        return lambda fault: (rails.deposit(payer, fault=fault), payer, 125)
+    return lambda fault: (rails.withdraw(payer, fault=fault), payer, 75)
+
+
+def until_it_ends(transfer, *, minutes: int = 3) -> Transfer:
+    for _ in range(minutes * 6):
+        rails.settle(transfer.organization, seconds=10)
+        if not stored(transfer).is_open:
+            break
+    return stored(transfer)
+
+
+def moved() -> Decimal:
+    return sum((entry.amount for entry in SimulatorEntry.objects.all()), Decimal(0))
+
+
+@pytest.mark.parametrize(("fault", "code"), [(1, "R01"), (2, "R02"), (3, "R03")])
+def test_a_refusal_gives_the_money_back(acme, order, fault, code):
+    transfer, wallet, _ = order(fault)
+    transfer = until_it_ends(transfer)
+
+    assert (transfer.status, transfer.failure_code) == ("FAILED", code)
+    assert transfer.failure_reason == f"Simulated: {simulator.FAULTS[fault].does}."
+    assert (available_of(wallet), moved(), transfer.next_attempt_at) == (100, 0, None)
+    [event] = facts_of(acme, "transfer.failed")
+    assert event.data["failureCode"] == code
+    assert event.data["failureReason"] == transfer.failure_reason
+
+
+def test_a_late_return_takes_it_back(acme, order):
+    transfer, wallet, left = order(10)
+    rails.settle(acme)
+    assert (stored(transfer).status, balance_of(wallet)) == ("COMPLETED", left)
+
+    rails.settle(acme, seconds=10)
+    transfer = stored(transfer)
+    assert (transfer.status, transfer.failure_code) == ("RETURNED", "R10")
+    assert (available_of(wallet), moved(), transfer.next_attempt_at) == (100, 0, None)
+
+
+def test_a_delay_is_waited_for(acme, order):
+    transfer, wallet, left = order(simulator.LATER)
+    rails.settle(acme, seconds=30)
+    assert stored(transfer).status == "PROCESSING"
+
+    rails.settle(acme, seconds=60)
+    assert (stored(transfer).status, balance_of(wallet)) == ("COMPLETED", left)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [simulator.SILENT_DONE, simulator.SILENT_UNDONE, simulator.LOST, simulator.REPEATED],
+)
+def test_silence_and_repetition_move_it_once(acme, order, fault):
+    transfer, wallet, left = order(fault)
+    transfer = until_it_ends(transfer)
+    rails.settle(acme, seconds=3600)
+
+    transfer = stored(transfer)
+    assert (transfer.status, balance_of(wallet), abs(moved())) == ("COMPLETED", left, 25)
+    assert (SimulatorOrder.objects.count(), transfer.next_attempt_at) == (1, None)
+    assert len(facts_of(acme, "transfer.completed")) == 1
+
+
+def test_after_a_silence_nobody_knows_and_the_money_stays_held(acme, payer):
+    for fault in (simulator.SILENT_DONE, simulator.SILENT_UNDONE):
+        transfer = rails.withdraw(payer, "10", fault=fault)
+        rails.sweep()
+        assert stored(transfer).status == "PROCESSING"
+    assert available_of(payer) == 80
+
+
+def test_a_stuck_order_is_taken_back_at_its_deadline(acme, order):
+    transfer, wallet, _ = order(simulator.STUCK)
+    transfer_of = until_it_ends(transfer, minutes=14)
+    assert transfer_of.status == "PROCESSING"
+
+    transfer = until_it_ends(transfer, minutes=2)
+    assert (transfer.status, transfer.failure_code) == ("FAILED", "EXPIRED")
+    assert (available_of(wallet), moved()) == (100, 0)
+
+
+def test_a_deadline_passed_while_nobody_looked_does_not_undo_what_has_moved(acme, order):
+    transfer, wallet, left = order(0)
+    rails.sweep()
+    rails.advance(acme, days=400)
+    rails.sweep()
+
+    assert (stored(transfer).status, balance_of(wallet)) == ("COMPLETED", left)
+
+
+class Mute(simulator.Simulator):
+    """Does what it is told, and says nothing."""
+
+    def __init__(self, *, deaf: bool = False):
+        self.deaf = deaf
+
+    def _lost(self, work, *arguments):
+        if not self.deaf:
+            work(*arguments)
+        raise NoAnswer("not a word")
+
+    def submit(self, order):
+        self._lost(super().submit, order)
+
+    def poll(self, order_id):
+        self._lost(super().poll, order_id)
+
+    def cancel(self, order):
+        self._lost(super().cancel, order)
+
+
+@pytest.mark.parametrize("deaf", [True, False])
+def test_a_rail_away_for_long_loses_nothing(acme, order, deaf):
+    transfer, wallet, left = order(0)
+    with rails.rail(Mute(deaf=deaf)):
+        for _ in range(5):
+            rails.settle(acme, seconds=60)
+        assert stored(transfer).status == "PROCESSING"
+        assert balance_of(wallet) == 100
+
+    transfer = until_it_ends(transfer)
+    assert (transfer.status, balance_of(wallet), abs(moved())) == ("COMPLETED", left, 25)
+
+
+@pytest.mark.parametrize("deaf", [True, False])
+def test_a_rail_away_past_the_deadline_keeps_it_held_until_there_is_proof(acme, payer, deaf):
+    transfer = rails.withdraw(payer)
+    with rails.rail(Mute(deaf=deaf)):
+        for _ in range(20):
+            rails.settle(acme, seconds=60)
+        assert (stored(transfer).status, available_of(payer)) == ("PROCESSING", 75)
+
+    transfer = until_it_ends(transfer)
+    expected = ("FAILED", 100) if deaf else ("COMPLETED", 75)
+    assert (transfer.status, available_of(payer)) == expected
+
+
+class Scripted(simulator.Simulator):
+    """Says what it is told to say."""
+
+    def __init__(self, *reports: Report):
+        self.reports = list(reports)
+
+    def submit(self, order):
+        return self.reports.pop(0)
+
+    def poll(self, order_id):
+        return self.reports.pop(0) if self.reports else None
+
+    def cancel(self, order):
+        return self.reports.pop(0)
+
+
+def report(state: State, **more) -> Report:
+    return Report(state=state, external_id="bank-1", **more)
+
+
+def test_a_rail_that_takes_back_what_it_said_gives_the_money_back(acme, payer):
+    double = Scripted(
+        report(State.ACCEPTED),
+        report(State.COMPLETED),
+        report(State.FAILED, failure_code="R04", is_last_word=True),
+    )
+    with rails.rail(double), rails.told() as heard:
+        transfer = rails.withdraw(payer, purpose=PURPOSE)
+        rails.sweep()
+        rails.settle(acme, seconds=3)
+        rails.settle(acme, seconds=3600)
+
+    assert [outcome for _, outcome in heard] == ["COMPLETED", "RETURNED"]
+    assert (stored(transfer).failure_code, balance_of(payer)) == ("R04", 100)
+
+
+def test_a_rail_that_completes_what_was_cancelled_is_reported(acme, payer, caplog):
+    transfer = rails.withdraw(payer)
+    rails.sweep()
+    rails.cancel(transfer)
+    rails.sweep()
+    asked = stored(transfer)
+    assert asked.status == "CANCELLED"
+
+    rail_settlement._learn(asked, report(State.COMPLETED, is_last_word=True))
+
+    assert (stored(transfer).status, available_of(payer)) == ("CANCELLED", 100)
+    assert f"transfer {transfer.id} is CANCELLED, and its rail says COMPLETED" in caplog.text
+
+
+def test_what_a_rail_keeps_past_the_deadline_is_reported_again_and_again(acme, payer, caplog):
+    double = Scripted(*(report(State.ACCEPTED) for _ in range(3)))
+    transfer = rails.withdraw(payer)
+    with rails.rail(double):
+        rails.sweep()
+        rails.advance(acme, minutes=20)
+        rails.sweep()
+    assert f"transfer {transfer.id} is past its deadline" in caplog.text
+    assert (stored(transfer).status, available_of(payer)) == ("PROCESSING", 75)
+
+    rails.settle(acme, seconds=3600)
+    assert stored(transfer).status == "FAILED"
+
+
+class TestPatience:
+    def test_grows_to_a_minute(self, acme, payer):
+        transfer = rails.withdraw(payer)
+        pauses = []
+        with rails.rail(Mute(deaf=True)):
+            for _ in range(9):
+                rails.sweep()
+                looks = stored(transfer)
+                pauses.append(looks.next_attempt_at - now(acme))
+                rails.advance(acme, seconds=61)
+        seconds = [round(pause.total_seconds()) for pause in pauses]
+        assert seconds == [2, 4, 8, 16, 32, 60, 60, 60, 60]
+
+    def test_of_one_organization_does_not_follow_another_s_clock(self, acme, globex, payer):
+        transfer = rails.withdraw(payer)
+        rails.sweep()
+        rails.advance(globex, days=10)
+        rails.sweep()
+        assert stored(transfer).status == "PROCESSING"
+
+
+def now(organization):
+    organization.refresh_from_db()
+    return clock.now(world.actor_for(organization))
+
+
+def test_the_published_numbers_are_in_the_documentation():
+    text = Path(CHECKOUT, "docs/sandbox.md").read_text()
+    for number in simulator.FAULTS:
+        assert simulator.account_number(number) in text
+        assert simulator.address(number) in text
+
+
+def test_no_call_is_made_inside_a_transaction(payer):
+    """The simulator refuses it, as every real rail would want to."""
+    order = rail_settlement._order(rails.withdraw(payer))
+    rail = simulator.Simulator()
+    calls = (
+        lambda: rail.submit(order),
+        lambda: rail.poll(order.id),
+        lambda: rail.cancel(order),
+        lambda: rail_settlement.attend(order.id),
+    )
+    for call in calls:
+        with pytest.raises(RuntimeError), transaction.atomic():
+            call()
