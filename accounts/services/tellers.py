@@ -52,8 +52,8 @@ def _asked(data: dict, names: Names) -> str:
     return f"{to} asks for {money_text(data)} from {of}"
 
 
-def _undecided(data: dict, names: Names) -> str:
-    return _with_reason("Request to pay ended without a decision", data)
+def _decided(deed: str):
+    return lambda data, names: _with_reason(f"Request to pay {deed}", data)
 
 
 def _wallet(deed: str):
@@ -106,9 +106,9 @@ _TELLINGS = {
     "payment.failed": Telling(_payment_failed, "circle-alert", "error"),
     "payment.reversed": Telling(_payment_reversed, "undo-2"),
     "approval.created": Telling(_asked, "user-check", "warning"),
-    "approval.approved": Telling(lambda data, names: "Approved", "circle-check", "success"),
-    "approval.rejected": Telling(lambda data, names: _with_reason("Rejected", data), "circle-x"),
-    "approval.expired": Telling(_undecided, "timer-off"),
+    "approval.approved": Telling(_decided("approved"), "circle-check", "success"),
+    "approval.rejected": Telling(_decided("rejected"), "circle-x"),
+    "approval.expired": Telling(_decided("ended without a decision"), "timer-off"),
     "wallet.created": Telling(_wallet("opened"), "wallet"),
     "wallet.updated": Telling(_wallet("changed"), "pencil"),
     "wallet.funded": Telling(_wallet_funded, "coins", "success"),

@@ -18,7 +18,7 @@ from accounts.ledger.models import Entry, Hold, LedgerAccount, Transaction
 from accounts.models import ApiKey, Membership, Organization, Payment, User, Wallet
 from accounts.services import members
 from links.services import claims, payment_links
-from tests import world
+from tests import approving, world
 from wallgent import clock, ids
 from wallgent.api.models import IdempotencyRecord
 from wallgent.events.models import Event
@@ -108,6 +108,7 @@ def everything(paid, hold, acme, boss):
         *(IdempotencyRecord.objects.get(), boss.groups.get()),
     ]
     objects += a_claimed_link(paid.sender, paid.recipient)
+    objects.append(approving.ask(paid.sender, paid.recipient))
     return {thing._meta.label_lower: thing for thing in objects}
 
 
@@ -183,6 +184,13 @@ class TestPages:
         assert listed(support, "accounts.payment", "acc_01J00000000000000000000000") == set()
         assert listed(support, "accounts.payment", "nonsense") == set()
 
+    def test_an_approval_is_found_by_whoever_is_concerned(self, support, paid, acme, globex):
+        approval = approving.ask(paid.sender, paid.recipient)
+
+        for id in (paid.sender_id, paid.recipient_id, acme.id, globex.id, approval.subject_id):
+            assert listed(support, "accounts.approval", id) == {approval.id}, id
+        assert "Approve" not in support.get(path("accounts.approval", "change", approval.id)).text
+
     def test_money_is_printed_as_the_api_prints_it(self, support, paid):
         page = support.get(path("accounts.payment", "change", paid.id)).text
         assert "10.00" in page
@@ -211,6 +219,7 @@ class TestPages:
             world.make_wallet(world.make_organization(f"Other {number}"))
             world.make_key(acme)
             a_hold(wallet)
+            approving.ask(wallet, world.make_wallet(acme, "Payee"))
             person = User.objects.create_user(f"p{number}@acme.example")
             Membership.objects.create(organization=acme, user=person, role="MEMBER")
         assert {model: self.queries(support, model) for model in models} == before

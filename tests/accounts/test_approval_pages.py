@@ -120,6 +120,7 @@ class TestPage:
 
         assert "In the words of" in html
         assert "We have not verified who" in html
+        assert "asks for 25.00 USD from" in html, "what happened"
         for text in ("Globex", "asks you for", printed("25"), "Design work", shop.id, "Decide by"):
             assert text in html
         assert "Shop" not in html, "what they call their wallet is their affair"
@@ -197,6 +198,8 @@ class TestApprove:
         html = site.html(at(asked))
         approved = stored(asked)
         assert "Approved and paid." in html
+        assert "Request to pay approved" in html
+        assert "Request to pay approved" in site.html("/"), "the overview tells it, too"
         assert f"{site.root}/payments/{approved.payment_id}" in html
         assert (approved.decided_by, approved.decided_by_type) == (site.user.id, "USER")
         assert at(asked, "approve") not in html

@@ -93,7 +93,9 @@ def household() -> dict:
     shop = world.make_wallet(globex, "Shop")
     addresses = _links(acme, payer, shop)
     asked = "Invoice 2031: the survey of the reef, part 2"
-    things["approval"] = approving.ask(payer, shop, "1250", subject_id="lnk_2", description=asked).id
+    things["approval"] = approving.ask(
+        payer, shop, "1250", subject_id="lnk_2", description=asked
+    ).id
     actor = world.actor_for(acme)
     invited = members.invite(
         actor=actor,
