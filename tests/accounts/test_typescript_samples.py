@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests import approving
 from tests.world import Client, Text, an_id, balance_of, error_of, fund, make_key
 
 
@@ -111,6 +112,27 @@ SAMPLES = [
         request=("DELETE", "/v1/api-keys/{key}"),
         reads={"id": "{key}", "status": "REVOKED"},
     ),
+    Sample(
+        call="approvals.list",
+        request=("GET", "/v1/approvals?status=PENDING"),
+        reads={"data": list, "hasMore": False},
+    ),
+    Sample(
+        call="approvals.retrieve",
+        request=("GET", "/v1/approvals/{approval}"),
+        reads={"id": "{approval}", "status": "PENDING", "transactionDetails": dict},
+    ),
+    Sample(
+        call="approvals.approve",
+        request=("POST", "/v1/approvals/{approval}/approve"),
+        reads={"status": "APPROVED", "transactionId": an_id("txn")},
+    ),
+    Sample(
+        call="approvals.reject",
+        request=("POST", "/v1/approvals/{approval}/reject"),
+        body={"reason": "Amount exceeds monthly budget review threshold"},
+        reads={"status": "REJECTED", "transactionId": None},
+    ),
 ]
 
 
@@ -124,6 +146,7 @@ def ids(api, wallet, savings, shop):
         "shop": shop.id,
         "payment": api.post("/v1/payments", order).json()["id"],
         "key": api.post("/v1/api-keys", {"name": "Old"}).json()["id"],
+        "approval": approving.ask(wallet, shop).id,
     }
 
 
@@ -159,6 +182,14 @@ class TestClientBehaviour:
 
         assert key["secret"].startswith("wg_live_")
         assert key["id"].startswith("key_")
+
+    def test_a_listed_approval_has_what_the_loop_prints(self, api, wallet, shop):
+        approving.ask(wallet, shop)
+
+        (approval,) = api.get("/v1/approvals", status="PENDING").json()["data"]
+
+        details = approval["transactionDetails"]
+        assert (details["amount"], details["recipient"]) == ("25.00", shop.id)
 
     def test_a_listed_key_has_what_the_loop_prints(self, api):
         (key,) = api.get("/v1/api-keys", limit=25).json()["data"]
