@@ -218,6 +218,7 @@ def declare_all() -> None:
     declare("transfer.failed", _transfer_failed)
     declare("transfer.cancelled", _transfer)
     declare("transfer.returned", _transfer_returned)
+    declare("transfer.asked_about", _transfer, public=False)
     declare("sandbox.clock_advanced", _clock, public=False)
     declare("api_key.created", _api_key, public=False)
     declare("api_key.updated", _api_key, public=False)

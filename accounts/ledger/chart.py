@@ -1,6 +1,7 @@
 """The chart of accounts: the system's own accounts, and opening and closing those of others."""
 
 import uuid
+from collections.abc import Iterable
 from functools import cache
 
 from django.db import transaction
@@ -31,8 +32,11 @@ def treasury(book: str, currency: str, rail: str = "") -> str:
     return system_id(book, _Kind.TREASURY, currency, rail)
 
 
-def open_system_accounts(rail: str = "") -> None:
-    """Make the system accounts of every book and currency, as far as they are missing."""
+def open_system_accounts(rail: str = "", currencies: Iterable[str] = Currency.values) -> None:
+    """Make the system accounts of every book and currency, as far as they are missing.
+
+    A rail has those of the currencies that it carries.
+    """
     kinds = (_Kind.TREASURY, _Kind.IN_TRANSIT) if rail else _STANDARD
     LedgerAccount.objects.bulk_create(
         [
@@ -46,7 +50,7 @@ def open_system_accounts(rail: str = "") -> None:
                 currency=currency,
             )
             for book in Environment.values
-            for currency in Currency.values
+            for currency in currencies
             for kind in kinds
         ],
         ignore_conflicts=True,

@@ -7,7 +7,7 @@ from accounts.models import RailType
 def open_accounts() -> None:
     """Make the ledger accounts of every rail, as far as they are missing."""
     for rail_type in RailType:
-        chart.open_system_accounts(rail_type.book_name)
+        chart.open_system_accounts(rail_type.book_name, [rail_type.currency])
 
 
 # What a rail keeps for us is ahead of the ledger while somebody has yet to look, and never behind.

@@ -82,7 +82,8 @@ def attend(id: str) -> None:
     except NoAnswer as silence:
         log.warning("transfer %s: no answer from %s: %s", id, transfer.provider, silence)
         return
-    _learn(transfer, report)
+    if report:
+        _learn(transfer, report)
 
 
 @transaction.atomic(durable=True)
@@ -104,7 +105,8 @@ def _take(id: str) -> Transfer | None:
         # Before it is told: if the answer is lost, or we are, it may have been done.
         transfer.advance(_Status.PROCESSING, at=now)
     transfer.attempts += 1
-    transfer.next_attempt_at = now + _pause(transfer)
+    # In case nothing is heard: an open one is asked about again soon, one at its end is not.
+    transfer.next_attempt_at = now + _pause(transfer) if transfer.is_open else _later(transfer, now)
     transfer.save(update_fields=["status", "submitted_at", "attempts", "next_attempt_at"])
     if is_new:
         facts.record("transfer.processing", transfer, actor=_system(transfer))
@@ -125,10 +127,13 @@ def _pause(transfer: Transfer) -> timedelta:
     return min(timedelta(seconds=2 ** min(transfer.attempts, 10)), LONGEST_PAUSE)
 
 
-def _ask(transfer: Transfer) -> Report:
+def _ask(transfer: Transfer) -> Report | None:
     """What the rail says now, having been told if it knew nothing. Raises NoAnswer."""
-    rail, order = directory.named(transfer.provider), _order(transfer)
-    if transfer.is_open and _is_unwanted(transfer):
+    rail = directory.named(transfer.provider)
+    if not transfer.is_open:
+        return rail.poll(transfer.id)  # never again told: it has come to its end
+    order = _order(transfer)
+    if _is_unwanted(transfer):
         return rail.cancel(order)
     if transfer.attempts > 1 and (report := rail.poll(order.id)):
         return report
@@ -278,11 +283,16 @@ def _next_look(asked: Transfer, transfer: Transfer, report: Report) -> datetime 
     elif report.look_again_at:
         look = report.look_again_at
     else:
-        look = now + LATE_PAUSE if now < transfer.deadline_at + LATE_FOR else None
+        look = _later(transfer, now)
     if transfer.next_attempt_at != asked.next_attempt_at and transfer.next_attempt_at:
         # Somebody wanted it looked at while we asked: what we heard may be older than that.
         return min(filter(None, (look, transfer.next_attempt_at)))
     return look
+
+
+def _later(transfer: Transfer, now: datetime) -> datetime | None:
+    """When to look again at one that has come to its end, as long as more may come of it."""
+    return now + LATE_PAUSE if now < transfer.deadline_at + LATE_FOR else None
 
 
 def _system(transfer: Transfer) -> Actor:

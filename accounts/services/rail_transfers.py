@@ -25,7 +25,7 @@ from wallgent.waking import wake
 
 __all__ = [
     *("Address", "Bank", "Outcome", "RailType", "Transfer"),
-    *("cancel", "deposit", "expect", "on_outcome", "quote", "withdraw"),
+    *("ask_now", "cancel", "deposit", "expect", "on_outcome", "quote", "withdraw"),
 ]
 
 CHAIN = "ethereum"  # the one our addresses are watched on
@@ -155,6 +155,14 @@ def cancel(transfer: Transfer, *, actor: Actor) -> Transfer:
         transfer.next_attempt_at = now
         transfer.save(update_fields=["cancel_requested_at", "next_attempt_at"])
         wake(rail_settlement.TASK, transfer.id)
+    return transfer
+
+
+@transaction.atomic(savepoint=False)
+def ask_now(transfer: Transfer, *, actor: Actor) -> Transfer:
+    """Have the rail asked at once how far a transfer is, rather than when it is due."""
+    facts.record("transfer.asked_about", transfer, actor=actor)
+    rail_settlement.look_now(transfer)
     return transfer
 
 

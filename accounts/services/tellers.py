@@ -81,6 +81,10 @@ def _transfer(out: str, into: str):
     return sentence
 
 
+def _asked_about(data: dict, names: Names) -> str:
+    return f"Rail asked how far {money_text(data)} has come"
+
+
 def _clock_advanced(data: dict, names: Names) -> str:
     days, seconds = divmod(data["bySeconds"], 24 * 3600)
     hours, minutes = divmod(seconds // 60, 60)
@@ -127,6 +131,7 @@ _TELLINGS = {
     ),
     "transfer.cancelled": Telling(_transfer("kept back in", "no longer expected in"), "circle-x"),
     "transfer.returned": Telling(_transfer("returned to", "taken back from"), "undo-2", "warning"),
+    "transfer.asked_about": Telling(_asked_about, "search"),
     "sandbox.clock_advanced": Telling(_clock_advanced, "clock"),
     "api_key.created": Telling(_api_key("made"), "key-round"),
     "api_key.updated": Telling(_api_key("changed"), "key-round"),

@@ -13,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from accounts.ledger import holds
+from accounts.ledger import chart, holds
 from accounts.ledger.models import Entry, Hold, LedgerAccount, Transaction
 from accounts.models import ApiKey, Membership, Organization, Payment, User, Wallet
 from accounts.services import members
@@ -79,7 +79,7 @@ def a_claimed_link(sender, recipient):
     """A link on the sender and its claim by the recipient."""
     actor = world.actor_for(sender.organization)
     link = payment_links.create(actor=actor, wallet=sender, amount=Decimal(1), direction="SEND")
-    claim = claims.open(link, wallet=recipient, actor=actor)
+    claim = claims.open(link, destination=recipient, actor=actor)
     return [claim.link, claim]
 
 
@@ -456,7 +456,7 @@ class TestWhoMay:
 class TestBalances:
     def test_a_system_account_shows_what_is_not_rolled_up_yet(self, support, wallet):
         world.fund(wallet, "42")
-        treasury = LedgerAccount.objects.get(kind="TREASURY", book="SANDBOX", currency="USD")
+        treasury = LedgerAccount.objects.get(pk=chart.treasury("SANDBOX", "USD"))
 
         page = support.get(path("ledger.ledgeraccount", "change", treasury.pk)).text
 
