@@ -4,7 +4,7 @@ A type without a renderer is promised by the public catalogue and not built yet.
 """
 
 from accounts.models import Organization
-from links.models import Claim, PaymentLink
+from links.models import Claim, LinkBatch, PaymentLink
 from wallgent import money
 from wallgent.api.shapes import timestamp_text
 from wallgent.events.catalogue import declare
@@ -44,6 +44,14 @@ def _settled(link: PaymentLink, *, organization: Organization, claim: Claim) -> 
     }
 
 
+def _sent(link: PaymentLink, *, organization: Organization, recipient: str) -> dict:
+    return {"paymentLinkId": link.id, "recipient": recipient}
+
+
+def _confirmed(batch: LinkBatch, *, organization: Organization, rows: int) -> dict:
+    return {"batchId": batch.id, "rows": rows}
+
+
 def declare_all() -> None:
     """Make this app's event types known. Called once, at start."""
     declare("payment_link.created", _link, secrets=_SECRETS)
@@ -52,3 +60,5 @@ def declare_all() -> None:
     declare("payment_link.expired", _link, secrets=_SECRETS)
     declare("payment_link.cancelled", _link, secrets=_SECRETS)
     declare("payment_link.reopened")
+    declare("payment_link.sent", _sent, public=False)
+    declare("payment_link_batch.confirmed", _confirmed, public=False)

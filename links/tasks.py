@@ -2,10 +2,31 @@
 
 from celery import shared_task
 
-from links.services import expiry
+from links.services import batches, expiry, letters
+from wallgent.waking import wake
 
 
 @shared_task
 def expire_links() -> int:
     """Expire every payment link whose time is over, and free what it promised."""
     return expiry.expire_due()
+
+
+@shared_task(name=batches.TASK)
+def create_links(batch_id: str) -> None:
+    """Make links of a confirmed file for a while, then let others have their turn."""
+    if batches.work(batch_id):
+        wake(batches.TASK, batch_id)
+
+
+@shared_task
+def tend_batches() -> None:
+    """Go on with files whose worker died, or was never woken."""
+    for batch_id in batches.untended():
+        wake(batches.TASK, batch_id)
+
+
+@shared_task
+def forget_files() -> int:
+    """Delete files of links that nobody confirmed, and whom letters were sent to."""
+    return batches.forget_drafts() + letters.forget()

@@ -5,12 +5,17 @@ in tests/browser. A new page that is missing here fails there.
 """
 
 from dataclasses import dataclass
+from datetime import UTC
 
+from django.core.mail import EmailMessage
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from accounts.models import Organization
 from accounts.services import members
+from links.services import batches
 from tests import endpoints, world
+from wallgent import mail
+from wallgent.mailbox.models import Letter
 
 VIEWER, MEMBER, ADMIN, OWNER = ROLES = ("VIEWER", "MEMBER", "ADMIN", "OWNER")  # the least first
 _PLACE = "<organization:organization>/<environment:environment>/"
@@ -65,6 +70,10 @@ PAGES = [
     _action("payment-link-new", MEMBER),
     Page(name="payment-link", id="link"),
     _action("payment-link-cancel", MEMBER, "link"),
+    _action("payment-link-send", MEMBER, "link"),
+    Page(name="payment-link-print", opened_by=MEMBER, id="link"),
+    _action("payment-link-bulk", MEMBER),
+    _action("payment-link-batch", MEMBER, "batch"),
     Page(name="api-keys"),
     _action("api-key-new", ADMIN),
     Page(name="api-key", id="key"),
@@ -75,6 +84,8 @@ PAGES = [
     _action("member-remove", ADMIN, "membership"),
     _action("member-invitation-revoke", ADMIN, "invitation"),
     _action("member-leave", VIEWER),
+    Page(name="mailbox", opened_by=MEMBER),
+    Page(name="mailbox-letter", opened_by=MEMBER, id="letter"),
     Page(name="organization", sent_by=ADMIN),
 ]
 
@@ -105,7 +116,17 @@ def things_of(organization: Organization, environment: str = "SANDBOX") -> dict[
         email="new@example.com",
         role=VIEWER,
     )
+    actor = world.actor_for(organization, environment)
+    mail.send(
+        EmailMessage("Your payment", "See http://testserver/", to=["ada@example.com"]),
+        organization=organization,
+        environment="SANDBOX",
+    )
+    file = b"wallet,amount,description\nmain,5,=1+1\nmain,x,Rent\n"
+    batch = batches.upload(file, actor=actor, file_name="links.csv", zone=UTC)
     return endpoints.scene(organization, environment) | {
+        "batch": batch.id,
+        "letter": Letter.objects.filter(organization=organization).latest("pk").id,
         "membership": organization.memberships.get(user=promoted).id,
         "invitation": invitation.id,
     }

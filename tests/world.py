@@ -19,7 +19,7 @@ from wallgent.actors import Actor, ActorType
 from wallgent.environments import Environment
 from wallgent.events.models import Event
 
-OUR_APPS = ("accounts", "ledger", "api", "events", "billing", "issuing", "links")
+OUR_APPS = ("accounts", "ledger", "api", "events", "mailbox", "billing", "issuing", "links")
 
 
 def make_organization(name: str, **fields) -> Organization:

@@ -12,8 +12,8 @@ from urllib.parse import quote
 from a2wsgi import WSGIMiddleware
 from django.conf import settings
 
-from wallgent import ids
-from wallgent.errors import DomainError, PayloadTooLarge, ValidationError
+from wallgent import ids, uploads
+from wallgent.errors import DomainError, PayloadTooLarge, ServiceUnavailable, ValidationError
 from wallgent.wsgi import application as wsgi
 
 _THREADS = 8  # each keeps a database connection; more are slower on two cores
@@ -21,13 +21,15 @@ _THREADS = 8  # each keeps a database connection; more are slower on two cores
 # Who sends too much is heard out this far, for who is cut off while sending never sees our answer.
 _LISTEN_BYTES = 8 * settings.BODY_LIMIT_BYTES
 
+# Files that are larger than any other body, in memory at a time. Who comes then is asked to wait.
+_FILES_AT_ONCE = 4
+
 # An unbounded queue of chunks, so that slow readers hold no thread either.
 _in_a_thread = WSGIMiddleware(wsgi, workers=_THREADS, send_queue_size=0)
 
 
 class BodyTooSlow(ValidationError):
     status = 408
-    message = f"The body did not arrive within {settings.BODY_DEADLINE_SECONDS} seconds."
 
 
 class Disconnected(Exception):
@@ -39,23 +41,49 @@ async def application(scope, receive, send):
     if scope["type"] != "http":
         await _in_a_thread(scope, receive, send)  # answers lifespan, refuses WebSockets
         return
+    limits, place = uploads.limits_of(scope["method"], scope["path"]), _Place()
     try:
-        body = await _read(scope, receive)
+        body = await _read(scope, receive, limits, place)
+        await _in_a_thread(_fit_for_wsgi(scope, body), _replay(body), send)
     except Disconnected:
         return
     except DomainError as refusal:
-        await _refuse(refusal, send)
-        return
-    await _in_a_thread(_fit_for_wsgi(scope, body), _replay(body), send)
+        if limits.takes_file and isinstance(refusal, PayloadTooLarge):
+            await _lead_back(scope, send)  # a person reads it, on the page of the form
+        else:
+            await _refuse(refusal, send)
+    finally:
+        place.leave()
 
 
-async def _read(scope, receive) -> bytes:
-    limit = settings.BODY_LIMIT_BYTES
+class _Place:
+    """One of the few for a large file, from its second megabyte until it is answered."""
+
+    taken = 0
+
+    def __init__(self):
+        self._is_mine = False
+
+    def take(self) -> None:
+        if self._is_mine:
+            return
+        if _Place.taken >= _FILES_AT_ONCE:
+            raise ServiceUnavailable("Many files arrive at this moment. Send yours again.")
+        self._is_mine = True
+        _Place.taken += 1
+
+    def leave(self) -> None:
+        _Place.taken -= self._is_mine
+        self._is_mine = False
+
+
+async def _read(scope, receive, limits: uploads.Limits, place: _Place) -> bytes:
+    limit = limits.bytes
     if int(dict(scope["headers"]).get(b"content-length", 0)) > _LISTEN_BYTES:
         raise PayloadTooLarge()
     body, size, more = bytearray(), 0, True
     try:
-        async with asyncio.timeout(settings.BODY_DEADLINE_SECONDS):
+        async with asyncio.timeout(limits.seconds):
             while more and size <= _LISTEN_BYTES:
                 message = await receive()
                 if message["type"] == "http.disconnect":
@@ -63,10 +91,13 @@ async def _read(scope, receive) -> bytes:
                 part = message.get("body", b"")
                 more = message.get("more_body", False)
                 size += len(part)
+                if limit >= size > settings.BODY_LIMIT_BYTES:
+                    place.take()
                 if size <= limit:
                     body += part
     except TimeoutError:
-        raise BodyTooSlow() from None
+        message = f"The body did not arrive within {limits.seconds} seconds."
+        raise BodyTooSlow(message) from None
     if size > limit:
         raise PayloadTooLarge()
     return bytes(body)
@@ -92,6 +123,13 @@ def _replay(body: bytes):
         return {"type": "http.request", "body": body, "more_body": False}
 
     return receive
+
+
+async def _lead_back(scope, send) -> None:
+    path = quote(scope["path"]).encode() + b"?too-large=1"
+    headers = [(b"location", path), (b"content-length", b"0"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 303, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _refuse(refusal: DomainError, send) -> None:

@@ -61,7 +61,8 @@ class Section:
     icon: str
     permission: str
     rank: int
-    count: Callable[[Actor], int] | None  # of what waits there for somebody
+    environment: str = ""  # the only one it is for
+    count: Callable[[Actor], int] | None = None  # of what waits there for somebody
 
 
 _sections: list[Section] = []
@@ -74,13 +75,14 @@ def add_section(
     icon: str,
     permission: str,
     rank: int,
+    environment: str = "",
     count: Callable[[Actor], int] | None = None,
 ) -> None:
     """Put a page of an app into the navigation, in the order of `rank`. Called once, at start.
 
-    `count` answers cheaply how much waits there: every page asks it.
+    With an `environment`, only there. `count` answers cheaply how much waits: every page asks it.
     """
-    _sections.append(Section(url_name, label, icon, permission, rank, count))
+    _sections.append(Section(url_name, label, icon, permission, rank, environment, count))
     _sections.sort(key=lambda section: section.rank)
 
 
@@ -138,6 +140,7 @@ def _navigation(request) -> list[dict]:
         }
         for section in _sections
         if request.actor.may(section.permission)
+        and section.environment in ("", request.actor.environment)
     ]
 
 

@@ -55,6 +55,10 @@ for _proxy in TRUSTED_PROXIES:
 DEFAULT_PLAN = env.str("DEFAULT_PLAN", "ENTERPRISE")
 BODY_LIMIT_BYTES = 1024 * 1024
 BODY_DEADLINE_SECONDS = env.int("BODY_DEADLINE_SECONDS", 20)
+# The one form that takes a larger file, of 5 MB beside its other fields; nginx.conf names it, too.
+UPLOAD_PATH = r"/org_[0-9A-HJKMNP-TV-Z]{26}/(sandbox|production)/payment-links/bulk"
+UPLOAD_LIMIT_BYTES = 5 * 1024 * 1024 + 64 * 1024
+UPLOAD_DEADLINE_SECONDS = 60
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -73,6 +77,7 @@ INSTALLED_APPS = [
     "wallgent",
     "wallgent.api",
     "wallgent.events",
+    "wallgent.mailbox",
     "accounts.ledger",
     "accounts",
     "billing",
@@ -274,6 +279,21 @@ CELERY_BEAT_SCHEDULE = {
         "task": "links.tasks.expire_links",
         "schedule": 5,
         "options": {"expires": 5},
+    },
+    "tend-link-files": {
+        "task": "links.tasks.tend_batches",
+        "schedule": 5,
+        "options": {"expires": 5},
+    },
+    "forget-link-files": {
+        "task": "links.tasks.forget_files",
+        "schedule": 3600,
+        "options": {"expires": 3600},
+    },
+    "forget-letters": {
+        "task": "wallgent.mailbox.tasks.forget_letters",
+        "schedule": 3600,
+        "options": {"expires": 3600},
     },
     "expire-approvals": {
         "task": "accounts.tasks.expire_approvals",

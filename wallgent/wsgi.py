@@ -5,10 +5,10 @@ import io
 import os
 from email.utils import quote
 
-from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.utils.http import parse_header_parameters
 
+from wallgent import uploads
 from wallgent.static import StaticFiles
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wallgent.settings")
@@ -33,7 +33,8 @@ def _hear_out(environ) -> None:
     client, which may be our proxy, has read the answer.
     """
     announced = environ.get("CONTENT_LENGTH") or "0"
-    if announced.isdecimal() and 0 < int(announced) <= settings.BODY_LIMIT_BYTES:
+    limit = uploads.limits_of(environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")).bytes
+    if announced.isdecimal() and 0 < int(announced) <= limit:
         environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(announced)))
 
 

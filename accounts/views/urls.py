@@ -6,6 +6,7 @@ from accounts.views import (
     api_keys,
     approvals,
     dashboard,
+    mailbox,
     members,
     organizations,
     overview,
@@ -45,6 +46,8 @@ PAGES = [
         members.revoke_invitation,
         name="member-invitation-revoke",
     ),
+    path("mailbox", mailbox.index, name="mailbox"),
+    path("mailbox/<str:id>", mailbox.show, name="mailbox-letter"),
     path("settings", organizations.settings, name="organization"),
 ]
 

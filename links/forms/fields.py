@@ -1,9 +1,11 @@
 """What the forms of payment links read: texts, lists, addresses, wallet ids."""
 
 import re
+from datetime import date, datetime, time, timedelta
 
 from django import forms
 from django.core.validators import validate_email
+from django.utils import timezone
 
 from links.models.payment_links import EMAIL_LENGTH
 from links.services import emails
@@ -33,6 +35,24 @@ class LineListField(forms.CharField):
         if len(found) > _RECIPIENTS:
             raise forms.ValidationError(f"Give at most {_RECIPIENTS}.")
         return [self._read(line) for line in found]
+
+
+_EARLIEST, _LATEST = date(1970, 1, 3), date(9999, 12, 29)  # zones reach a day beyond
+
+
+def day() -> forms.DateInput:
+    """A control for a day."""
+    return forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
+
+
+def start_of(day: date) -> datetime:
+    """When a day begins in the viewer's zone."""
+    return timezone.make_aware(datetime.combine(min(max(day, _EARLIEST), _LATEST), time.min))
+
+
+def end_of(day: date) -> datetime:
+    """When the day after begins."""
+    return start_of(min(day, _LATEST) + timedelta(days=1))
 
 
 def email(line: str) -> str:

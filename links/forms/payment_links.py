@@ -3,13 +3,13 @@
 from datetime import timedelta
 
 from django import forms
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from accounts.models import LinkDirection, Wallet
 from links.forms import fields
-from links.models import PaymentLink
+from links.models import Claim, PaymentLink
 from links.models.payment_links import MAX_USES_LIMIT
-from links.services import payment_links
+from links.services import emails, payment_links
 from wallgent import clock, ids, money
 from wallgent.actors import Actor
 from wallgent.environments import Environment
@@ -162,6 +162,24 @@ def _with_money(wallet: Wallet) -> str:
     return f"{wallet.name} ({int(whole):,}.{decimals} {wallet.currency} available{frozen})"
 
 
+def like(link: PaymentLink) -> dict:
+    """What a form says that makes another link like this one."""
+    days = str((link.expires_at - link.created_at).days) if link.expires_at else _NEVER
+    # Of a time of its own, that time is over or about to be: the form asks for another.
+    expires = days if days in (_NEVER, *_DAYS) else _AT
+    return {
+        "direction": link.direction,
+        "wallet": link.wallet_id,
+        "amount": money.amount_text(link.amount),
+        "description": link.description,
+        "expires": expires,
+        "max_uses": link.max_uses,
+        "emails": "\n".join(link.emails),
+        "wallet_ids": "\n".join(link.wallet_ids),
+        "believe": link.proof == PaymentLink.Proof.TYPED,
+    }
+
+
 class CancelForm(PageForm):
     """The end of a link. It asks for nothing."""
 
@@ -190,11 +208,20 @@ class LinkFilters(Filters):
         choices=[("", "Both ways"), (_SEND, "You pay"), (_RECEIVE, "You are paid")],
     )
     wallet = forms.ChoiceField(label="Wallet", required=False)
+    method = forms.ChoiceField(
+        label="Used by",
+        required=False,
+        choices=[("", "Any method"), *Claim.Method.choices],
+    )
+    since = forms.DateField(label="Made from", required=False, widget=fields.day())
+    until = forms.DateField(label="Made until", required=False, widget=fields.day())
     q = forms.CharField(
         label="Search",
         required=False,
-        max_length=100,
-        widget=forms.TextInput(attrs={"type": "search", "placeholder": "Description or id"}),
+        max_length=200,
+        widget=forms.TextInput(
+            attrs={"type": "search", "placeholder": "Description, id, address or e-mail"}
+        ),
     )
 
     def __init__(self, *args, actor: Actor, **kwargs):
@@ -211,11 +238,22 @@ class LinkFilters(Filters):
             rows = rows.filter(direction=said["direction"])
         if said["wallet"]:
             rows = rows.filter(wallet=said["wallet"])
+        if said["method"]:
+            used = Claim.objects.filter(link=OuterRef("pk"), method=said["method"])
+            rows = rows.filter(Exists(used))
+        if said["since"]:
+            rows = rows.filter(created_at__gte=fields.start_of(said["since"]))
+        if said["until"]:
+            rows = rows.filter(created_at__lt=fields.end_of(said["until"]))
         if said["q"]:
             rows = rows.filter(_matching(said["q"].strip()))
         return rows
 
 
 def _matching(text: str) -> Q:
-    uuid = ids.parse(text, "lnk", "pyl", "plink")
-    return Q(pk=uuid) if uuid else Q(description__icontains=text)
+    """What somebody who types this, or pastes it, looks for."""
+    if uuid := ids.parse(text, "lnk", "pyl", "plink"):
+        return Q(pk=uuid)
+    if "/pay/" in text:
+        return Q(slug=text.rpartition("/pay/")[2])
+    return Q(description__icontains=text) | Q(emails__contains=[emails.normalized(text)])

@@ -2,13 +2,14 @@
 
 from accounts.models import LinkDirection
 from accounts.services import activity
-from accounts.services.activity import Names, Telling
+from accounts.services.activity import Names, Telling, printed
 from accounts.services.tellers import money_text
 
 
 def declare_all() -> None:
     """Make them known, and the page of a link. Called once, at start."""
     activity.show("lnk", "payment-link")
+    activity.show("lbt", "payment-link-batch")
     for type, telling in _TELLINGS.items():
         activity.tell(type, telling)
 
@@ -23,11 +24,21 @@ def _link(deed: str):
     return lambda data, names: f"Link over {money_text(data)} {deed}"
 
 
+def _sent(data: dict, names: Names) -> str:
+    return f"Link sent to {printed(data['recipient'])}"
+
+
+def _confirmed(data: dict, names: Names) -> str:
+    return f"{data['rows']:,} links ordered by file"
+
+
 _TELLINGS = {
     "payment_link.created": Telling(_created, "link"),
     "payment_link.claimed": Telling(_link("claimed"), "hand-coins", "info"),
     "payment_link.settled": Telling(_link("paid out"), "circle-check", "success"),
     "payment_link.expired": Telling(_link("expired"), "timer-off"),
     "payment_link.cancelled": Telling(_link("cancelled"), "circle-x"),
+    "payment_link.sent": Telling(_sent, "mail", "info"),
+    "payment_link_batch.confirmed": Telling(_confirmed, "list", "info"),
     "payment_link.reopened": Telling(_link("open again"), "undo-2", "warning"),
 }

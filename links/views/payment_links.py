@@ -7,9 +7,10 @@ from django.conf import settings
 from accounts.models import LinkDirection
 from accounts.services import activity
 from accounts.views.dashboard import dashboard
-from links.forms.payment_links import DESCRIPTION_LENGTH, CancelForm, LinkFilters, LinkForm
+from links.forms.payment_links import DESCRIPTION_LENGTH, CancelForm, LinkFilters, LinkForm, like
 from links.models import PaymentLink
 from links.services import payment_links
+from links.views.letters import is_open
 from wallgent import pages
 from wallgent.events.models import Event
 from wallgent.listing import Column, Listing
@@ -50,11 +51,13 @@ def new(request):
     kept = pages.draft(request, request.GET.get("review") or request.GET.get("draft", ""))
     said = request.POST if request.method == "POST" else kept
     asked = {"wallet": request.GET.get("wallet", "")}
+    if original := request.GET.get("like"):
+        asked = like(payment_links.access(original, actor=request.actor))
     form = LinkForm(said, actor=request.actor, initial=asked)
     context = {
         "form": form,
         "description_length": DESCRIPTION_LENGTH,
-        "is_restricted": any((said or {}).get(name) for name in ("emails", "wallet_ids")),
+        "is_restricted": any((said or asked).get(name) for name in ("emails", "wallet_ids")),
     }
     if request.method != "POST":
         template = "links/review.html" if is_review and form.is_valid() else "links/new.html"
@@ -104,7 +107,7 @@ def detail(request, id):
             "url": link.url if may_hand_on else "",
             "short_url": f"{settings.PUBLIC_ORIGIN}/pay/{link.slug[:_SLUG_SHOWN]}…",
             "may_change": may_hand_on,
-            "is_open": _is_open(link),
+            "is_open": is_open(link),
             "held": _held(link),
             "total": link.amount * link.max_uses,
             "claims": claims[:_SHOWN],
@@ -139,12 +142,8 @@ def cancel(request, id):
             )
             if answer:
                 return answer
-    context = {"form": form, "link": link, "is_open": _is_open(link), "held": _held(link)}
+    context = {"form": form, "link": link, "is_open": is_open(link), "held": _held(link)}
     return pages.render(request, "links/cancel.html", context, status=status)
-
-
-def _is_open(link: PaymentLink) -> bool:
-    return link.status == PaymentLink.Status.ACTIVE and not link.is_past_expiry
 
 
 def _held(link: PaymentLink):

@@ -2,13 +2,17 @@
 
 from django.urls import include, path
 
-from links.views import hosted, payment_links
+from links.views import batches, hosted, letters, payment_links
 
 PAGES = [
     path("payment-links", payment_links.index, name="payment-links"),
     path("payment-links/new", payment_links.new, name="payment-link-new"),
+    path("payment-links/bulk", batches.index, name="payment-link-bulk"),
+    path("payment-links/bulk/<str:id>", batches.show, name="payment-link-batch"),
     path("payment-links/<str:id>", payment_links.detail, name="payment-link"),
     path("payment-links/<str:id>/cancel", payment_links.cancel, name="payment-link-cancel"),
+    path("payment-links/<str:id>/send", letters.send, name="payment-link-send"),
+    path("payment-links/<str:id>/print", letters.sheet, name="payment-link-print"),
 ]
 
 urlpatterns = [

@@ -145,12 +145,12 @@ class TestHandsOver:
         return requests
 
     @staticmethod
-    def deliver(*messages, headers=()):
+    def deliver(*messages, headers=(), path="/v1/payments"):
         scope = {
             "type": "http",
             "http_version": "1.1",
             "method": "POST",
-            "path": "/v1/payments",
+            "path": path,
             "query_string": b"a=%20&b=+",
             "headers": list(headers),
         }
@@ -197,3 +197,53 @@ class TestHandsOver:
         sent = self.deliver(part, {"type": "http.disconnect"})
 
         assert (seen, sent) == ([], [])
+
+
+class TestFiles:
+    """One form takes more than any other body."""
+
+    BULK = "/org_01ARZ3NDEKTSV4RRFFQ69G5FAV/sandbox/payment-links/bulk"
+
+    seen = TestHandsOver.seen
+    deliver = staticmethod(TestHandsOver.deliver)
+
+    @staticmethod
+    def megabytes(count):
+        part = {"type": "http.request", "body": bytes(1024 * 1024), "more_body": True}
+        return [part] * count + [{"type": "http.request"}]
+
+    def test_of_five_megabytes_arrive_there(self, seen):
+        self.deliver(*self.megabytes(5), path=self.BULK)
+
+        assert len(seen[0]["body"]) == 5 * 1024 * 1024
+
+    @pytest.mark.parametrize(
+        "path", ["/v1/payments", BULK + "/", BULK + "/x", "/x" + BULK, BULK[:-1], BULK + "\n"]
+    )
+    def test_arrive_nowhere_else(self, seen, path):
+        sent = self.deliver(*self.megabytes(2), path=path)
+
+        assert (seen, sent[0]["status"]) == ([], 413)
+
+    def test_larger_still_lead_back_to_the_form_that_says_so(self, seen):
+        sent = self.deliver(*self.megabytes(6), path=self.BULK)
+
+        assert (seen, sent[0]["status"]) == ([], 303)
+        assert (b"location", self.BULK.encode() + b"?too-large=1") in sent[0]["headers"]
+
+    def test_are_few_at_a_time(self, seen, monkeypatch):
+        monkeypatch.setattr(asgi._Place, "taken", asgi._FILES_AT_ONCE)
+
+        busy = self.deliver(*self.megabytes(2), path=self.BULK)
+        small = self.deliver({"type": "http.request", "body": b"1"}, path=self.BULK)
+
+        assert busy[0]["status"] == 503
+        assert small[0]["status"] == 200
+        assert asgi._Place.taken == asgi._FILES_AT_ONCE
+
+    def test_give_their_place_back_whatever_happens(self, seen):
+        self.deliver(*self.megabytes(5), path=self.BULK)
+        self.deliver(*self.megabytes(6), path=self.BULK)
+        self.deliver(*self.megabytes(2)[:2], {"type": "http.disconnect"}, path=self.BULK)
+
+        assert asgi._Place.taken == 0

@@ -36,6 +36,15 @@ _LOOKS = {
     "RETURNED": Look("Returned", "undo-2", "warning"),
     "FAILED": Look("Failed", "circle-alert", "error"),
     "APPROVED": Look("Approved", "circle-check", "success"),
+    # Files of links, and their rows
+    "DRAFT": Look("Not confirmed", "circle-dashed", "neutral"),
+    "CREATING": Look("Being made", "refresh-cw", "info"),
+    "DONE": Look("Done", "circle-check", "success"),
+    "STOPPED": Look("Stopped", "ban", "warning"),
+    "READY": Look("Ready", "circle-dot", "info"),
+    "WRONG": Look("Has errors", "circle-alert", "error"),
+    "CREATED": Look("Made", "circle-check", "success"),
+    "REFUSED": Look("Refused", "circle-x", "error"),
     "REJECTED": Look("Rejected", "circle-x", "error"),
     "DENIED": Look("Denied", "shield-x", "error"),
 }

@@ -1,0 +1,291 @@
+"""Many links out of one file: read, shown, confirmed, then made one by one by a worker.
+
+A row and its link are written in one transaction under the lock on the row, so that whoever dies
+in between leaves a row that is made later, and nobody makes one twice.
+"""
+
+import hashlib
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import datetime, timedelta, tzinfo
+from decimal import Decimal
+
+from django.db import connection, transaction
+from django.db.models import Count
+
+from accounts import permissions
+from accounts.models import Membership
+from accounts.services import wallets
+from links.models import BatchRow, LinkBatch
+from links.services import batch_files, batch_rows, payment_links
+from links.services.payment_links import Restrictions
+from wallgent import clock, ids, money, runner
+from wallgent.actors import Actor, ActorType
+from wallgent.errors import DomainError, InvalidState, NotFound, RateLimitExceeded
+from wallgent.events import facts
+from wallgent.waking import wake
+
+log = logging.getLogger("wallgent.links")
+
+TASK = "links.tasks.create_links"
+FILES_PER_HOUR = 30
+ROWS_AT_A_TIME = 25  # between two looks at whether to go on
+WORK_SECONDS = 20  # of one task; then the next goes on, so that a large file keeps no other waiting
+_EXPORT_ROWS = 2_000  # read at a time for a file to download
+_TOTALS_KEPT = 50
+
+_Status = LinkBatch.Status
+_Row = BatchRow.Status
+
+
+def access(id: str, *, actor: Actor) -> LinkBatch:
+    """A batch of the actor's. Raises NotFound."""
+    uuid = ids.parse(id, "lbt")
+    batch = uuid and LinkBatch.objects.visible_to(actor).filter(pk=uuid).first()
+    if not batch:
+        raise NotFound("There is no such file of links.")
+    return batch
+
+
+def visible_to(actor: Actor):
+    """The batches the actor may list."""
+    return LinkBatch.objects.visible_to(actor)
+
+
+@transaction.atomic(savepoint=False)
+def upload(content: bytes, *, actor: Actor, file_name: str, zone: tzinfo) -> LinkBatch:
+    """Read a CSV file and keep it for a look; nothing is made of it yet.
+
+    Raises ValidationError for what is no such file, RateLimitExceeded.
+    """
+    now = clock.real_now()
+    lately = LinkBatch.objects.filter(
+        organization=actor.organization, uploaded_at__gt=now - timedelta(hours=1)
+    )
+    if lately.count() >= FILES_PER_HOUR:
+        raise RateLimitExceeded("Many files were sent within an hour. Go on a little later.")
+    table = batch_files.read(content)
+    meanings = batch_rows.heading(table.columns)
+    reader = batch_rows.Reader(meanings, actor=actor, zone=zone)
+    drafts = [reader.read(number, cells) for number, cells in table.rows]
+    batch = LinkBatch.objects.create(
+        organization=actor.organization,
+        environment=actor.environment,
+        file_name=" ".join(file_name.replace("\0", "").split())[:255] or "links.csv",
+        digest=hashlib.sha256(content).digest(),
+        columns=table.columns,
+        totals=_totals(drafts),
+        formula_count=sum(batch_files.is_formula(c) for _, row in table.rows for c in row),
+        uploaded_at=now,
+    )
+    _keep(batch, drafts)
+    return batch
+
+
+def _totals(drafts: list[batch_rows.Draft]) -> list[dict]:
+    """What the good rows come to, for each wallet and direction."""
+    sums: dict[tuple, list] = defaultdict(lambda: [0, money.ZERO])
+    for draft in drafts:
+        if draft.terms:
+            said = draft.terms
+            entry = sums[said["direction"], said["wallet"], said["currency"]]
+            entry[0] += 1
+            entry[1] += Decimal(said["amount"]) * said["max_uses"]
+    return [
+        {"direction": direction, "wallet": wallet, "currency": currency, "count": count}
+        | {"total": money.amount_text(total)}
+        for (direction, wallet, currency), (count, total) in sums.items()
+    ][:_TOTALS_KEPT]
+
+
+def _keep(batch: LinkBatch, drafts: list[batch_rows.Draft]) -> None:
+    # COPY: fifty thousand inserts would keep whoever sent the file waiting.
+    table = BatchRow._meta.db_table
+    fields = "batch_id, number, status, cells, terms, problems"
+    batch_id = ids.to_uuid(batch.id)
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(f"COPY {table} ({fields}) FROM STDIN") as copy,
+    ):
+        for draft in drafts:
+            status = _Row.WRONG if draft.problems else _Row.READY
+            terms = None if draft.terms is None else json.dumps(draft.terms)
+            cells, problems = json.dumps(draft.cells), json.dumps(draft.problems)
+            copy.write_row((batch_id, draft.number, status.value, cells, terms, problems))
+
+
+def used_before(batch: LinkBatch) -> LinkBatch | None:
+    """The latest batch of which links were made from the very same file."""
+    same = LinkBatch.objects.filter(
+        organization=batch.organization_id,
+        environment=batch.environment,
+        digest=bytes(batch.digest),
+        confirmed_at__isnull=False,
+    )
+    return same.exclude(pk=batch.pk).order_by("-pk").first()
+
+
+def counts(batch: LinkBatch) -> dict[str, int]:
+    """How many rows there are in each status, and `ALL`."""
+    found = dict.fromkeys(_Row.values, 0)
+    by_status = batch.rows.values_list("status").annotate(n=Count("pk")).order_by()
+    found |= dict(by_status)
+    return found | {"ALL": sum(found.values())}
+
+
+@transaction.atomic(savepoint=False)
+def confirm(batch: LinkBatch, *, actor: Actor) -> LinkBatch:
+    """Let the links be made. Raises InvalidState for what was confirmed, or has no good row."""
+    batch = LinkBatch.objects.select_for_update(no_key=True).get(pk=batch.pk)
+    if batch.status != _Status.DRAFT:
+        raise InvalidState("This file was confirmed before. Its links are made once.")
+    ready = batch.rows.filter(status=_Row.READY).count()
+    if not ready:
+        raise InvalidState("No row of this file can become a link. Correct it, and send it again.")
+    batch.advance(_Status.CREATING)
+    batch.confirmed_at, batch.confirmed_by = clock.real_now(), actor.id
+    batch.save(update_fields=["status", "confirmed_at", "confirmed_by"])
+    facts.record("payment_link_batch.confirmed", batch, actor=actor, rows=ready)
+    wake(TASK, batch.id)
+    return batch
+
+
+def untended() -> list[str]:
+    """The ids of batches under way that no worker has in hand."""
+    return [batch.id for batch in LinkBatch.objects.untended().only("pk").order_by("pk")[:100]]
+
+
+def forget_drafts() -> int:
+    """Delete files that were never confirmed."""
+    return LinkBatch.objects.forgotten().delete()[0]
+
+
+def work(batch_id: str) -> bool:
+    """Make links of a confirmed batch for a while; whether there is more to do.
+
+    Does nothing while another worker has the batch in hand.
+    """
+    if not LinkBatch.objects.untended().filter(pk=batch_id).update(tended_at=clock.real_now()):
+        return False
+    until = clock.real_now() + timedelta(seconds=WORK_SECONDS)
+    more = True
+    try:
+        while more and clock.real_now() < until:
+            more = _next_rows(batch_id)
+    except DomainError as busy:
+        log.warning("links of %s wait: %s", batch_id, busy.code)
+        more = False  # the next sweep goes on
+    finally:
+        LinkBatch.objects.filter(pk=batch_id).update(tended_at=None)
+    return more
+
+
+def _next_rows(batch_id: str) -> bool:
+    """Make the next few links; whether there may be more."""
+    batch = LinkBatch.objects.select_related("organization").get(pk=batch_id)
+    actor = _actor(batch)
+    if actor is None:
+        _finish(batch, _Status.STOPPED)
+        return False
+    rows = list(batch.rows.filter(status=_Row.READY).order_by("number")[:ROWS_AT_A_TIME])
+    for row in rows:
+        _settle(row, actor)
+    LinkBatch.objects.filter(pk=batch.pk).update(tended_at=clock.real_now())
+    if rows:
+        return True
+    _finish(batch, _Status.DONE)
+    return False
+
+
+def _actor(batch: LinkBatch) -> Actor | None:
+    """Whoever confirmed the batch, if they may still make links."""
+    member = Membership.objects.filter(
+        organization=batch.organization, user=ids.read(batch.confirmed_by)
+    ).first()
+    may = permissions.OF_ROLE[member.role] if member else frozenset()
+    if "payments:write" not in may:
+        return None
+    return Actor(
+        organization=batch.organization,
+        environment=batch.environment,
+        type=ActorType.USER,
+        id=batch.confirmed_by,
+        permissions=may,
+    )
+
+
+def _settle(row: BatchRow, actor: Actor) -> None:
+    """One row: a link, or why there is none. Raises when the server is busy: it stays for later."""
+    try:
+        runner.run(lambda: _make(row, actor), actor=actor)
+    except DomainError as refusal:
+        if refusal.status >= 500 and refusal.code != "NOT_AVAILABLE":
+            raise
+        _refuse(row, refusal.message)
+    except Exception:
+        log.exception("row %d of %s cannot be made", row.number, row.batch_id)
+        _refuse(row, "Something went wrong on our side. Nothing was made of this row.")
+
+
+def _make(row: BatchRow, actor: Actor) -> None:
+    held = BatchRow.objects.select_for_update(no_key=True).filter(pk=row.pk, status=_Row.READY)
+    row = held.first()
+    if row is None:  # another worker was at it
+        return
+    said = row.terms
+    wallet = wallets.access(said["wallet"], actor=actor)
+    row.link = payment_links.create(
+        actor=actor,
+        wallet=wallet,
+        amount=Decimal(said["amount"]),
+        direction=said["direction"],
+        description=said["description"],
+        restrictions=Restrictions(emails=(said["email"],) if said["email"] else ()),
+        expires_at=datetime.fromisoformat(said["expires_at"]) if said["expires_at"] else None,
+        max_uses=said["max_uses"],
+        metadata=said["metadata"],
+    )
+    row.status = _Row.CREATED
+    row.save(update_fields=["status", "link"])
+
+
+def _refuse(row: BatchRow, why: str) -> None:
+    still = BatchRow.objects.filter(pk=row.pk, status=_Row.READY)
+    still.update(status=_Row.REFUSED, problems=[["", why]])
+
+
+@transaction.atomic(savepoint=False)
+def _finish(batch: LinkBatch, status: str) -> None:
+    batch = LinkBatch.objects.select_for_update(no_key=True).get(pk=batch.pk)
+    if batch.status != _Status.CREATING:
+        return
+    batch.advance(status)
+    batch.finished_at = clock.real_now()
+    batch.save(update_fields=["status", "finished_at"])
+
+
+def exported(batch: LinkBatch) -> Iterator[str]:
+    """The whole file again as CSV, with what became of each row; nothing in it is a formula."""
+    own = ["row", "status", "problem", "link_id", "url"]
+    yield "\ufeff" + batch_files.written([[*batch.columns, *own]])  # so that spreadsheets see UTF-8
+    last = 0
+    while True:
+        rows = list(
+            batch.rows.select_related("link")
+            .filter(number__gt=last)
+            .order_by("number")[:_EXPORT_ROWS]
+        )
+        if not rows:
+            return
+        yield batch_files.written(_line(batch, row) for row in rows)
+        last = rows[-1].number
+
+
+def _line(batch: LinkBatch, row: BatchRow) -> list[str]:
+    width = len(batch.columns)
+    cells = [*row.cells[:width], *[""] * (width - len(row.cells))]
+    problems = " ".join(f"{column}: {what}" if column else what for column, what in row.problems)
+    link = (row.link.id, row.link.url) if row.link else ("", "")
+    return [*cells, str(row.number), row.get_status_display(), problems, *link]

@@ -1,0 +1,134 @@
+"""Files of links: sent, looked at, confirmed; then one watches them being made."""
+
+from functools import partial
+
+from django.http import StreamingHttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+
+from accounts.models import Wallet
+from accounts.views.dashboard import dashboard
+from links.forms.batches import TOO_LARGE, ConfirmForm, FileForm, RowFilters
+from links.models import BatchRow, LinkBatch
+from links.services import batch_files, batch_rows, batches
+from wallgent import money, pages, runner
+from wallgent.errors import DomainError
+from wallgent.listing import Column, Listing
+
+_LATEST = 10  # files on the page for a new one
+
+_COLUMNS = {
+    "number": Column(label="Row", sort="number"),
+    "status": Column(label="Status", sort="status"),
+    "cells": Column(label="What the file says"),
+}
+
+
+@dashboard(GET="payments:write", POST="payments:write")
+def index(request):
+    """A new file of links, and the latest ones."""
+    form = FileForm(request.POST, request.FILES) if request.method == "POST" else FileForm()
+    if request.method == "POST" and form.is_valid():
+        batch = _upload(request, form)
+        if batch:
+            return redirect(pages.to(request, "payment-link-batch", id=batch.id))
+    context = {
+        "form": form,
+        # Whoever sends too much never comes as far as the form: the server leads them here.
+        "too_large": TOO_LARGE if "too-large" in request.GET else "",
+        "columns": batch_rows.COLUMNS,
+        "latest": batches.visible_to(request.actor).order_by("-pk")[:_LATEST],
+    }
+    status = pages.UNPROCESSABLE if form.errors else 200
+    return pages.render(request, "links/bulk.html", context, status=status)
+
+
+def _upload(request, form: FileForm) -> LinkBatch | None:
+    file = form.cleaned_data["file"]
+    work = partial(
+        batches.upload,
+        file.read(),
+        actor=request.actor,
+        file_name=file.name,
+        zone=timezone.get_current_timezone(),
+    )
+    try:
+        return runner.run(work, actor=request.actor)
+    except DomainError as refusal:
+        form.refuse(refusal)
+        return None
+
+
+@dashboard(GET="payments:write", POST="payments:write")
+def show(request, id):
+    """A file: its rows and what is wrong with them, then how far it is, then what became of it."""
+    batch = batches.access(id, actor=request.actor)
+    if request.method != "POST" and "download" in request.GET:
+        return _file(batch)
+    form = ConfirmForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        answer = pages.submit(
+            request,
+            form,
+            lambda: batches.confirm(batch, actor=request.actor),
+            done=lambda batch: pages.to(request, "payment-link-batch", id=batch.id),
+        )
+        if answer:
+            return answer
+    status = pages.UNPROCESSABLE if form.errors else 200
+    context = _context(request, batch) | {"form": form}
+    return pages.render(request, "links/batch.html", context, status=status)
+
+
+def _context(request, batch: LinkBatch) -> dict:
+    rows = batch.rows.select_related("link")
+    counts = batches.counts(batch)
+    meanings = batch_rows.heading(batch.columns)
+    listing = Listing(request, rows, columns=_COLUMNS, default="number", filters=RowFilters)
+    to_make = counts["ALL"] - counts["WRONG"]
+    return {
+        "batch": batch,
+        "listing": listing,
+        "rows": [_row(batch.columns, meanings, row) for row in listing.rows],
+        "counts": counts,
+        "to_make": to_make,
+        "worked_off": to_make - counts["READY"],
+        "totals": _totals(request, batch),
+        "used_before": batch.status == LinkBatch.Status.DRAFT and batches.used_before(batch),
+        "is_under_way": batch.status == LinkBatch.Status.CREATING,
+    }
+
+
+def _row(columns: list[str], meanings: list[str], row: BatchRow) -> dict:
+    """A row as it is shown: each cell that says something beside the name of its column."""
+    wrong = {column for column, _ in row.problems}
+    return {
+        "row": row,
+        "cells": [
+            {
+                "column": column,
+                "text": cell,
+                "is_wrong": meaning in wrong,
+                "is_formula": batch_files.is_formula(cell),
+            }
+            for column, meaning, cell in zip(columns, meanings, row.cells, strict=False)
+            if cell
+        ],
+        "problems": row.problems,
+    }
+
+
+def _totals(request, batch: LinkBatch) -> list[dict]:
+    wallets = Wallet.objects.visible_to(request.actor)
+    known = {w.id: w for w in wallets.filter(pk__in={said["wallet"] for said in batch.totals})}
+    return [
+        said | {"wallet": known[said["wallet"]], "total": money.read(said["total"])}
+        for said in batch.totals
+        if said["wallet"] in known
+    ]
+
+
+def _file(batch: LinkBatch) -> StreamingHttpResponse:
+    response = StreamingHttpResponse(batches.exported(batch), content_type="text/csv")
+    response.headers["Content-Disposition"] = f'attachment; filename="{batch.id}.csv"'
+    return response
