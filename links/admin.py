@@ -1,6 +1,6 @@
 from django.contrib import admin
 
-from links.models import Claim, PaymentLink
+from links.models import Claim, ClaimStep, LinkSettings, Mandate, PaymentLink
 from links.services import payment_links
 from wallgent.admin import SupportAdmin, SupportInline, amount, link, lists_about, service_action
 
@@ -9,10 +9,25 @@ _SLUG_SHOWN = 6  # enough to tell links apart, too little to claim one
 
 class ClaimInline(SupportInline):
     model = Claim
-    fields = ["id", "created_at", "method", "status", "wallet", amount("amount"), "payment"]
+    fields = [
+        *("id", "created_at", "method", "status", "takes_use", "wallet", amount("amount")),
+        *("payment", "transfer", "failure_reason"),
+    ]
 
     def get_queryset(self, request):
-        return super().get_queryset(request).select_related("wallet", "payment")
+        return super().get_queryset(request).select_related("wallet", "payment", "transfer")
+
+
+class ClaimStepInline(SupportInline):
+    model = ClaimStep
+    fields = ["at", "status", "reason"]
+    show_change_link = False
+
+
+class MandateInline(SupportInline):
+    model = Mandate
+    fields = ["version", "wording", "ip", "user_agent", "accepted_at"]
+    show_change_link = False
 
 
 @admin.register(PaymentLink)
@@ -34,8 +49,9 @@ class PaymentLinkAdmin(SupportAdmin):
     fields = [
         *("id", "organization", "environment", "wallet", "direction", "status", "start"),
         *(amount("amount"), "currency", "description", "uses", "emails", "wallet_ids", "proof"),
-        *("metadata", "hold", "payment", "created_at", "expires_at", "claimed_at", "settled_at"),
-        *("expired_at", "cancelled_at", "see_also"),
+        *("metadata", "hold", "transaction", "created_at", "expires_at", "claimed_at"),
+        *("settled_at", "expired_at", "cancelled_at", "reopened_at", "reopen_reason"),
+        "see_also",
     ]
     inlines = [ClaimInline]
     actions = ["cancel"]
@@ -64,13 +80,27 @@ class ClaimAdmin(SupportAdmin):
     ]
     list_select_related = ["wallet"]
     list_filter = ["method", "status"]
-    id_fields = {"clm": ["pk"], "lnk": ["link"], "wal": ["wallet"], "txn": ["payment"]}
-    search_help_text = "The id of a claim, or of its link, wallet or payment."
+    id_fields = {
+        **{"clm": ["pk"], "lnk": ["link"], "wal": ["wallet"], "hld": ["hold"]},
+        **{"txn": ["payment", "transaction"], "xfr": ["transfer"]},
+    }
+    search_help_text = "The id of a claim, or of its link, wallet, hold, transfer or payment."
     fields = [
-        *("id", "payment_link", "method", "status", "wallet", "recipient_email"),
-        *(amount("amount"), "payment", "created_at", "settled_at"),
+        *("id", "payment_link", "method", "status", "takes_use", "wallet", "recipient_email"),
+        *(amount("amount"), "payment", "transfer", "transaction", "hold", "failure_reason"),
+        *("created_at", "deadline_at", "settled_at", "ended_at"),
     ]
+    inlines = [ClaimStepInline, MandateInline]
 
     @admin.display(description="link")
     def payment_link(self, claim):
         return link("links.paymentlink", claim.link_id)
+
+
+@admin.register(LinkSettings)
+class LinkSettingsAdmin(SupportAdmin):
+    list_display = ["organization", "converts_currencies"]
+    list_select_related = ["organization"]
+    id_fields = {"org": ["pk"]}
+    search_help_text = "The id of an organization."
+    fields = ["organization", "converts_currencies"]

@@ -1,6 +1,6 @@
 """The refusals of payment links."""
 
-from wallgent.errors import DomainError, NotFound
+from wallgent.errors import NotFound, PermissionDenied
 
 
 class PaymentLinkNotFound(NotFound):
@@ -8,7 +8,20 @@ class PaymentLinkNotFound(NotFound):
     message = "There is no such payment link."
 
 
-class VerificationRequired(DomainError):
+class VerificationRequired(PermissionDenied):
+    """Denied until an e-mail address is proven; so it is no answer to an idempotency key."""
+
     status = 202
     code = "VERIFICATION_REQUIRED"
-    message = "A code was sent to this e-mail address. Send it back as verificationCode."
+    message = (
+        "A code was sent to this e-mail address. Make the same call again, with the code as"
+        " verificationCode."
+    )
+
+
+class WrongCode(PermissionDenied):
+    message = "This is not the code that was sent."
+
+
+class CodeExpired(PermissionDenied):
+    message = "This code is no longer valid. Ask for a new one."

@@ -26,12 +26,14 @@ def _link(link: PaymentLink, *, organization: Organization) -> dict:
     }
 
 
-def _claimed(link: PaymentLink, *, organization: Organization, claim: Claim) -> dict:
+def _claimed(
+    link: PaymentLink, *, organization: Organization, claim: Claim, transaction_id: str | None
+) -> dict:
     return _link(link, organization=organization) | {
         "claimId": claim.id,
         "method": claim.method.lower(),
-        "transactionId": claim.payment_id,
-        "transferId": None,
+        "transactionId": transaction_id,  # to a wallet the money is there at once
+        "transferId": claim.transfer_id,
         "claimedAt": timestamp_text(claim.created_at),
     }
 
@@ -39,8 +41,20 @@ def _claimed(link: PaymentLink, *, organization: Organization, claim: Claim) -> 
 def _settled(link: PaymentLink, *, organization: Organization, claim: Claim) -> dict:
     return _link(link, organization=organization) | {
         "claimId": claim.id,
-        "transactionId": claim.payment_id,
+        "transactionId": claim.transaction_id,
+        "transferId": claim.transfer_id,
         "settledAt": timestamp_text(claim.settled_at),
+    }
+
+
+def _reopened(link: PaymentLink, *, organization: Organization, claim: Claim) -> dict:
+    return _link(link, organization=organization) | {
+        "claimId": claim.id,
+        "method": claim.method.lower(),
+        "claimStatus": claim.status,
+        "transferId": claim.transfer_id,
+        "reason": claim.failure_reason,
+        "reopenedAt": timestamp_text(link.reopened_at),
     }
 
 
@@ -59,6 +73,6 @@ def declare_all() -> None:
     declare("payment_link.settled", _settled, secrets=_SECRETS)
     declare("payment_link.expired", _link, secrets=_SECRETS)
     declare("payment_link.cancelled", _link, secrets=_SECRETS)
-    declare("payment_link.reopened")
+    declare("payment_link.reopened", _reopened, secrets=_SECRETS)
     declare("payment_link.sent", _sent, public=False)
     declare("payment_link_batch.confirmed", _confirmed, public=False)

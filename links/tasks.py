@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from links.services import batches, expiry, letters
+from links.services import batches, expiry, letters, verification
 from wallgent.waking import wake
 
 
@@ -30,3 +30,9 @@ def tend_batches() -> None:
 def forget_files() -> int:
     """Delete files of links that nobody confirmed, and whom letters were sent to."""
     return batches.forget_drafts() + letters.forget()
+
+
+@shared_task
+def forget_codes() -> int:
+    """Delete codes sent to e-mail addresses that nobody can use any more."""
+    return verification.forget_old()

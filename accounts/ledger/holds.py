@@ -25,6 +25,7 @@ class Release:
 
     hold_id: str
     operation: uuid.UUID
+    amount: Decimal | None = None  # None is all that remains
     ahead: timedelta = timedelta(0)
 
 
@@ -126,7 +127,10 @@ def release(
 
 @transaction.atomic(savepoint=False)
 def release_set(releases: list[Release]) -> None:
-    """Release all that remains of each of several holds, in as many statements as for one."""
+    """Release something of each of several holds, in as many statements as for one.
+
+    Each is released once: its operation must be new. Raises journal.Refused: ENDED.
+    """
     wanted = {release.hold_id: release for release in releases}
     account_ids = list(Hold.objects.filter(pk__in=wanted).values_list("account_id", flat=True))
     accounts = {account.id: account for account in LedgerAccount.objects.locked(account_ids)}
@@ -135,10 +139,13 @@ def release_set(releases: list[Release]) -> None:
     for hold in locked:
         if not hold.remaining:
             continue
-        release, amount = wanted[hold.id], hold.remaining
+        release = wanted[hold.id]
+        amount = hold.remaining if release.amount is None else release.amount
+        _open_for(hold, amount)
         accounts[hold.account_id].held -= amount
-        hold.released, hold.remaining = hold.released + amount, ZERO
-        hold.ended_at = now + release.ahead
+        hold.released, hold.remaining = hold.released + amount, hold.remaining - amount
+        at = now + release.ahead
+        hold.ended_at = None if hold.remaining else at
         holds.append(hold)
         operations.append(
             HoldOperation(
@@ -146,7 +153,7 @@ def release_set(releases: list[Release]) -> None:
                 hold=hold,
                 type=_Step.RELEASE,
                 amount=amount,
-                created_at=hold.ended_at,
+                created_at=at,
             )
         )
     for account in accounts.values():

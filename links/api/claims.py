@@ -1,46 +1,94 @@
-"""The public side of payment links (contract 3.13): who knows the slug sees and claims."""
+"""The public side of payment links (contract 3.13): who knows the slug sees, claims and pays."""
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from django.conf import settings
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
+from accounts.models import LinkDirection, Wallet
+from accounts.services import api_keys
+from accounts.services.rail_transfers import Address, Bank
+from links.api.claim_outputs import ClaimOutput, PublicLinkOutput
 from links.api.payment_links import Email
+from links.errors import VerificationRequired
 from links.models import Claim, PaymentLink
-from links.services import claims, payment_links
-from wallgent.api import throttling
-from wallgent.api.client_ip import client_network
+from links.services import claims, mandates, payment_links, verification
+from wallgent import banking, ethereum
+from wallgent.actors import Actor
+from wallgent.api import json, throttling
+from wallgent.api.client_ip import client_ip, client_network
 from wallgent.api.commands import command
 from wallgent.api.public import PublicView
-from wallgent.api.shapes import AmountText, ObjectId, Shape, TimeText
+from wallgent.api.shapes import ObjectId, Shape
 from wallgent.api.views import answer
+from wallgent.errors import DomainError
 
 GUESSES = 20  # a minute, of one address, at whom a link is for; shared with its public page
+REQUESTS = 10  # a minute, of one address and link, to pay from somebody's wallet
 
 _lower = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 
 
+def _routing_number(value: str) -> str:
+    if not banking.is_routing_number(value):
+        raise PydanticCustomError("routing_number", "is not a routing number: check its digits")
+    return value
+
+
+def _account_number(value: str) -> str:
+    if not banking.is_account_number(value):
+        raise PydanticCustomError("account_number", "must be 4 to 17 digits")
+    return value
+
+
+def _address(value: str) -> str:
+    if not ethereum.is_address(value):
+        raise PydanticCustomError("address", "is not an Ethereum address: check its letters")
+    return value
+
+
 class AchDestination(Shape):
     type: Annotated[Literal["ach"], _lower]
-    routing_number: Annotated[str, Field(pattern=r"^[0-9]{9}\Z")]
-    account_number: Annotated[str, Field(pattern=r"^[0-9]{4,17}\Z")]
-    account_name: Annotated[str, Field(max_length=256)] | None = None
+    routing_number: Annotated[str, AfterValidator(_routing_number)]
+    account_number: Annotated[str, AfterValidator(_account_number)]
+    account_name: Annotated[str, Field(max_length=140)] | None = None
+
+    def party(self, link: PaymentLink, authorised_by: Actor | None) -> Bank:
+        return Bank(self.routing_number, self.account_number, self.account_name or "")
 
 
 class UsdcDestination(Shape):
     type: Annotated[Literal["usdc"], _lower]
-    address: Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}\Z")]
+    # Of whoever pays, it may be left out.
+    address: Annotated[str, AfterValidator(_address)] | None = None
     chain: Annotated[Literal["ethereum"], _lower] | None = None
+
+    def party(self, link: PaymentLink, authorised_by: Actor | None) -> Address:
+        return Address(self.address or "", self.chain or "ethereum")
 
 
 class WalletDestination(Shape):
     type: Annotated[Literal["wallet"], _lower]
     wallet_id: ObjectId
 
+    def party(self, link: PaymentLink, authorised_by: Actor | None) -> Wallet:
+        if link.direction == LinkDirection.SEND:
+            return claims.payee(self.wallet_id, link=link)
+        return claims.payer(self.wallet_id, link=link, authorised_by=authorised_by)
+
+
+class MandateInput(Shape):
+    version: Annotated[str, Field(max_length=16)]
+    accepted: Literal[True]
+
 
 class ClaimInput(Shape):
     method: Annotated[Literal["ach", "usdc", "wallet"], _lower]
     destination: dict[str, Any]
     recipient_email: Email | None = None
+    verification_code: Annotated[str, Field(max_length=16)] | None = None
+    mandate: MandateInput | None = None
 
     @classmethod
     def read(cls, data: dict) -> "ClaimInput":
@@ -64,55 +112,8 @@ class WalletClaimInput(ClaimInput):
 _BY_METHOD = {"ach": AchClaimInput, "usdc": UsdcClaimInput, "wallet": WalletClaimInput}
 
 
-class PublicLinkOutput(Shape):
-    slug: str
-    amount: AmountText
-    currency: str
-    description: str | None
-    status: str
-    direction: str
-    expires_at: TimeText | None
-
-    @classmethod
-    def of(cls, link: PaymentLink) -> "PublicLinkOutput":
-        view = payment_links.public_view(link)
-        return cls.model_construct(
-            slug=view.slug,
-            amount=view.amount,
-            currency=view.currency,
-            description=view.description or None,
-            status=view.status,
-            direction=view.direction,
-            expires_at=view.expires_at,
-        )
-
-
-class ClaimOutput(Shape):
-    id: str
-    slug: str
-    status: str
-    method: str
-    amount: AmountText
-    currency: str
-    transaction_id: str | None
-    transfer_id: str | None
-    created_at: TimeText
-    settled_at: TimeText | None
-
-    @classmethod
-    def of(cls, claim: Claim) -> "ClaimOutput":
-        return cls.model_construct(
-            id=claim.id,
-            slug=claim.link.slug,
-            status=claim.status,
-            method=claim.method.lower(),
-            amount=claim.amount,
-            currency=claim.link.currency,
-            transaction_id=claim.payment_id,
-            transfer_id=None,
-            created_at=claim.created_at,
-            settled_at=claim.settled_at,
-        )
+class PublicLinkQuery(Shape):
+    claim_token: Annotated[str, Field(max_length=128)] | None = None
 
 
 class _LinkView(PublicView):
@@ -127,31 +128,96 @@ class PublicLinkView(_LinkView):
     permissions = {"GET": ""}
 
     def get(self, request, slug):
-        return answer(PublicLinkOutput.of(self.link))
+        token = self.query(PublicLinkQuery).claim_token
+        claim = claims.find(self.link, token) if token else None
+        return answer(PublicLinkOutput.of(self.link, claim))
 
 
 class ClaimView(_LinkView):
     permissions = {"POST": ""}
 
+    def initial(self, request, slug):
+        super().initial(request, slug=slug)
+        self.unproven = None
+        if request.method == "POST":
+            self._prove_email(request)
+
     @command(ClaimInput)
     def post(self, request, data, slug):
-        method = Claim.Method(data.method.upper())
-        self._count_guess(request)
-        claims.check_available(self.link, method=method)
-        wallet = claims.payee(data.destination.wallet_id, link=self.link)
+        if self.link.emails and not verification.is_needed(self.link):
+            self._count(request, "email", GUESSES)
+        authorised_by = None
+        if self.link.direction == LinkDirection.RECEIVE and data.method == "wallet":
+            authorised_by = _key_sent_along(request)
+            if authorised_by is None:
+                self._count(request, "request", REQUESTS)
+        destination = data.destination.party(self.link, authorised_by)
         request.run.start()
+        if self.unproven:
+            raise self.unproven  # only now: an answer that is there already is repeated
         claim = claims.open(
             self.link,
-            wallet=wallet,
             actor=request.actor,
+            destination=destination,
             recipient_email=data.recipient_email or "",
+            verification_code=data.verification_code or "",
+            mandate=_accepted(request, data.mandate),
+            authorised_by=authorised_by,
         )
-        return answer(ClaimOutput.of(claim))
+        is_waiting = claim.status == Claim.Status.PENDING_APPROVAL
+        return answer(ClaimOutput.of(claim), status=202 if is_waiting else 200)
 
-    def _count_guess(self, request) -> None:
+    def _prove_email(self, request) -> None:
+        """Send or check a code, where the link asks for one.
+
+        Before and outside the claim's transaction: a refused claim must not take back that a wrong
+        code was counted, or a letter sent.
+        """
+        if not verification.is_needed(self.link) or self.link.status != PaymentLink.Status.ACTIVE:
+            return
+        try:
+            data = ClaimInput.read(json.read_object(request, settings.BODY_LIMIT_BYTES))
+        except DomainError:
+            return  # the handler says so
+        self._count(request, "email", GUESSES)
+        email, code = data.recipient_email or "", data.verification_code
+        try:
+            if code:
+                verification.check_code(self.link, email=email, code=code)
+            else:
+                sent = verification.send_code(self.link, email=email)
+                self.unproven = VerificationRequired(
+                    email=email, resendAfterSeconds=sent.resend_after_seconds
+                )
+        except DomainError as refusal:
+            self.unproven = refusal
+
+    def _count(self, request, what: str, limit: int) -> None:
         """Whoever got hold of a link may not try addresses until one is right."""
-        if self.link.emails:
-            self.rate_headers = {}  # what counts from here on
-            self.rate_headers = throttling.check(
-                subject=f"pay:email:{client_network(request)}:{self.link.id}", limit=GUESSES
-            )
+        self.rate_headers = {}  # what counts from here on
+        subject = f"pay:{what}:{client_network(request)}:{self.link.id}"
+        self.rate_headers = throttling.check(subject=subject, limit=limit)
+
+
+def _key_sent_along(request) -> Actor | None:
+    """Whose API key came with a public call, if it is any good: nobody has to send one."""
+    scheme, _, secret = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    if scheme.lower() != "bearer":
+        return None
+    try:
+        return api_keys.authenticate(
+            secret.strip(),
+            ip=client_ip(request),
+            user_agent=request.META.get("HTTP_USER_AGENT", "").replace("\0", ""),
+            request_id=request.id,
+        )
+    except DomainError:
+        return None
+
+
+def _accepted(request, mandate: MandateInput | None) -> mandates.Acceptance | None:
+    return mandate and mandates.Acceptance(
+        version=mandate.version,
+        ip=client_ip(request),
+        user_agent=request.META.get("HTTP_USER_AGENT", "").replace("\0", ""),
+    )

@@ -116,6 +116,8 @@ class PaymentLinkOutput(Shape):
     settled_at: TimeText | None
     cancelled_at: TimeText | None
     expired_at: TimeText | None
+    reopened_at: TimeText | None
+    reopen_reason: str | None
 
     @classmethod
     def of(cls, link: PaymentLink) -> "PaymentLinkOutput":
@@ -138,13 +140,15 @@ class PaymentLinkOutput(Shape):
             max_uses=link.max_uses,
             use_count=link.use_count,
             metadata=link.metadata,
-            transaction_id=link.payment_id,
+            transaction_id=link.transaction_id,
             created_at=link.created_at,
             expires_at=link.expires_at,
             claimed_at=link.claimed_at,
             settled_at=link.settled_at,
             cancelled_at=link.cancelled_at,
             expired_at=link.expired_at,
+            reopened_at=link.reopened_at,
+            reopen_reason=link.reopen_reason or None,
         )
 
 

@@ -1,6 +1,18 @@
 from links.models.batches import BatchRow, LinkBatch
-from links.models.claims import Claim
+from links.models.claims import Claim, ClaimStep, Mandate
+from links.models.email_proofs import EmailProof
+from links.models.link_settings import LinkSettings
 from links.models.payment_links import PaymentLink
 from links.models.sendings import Sending
 
-__all__ = ["BatchRow", "Claim", "LinkBatch", "PaymentLink", "Sending"]
+__all__ = [
+    "BatchRow",
+    "Claim",
+    "ClaimStep",
+    "EmailProof",
+    "LinkBatch",
+    "LinkSettings",
+    "Mandate",
+    "PaymentLink",
+    "Sending",
+]

@@ -1,12 +1,13 @@
 from datetime import datetime
+from decimal import Decimal
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import CheckConstraint, F, Q, UniqueConstraint
 
-from accounts.ledger.models import Hold
-from accounts.models import LinkDirection, Organization, Payment, Wallet
+from accounts.ledger.models import Hold, Transaction
+from accounts.models import LinkDirection, Organization, Wallet
 from wallgent import clock
 from wallgent.actors import Actor
 from wallgent.api.json import MetadataDecoder, MetadataEncoder
@@ -59,7 +60,8 @@ class PaymentLink(models.Model):
 
     ARROWS = {
         Status.ACTIVE: {Status.CLAIMED, Status.EXPIRED, Status.CANCELLED},
-        Status.CLAIMED: {Status.SETTLED},
+        Status.CLAIMED: {Status.SETTLED, Status.ACTIVE},
+        Status.SETTLED: {Status.ACTIVE},  # what was paid came back
     }
 
     id = PrefixedIdField("lnk")
@@ -87,9 +89,9 @@ class PaymentLink(models.Model):
     max_uses = models.PositiveIntegerField(default=1)
     use_count = models.PositiveIntegerField(default=0)
     hold = models.OneToOneField(Hold, models.PROTECT, null=True, blank=True, related_name="+")
-    # What the last claim paid.
-    payment = models.ForeignKey(
-        Payment, models.PROTECT, null=True, blank=True, related_name="+", db_index=False
+    # Of the last claim that was settled.
+    transaction = models.ForeignKey(
+        Transaction, models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -97,6 +99,9 @@ class PaymentLink(models.Model):
     settled_at = models.DateTimeField(null=True, blank=True)
     expired_at = models.DateTimeField(null=True, blank=True)
     cancelled_at = models.DateTimeField(null=True, blank=True)
+    # When a use that was taken came free again, and why: for whoever made the link.
+    reopened_at = models.DateTimeField(null=True, blank=True)
+    reopen_reason = models.CharField(max_length=512, blank=True, default="")
 
     objects = PaymentLinkQuerySet.as_manager()
 
@@ -117,9 +122,8 @@ class PaymentLink(models.Model):
                 name="payment_link_claimed_when_used_up",
             ),
             CheckConstraint(
-                condition=Q(use_count=0, payment__isnull=True)
-                | Q(use_count__gt=0, payment__isnull=False),
-                name="payment_link_names_its_last_payment",
+                condition=~Q(status="SETTLED") | Q(transaction__isnull=False),
+                name="payment_link_settled_by_a_transaction",
             ),
             CheckConstraint(
                 condition=Q(direction="SEND", hold__isnull=False)
@@ -182,6 +186,11 @@ class PaymentLink(models.Model):
         return self.expires_at is not None and self.expires_at <= clock.now(self)
 
     @property
+    def unclaimed(self) -> Decimal:
+        """What its uses come to that nobody has taken."""
+        return self.amount * (self.max_uses - self.use_count)
+
+    @property
     def is_restricted(self) -> bool:
         return bool(self.emails or self.wallet_ids)
 
@@ -189,4 +198,7 @@ class PaymentLink(models.Model):
         """Move to another status and note when; the caller saves. The only way it changes."""
         assert status in self.ARROWS.get(self.status, ()), f"{self.status} -> {status}"
         self.status = self.Status(status)
-        setattr(self, f"{status.lower()}_at", at)
+        if status == self.Status.ACTIVE:
+            self.claimed_at = self.settled_at = None
+        else:
+            setattr(self, f"{status.lower()}_at", at)

@@ -2,16 +2,27 @@
 
 DIFFERENCES = """
 WITH claimed AS (
-    SELECT link_id, count(*) AS uses, sum(amount) AS amount FROM links_claim GROUP BY link_id
+    SELECT link_id, count(*) AS uses FROM links_claim
+     WHERE takes_use GROUP BY link_id
 ), kept AS (
-    SELECT l.*, h.amount AS promised, h.captured, h.remaining, h.account_id,
-           w.account_id AS wallet_account, a.currency AS wallet_currency,
-           coalesce(c.uses, 0) AS uses, coalesce(c.amount, 0) AS claimed
+    SELECT l.*, w.account_id AS wallet_account, a.currency AS wallet_currency,
+           coalesce(c.uses, 0) AS uses
       FROM links_paymentlink l
       JOIN accounts_wallet w ON w.id = l.wallet_id
       JOIN ledger_account a ON a.id = w.account_id
-      LEFT JOIN ledger_hold h ON h.id = l.hold_id
       LEFT JOIN claimed c ON c.link_id = l.id
+), owner AS (
+    SELECT hold_id, id AS link_id FROM links_paymentlink WHERE hold_id IS NOT NULL
+    UNION
+    SELECT hold_id, link_id FROM links_claim WHERE hold_id IS NOT NULL
+), owed AS (
+    SELECT o.link_id, h.id AS hold_id, h.account_id, h.captured, h.remaining,
+           coalesce(sum(c.amount) FILTER (WHERE c.status IN ('SETTLED', 'RETURNED')), 0) AS paid,
+           coalesce(sum(c.amount) FILTER (WHERE c.status = 'CLAIMED'), 0) AS under_way
+      FROM owner o
+      JOIN ledger_hold h ON h.id = o.hold_id
+      LEFT JOIN links_claim c ON c.hold_id = o.hold_id AND c.link_id = o.link_id
+     GROUP BY o.link_id, h.id
 )
 SELECT format('link %s: its wallet holds %s, not %s', id, wallet_currency, currency)
   FROM kept WHERE wallet_currency <> currency
@@ -19,31 +30,73 @@ UNION ALL
 SELECT format('link %s: used %s times, but claimed %s times', id, use_count, uses)
   FROM kept WHERE use_count <> uses
 UNION ALL
-SELECT format('link %s: claims come to %s, its hold paid %s', id, claimed, captured)
-  FROM kept WHERE direction = 'SEND' AND claimed <> captured
+SELECT format('link %s: SETTLED, but a claim is under way', l.id)
+  FROM links_paymentlink l
+  JOIN links_claim c ON c.link_id = l.id AND c.status IN ('CLAIMED', 'AWAITING_PAYMENT')
+ WHERE l.status = 'SETTLED'
 UNION ALL
-SELECT format('link %s: %s, keeps %s of %s for %s uses', id, status, remaining, promised,
-              max_uses - use_count)
-  FROM kept
- WHERE direction = 'SEND'
-   AND (account_id <> wallet_account OR promised <> amount * max_uses OR remaining <>
-        CASE WHEN status = 'ACTIVE' THEN amount * (max_uses - use_count) ELSE 0 END)
+SELECT format('link %s: claims come to %s, its hold paid %s', o.link_id, o.paid, o.captured)
+  FROM owed o WHERE o.paid <> o.captured
+UNION ALL
+SELECT format('link %s: %s, keeps %s, %s claims under way for %s, and %s uses are left', l.id,
+              l.status, o.remaining, l.amount, o.under_way, l.max_uses - l.use_count)
+  FROM owed o
+  JOIN kept l ON l.id = o.link_id
+ WHERE o.account_id <> l.wallet_account
+    OR o.remaining <> o.under_way +
+       CASE WHEN l.status = 'ACTIVE' AND l.hold_id = o.hold_id
+            THEN l.amount * (l.max_uses - l.use_count) ELSE 0 END
+UNION ALL
+SELECT format('claim %s: of %s, its link is of %s', c.id, c.amount, l.amount)
+  FROM links_claim c JOIN links_paymentlink l ON l.id = c.link_id
+ WHERE c.amount <> l.amount OR (c.takes_use AND c.hold_id IS NULL) <> (
+       c.takes_use AND l.direction = 'RECEIVE')
 UNION ALL
 SELECT format('claim %s: does not agree with payment %s', c.id, c.payment_id)
   FROM links_claim c
   JOIN links_paymentlink l ON l.id = c.link_id
   LEFT JOIN accounts_payment p ON p.id = c.payment_id
- WHERE c.status = 'SETTLED'
-   AND (p.kind, p.sender_id, p.recipient_id, p.amount, p.fee)
-       IS DISTINCT FROM ('PAYMENT_LINK', l.wallet_id, c.wallet_id, c.amount, 0)
+ WHERE c.status = 'SETTLED' AND c.method = 'WALLET'
+   AND (p.id, p.kind, p.sender_id, p.recipient_id, p.amount, p.fee) IS DISTINCT FROM (
+       c.transaction_id, 'PAYMENT_LINK',
+       CASE l.direction WHEN 'SEND' THEN l.wallet_id ELSE c.wallet_id END,
+       CASE l.direction WHEN 'SEND' THEN c.wallet_id ELSE l.wallet_id END, c.amount, 0)
+UNION ALL
+SELECT format('claim %s: %s, but its transfer %s is %s', c.id, c.status, t.id, t.status)
+  FROM links_claim c
+  JOIN links_paymentlink l ON l.id = c.link_id
+  LEFT JOIN accounts_transfer t ON t.id = c.transfer_id
+ WHERE c.method <> 'WALLET' AND (
+       (t.wallet_id, t.amount, t.rail_type, t.direction) IS DISTINCT FROM (
+        l.wallet_id, c.amount, c.method,
+        CASE l.direction WHEN 'SEND' THEN 'WITHDRAWAL' ELSE 'DEPOSIT' END)
+    OR NOT CASE c.status
+       WHEN 'CLAIMED' THEN t.status IN ('PENDING', 'PROCESSING')
+       WHEN 'AWAITING_PAYMENT' THEN t.status IN ('PENDING', 'PROCESSING')
+       WHEN 'SETTLED' THEN (t.status = 'COMPLETED' AND t.transaction_id = c.transaction_id)
+            OR (t.status IN ('FAILED', 'CANCELLED') AND EXISTS (
+                SELECT 1 FROM accounts_incomingpayment i
+                 WHERE i.transfer_id = t.id AND i.transaction_id = c.transaction_id))
+       WHEN 'RETURNED' THEN t.status = 'RETURNED'
+       ELSE t.status IN ('FAILED', 'CANCELLED') END)
+UNION ALL
+SELECT format('transfer %s: for a payment link, but of no claim', t.id)
+  FROM accounts_transfer t
+ WHERE t.purpose = 'payment_link'
+   AND NOT EXISTS (SELECT 1 FROM links_claim c WHERE c.transfer_id = t.id)
+UNION ALL
+SELECT format('claim %s: waits for an approval that is not pending', c.id)
+  FROM links_claim c
+ WHERE (c.status = 'PENDING_APPROVAL') AND NOT EXISTS (
+       SELECT 1 FROM accounts_approval a
+        WHERE a.kind = 'payment_link' AND a.wallet_id = c.wallet_id AND a.status = 'PENDING')
 UNION ALL
 SELECT format('payment %s: out of a link, but without a claim', p.id)
   FROM accounts_payment p
- WHERE p.kind = 'PAYMENT_LINK'
+ WHERE p.kind = 'PAYMENT_LINK' AND p.status <> 'FAILED'
    AND NOT EXISTS (SELECT 1 FROM links_claim c WHERE c.payment_id = p.id)
 UNION ALL
 SELECT format('hold %s: for a link that does not know it', h.id)
   FROM ledger_hold h
- WHERE h.reason = 'payment_link'
-   AND NOT EXISTS (SELECT 1 FROM links_paymentlink l WHERE l.hold_id = h.id)
+ WHERE h.reason = 'payment_link' AND NOT EXISTS (SELECT 1 FROM owner o WHERE o.hold_id = h.id)
 """

@@ -12,6 +12,7 @@ from django.db import OperationalError, transaction
 from accounts.ledger import holds
 from accounts.services import organizations
 from links.models import PaymentLink
+from links.services import pay_requests
 from wallgent import clock, ids
 from wallgent.actors import Actor
 from wallgent.environments import Environment
@@ -126,6 +127,7 @@ def expire(link_ids: list[str]) -> int:
     for link in links:
         link.advance(_Status.EXPIRED, at=clock.now(link))
     PaymentLink.objects.bulk_update(links, ["status", "expired_at"])
+    pay_requests.withdraw(links, "The payment link has expired.")
     for environment in Environment.values:
         ours = [link for link in links if link.environment == environment]
         if ours:
@@ -134,7 +136,12 @@ def expire(link_ids: list[str]) -> int:
             facts.record_all("payment_link.expired", happened, actor=actor)
     holds.release_set(
         [
-            holds.Release(hold_id=link.hold_id, operation=end_of(link), ahead=clock.offset(link))
+            holds.Release(
+                hold_id=link.hold_id,
+                operation=end_of(link),
+                amount=link.unclaimed,
+                ahead=clock.offset(link),
+            )
             for link in links
             if link.hold_id
         ]

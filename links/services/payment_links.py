@@ -15,7 +15,7 @@ from accounts.services import refusals
 from links.errors import PaymentLinkNotFound
 from links.models import PaymentLink
 from links.models.payment_links import MAX_USES_LIMIT
-from links.services import emails, expiry
+from links.services import emails, expiry, pay_requests
 from wallgent import clock, ids
 from wallgent.actors import Actor
 from wallgent.environments import Environment
@@ -23,7 +23,6 @@ from wallgent.errors import (
     EnvironmentMismatch,
     InvalidAmount,
     InvalidState,
-    NotAvailable,
     PermissionDenied,
     ValidationError,
 )
@@ -58,6 +57,7 @@ class PublicView:
     direction: str
     expires_at: datetime | None
     asks_email: bool  # a claim must name an e-mail address
+    asks_code: bool  # and prove it by a code that is sent there
     sender: str | None  # whose link it is; withheld where not everybody may claim
 
 
@@ -104,6 +104,7 @@ def public_view(link: PaymentLink) -> PublicView:
         direction=link.direction,
         expires_at=link.expires_at,
         asks_email=bool(link.emails),
+        asks_code=bool(link.emails) and link.proof == PaymentLink.Proof.CODE,
         sender=None if link.is_restricted else link.organization.name,
     )
 
@@ -125,8 +126,7 @@ def create(
     """A new link. One that sends promises its money at once, for as many uses as it has.
 
     `currency` None is the wallet's, `direction` None the organization's default.
-    Raises ValidationError, InvalidAmount, InsufficientFunds, WalletFrozen, InvalidState,
-    NotAvailable.
+    Raises ValidationError, InvalidAmount, InsufficientFunds, WalletFrozen, InvalidState.
     """
     assert 1 <= max_uses <= MAX_USES_LIMIT, "the door checks the form"
     restrictions = restrictions or Restrictions()
@@ -176,18 +176,11 @@ def _check_terms(wallet, currency, total, expires_at, now) -> None:
 
 
 def _proof(restrictions: Restrictions, environment: str) -> str:
-    """How an e-mail address is proven. Raises NotAvailable for what is not built yet."""
-    proof = restrictions.proof
-    if proof is None:
-        is_live = environment == Environment.PRODUCTION
-        proof = "CODE" if is_live and restrictions.emails else "TYPED"
-    if proof == PaymentLink.Proof.CODE:
-        raise NotAvailable(
-            "Proving an e-mail address by a code is not available on this server yet. Restrict the"
-            ' link to walletIds, or set recipientRestrictions.proof to "TYPED", which believes'
-            " whoever types the address."
-        )
-    return proof
+    """How an e-mail address is proven: real money by a code, unless the maker says otherwise."""
+    if restrictions.proof:
+        return restrictions.proof
+    is_live = environment == Environment.PRODUCTION
+    return PaymentLink.Proof.CODE if is_live and restrictions.emails else PaymentLink.Proof.TYPED
 
 
 def _promise(link: PaymentLink) -> None:
@@ -215,7 +208,7 @@ def _promise(link: PaymentLink) -> None:
 def cancel(link: PaymentLink, *, actor: Actor) -> PaymentLink:
     """End a link before it is claimed; what it still promises is free again.
 
-    Raises InvalidState unless it is ACTIVE.
+    Claims that are under way go on. Raises InvalidState unless it is ACTIVE.
     """
     link = PaymentLink.objects.locked(link.id)
     if link.status == _Status.ACTIVE and link.is_past_expiry:
@@ -229,6 +222,12 @@ def cancel(link: PaymentLink, *, actor: Actor) -> PaymentLink:
     link.advance(_Status.CANCELLED, at=clock.now(link))
     link.save(update_fields=["status", "cancelled_at"])
     facts.record("payment_link.cancelled", link, actor=actor)
+    pay_requests.withdraw([link], "The payment link was cancelled.")
     if link.hold_id:
-        holds.release(link.hold_id, operation=expiry.end_of(link), ahead=clock.offset(link))
+        holds.release(
+            link.hold_id,
+            amount=link.unclaimed,
+            operation=expiry.end_of(link),
+            ahead=clock.offset(link),
+        )
     return link

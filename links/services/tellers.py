@@ -24,6 +24,10 @@ def _link(deed: str):
     return lambda data, names: f"Link over {money_text(data)} {deed}"
 
 
+def _reopened(data: dict, names: Names) -> str:
+    return f"Link over {money_text(data)} open again: {printed(data['reason'])}"
+
+
 def _sent(data: dict, names: Names) -> str:
     return f"Link sent to {printed(data['recipient'])}"
 
@@ -40,5 +44,5 @@ _TELLINGS = {
     "payment_link.cancelled": Telling(_link("cancelled"), "circle-x"),
     "payment_link.sent": Telling(_sent, "mail", "info"),
     "payment_link_batch.confirmed": Telling(_confirmed, "list", "info"),
-    "payment_link.reopened": Telling(_link("open again"), "undo-2", "warning"),
+    "payment_link.reopened": Telling(_reopened, "undo-2", "warning"),
 }

@@ -21,7 +21,7 @@ from links.services import claims, payment_links
 from wallgent import faults, pages, runner
 from wallgent.api import throttling
 from wallgent.api.client_ip import client_ip
-from wallgent.errors import DomainError, RateLimitExceeded
+from wallgent.errors import DomainError, NotAvailable, RateLimitExceeded
 from wallgent.forms import PageForm
 
 # A minute, of one address and link: an office may share the address.
@@ -162,9 +162,11 @@ def _try(request, link: PaymentLink, wallet_id: str) -> None:
 
 
 def _claim(request, link: PaymentLink, wallet_id: str) -> Claim:
+    if link.direction != LinkDirection.SEND:
+        raise NotAvailable("Paying by this page is not available on this server yet.")
     return claims.open(
         link,
-        wallet=claims.payee(wallet_id, link=link),
+        destination=claims.payee(wallet_id, link=link),
         actor=_actor(request, link),
         recipient_email=_remembered(request, link).get("email", ""),
     )

@@ -14,6 +14,8 @@ from tests.world import make_wallet
 from wallgent import clock
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
+SETTLED = {"status": "SETTLED", "use_count": 3, "claimed_at": NOW, "settled_at": NOW}
+UNPAID = {"payment": None, "transaction": None, "settled_at": None}
 
 
 @pytest.fixture
@@ -35,8 +37,6 @@ class TestConstraints:
             ("claimed_when_used_up", {"use_count": 3}),
             ("claimed_when_used_up", {"use_count": 4}),
             ("claimed_when_used_up", {"status": "CLAIMED", "claimed_at": NOW}),
-            ("names_its_last_payment", {"payment": None}),
-            ("names_its_last_payment", {"use_count": 0}),
             ("sends_out_of_a_hold", {"hold": None}),
             ("sends_out_of_a_hold", {"direction": "RECEIVE"}),
             ("expires_after_creation", {"expires_at": F("created_at")}),
@@ -44,6 +44,7 @@ class TestConstraints:
             ("claimed_at_with_status", {"status": "CLAIMED", "use_count": 3}),
             ("settled_at_with_status", {"settled_at": NOW}),
             ("settled_at_with_status", {"status": "SETTLED", "use_count": 3, "claimed_at": NOW}),
+            ("settled_by_a_transaction", {**SETTLED, "transaction": None}),
             ("expired_at_with_status", {"expired_at": NOW}),
             ("expired_at_with_status", {"status": "EXPIRED"}),
             (
@@ -69,6 +70,12 @@ class TestConstraints:
             ("settled_with_payment", {"payment": None}),
             ("settled_with_payment", {"settled_at": None}),
             ("settled_with_payment", {"status": "CLAIMED"}),
+            ("settled_with_payment", {"transaction": None}),
+            ("takes_its_use", {"takes_use": False}),
+            ("takes_its_use", {"status": "EXPIRED", "ended_at": NOW, **UNPAID}),
+            ("ended_at_with_status", {"ended_at": NOW}),
+            ("ended_at_with_status", {"status": "FAILED", "takes_use": False, **UNPAID}),
+            ("open_has_a_deadline", {"status": "CLAIMED", "deadline_at": None, **UNPAID}),
         ],
         ids=str,
     )
@@ -79,13 +86,35 @@ class TestConstraints:
         ):
             Claim.objects.update(**change)
 
-    def test_one_claim_for_each_wallet_and_link(self, link):
+    @pytest.mark.parametrize(
+        ("name", "change"),
+        [
+            ("claimed_once_by_person", {"recipient_email": "other@example.com"}),
+            ("claimed_once_by_email", {"person": "other"}),
+        ],
+    )
+    def test_one_use_for_each_person(self, link, name, change):
+        Claim.objects.update(recipient_email="ada@example.com", is_by_email=True)
         again = Claim.objects.get()
-        again.payment, again.status, again.settled_at = None, "CLAIMED", None
+        for field, value in {**UNPAID, "status": "CLAIMED", **change}.items():
+            setattr(again, field, value)
         again.pk = Claim._meta.pk.generate()
 
-        with pytest.raises(IntegrityError, match="claimed_once_by_wallet"), transaction.atomic():
+        with pytest.raises(IntegrityError, match=name), transaction.atomic():
             again.save(force_insert=True)
+
+    def test_one_pay_request_for_each_wallet(self, link):
+        asked = Claim.objects.get()
+        for field, value in UNPAID.items():
+            setattr(asked, field, value)
+        asked.status, asked.takes_use, asked.person = "PENDING_APPROVAL", False, "other"
+        asked.pk = Claim._meta.pk.generate()
+        asked.save(force_insert=True)
+        asked.pk = Claim._meta.pk.generate()
+
+        with pytest.raises(IntegrityError, match="asks_a_wallet_once"), transaction.atomic():
+            asked.save(force_insert=True)
+        Claim.objects.filter(status="PENDING_APPROVAL").delete()
 
     def test_no_two_links_share_a_slug_or_a_hold(self, link, make):
         other = PaymentLink.objects.filter(pk=make()["id"])
@@ -94,13 +123,13 @@ class TestConstraints:
                 other.update(**change)
 
     def test_a_status_changes_along_its_arrows_only(self, link):
-        settled = PaymentLink(status="SETTLED")
-        claimed = Claim(status="SETTLED")
-        for status in PaymentLink.Status:
+        for status in set(PaymentLink.Status) - {"ACTIVE"}:
             with pytest.raises(AssertionError):
-                settled.advance(status, at=NOW)
-        with pytest.raises(AssertionError):
-            claimed.advance(Claim.Status.CLAIMED, at=NOW)
+                PaymentLink(status="SETTLED").advance(status, at=NOW)
+        for end in ("FAILED", "REJECTED", "RETURNED"):
+            for status in Claim.Status:
+                with pytest.raises(AssertionError):
+                    Claim(status=end).advance(status, at=NOW)
         with pytest.raises(AssertionError):
             PaymentLink(status="ACTIVE").advance(PaymentLink.Status.SETTLED, at=NOW)
 
@@ -111,7 +140,7 @@ class TestCheckBooks:
         [
             (lambda link: link.update(currency="USDC"), "its wallet holds USD, not USDC"),
             (lambda link: link.update(use_count=2), "used 2 times, but claimed 1 times"),
-            (lambda link: link.update(amount=11), "keeps 20.* for 2 uses"),
+            (lambda link: link.update(amount=11), "keeps 20.* and 2 uses are left"),
             (
                 lambda link: link.update(status="CANCELLED", cancelled_at=NOW),
                 "CANCELLED, keeps 20",
@@ -120,7 +149,7 @@ class TestCheckBooks:
             (lambda link: Claim.objects.update(amount=9), "does not agree with payment txn_"),
             (
                 lambda link: link.update(direction="RECEIVE", hold=None),
-                "for a link that does not know it",
+                "keeps 20.* and 2 uses are left",
             ),
         ],
         ids=lambda value: value if isinstance(value, str) else "",
@@ -137,7 +166,9 @@ class TestCheckBooks:
 
     def test_finds_a_payment_out_of_nowhere(self, link, capsys):
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("UPDATE links_paymentlink SET payment_id = NULL, use_count = 0")
+            cursor.execute("UPDATE links_paymentlink SET use_count = 0")
+            cursor.execute("UPDATE links_paymentlink SET direction = 'RECEIVE', hold_id = NULL")
+            cursor.execute("DELETE FROM links_claimstep")
             cursor.execute("DELETE FROM links_claim")
             with pytest.raises(CommandError):
                 call_command("check_books")
@@ -145,6 +176,7 @@ class TestCheckBooks:
 
         told = capsys.readouterr()
         assert "out of a link, but without a claim" in told.out + told.err
+        assert "for a link that does not know it" in told.out + told.err
 
 
 def test_time_ahead_leaves_no_hold_open(make, api, acme, payer):

@@ -7,7 +7,7 @@ from tests.links.conftest import claim_body
 from tests.world import Client, make_wallet
 
 CREATE_STATEMENTS = 11
-CLAIM_STATEMENTS = 22
+CLAIM_STATEMENTS = 25
 
 
 @pytest.fixture

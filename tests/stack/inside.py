@@ -135,7 +135,7 @@ def _links(organization, payer, shop) -> dict[str, str]:
         "cancelled": make(),
         "expired": make(expires_at=clock.now(actor) + timedelta(seconds=1)),
     }
-    claims.open(made["used"], wallet=shop, actor=claims.public_actor(made["used"]))
+    claims.open(made["used"], destination=shop, actor=claims.public_actor(made["used"]))
     payment_links.cancel(made["cancelled"], actor=actor)
     return {name: f"/pay/{link.slug}" for name, link in made.items()}
 

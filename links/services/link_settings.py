@@ -1,0 +1,27 @@
+"""What an organization allows for its payment links."""
+
+from django.db import transaction
+
+from accounts.models import Organization
+from links.models import LinkSettings
+from wallgent.actors import Actor
+from wallgent.events import facts
+
+
+def converts_currencies(organization: Organization) -> bool:
+    """Whether its links may be claimed over a rail of the other currency, 1:1."""
+    found = LinkSettings.objects.filter(pk=organization.pk)
+    return found.values_list("converts_currencies", flat=True).first() or False
+
+
+@transaction.atomic(savepoint=False)
+def set_conversion(organization: Organization, *, actor: Actor, allowed: bool) -> None:
+    """Allow, or stop allowing, that USD and USDC are exchanged 1:1."""
+    Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+    if converts_currencies(organization) == allowed:
+        return
+    LinkSettings.objects.update_or_create(
+        organization=organization, defaults={"converts_currencies": allowed}
+    )
+    changes = {"convertsLinkCurrencies": allowed}
+    facts.record("organization.updated", organization, actor=actor, changes=changes)

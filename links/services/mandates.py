@@ -1,0 +1,68 @@
+"""Mandates: what a payer agrees to before a link debits their bank account."""
+
+from dataclasses import dataclass
+
+from links.models import Claim, PaymentLink
+from links.models.claims import Mandate as Kept
+from wallgent import clock, money
+from wallgent.errors import ValidationError
+
+# Another wording is another version: what was agreed to is kept word by word.
+VERSION = "2026-11"
+_WORDING = (
+    "I authorize {organization} to debit the bank account given here once, by ACH, for"
+    " {amount} {currency}. I confirm that I may use this account. The debit may take place on the"
+    " next banking day. I can revoke this authorization by telling {organization} before the debit"
+    " is sent, and I can dispute an unauthorized debit with my bank."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mandate:
+    """What to show before somebody agrees."""
+
+    version: str
+    wording: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance:
+    """That somebody has agreed to a version, and from where."""
+
+    version: str
+    ip: str
+    user_agent: str = ""
+
+
+def current(link: PaymentLink) -> Mandate:
+    """The mandate that a payer of this link is asked for."""
+    wording = _WORDING.format(
+        organization=" ".join(link.organization.name.split()),
+        amount=money.amount_text(link.amount),
+        currency="USD",  # what banks carry
+    )
+    return Mandate(version=VERSION, wording=wording)
+
+
+def check(link: PaymentLink, acceptance: Acceptance | None) -> None:
+    """Raises ValidationError, which says what to agree to, unless that was done."""
+    if acceptance is None or acceptance.version != VERSION:
+        mandate = current(link)
+        raise ValidationError(
+            "Debiting a bank account needs a mandate. Show the payer details.mandate.wording, and"
+            " send its version as mandate.version with mandate.accepted once they agree.",
+            fields={"mandate": "must be accepted"},
+            mandate={"version": mandate.version, "wording": mandate.wording},
+        )
+
+
+def keep(claim: Claim, acceptance: Acceptance) -> None:
+    """Keep what was agreed to, when and from where."""
+    Kept.objects.create(
+        claim=claim,
+        version=acceptance.version,
+        wording=current(claim.link).wording,
+        ip=acceptance.ip,
+        user_agent=acceptance.user_agent[:500],
+        accepted_at=clock.real_now(),
+    )

@@ -1,0 +1,68 @@
+"""Pay requests: asking whoever owns a wallet to pay a link. They take no use, and may all end."""
+
+from collections.abc import Sequence
+
+from accounts.models import Approval
+from accounts.services import approvals
+from links.models import Claim, PaymentLink
+from links.services.histories import PURPOSE, note
+from wallgent import clock
+from wallgent.actors import Actor
+from wallgent.errors import Conflict
+
+_Status = Claim.Status
+
+
+def ask(claim: Claim, *, actor: Actor) -> None:
+    """Ask the organization of a claim's wallet to pay. Raises Conflict while it is asked."""
+    link, wallet = claim.link, claim.wallet
+    asked = Claim.objects.filter(link=link, wallet=wallet, status=_Status.PENDING_APPROVAL)
+    if asked.filter(deadline_at__gt=clock.now(wallet)).exists():
+        raise Conflict("Whoever owns this wallet has been asked already, and has yet to decide.")
+    # One whose time is over ends here, and its claim with it.
+    approval = approvals.request(
+        actor=actor,
+        kind=PURPOSE,
+        subject_id=link.id,
+        wallet=wallet,
+        amount=link.amount,
+        currency=link.currency,
+        recipient=link.wallet,
+        description=link.description,
+    )
+    claim.status, claim.takes_use = _Status.PENDING_APPROVAL, False
+    claim.deadline_at = approval.expires_at
+    claim.save(force_insert=True)
+    note(claim, claim.status, at=claim.created_at)
+
+
+def lock(approval: Approval) -> None:
+    """Lock the link that an approval is for, before the approval itself."""
+    PaymentLink.objects.locked(approval.subject_id)
+
+
+def on_ended(approval: Approval, *, actor: Actor) -> None:
+    """Carry over to a claim that its pay request was rejected, or ran out."""
+    link = PaymentLink.objects.locked(approval.subject_id)
+    asked = Claim.objects.filter(link=link, wallet=approval.wallet_id)
+    for claim in asked.filter(status=_Status.PENDING_APPROVAL):
+        if approval.status == Approval.Status.REJECTED:
+            _end(claim, link, _Status.REJECTED, "Whoever owns the wallet does not pay.")
+        else:
+            _end(claim, link, _Status.EXPIRED, "Nobody decided about it in time.")
+
+
+def withdraw(links: Sequence[PaymentLink], reason: str) -> None:
+    """End the pay requests of locked links that are over."""
+    by_id = {link.id: link for link in links}
+    asked = Claim.objects.filter(link__in=by_id, status=_Status.PENDING_APPROVAL)
+    for claim in asked.select_related("wallet").order_by("pk"):
+        _end(claim, by_id[claim.link_id], _Status.EXPIRED, reason)
+        approvals.withdraw(PURPOSE, claim.link_id, reason=reason, wallet=claim.wallet)
+
+
+def _end(claim: Claim, link: PaymentLink, status: str, reason: str) -> None:
+    now = clock.now(link)
+    claim.advance(status, at=now, reason=reason)
+    claim.save(update_fields=["status", "ended_at", "failure_reason"])
+    note(claim, status, at=now, reason=reason)

@@ -1,0 +1,83 @@
+"""Claims of a link that sends: to a wallet at once, to a bank or a chain over a rail."""
+
+from accounts.ledger import journal
+from accounts.models import Payment, Wallet
+from accounts.services import payments, rail_transfers, refusals
+from accounts.services.payments import Order, Parties
+from accounts.services.rail_transfers import Address, Bank
+from links.models import Claim, PaymentLink
+from links.services import settlement
+from links.services.histories import PURPOSE
+from wallgent import ids
+from wallgent.actors import Actor
+from wallgent.errors import DomainError, InvalidState
+
+# Of the wallet that the link pays from, though its hold keeps enough.
+_SENDER_CANNOT = ("FROZEN", "DEBT")
+
+
+def to_wallet(claim: Claim, *, actor: Actor) -> None:
+    """Pay out of the link's hold, at once. Raises InvalidState, ValidationError, InvalidAmount."""
+    link, wallet = claim.link, claim.wallet
+    order = Order(
+        sender_id=link.wallet_id,
+        recipient_id=wallet.id,
+        amount=link.amount,
+        currency=link.currency,
+        description=link.description,
+    )
+    claim.hold_id = link.hold_id
+    try:
+        payment = payments.pay_from_hold(
+            Parties(order=order, sender=link.wallet, recipient=wallet),
+            actor=actor,
+            hold_id=link.hold_id,
+            operation=ids.to_uuid(claim.id),
+            kind=Payment.Kind.PAYMENT_LINK,
+        )
+    except journal.Refused as refused:
+        raise _explained(refused, link, wallet) from None
+    settlement.begin(claim, actor=actor, transaction_id=payment.id)
+    claim.payment = payment
+    settlement.settle(claim, transaction_id=payment.id, at=claim.created_at, actor=actor)
+
+
+def over_rail(
+    claim: Claim, destination: Bank | Address, *, actor: Actor, may_convert: bool
+) -> None:
+    """Order the money out of the link's hold to a bank account or an address.
+
+    Raises ValidationError, InvalidAmount, NotAvailable, InvalidState.
+    """
+    link = claim.link
+    claim.hold_id = link.hold_id
+    claim.transfer = rail_transfers.withdraw(
+        actor=actor,
+        wallet=link.wallet,
+        amount=link.amount,
+        rail_type=claim.method,
+        destination=destination,
+        purpose=PURPOSE,
+        reference=claim.id,
+        hold_id=link.hold_id,
+        description=link.description,
+        may_convert=may_convert,
+    )
+    claim.deadline_at = claim.transfer.deadline_at
+    settlement.begin(claim, actor=actor)
+
+
+def _explained(refused: journal.Refused, link: PaymentLink, wallet: Wallet) -> DomainError:
+    if refused.account_id == wallet.account_id:
+        return refusals.explain(refused, wallet)
+    if refused.outcome not in _SENDER_CANNOT:
+        raise refused  # a bug of ours, not a refusal
+    return cannot_pay(link)
+
+
+def cannot_pay(link: PaymentLink) -> InvalidState:
+    """The refusal while the sender cannot pay: frozen, or in debt, is not for others to know."""
+    return InvalidState(
+        "This payment link cannot be paid out right now. Try again later, or ask whoever made it.",
+        status=link.status,
+    )
