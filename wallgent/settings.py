@@ -290,6 +290,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600,
         "options": {"expires": 3600},
     },
+    "forget-link-codes": {
+        "task": "links.tasks.forget_codes",
+        "schedule": 3600,
+        "options": {"expires": 3600},
+    },
     "forget-letters": {
         "task": "wallgent.mailbox.tasks.forget_letters",
         "schedule": 3600,
