@@ -84,6 +84,12 @@ def attend(id: str) -> None:
         return
     if report:
         _learn(transfer, report)
+    else:
+        # At its end, and the rail never heard of it.
+        asked = {"pk": id, "next_attempt_at": transfer.next_attempt_at}
+        Transfer.objects.filter(**asked).exclude(status__in=Transfer.OPEN).update(
+            next_attempt_at=None
+        )
 
 
 @transaction.atomic(durable=True)
@@ -105,8 +111,7 @@ def _take(id: str) -> Transfer | None:
         # Before it is told: if the answer is lost, or we are, it may have been done.
         transfer.advance(_Status.PROCESSING, at=now)
     transfer.attempts += 1
-    # In case nothing is heard: an open one is asked about again soon, one at its end is not.
-    transfer.next_attempt_at = now + _pause(transfer) if transfer.is_open else _later(transfer, now)
+    transfer.next_attempt_at = now + _pause(transfer)  # if nothing is heard, or we are gone
     transfer.save(update_fields=["status", "submitted_at", "attempts", "next_attempt_at"])
     if is_new:
         facts.record("transfer.processing", transfer, actor=_system(transfer))
@@ -283,16 +288,11 @@ def _next_look(asked: Transfer, transfer: Transfer, report: Report) -> datetime 
     elif report.look_again_at:
         look = report.look_again_at
     else:
-        look = _later(transfer, now)
+        look = now + LATE_PAUSE if now < transfer.deadline_at + LATE_FOR else None
     if transfer.next_attempt_at != asked.next_attempt_at and transfer.next_attempt_at:
         # Somebody wanted it looked at while we asked: what we heard may be older than that.
         return min(filter(None, (look, transfer.next_attempt_at)))
     return look
-
-
-def _later(transfer: Transfer, now: datetime) -> datetime | None:
-    """When to look again at one that has come to its end, as long as more may come of it."""
-    return now + LATE_PAUSE if now < transfer.deadline_at + LATE_FOR else None
 
 
 def _system(transfer: Transfer) -> Actor:

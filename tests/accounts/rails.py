@@ -32,12 +32,14 @@ def chain_address(fault: int = 0) -> Address:
 def withdraw(wallet: Wallet, amount: str = "25", *, fault: int = 0, **more) -> Transfer:
     rail_type = more.setdefault("rail_type", "ACH")
     more.setdefault("destination", chain_address(fault) if rail_type == "USDC" else bank(fault))
+    wallet = Wallet.objects.get(pk=wallet.pk)  # with its clock and balance as they are now
     actor = world.actor_for(wallet.organization, wallet.environment)
     with transaction.atomic():  # as a door would: a refusal undoes it
         return rail_transfers.withdraw(actor=actor, wallet=wallet, amount=Decimal(amount), **more)
 
 
 def deposit(wallet: Wallet, amount: str = "25", *, fault: int = 0, **more) -> Transfer:
+    wallet = Wallet.objects.get(pk=wallet.pk)  # with its clock and balance as they are now
     actor = world.actor_for(wallet.organization, wallet.environment)
     more.setdefault("source", bank(fault))
     with transaction.atomic():  # as a door would: a refusal undoes it
@@ -45,6 +47,7 @@ def deposit(wallet: Wallet, amount: str = "25", *, fault: int = 0, **more) -> Tr
 
 
 def expect(wallet: Wallet, amount: str = "25", **more) -> Transfer:
+    wallet = Wallet.objects.get(pk=wallet.pk)  # with its clock and balance as they are now
     actor = world.actor_for(wallet.organization, wallet.environment)
     with transaction.atomic():  # as a door would: a refusal undoes it
         return rail_transfers.expect(actor=actor, wallet=wallet, amount=Decimal(amount), **more)
