@@ -79,7 +79,7 @@ def a_claimed_link(sender, recipient):
     """A link on the sender and its claim by the recipient."""
     actor = world.actor_for(sender.organization)
     link = payment_links.create(actor=actor, wallet=sender, amount=Decimal(1), direction="SEND")
-    claim = claims.open(link, wallet=recipient, actor=actor)
+    claim = claims.open(link, destination=recipient, actor=actor)
     return [claim.link, claim]
 
 
