@@ -137,6 +137,19 @@ class Transfer(models.Model):
                 | (~Q(status="RETURNED") & Q(return_transaction__isnull=True)),
                 name="transfer_booked_back_when_returned",
             ),
+            *(
+                CheckConstraint(
+                    condition=Q(status__in=statuses, **{f"{field}__isnull": False})
+                    | (~Q(status__in=statuses) & Q(**{f"{field}__isnull": True})),
+                    name=f"transfer_{field}_with_status",
+                )
+                for field, statuses in {
+                    "completed_at": ["COMPLETED", "RETURNED"],
+                    "failed_at": ["FAILED"],
+                    "cancelled_at": ["CANCELLED"],
+                    "returned_at": ["RETURNED"],
+                }.items()
+            ),
             CheckConstraint(
                 condition=~Q(status__in=["PENDING", "PROCESSING"])
                 | Q(next_attempt_at__isnull=False),
