@@ -7,6 +7,7 @@ import uuid
 from datetime import datetime
 from decimal import Decimal
 
+from django.db import transaction
 from django.db.models import Sum
 
 from accounts.ledger import holds, journal
@@ -18,6 +19,7 @@ from links.services.histories import PURPOSE, note
 from wallgent import clock, ids, money
 from wallgent.actors import Actor
 from wallgent.events import facts
+from wallgent.money import ZERO
 
 _Status = PaymentLink.Status
 _TO_COME = (Claim.Status.AWAITING_PAYMENT, Claim.Status.CLAIMED)
@@ -107,25 +109,29 @@ def _promise_again(claim: Claim) -> bool:
     link = claim.link
     if link.direction != LinkDirection.SEND:
         return True
-    operation = uuid.uuid5(ids.to_uuid(claim.id), "again")
-    ahead = clock.offset(link)
     try:
-        if link.hold.remaining:
-            holds.increase(link.hold_id, amount=link.amount, operation=operation, ahead=ahead)
-        else:
-            link.hold = holds.place(
-                ids.to_text("hld", operation),
-                account_id=link.wallet.account_id,
-                amount=link.amount,
-                reason=PURPOSE,
-                reference=link.id,
-                expires_at=link.expires_at,
-                ahead=ahead,
-            )
-            link.save(update_fields=["hold"])
+        with transaction.atomic():  # a refusal must undo itself alone: the return stands
+            _promise_one(link, operation=uuid.uuid5(ids.to_uuid(claim.id), "again"))
     except journal.Refused:
         return False  # without funds, frozen or in debt: the link stays as it is
     return True
+
+
+def _promise_one(link: PaymentLink, *, operation: uuid.UUID) -> None:
+    ahead = clock.offset(link)
+    if link.hold.remaining:
+        holds.increase(link.hold_id, amount=link.amount, operation=operation, ahead=ahead)
+        return
+    link.hold = holds.place(
+        ids.to_text("hld", operation),
+        account_id=link.wallet.account_id,
+        amount=link.amount,
+        reason=PURPOSE,
+        reference=link.id,
+        expires_at=link.expires_at,
+        ahead=ahead,
+    )
+    link.save(update_fields=["hold"])
 
 
 def _free(claim: Claim, *, reason: str, at: datetime, actor: Actor) -> None:
@@ -170,16 +176,29 @@ def _completed(claim: Claim, transfer: Transfer, actor: Actor) -> None:
 
 def _failed(claim: Claim, transfer: Transfer, actor: Actor) -> None:
     if claim.status == Claim.Status.AWAITING_PAYMENT:
-        reason = "Nobody paid in time."
-        if transfer.received:
-            reason = (
-                f"Only {_usdc(transfer.received)} of {_usdc(claim.amount)} came in"
-                " time. It stays in the wallet."
-            )
-        give_up(claim, Claim.Status.EXPIRED, reason=reason, actor=actor)
+        _run_out(claim, transfer, actor)
         return
     reason = _why(transfer) or "The transfer was not carried out."
     give_up(claim, Claim.Status.FAILED, reason=reason, actor=actor)
+
+
+def _run_out(claim: Claim, transfer: Transfer, actor: Actor) -> None:
+    """Nobody waits for a payment any more. One that came whole, if late, counts."""
+    came = _credited(transfer)
+    if came >= claim.amount:
+        last = transfer.incoming_payments.filter(transaction__isnull=False).latest("pk")
+        at = clock.now(claim.link)
+        settle(claim, transaction_id=last.transaction_id, at=at, actor=actor)
+        return
+    reason = "Nobody paid in time."
+    if came:
+        reason = f"Only {_usdc(came)} of {_usdc(claim.amount)} came. It stays in the wallet."
+    give_up(claim, Claim.Status.EXPIRED, reason=reason, actor=actor)
+
+
+def _credited(transfer: Transfer) -> Decimal:
+    found = transfer.incoming_payments.filter(transaction__isnull=False)
+    return found.aggregate(all=Sum("amount"))["all"] or ZERO
 
 
 def _returned(claim: Claim, transfer: Transfer, actor: Actor) -> None:
@@ -203,15 +222,16 @@ def _excess(claim: Claim, transfer: Transfer, actor: Actor) -> None:
 
 
 def _late(claim: Claim, transfer: Transfer, actor: Actor) -> None:
-    """Too late, but the money is there: if the link still has a use for it, it is paid."""
+    """Too late, but the money is there: if the link still has a use for it, it is paid.
+
+    While the claim still waits, that is decided when it no longer does.
+    """
     link, now = claim.link, clock.now(claim.link)
     note(claim, claim.status, at=now, reason=f"{_came(transfer)} It came late, and is kept.")
     is_open = link.status == _Status.ACTIVE and not link.is_past_expiry
-    credited = transfer.incoming_payments.filter(transaction__isnull=False)
-    came = credited.aggregate(all=Sum("amount"))["all"]
-    if claim.status != Claim.Status.EXPIRED or not is_open or came < claim.amount:
+    if claim.status != Claim.Status.EXPIRED or not is_open or restrictions.has_taken(claim):
         return
-    if restrictions.has_taken(claim):
+    if _credited(transfer) < claim.amount:
         return
     claim.takes_use = True
     paid = {"transaction_id": transfer.arrived.transaction_id, "at": now, "actor": actor}

@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 
 from accounts.models import Wallet
+from accounts.rails import simulator
 from links.models import PaymentLink
+from links.services import mandates
 from tests.world import Client, fund
 from wallgent import clock
 from wallgent.api.shapes import timestamp_text
@@ -59,3 +61,38 @@ def lapse(link: dict) -> None:
 
 def stored(link: dict) -> PaymentLink:
     return PaymentLink.objects.select_related("hold").get(pk=link["id"])
+
+
+def ach_body(fault: int = 0, number: str = "000123456789", **more) -> dict:
+    """A claim by somebody's bank account, or by the published one that provokes a fault."""
+    bank = {
+        "type": "ACH",
+        "routingNumber": "021000021",
+        "accountNumber": simulator.account_number(fault) if fault else number,
+        "accountName": "Grace Hopper",
+    }
+    return {"method": "ach", "destination": bank} | more
+
+
+def usdc_body(fault: int = 0, **more) -> dict:
+    """A claim by somebody's address, or by the published one that provokes a fault."""
+    address = simulator.address(fault) if fault else "0x52908400098527886E0F7030069857D2E4169EE7"
+    return {"method": "usdc", "destination": {"type": "USDC", "address": address}} | more
+
+
+def agreed() -> dict:
+    """What a payer sends along who has agreed to have their bank account debited."""
+    return {"mandate": {"version": mandates.VERSION, "accepted": True}}
+
+
+def send_claim(link: dict, body: dict, *, client=None):
+    """Claim a link, as somebody without a key would."""
+    return (client or Client()).post(f"/v1/payment-links/claim/{link['slug']}/claim", body)
+
+
+def look(link: dict, claimed) -> dict:
+    """What a claimer sees of their claim now."""
+    token = claimed.json()["claimToken"]
+    answer = Client().get(f"/v1/payment-links/claim/{link['slug']}", claimToken=token)
+    assert answer.status_code == 200, answer.content
+    return answer.json()["claim"]
