@@ -72,6 +72,7 @@ PAGES = [
     _action("payment-link-cancel", MEMBER, "link"),
     _action("payment-link-send", MEMBER, "link"),
     Page(name="payment-link-print", opened_by=MEMBER, id="link"),
+    Page(name="payment-link-settings", sent_by=ADMIN),
     _action("payment-link-bulk", MEMBER),
     _action("payment-link-batch", MEMBER, "batch"),
     Page(name="api-keys"),

@@ -13,7 +13,7 @@ from links.services import emails, payment_links
 from wallgent import clock, ids, money
 from wallgent.actors import Actor
 from wallgent.environments import Environment
-from wallgent.errors import DomainError, InvalidState, NotAvailable
+from wallgent.errors import DomainError, InvalidState
 from wallgent.forms import AmountField, PageForm
 from wallgent.listing import Filters
 
@@ -24,6 +24,10 @@ _SEND, _RECEIVE = LinkDirection.SEND, LinkDirection.RECEIVE
 _DIRECTIONS = [
     (_SEND, "You pay. Whoever opens the link gets the money."),
     (_RECEIVE, "You are paid. Whoever opens the link is asked for the money."),
+]
+_PROOFS = [
+    (PaymentLink.Proof.CODE, "By a code that is sent to it"),
+    (PaymentLink.Proof.TYPED, "Whoever types the address is believed"),
 ]
 _DAYS = {"1": "1 day", "7": "7 days", "30": "30 days"}
 _NEVER, _AT = "", "at"
@@ -76,10 +80,11 @@ class LinkForm(PageForm):
         label="Only for these e-mail addresses",
         help_text="One on each line. Without any, whoever has the link may use it.",
     )
-    believe = forms.BooleanField(
-        label="Believe whoever types one of these addresses",
+    proof = forms.ChoiceField(
+        label="How do they prove their address?",
         required=False,
-        help_text="Proving an address by a code sent to it is not available yet.",
+        choices=_PROOFS,
+        widget=forms.RadioSelect,
     )
     wallet_ids = fields.LineListField(
         read=fields.wallet_id,
@@ -95,8 +100,9 @@ class LinkForm(PageForm):
         self.wallets = {wallet.id: wallet for wallet in _choices(own, asked)}
         self.fields["wallet"].choices = [(id, _with_money(w)) for id, w in self.wallets.items()]
         self.fields["direction"].initial = actor.organization.default_link_direction
-        if actor.environment == Environment.SANDBOX:
-            del self.fields["believe"]
+        is_live = actor.environment == Environment.PRODUCTION
+        usual = PaymentLink.Proof.CODE if is_live else PaymentLink.Proof.TYPED
+        self.fields["proof"].initial = usual
 
     def clean(self):
         said = super().clean()
@@ -132,13 +138,11 @@ class LinkForm(PageForm):
         return payment_links.Restrictions(
             emails=tuple(said["emails"]),
             wallet_ids=tuple(said["wallet_ids"]),
-            proof=PaymentLink.Proof.TYPED if said.get("believe") else None,
+            proof=said["proof"] or None,
         )
 
     def refuse(self, error: DomainError) -> None:
-        if isinstance(error, NotAvailable) and "believe" in self.fields:
-            self.add_error("believe", "Tick this, or name wallets instead of e-mail addresses.")
-        elif error.code in ("WALLET_FROZEN", "INVALID_STATE"):
+        if error.code in ("WALLET_FROZEN", "INVALID_STATE"):
             self.add_error("wallet", error.message)
         elif error.code == "INSUFFICIENT_FUNDS":
             self.add_error("amount", error.message)
@@ -164,10 +168,10 @@ def _with_money(wallet: Wallet) -> str:
 
 def like(link: PaymentLink) -> dict:
     """What a form says that makes another link like this one."""
-    days = str((link.expires_at - link.created_at).days) if link.expires_at else _NEVER
+    said_for = (days for days in _DAYS if _lasts(link, int(days)))
     # Of a time of its own, that time is over or about to be: the form asks for another.
-    expires = days if days in (_NEVER, *_DAYS) else _AT
-    return {
+    expires = next(said_for, _AT) if link.expires_at else _NEVER
+    said = {
         "direction": link.direction,
         "wallet": link.wallet_id,
         "amount": money.amount_text(link.amount),
@@ -176,8 +180,13 @@ def like(link: PaymentLink) -> dict:
         "max_uses": link.max_uses,
         "emails": "\n".join(link.emails),
         "wallet_ids": "\n".join(link.wallet_ids),
-        "believe": link.proof == PaymentLink.Proof.TYPED,
     }
+    return said | {"proof": link.proof} if link.emails else said
+
+
+def _lasts(link: PaymentLink, days: int) -> bool:
+    # A form takes a moment to become a link.
+    return abs(link.expires_at - link.created_at - timedelta(days=days)) < timedelta(minutes=1)
 
 
 class CancelForm(PageForm):

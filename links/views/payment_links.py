@@ -8,14 +8,15 @@ from accounts.models import LinkDirection
 from accounts.services import activity
 from accounts.views.dashboard import dashboard
 from links.forms.payment_links import DESCRIPTION_LENGTH, CancelForm, LinkFilters, LinkForm, like
-from links.models import PaymentLink
+from links.models import Claim, PaymentLink
 from links.services import payment_links
+from links.views import claims
 from links.views.letters import is_open
 from wallgent import pages
 from wallgent.events.models import Event
 from wallgent.listing import Column, Listing
 
-_SHOWN = 50  # claims and facts on a link's page
+_SHOWN = 50  # facts on a link's page
 _SLUG_SHOWN = 4  # of a link that one may not hand on
 
 _COLUMNS = {
@@ -96,7 +97,6 @@ def detail(request, id):
     """One link: its address, its money, who used it, what happened to it."""
     link = payment_links.access(id, actor=request.actor)
     may_hand_on = request.actor.may("payments:write")
-    claims = link.claims.order_by("-pk")
     events = Event.objects.visible_to(request.actor).filter(subject=link.id)[:_SHOWN]
     return pages.render(
         request,
@@ -110,7 +110,7 @@ def detail(request, id):
             "is_open": is_open(link),
             "held": _held(link),
             "total": link.amount * link.max_uses,
-            "claims": claims[:_SHOWN],
+            "claims": claims.of(link),
             "facts": _timeline(list(events), request.actor),
         },
     )
@@ -142,7 +142,14 @@ def cancel(request, id):
             )
             if answer:
                 return answer
-    context = {"form": form, "link": link, "is_open": is_open(link), "held": _held(link)}
+    context = {
+        "form": form,
+        "link": link,
+        "is_open": is_open(link),
+        "free": link.unclaimed if link.direction == LinkDirection.SEND else None,
+        "under_way": len(claims.under_way(claims.of(link))),
+        "asked": link.claims.filter(status=Claim.Status.PENDING_APPROVAL).count(),
+    }
     return pages.render(request, "links/cancel.html", context, status=status)
 
 

@@ -2,11 +2,12 @@
 
 from django.urls import include, path
 
-from links.views import batches, hosted, letters, payment_links
+from links.views import batches, hosted, letters, payment_links, settings
 
 PAGES = [
     path("payment-links", payment_links.index, name="payment-links"),
     path("payment-links/new", payment_links.new, name="payment-link-new"),
+    path("payment-links/settings", settings.show, name="payment-link-settings"),
     path("payment-links/bulk", batches.index, name="payment-link-bulk"),
     path("payment-links/bulk/<str:id>", batches.show, name="payment-link-batch"),
     path("payment-links/<str:id>", payment_links.detail, name="payment-link"),

@@ -10,8 +10,10 @@ import pytest
 from accounts.models import Organization
 from accounts.services import organizations, wallets
 from links.models import PaymentLink
-from links.services import payment_links
+from links.services import claims, link_settings, payment_links
+from links.services.payment_links import Restrictions
 from tests import world
+from tests.accounts import rails
 from tests.world import available_of, everything
 from wallgent import clock, ids
 
@@ -71,6 +73,7 @@ def order(wallet, **said):
         "expires_at": "",
         "max_uses": "1",
         "emails": "",
+        "proof": "",
         "wallet_ids": "",
     } | said
 
@@ -112,19 +115,42 @@ class TestList:
             {"wallet": "funded"},
             {"q": "id"},
             {"status": "ACTIVE", "q": "prize"},
+            {"q": "url"},
+            {"q": "GRACE@example.com"},
+            {"since": "yesterday"},
+            {"since": "yesterday", "until": "today"},
+            {"method": "WALLET"},
         ],
     )
-    def test_narrows_by(self, browser, make, at, asked, funded, savings):
-        prize = make(description="Prize")
+    def test_narrows_by(self, browser, make, at, asked, funded, savings, shop):
+        grace = Restrictions(emails=("grace@example.com",))
+        prize = make(description="Prize", restrictions=grace, max_uses=2)
         make(savings, direction="RECEIVE", description="Rent")
-        values = {"funded": funded.id, "id": prize.id}
+        long_ago = clock.real_now() - timedelta(days=9)
+        PaymentLink.objects.filter(description="Rent").update(created_at=long_ago)
+        _claim(prize, shop, recipient_email="grace@example.com")
+        day = clock.real_now().date()
+        values = {"funded": funded.id, "id": prize.id, "url": prize.url}
+        values |= {"today": f"{day}", "yesterday": f"{day - timedelta(days=1)}"}
 
         text = text_of(browser.get(at(), {k: values.get(v, v) for k, v in asked.items()}))
 
         assert "Prize" in text
         assert "Rent" not in text
 
-    @pytest.mark.parametrize("asked", [{"status": "x"}, {"wallet": "x"}, {"q": "\x00"}, {"q": "%"}])
+    def test_narrows_to_what_is_older(self, browser, make, at):
+        make(description="Prize")
+        day = clock.real_now().date() - timedelta(days=2)
+
+        assert "Prize" not in text_of(browser.get(at(), {"until": f"{day}"}))
+
+    @pytest.mark.parametrize(
+        "asked",
+        [
+            *({"status": "x"}, {"wallet": "x"}, {"q": "\x00"}, {"q": "%"}, {"method": "x"}),
+            *({"since": "x"}, {"since": "0001-01-01"}, {"until": "9999-12-31"}, {"q": "/pay/"}),
+        ],
+    )
     def test_does_not_stumble_over_what_it_cannot_mean(self, browser, make, at, asked):
         make(description="Prize")
 
@@ -176,11 +202,8 @@ class TestList:
         assert "Live" in text_of(browser.get(at(environment="production")))
 
 
-def _claim(link, shop):
-    from django.test import Client
-
-    said = {"wallet_id": shop.id, "submission": ids.new("sub")}
-    assert Client().post(f"/pay/{link.slug}/review", said).status_code == 303
+def _claim(link, destination, **more):
+    return claims.open(link, actor=claims.public_actor(link), destination=destination, **more)
 
 
 class TestNew:
@@ -355,7 +378,7 @@ class TestNew:
         assert browser.post(at("new", environment="production"), said).status_code == 303
         assert newest().proof == "CODE"
 
-        said |= {"believe": "on", "submission": ids.new("sub")}
+        said |= {"proof": "TYPED", "submission": ids.new("sub")}
         assert browser.post(at("new", environment="production"), said).status_code == 303
         assert newest().proof == "TYPED"
 
@@ -371,6 +394,59 @@ def _fields_of(page: str) -> dict[str, str]:
     for name, value in re.findall(r'<textarea name="([^"]+)"[^>]*>\n?(.*?)</textarea>', form, re.S):
         fields[name] = unescape(value)
     return fields
+
+
+class TestDuplicate:
+    def test_fills_in_what_the_other_says(self, browser, make, at, savings, shop):
+        grace = Restrictions(emails=("grace@example.com",), wallet_ids=(shop.id,), proof="CODE")
+        link = make(
+            description="Two\nlines <b>",
+            amount=Decimal("12.5"),
+            max_uses=3,
+            restrictions=grace,
+            expires_at=clock.real_now() + timedelta(days=7),
+        )
+        page = browser.get(at(link.id)).content.decode()
+        assert f"{at('new')}?like={link.id}" in page
+
+        said = browser.get(at("new"), {"like": link.id}).context["form"].initial
+
+        assert said == {
+            "direction": "SEND",
+            "wallet": link.wallet_id,
+            "amount": "12.50",
+            "description": "Two\nlines <b>",
+            "expires": "7",
+            "max_uses": 3,
+            "emails": "grace@example.com",
+            "wallet_ids": shop.id,
+            "proof": "CODE",
+        }
+        assert PaymentLink.objects.count() == 1
+
+    def test_can_be_sent_as_it_is(self, browser, make, at):
+        link = make(direction="RECEIVE", description="Rent")
+        page = browser.get(at("new"), {"like": link.id})
+        assert re.search(r'value="RECEIVE"[^>]* checked', page.content.decode())
+
+        said = page.context["form"].initial | {"submission": ids.new("sub")}
+        assert browser.post(at("new"), said).status_code == 303
+
+        assert newest().id != link.id
+        assert (newest().description, newest().amount) == ("Rent", link.amount)
+
+    def test_of_a_time_of_its_own_asks_for_another(self, browser, make, at):
+        link = make(expires_at=clock.real_now() + timedelta(hours=5))
+
+        form = browser.get(at("new"), {"like": link.id}).context["form"]
+
+        assert form.initial["expires"] == "at"
+
+    def test_of_a_strangers_or_unknown_link_is_not_there(self, browser, make, at, shop):
+        world.fund(shop, "100")
+
+        for id in (make(shop).id, world.unknown_id("lnk"), "x"):
+            assert browser.get(at("new"), {"like": id}).status_code == 404
 
 
 class TestPage:
@@ -446,7 +522,109 @@ class TestPage:
             browser.get(at(link.id))
 
 
+class TestClaims:
+    """What the page of a link tells of them, without saying whose accounts they are."""
+
+    def test_to_a_bank_is_told_with_its_history(self, browser, make, at, acme):
+        link = make()
+        claim = _claim(link, rails.bank(number="000987654321"))
+        page = browser.get(at(link.id))
+        assert "Claimed" in text_of(page)
+
+        rails.settle(acme)
+
+        page = browser.get(at(link.id))
+        text = text_of(page)
+        assert "ACH" in text
+        assert "account ending in 4321" in text
+        assert "98765" not in page.content.decode()
+        assert re.search(r"History .*Claimed .*Settled", text)
+        assert claim.id not in text
+
+    def test_that_failed_says_why_and_that_the_link_is_open_again(self, browser, make, at, acme):
+        link = make()
+        _claim(link, rails.bank(3))
+
+        rails.settle(acme)
+
+        text = text_of(browser.get(at(link.id)))
+        assert "Failed" in text
+        assert "R03" in text
+        assert re.search(r"A use of this link came free again on .*R03", text)
+        assert re.search(r"open again: .*R03", text)
+
+    def test_that_came_back_says_why(self, browser, make, at, acme):
+        link = make()
+        _claim(link, rails.bank(10))
+
+        rails.settle(acme)
+        rails.settle(acme, seconds=20)
+
+        text = text_of(browser.get(at(link.id)))
+        assert re.search(r"History .*Claimed .*Settled .*Returned .*R10", text)
+
+    def test_to_a_chain_shows_a_part_of_the_address(self, browser, at, acme):
+        wallet = world.make_wallet(acme, "Coins", currency="USDC", funds="100")
+        actor = world.actor_for(acme)
+        terms = {"wallet": wallet, "amount": Decimal(5), "direction": "SEND"}
+        link = payment_links.create(actor=actor, **terms)
+        _claim(link, rails.chain_address())
+
+        page = browser.get(at(link.id))
+
+        assert "To address 0x5290…9EE7" in text_of(page)
+        assert rails.chain_address().address not in page.content.decode()
+
+    def test_of_each_kind_take_the_same_queries(
+        self, browser, make, at, globex, django_assert_max_num_queries
+    ):
+        link = make(max_uses=20)
+        for number in range(5):
+            _claim(link, world.make_wallet(globex, f"Desk {number}"))
+            _claim(link, rails.bank(number=f"00012345678{number}"))
+        browser.get(at(link.id))
+
+        with django_assert_max_num_queries(18):
+            browser.get(at(link.id))
+
+
+class TestSettings:
+    @pytest.fixture
+    def admin(self, acme):
+        return world.browser(world.make_member(acme, "ADMIN"))
+
+    def test_exchanging_is_allowed_and_forbidden_again(self, admin, viewer, at, acme):
+        assert not link_settings.converts_currencies(acme)
+
+        said = {"converts_currencies": "on", "submission": ids.new("sub")}
+        assert admin.post(at("settings"), said).status_code == 303
+        assert link_settings.converts_currencies(acme)
+        assert " checked" in admin.get(at("settings")).content.decode()
+        assert "Exchanged one for one" in text_of(viewer.get(at("settings")))
+
+        assert admin.post(at("settings"), {"submission": ids.new("sub")}).status_code == 303
+        assert not link_settings.converts_currencies(acme)
+        assert "Not exchanged" in text_of(viewer.get(at("settings")))
+
+    def test_is_found_on_the_list_and_among_the_organizations_settings(self, admin, at, acme):
+        for path in (at(), f"/{acme.id}/sandbox/settings"):
+            assert f'href="{at("settings")}"' in admin.get(path).content.decode()
+
+
 class TestCancel:
+    def test_says_what_goes_on(self, browser, make, at, acme, funded):
+        link = make(max_uses=2)
+        _claim(link, rails.bank())
+
+        text = text_of(browser.get(at(link.id, "cancel")))
+
+        assert "25.00 USD that nobody has claimed comes back to Research agent" in text
+        assert "1 claim under way goes on: its money stays set aside until it has arrived" in text
+        assert browser.post(at(link.id, "cancel"), {"submission": ids.new("sub")}).status_code
+        assert available_of(funded) == Decimal(975)
+        rails.settle(acme)
+        assert world.balance_of(funded) == Decimal(975)
+
     def test_says_what_happens_to_the_money_then_does_it(self, browser, make, at, funded):
         link = make(max_uses=2)
         question = text_of(browser.get(at(link.id, "cancel")))

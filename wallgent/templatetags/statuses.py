@@ -25,6 +25,7 @@ _LOOKS = {
     # What moves: payments, holds, transfers, claims
     "PENDING": Look("Pending", "clock", "warning"),
     "PENDING_APPROVAL": Look("Needs approval", "user-check", "warning"),
+    "AWAITING_PAYMENT": Look("Waiting for payment", "hourglass", "warning"),
     "PROCESSING": Look("Processing", "refresh-cw", "info"),
     "POSTED": Look("Posted", "circle-check", "success"),
     "COMPLETED": Look("Completed", "circle-check", "success"),
@@ -36,6 +37,9 @@ _LOOKS = {
     "RETURNED": Look("Returned", "undo-2", "warning"),
     "FAILED": Look("Failed", "circle-alert", "error"),
     "APPROVED": Look("Approved", "circle-check", "success"),
+    # What the simulator of rails was told
+    "ACCEPTED": Look("Accepted", "circle-dot", "info"),
+    "UNHEARD": Look("Not heard", "circle-help", "neutral"),
     # Files of links, and their rows
     "DRAFT": Look("Not confirmed", "circle-dashed", "neutral"),
     "CREATING": Look("Being made", "refresh-cw", "info"),

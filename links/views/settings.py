@@ -1,0 +1,37 @@
+"""What an organization allows for its payment links."""
+
+from accounts.views.dashboard import dashboard
+from links.forms.settings import LinkSettingsForm
+from links.services import link_settings
+from wallgent import pages
+
+
+@dashboard(GET="organizations:read", POST="organizations:write")
+def show(request):
+    """The settings of all links, in both environments."""
+    organization = request.actor.organization
+    converts = link_settings.converts_currencies(organization)
+    form = LinkSettingsForm(
+        request.POST if request.method == "POST" else None,
+        initial={"converts_currencies": converts},
+    )
+    if form.is_valid():
+        allowed = form.cleaned_data["converts_currencies"]
+        answer = pages.submit(
+            request,
+            form,
+            lambda: link_settings.set_conversion(
+                organization, actor=request.actor, allowed=allowed
+            ),
+            done=lambda _: pages.to(request, "payment-link-settings"),
+            say="Saved.",
+        )
+        if answer:
+            return answer
+    context = {
+        "form": form,
+        "converts": converts,
+        "may_change": request.actor.may("organizations:write"),
+    }
+    status = pages.UNPROCESSABLE if form.errors else 200
+    return pages.render(request, "links/settings.html", context, status=status)
