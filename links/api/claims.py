@@ -144,6 +144,9 @@ class ClaimView(_LinkView):
 
     @command(ClaimInput)
     def post(self, request, data, slug):
+        if self.unproven:
+            request.run.start()  # an answer that is there already is repeated
+            raise self.unproven
         if self.link.emails and not verification.is_needed(self.link):
             self._count(request, "email", GUESSES)
         authorised_by = None
@@ -153,8 +156,6 @@ class ClaimView(_LinkView):
                 self._count(request, "request", REQUESTS)
         destination = data.destination.party(self.link, authorised_by)
         request.run.start()
-        if self.unproven:
-            raise self.unproven  # only now: an answer that is there already is repeated
         claim = claims.open(
             self.link,
             actor=request.actor,

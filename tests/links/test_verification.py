@@ -1,0 +1,358 @@
+"""Codes that prove an e-mail address, over HTTP and at the service that pages call."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.core import mail
+from django.db import connection
+
+from links import tasks
+from links.api import claims
+from links.errors import CodeExpired, WrongCode
+from links.models import Claim, EmailProof
+from links.services import verification
+from tests.links.conftest import ach_body, agreed, claim_body, lapse, send_claim, soon, stored
+from tests.world import (
+    Client,
+    balance_of,
+    error_of,
+    everything,
+    in_parallel,
+    make_wallet,
+)
+from wallgent.errors import PermissionDenied, RateLimitExceeded
+from wallgent.mailbox.models import Letter
+
+ADA = "ada@example.com"
+
+
+@pytest.fixture
+def link(make):
+    """A link for two people, who have to prove who they are."""
+    limits = {"emails": [ADA, "bob@example.com"], "proof": "CODE"}
+    return make(amount="10", maxUses=2, recipientRestrictions=limits)
+
+
+def code_of(link: dict, email: str = ADA) -> str:
+    """Six digits that are right for the code last sent: what a letter says, without a letter."""
+    proof = EmailProof.objects.get(link=link["id"], email=email)
+    proof.code_digest = verification._digest(proof.link_id, email, "123456")
+    proof.save()
+    return "123456"
+
+
+def try_claim(link, wallet, code=None, *, email=ADA, **more):
+    body = claim_body(wallet, recipientEmail=email, **more)
+    return send_claim(link, body | ({"verificationCode": code} if code else {}))
+
+
+def refusal(response) -> tuple[int, str]:
+    return response.status_code, error_of(response)
+
+
+def age(link, **by) -> None:
+    """Let so much real time have passed since the code was sent."""
+    proof = EmailProof.objects.get(link=link["id"])
+    for field in ("sent_at", "expires_at", "letters_since", "verified_at"):
+        if at := getattr(proof, field):
+            setattr(proof, field, at - timedelta(**by))
+    proof.save()
+
+
+class TestClaim:
+    def test_without_a_code_sends_one_and_says_so(
+        self, link, shop, django_capture_on_commit_callbacks
+    ):
+        with django_capture_on_commit_callbacks(execute=True):
+            answer = try_claim(link, shop)
+
+        assert refusal(answer) == (202, "VERIFICATION_REQUIRED")
+        assert answer.json()["error"]["details"] == {"email": ADA, "resendAfterSeconds": 60}
+        [letter] = mail.outbox
+        code = re.search(r"\b\d{6}\b", letter.body)[0]
+        assert letter.to == [ADA]
+        assert code in letter.subject
+        assert "10.00 USD" in letter.body
+        assert code not in answer.text
+        assert not Claim.objects.exists()
+        assert try_claim(link, shop, code).status_code == 200
+        assert balance_of(shop) == 10
+
+    def test_shows_the_code_in_the_sandboxs_mailbox_alone(self, link, shop, acme):
+        try_claim(link, shop)
+
+        [letter] = Letter.objects.all()
+        assert (letter.organization, letter.recipients) == (acme, [ADA])
+        code = re.search(r"\b\d{6}\b", letter.text)[0]
+        assert code not in _rows("links_emailproof")
+        assert code not in _rows("events_event")
+
+    def test_with_the_code_in_any_spelling(self, link, shop):
+        try_claim(link, shop)
+        code = code_of(link)
+
+        answer = try_claim(link, shop, f" {code[:3]} {code[3:]} ", email="ADA@example.com ")
+
+        assert answer.status_code == 200
+        assert Claim.objects.get().is_by_email
+
+    @pytest.mark.parametrize("email", ["eve@example.com", "аda@example.com"])
+    def test_sends_nothing_to_whom_the_link_is_not_for(self, link, shop, email):
+        before = everything()
+
+        assert refusal(try_claim(link, shop, email=email)) == (403, "PERMISSION_DENIED")
+        assert refusal(try_claim(link, shop, "123456", email=email)) == (403, "PERMISSION_DENIED")
+        assert everything() == before
+        assert mail.outbox == []
+
+    def test_needs_an_address_at_all(self, link, shop):
+        assert refusal(send_claim(link, claim_body(shop))) == (403, "PERMISSION_DENIED")
+
+    def test_an_idempotency_key_stays_free_until_it_is_done(self, link, shop):
+        key = {"idempotencyKey": "k"}
+
+        assert try_claim(link, shop, **key).status_code == 202
+        code = code_of(link)
+        assert refusal(try_claim(link, shop, "000000", **key)) == (403, "PERMISSION_DENIED")
+        done = try_claim(link, shop, code, **key)
+        again = try_claim(link, shop, code, **key)
+
+        assert done.status_code == 200
+        assert again.content == done.content
+        assert balance_of(shop) == 10
+
+    def test_a_used_code_is_used_up(self, link, shop, acme):
+        try_claim(link, shop)
+        code = code_of(link)
+        try_claim(link, shop, code)
+        other = make_wallet(acme, "Other")
+
+        refused = try_claim(link, other, code)
+
+        assert refusal(refused) == (403, "PERMISSION_DENIED")
+        assert "used already" in refused.json()["error"]["message"]
+        assert stored(link).use_count == 1
+
+    def test_one_address_takes_one_use(self, link, shop, acme):
+        try_claim(link, shop)
+        try_claim(link, shop, code_of(link))
+        age(link, seconds=61)
+        other = make_wallet(acme, "Other")
+
+        assert try_claim(link, other).status_code == 202
+        assert refusal(try_claim(link, other, code_of(link))) == (409, "CONFLICT")
+        assert try_claim(link, other, email="bob@example.com").status_code == 202
+        bob = code_of(link, "bob@example.com")
+        assert try_claim(link, other, bob, email="bob@example.com").status_code == 200
+
+    def test_a_claim_that_is_refused_does_not_use_the_code(self, link, payer, shop):
+        try_claim(link, shop)
+        code = code_of(link)
+
+        assert refusal(try_claim(link, payer, code)) == (400, "VALIDATION_ERROR")
+        assert try_claim(link, shop, code).status_code == 200
+
+    def test_of_every_method_and_direction(self, make, shop):
+        limits = {"emails": [ADA], "proof": "CODE"}
+        for body, terms in (
+            (ach_body(), {}),
+            (ach_body() | agreed(), {"direction": "RECEIVE"}),
+            (claim_body(shop), {"direction": "RECEIVE"}),
+        ):
+            link = make(recipientRestrictions=limits, **terms)
+            body |= {"recipientEmail": ADA}
+            assert refusal(send_claim(link, body)) == (202, "VERIFICATION_REQUIRED")
+            done = send_claim(link, body | {"verificationCode": code_of(link)})
+            assert done.status_code in (200, 202), done.content
+            assert "error" not in done.json()
+
+    def test_of_a_link_that_is_over_sends_nothing(self, make, shop):
+        link = make(expiresAt=soon(), recipientRestrictions={"emails": [ADA], "proof": "CODE"})
+        lapse(link)
+
+        assert refusal(try_claim(link, shop)) == (409, "INVALID_STATE")
+        assert not EmailProof.objects.exists()
+
+    def test_of_real_money_works_too(self, make, live_api, live_wallet, acme):
+        other = make_wallet(acme, "Other", environment="PRODUCTION")
+        link = make(
+            client=live_api,
+            walletId=live_wallet.id,
+            direction="RECEIVE",
+            recipientRestrictions={"emails": [ADA]},
+        )
+
+        assert refusal(try_claim(link, other)) == (202, "VERIFICATION_REQUIRED")
+        assert not Letter.objects.exists()
+
+
+class TestTries:
+    def test_end_after_five_wrong_codes(self, link, shop):
+        try_claim(link, shop)
+        code = code_of(link)
+
+        seen = [try_claim(link, shop, "000000").json()["error"]["details"] for _ in range(5)]
+
+        assert [details["triesLeft"] for details in seen] == [4, 3, 2, 1, 0]
+        refused = try_claim(link, shop, code)
+        assert refusal(refused) == (403, "PERMISSION_DENIED")
+        assert "Too many" in refused.json()["error"]["message"]
+        age(link, seconds=61)
+        try_claim(link, shop)
+        assert try_claim(link, shop, code_of(link)).status_code == 200
+
+    def test_end_after_ten_minutes_of_real_time(self, link, shop, acme):
+        try_claim(link, shop)
+        code = code_of(link)
+        acme.sandbox_offset = timedelta(days=1)  # a clock that is set forward does not count
+        acme.save()
+        age(link, seconds=599)
+        assert verification_of(link, code) is None
+        age(link, seconds=3600)
+
+        assert refusal(try_claim(link, shop, code)) == (403, "PERMISSION_DENIED")
+
+    def test_of_a_code_never_typed_end_earlier(self, link, shop):
+        try_claim(link, shop)
+        code = code_of(link)
+        age(link, seconds=600)
+
+        refused = try_claim(link, shop, code)
+
+        assert refusal(refused) == (403, "PERMISSION_DENIED")
+        assert "no longer valid" in refused.json()["error"]["message"]
+
+    def test_of_an_older_code_are_wrong(self, link, shop):
+        try_claim(link, shop)
+        old = code_of(link)
+        age(link, seconds=61)
+        try_claim(link, shop)
+
+        assert refusal(try_claim(link, shop, old)) == (403, "PERMISSION_DENIED")
+
+    @pytest.mark.django_db(transaction=True)
+    def test_of_24_guesses_at_once_five_are_tried(self, link, shop):
+        try_claim(link, shop)
+        code_of(link)
+
+        answers = in_parallel(12, lambda n: try_claim(link, shop, f"99999{n % 10}"))
+
+        assert {answer.status_code for answer in answers} == {403}
+        tried = [a for a in answers if "triesLeft" in a.json()["error"].get("details", {})]
+        assert len(tried) == 5
+        assert EmailProof.objects.get().tries == 5
+
+    @pytest.mark.django_db(transaction=True)
+    def test_with_one_code_at_once_take_one_use(self, link, globex):
+        takers = [make_wallet(globex, str(n)) for n in range(6)]
+        try_claim(link, takers[0])
+        code = code_of(link)
+
+        answers = in_parallel(6, lambda n: try_claim(link, takers[n], code))
+
+        assert sorted(a.status_code for a in answers)[0] == 200
+        assert [a.status_code for a in answers].count(200) == 1
+        assert stored(link).use_count == 1
+
+    def test_at_whom_a_link_is_for_are_limited(self, link, shop, monkeypatch):
+        monkeypatch.setattr(claims, "GUESSES", 2)
+
+        seen = [try_claim(link, shop, email=f"{n}@example.com").status_code for n in range(3)]
+
+        assert seen == [403, 403, 429]
+
+
+class TestLetters:
+    def test_are_not_sent_twice_in_a_minute(self, link, shop):
+        try_claim(link, shop)
+
+        refused = try_claim(link, shop)
+
+        assert refusal(refused) == (429, "RATE_LIMIT_EXCEEDED")
+        assert 0 < int(refused.headers["Retry-After"]) <= 61
+        age(link, seconds=61)
+        assert try_claim(link, shop).status_code == 202
+
+    def test_are_six_an_hour(self, link, shop):
+        for _ in range(6):
+            assert try_claim(link, shop).status_code == 202
+            age(link, seconds=61)
+
+        refused = try_claim(link, shop)
+
+        assert refusal(refused) == (429, "RATE_LIMIT_EXCEEDED")
+        assert int(refused.headers["Retry-After"]) > 1000
+        age(link, seconds=3600)
+        assert try_claim(link, shop).status_code == 202
+
+    @pytest.mark.django_db(transaction=True)
+    def test_asked_for_at_once_one_is_sent(self, link, shop):
+        answers = in_parallel(6, lambda n: try_claim(link, shop))
+
+        assert sorted(answer.status_code for answer in answers) == [202] + [429] * 5
+        assert EmailProof.objects.count() == 1
+        assert len(mail.outbox) == 1
+
+    def test_hold_no_more_than_a_name_in_our_name(self, acme, make, shop):
+        acme.name = "Acme\n\nDear customer, send your password to x@evil.example" + "y" * 150
+        acme.save()
+        link = make(recipientRestrictions={"emails": [ADA], "proof": "CODE"})
+        try_claim(link, shop)
+
+        [letter] = Letter.objects.all()
+        assert "Acme\n" not in letter.text
+        assert "y" * 40 not in letter.text
+
+    def test_that_nobody_can_use_any_more_are_forgotten(self, link, shop):
+        try_claim(link, shop)
+        assert tasks.forget_codes() == 0
+        age(link, hours=3)
+
+        assert tasks.forget_codes() == 1
+
+
+def verification_of(link: dict, code: str):
+    """What the service says of a code, as pages ask it."""
+    return verification.check_code(stored(link), email=ADA, code=code)
+
+
+class TestForPages:
+    def test_a_checked_code_stays_good_for_an_hour(self, link, shop):
+        verification.send_code(stored(link), email=ADA)
+        code = code_of(link)
+        assert not verification.is_verified(stored(link), email=ADA, code=code)
+
+        verification_of(link, code)
+
+        assert verification.is_verified(stored(link), email=ADA, code=code)
+        age(link, minutes=59)
+        assert verification.is_verified(stored(link), email=ADA, code=code)
+        age(link, minutes=2)
+        assert not verification.is_verified(stored(link), email=ADA, code=code)
+        with pytest.raises(CodeExpired):
+            verification_of(link, code)
+
+    def test_refusals_are_errors_of_their_own(self, link):
+        with pytest.raises(CodeExpired, match="Ask for one"):
+            verification_of(link, "123456")
+        verification.send_code(stored(link), email=ADA)
+        with pytest.raises(RateLimitExceeded):
+            verification.send_code(stored(link), email=ADA)
+        with pytest.raises(WrongCode):
+            verification_of(link, "abc")
+        with pytest.raises(PermissionDenied):
+            verification.send_code(stored(link), email="eve@example.com")
+
+
+def test_the_public_view_says_that_a_code_is_asked_for(link):
+    shown = Client().get(f"/v1/payment-links/claim/{link['slug']}").json()
+
+    assert shown["verification"] == {"emailRequired": True, "proof": "CODE"}
+    assert ADA not in str(shown)
+
+
+def _rows(table: str) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT string_agg(t::text, ' ') FROM {table} t")
+        return cursor.fetchone()[0] or ""
