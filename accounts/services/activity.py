@@ -69,6 +69,7 @@ class Telling:
     teller: Teller
     icon: str = "circle-dot"
     tone: str = "neutral"  # as components/notice.html knows them
+    is_ours: bool = True  # whether it was us where it was nobody: not so if a stranger may do it
 
 
 _tellings: dict[str, Telling] = {}
@@ -101,11 +102,12 @@ def happenings(events: Iterable[Event], *, actor: Actor) -> list[Happening]:
 def _happening(event: Event, names: Names, doers: dict[str, str]) -> Happening:
     # What nobody described is at least readable: approval.created, Approval created.
     telling = _tellings.get(event.type) or Telling(lambda data, names: _plain(event.type))
+    system = "Wallgent" if telling.is_ours else ""
     return Happening(
         sentence=telling.teller(event.data, names),
         page=page_of(event.subject),
         id=event.subject,
-        who="Wallgent" if event.actor_type == ActorType.SYSTEM else doers.get(event.actor_id, ""),
+        who=system if event.actor_type == ActorType.SYSTEM else doers.get(event.actor_id, ""),
         at=event.created_at,
         icon=telling.icon,
         tone=telling.tone,

@@ -109,7 +109,7 @@ _TELLINGS = {
     "payment.completed": Telling(_paid, "arrow-left-right", "success"),
     "payment.failed": Telling(_payment_failed, "circle-alert", "error"),
     "payment.reversed": Telling(_payment_reversed, "undo-2"),
-    "approval.created": Telling(_asked, "user-check", "warning"),
+    "approval.created": Telling(_asked, "user-check", "warning", is_ours=False),
     "approval.approved": Telling(_decided("approved"), "circle-check", "success"),
     "approval.rejected": Telling(_decided("rejected"), "circle-x"),
     "approval.expired": Telling(_decided("ended without a decision"), "timer-off"),

@@ -121,6 +121,7 @@ class TestPage:
         assert "In the words of" in html
         assert "We have not verified who" in html
         assert "asks for 25.00 USD from" in html, "what happened"
+        assert "· <bdi>Wallgent</bdi>" not in html, "it was not us"
         for text in ("Globex", "asks you for", printed("25"), "Design work", shop.id, "Decide by"):
             assert text in html
         assert "Shop" not in html, "what they call their wallet is their affair"

@@ -18,8 +18,8 @@ FOLDER = Path(install.__file__).parent
 AREAS = ("wallets", "payments", "payment_links", "api_keys", "organizations")
 # (version, whether its calls are awaited, our entry point) and the modules of scenarios it plays
 PLAYS = {
-    ("0.3.0", "sync", "web"): (*AREAS, "sandbox", "clients"),
-    ("0.3.0", "async", "web"): (*AREAS, "sandbox"),
+    ("0.3.0", "sync", "web"): (*AREAS, "approvals", "sandbox", "clients"),
+    ("0.3.0", "async", "web"): (*AREAS, "approvals", "sandbox"),
     ("0.2.0", "sync", "web"): AREAS,
     ("0.1.1", "sync", "web"): ("first",),
     ("0.1.1", "async", "web"): ("first",),

@@ -15,11 +15,11 @@ from django.db import Error, connection, transaction
 from accounts import tasks
 from accounts.ledger import holds
 from accounts.ledger.models import Unrolled
-from accounts.models import Membership, Organization, User, Wallet
+from accounts.models import Approval, Membership, Organization, User, Wallet
 from accounts.services import books, members
 from links.services import claims, payment_links
 from links.services.payment_links import Restrictions
-from tests import approving, pages, world
+from tests import pages, world
 from wallgent import clock, ids
 from wallgent.events import chain
 from wallgent.events.models import OutboxEntry
@@ -92,10 +92,7 @@ def household() -> dict:
     payer = Wallet.objects.get(pk=things["wallet"])
     shop = world.make_wallet(globex, "Shop")
     addresses = _links(acme, payer, shop)
-    asked = "Invoice 2031: the survey of the reef, part 2"
-    things["approval"] = approving.ask(
-        payer, shop, "1250", subject_id="lnk_2", description=asked
-    ).id
+    things["approval"] = _pay_request(payer, shop).id
     actor = world.actor_for(acme)
     invited = members.invite(
         actor=actor,
@@ -108,6 +105,29 @@ def household() -> dict:
         "session": world.browser(owner).session.session_key,
         "pages": {page.name: page.url(acme, things) for page in pages.PAGES},
     }
+
+
+@transaction.atomic
+def asked() -> dict:
+    """An organization that a stranger asks to pay: its owner's session, and where its pages are."""
+    acme, globex = world.make_organization("Acme Research"), world.make_organization("Globex")
+    payer = world.make_wallet(acme, "Travel", funds="1000")
+    _pay_request(payer, world.make_wallet(globex, "Shop"))
+    owner = world.browser(world.make_member(acme, "OWNER"))
+    return {"session": owner.session.session_key, "place": f"/{acme.id}/sandbox/"}
+
+
+def _pay_request(payer, shop) -> Approval:
+    """What waits once whoever knows a link of the shop's has named the payer's wallet."""
+    link = payment_links.create(
+        actor=world.actor_for(shop.organization),
+        wallet=shop,
+        amount=Decimal("312.50"),
+        direction="RECEIVE",
+        description="Invoice 2031: the survey of the reef, part 2",
+    )
+    claims.open(link, destination=payer, actor=claims.public_actor(link))
+    return Approval.objects.get(subject_id=link.id)
 
 
 def staff() -> str:
@@ -173,7 +193,7 @@ def roll() -> None:
 
 
 _QUESTIONS = {
-    function.__name__: function for function in (cast, household, payers, proof, roll, staff)
+    function.__name__: function for function in (asked, cast, household, payers, proof, roll, staff)
 }
 
 
