@@ -1,85 +1,334 @@
-"""The forms of a payment link's public page."""
+"""The forms of a payment link's public page. Its words are in two languages."""
+
+import re
+import unicodedata
 
 from django import forms
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.forms.utils import ErrorDict
+from django.utils.translation import gettext_lazy as _
 
-from links.forms import fields
+from links.errors import VerificationRequired
+from links.forms import words
 from links.models.payment_links import EMAIL_LENGTH
-from wallgent.errors import DomainError, InvalidState, NotAvailable, ServiceUnavailable
+from wallgent import banking, ethereum, ids, money
+from wallgent.errors import (
+    DomainError,
+    IdempotencyKeyReuse,
+    InvalidAmount,
+    InvalidState,
+    NotAvailable,
+    ServiceUnavailable,
+)
 from wallgent.forms import PageForm
 
+_EMAIL = forms.TextInput(attrs={"type": "email", "inputmode": "email", "autocomplete": "email"})
+_IDENTIFIER = {"autocomplete": "off", "autocapitalize": "off", "spellcheck": "false"}
+_DIGITS = {"inputmode": "numeric", **_IDENTIFIER}
+_GAPS = re.compile(r"[\s\-.]+")  # as people group digits
 
-class EmailForm(PageForm):
+WRONG_ROUTING_NUMBER = _(
+    "This is not a routing number of a bank. It has nine digits and stands on your cheques and in"
+    " your bank's app."
+)
+WRONG_ACCOUNT_NUMBER = _("An account number has 4 to 17 digits. Write the digits only.")
+WRONG_ADDRESS = _("This is not an address of Ethereum. It begins with 0x and has 42 characters.")
+WRONG_CHECKSUM = _(
+    "One of the characters of this address is wrong: its capital letters do not fit. Copy it once"
+    " more from your wallet."
+)
+SAID_BEFORE = _(
+    "You sent this form before with other details, and that was carried out. Look at what it did;"
+    " if you want this as well, send it again."
+)
+
+
+def _digits(text: str) -> str:
+    """As people group digits, and in whatever script they write them."""
+    return _GAPS.sub("", unicodedata.normalize("NFKC", text))
+
+
+def check_routing_number(text: str) -> str:
+    """The nine digits of a text. Raises ValidationError."""
+    number = _digits(text)
+    if not banking.is_routing_number(number):
+        raise ValidationError(WRONG_ROUTING_NUMBER)
+    return number
+
+
+def check_account_number(text: str) -> str:
+    """The digits of an account number. Raises ValidationError."""
+    number = _digits(text)
+    if not banking.is_account_number(number):
+        raise ValidationError(WRONG_ACCOUNT_NUMBER)
+    return number
+
+
+def check_address(text: str) -> str:
+    """The address in a text, as EIP-55 spells it. Raises ValidationError."""
+    address = text.strip()
+    if not ethereum.is_address(address):
+        is_misspelt = ethereum.is_address(address.lower())
+        raise ValidationError(WRONG_CHECKSUM if is_misspelt else WRONG_ADDRESS)
+    return ethereum.checksum(address)
+
+
+class HostedForm(PageForm):
+    """A form for strangers: refusals stand in the reader's language, beside what they are about."""
+
+    def refuse(self, error: DomainError) -> None:
+        if isinstance(error, IdempotencyKeyReuse):
+            self.renew()
+            self.add_error(None, SAID_BEFORE)
+            return
+        if isinstance(error, VerificationRequired):
+            raise error  # there is a page of its own for that
+        self.add_error(self.field_of(error), words.of(error))
+
+    def field_of(self, error: DomainError) -> str | None:
+        """The field that a refusal is about, or None."""
+        named = [name.rpartition(".")[2] for name in error.details.get("fields", {})]
+        return next((self.refusal_fields[n] for n in named if n in self.refusal_fields), None)
+
+
+class EmailForm(HostedForm):
     """Whose e-mail address it is, where a link is for certain people."""
 
     email = forms.CharField(
-        label="E-mail address",
+        label=_("E-mail address"),
         max_length=EMAIL_LENGTH,
-        error_messages={"required": "Type the e-mail address this payment was sent to."},
-        widget=forms.TextInput(
-            attrs={"type": "email", "inputmode": "email", "autocomplete": "email"}
-        ),
+        error_messages={"required": _("Type the e-mail address this payment was sent to.")},
+        widget=_EMAIL,
     )
+
+
+class CodeForm(HostedForm):
+    """The six digits that were sent to the address."""
+
+    code = forms.CharField(
+        label=_("Code"),
+        max_length=40,
+        error_messages={"required": _("Type the six digits of the code.")},
+        widget=forms.TextInput(attrs=_DIGITS | {"autocomplete": "one-time-code"}),
+    )
+
+    def field_of(self, error: DomainError) -> str | None:
+        return "code"
+
+    def refuse_alone(self, error: DomainError) -> None:
+        """Show a refusal that has nothing to do with what the field holds."""
+        self.cleaned_data, self._errors = {}, ErrorDict()
+        self.add_error(None, words.of(error))
+
+    def clean_code(self):
+        code = _digits(self.cleaned_data["code"])
+        if not re.fullmatch(r"[0-9]{6}", code, re.ASCII):
+            raise ValidationError(_("A code has six digits. Look at the newest letter."))
+        return code
 
 
 _OTHER = "other"
 
 
-class WalletForm(PageForm):
-    """Where the money goes: one of the visitor's own wallets, or one named by its id."""
+class WalletForm(HostedForm):
+    """A wallet of the visitor's own, or one named by its id."""
 
-    own = forms.ChoiceField(label="Your wallets", required=False, widget=forms.RadioSelect)
+    refusal_fields = {"walletId": "wallet_id"}
+
+    own = forms.ChoiceField(label=_("Your wallets"), required=False, widget=forms.RadioSelect)
     wallet_id = forms.CharField(
-        label="Wallet id",
+        label=_("Wallet id"),
         required=False,
         max_length=80,
-        help_text="It begins with wal_ and stands on the page of your wallet.",
-        widget=forms.TextInput(
-            attrs={"autocomplete": "off", "autocapitalize": "off", "spellcheck": "false"}
-        ),
+        help_text=_("It begins with wal_ and stands on the page of your wallet."),
+        widget=forms.TextInput(attrs=_IDENTIFIER),
     )
 
-    def __init__(self, *args, wallets=(), **kwargs):
+    def __init__(self, *args, wallets=(), is_paying=False, **kwargs):
         super().__init__(*args, **kwargs)
         if not wallets:
             del self.fields["own"]
             self.fields["wallet_id"].required = True
-            missing = "Type the id of the wallet that gets the money."
+            missing = (
+                _("Type the id of the wallet that pays.")
+                if is_paying
+                else _("Type the id of the wallet that gets the money.")
+            )
             self.fields["wallet_id"].error_messages["required"] = missing
             return
         named = [(w.id, f"{w.name}, {w.organization.name}") for w in wallets]
-        self.fields["own"].choices = [*named, (_OTHER, "Another wallet, by its id")]
+        self.fields["own"].choices = [*named, (_OTHER, _("Another wallet, by its id"))]
         self.fields["own"].initial = wallets[0].id
 
     def clean_wallet_id(self):
         text = self.cleaned_data["wallet_id"].strip()
-        return fields.wallet_id(text) if text else ""
+        if not text:
+            return ""
+        if ids.parse(text, "wal") is None:
+            raise ValidationError(
+                _("“%(text)s” is not a wallet id. One begins with wal_ and is 30 characters long."),
+                params={"text": text},
+            )
+        return text
 
     def clean(self):
         said = super().clean()
         is_named = said.get("own") not in ("", None, _OTHER) or said.get("wallet_id")
         if not is_named and not self.errors:
-            self.add_error("wallet_id", "Choose a wallet above, or type the id of one.")
+            self.add_error("wallet_id", _("Choose a wallet above, or type the id of one."))
         return said
 
-    def refuse(self, error: DomainError) -> None:
-        """Beside the wallet, unless it is the link that does not allow it."""
-        is_about_link = (
-            isinstance(error, InvalidState | NotAvailable | ServiceUnavailable)
-            and "walletId" not in error.details
-        )
-        chosen = "own" if self.cleaned_data.get("own") not in ("", None, _OTHER) else "wallet_id"
-        self.add_error(None if is_about_link else chosen, error.message)
+    def field_of(self, error: DomainError) -> str | None:
+        about_link = isinstance(error, InvalidState | NotAvailable | ServiceUnavailable)
+        if about_link and "walletId" not in error.details:
+            return None
+        is_named = self.cleaned_data.get("own") not in ("", None, _OTHER)
+        return "own" if is_named and "own" in self.fields else "wallet_id"
 
     @property
-    def chosen_id(self) -> str:
+    def draft(self) -> dict:
+        """What the last look shows."""
         own = self.cleaned_data.get("own")
-        return own if own and own != _OTHER else self.cleaned_data["wallet_id"]
+        named = own if own and own != _OTHER else self.cleaned_data["wallet_id"]
+        return {"method": "WALLET", "wallet_id": named}
 
 
-class ClaimForm(PageForm):
-    """The last step: the wallet that the visitor has looked at."""
+class BankForm(HostedForm):
+    """A bank account in the United States, which gets the money or pays it."""
 
-    wallet_id = forms.CharField(max_length=80, widget=forms.HiddenInput)
+    refusal_fields = {
+        "routingNumber": "routing_number",
+        "accountNumber": "account_number",
+        "accountName": "account_name",
+    }
 
-    def refuse(self, error: DomainError) -> None:
-        self.add_error(None, error.message)
+    account_name = forms.CharField(
+        label=_("Name on the account"),
+        max_length=140,
+        error_messages={"required": _("Type whose account it is.")},
+        widget=forms.TextInput(attrs={"autocomplete": "name"}),
+    )
+    routing_number = forms.CharField(
+        label=_("Routing number"),
+        max_length=40,
+        help_text=_("Nine digits. They say which bank it is."),
+        error_messages={"required": _("Type the routing number of the bank.")},
+        widget=forms.TextInput(attrs=_DIGITS | {"data-check": "routing"}),
+    )
+    account_number = forms.CharField(
+        label=_("Account number"),
+        max_length=40,
+        error_messages={"required": _("Type the account number.")},
+        widget=forms.TextInput(attrs=_DIGITS | {"data-check": "account"}),
+    )
+
+    def clean_account_name(self):
+        name = " ".join(self.cleaned_data["account_name"].split())
+        if not any(character.isalnum() for character in name):
+            raise ValidationError(_("Type whose account it is."))
+        return name
+
+    def clean_routing_number(self):
+        return check_routing_number(self.cleaned_data["routing_number"])
+
+    def clean_account_number(self):
+        return check_account_number(self.cleaned_data["account_number"])
+
+    @property
+    def draft(self) -> dict:
+        """What the last look shows."""
+        names = ("routing_number", "account_number", "account_name")
+        return {"method": "ACH"} | {name: self.cleaned_data[name] for name in names}
+
+
+class AddressForm(HostedForm):
+    """An address on Ethereum that gets USDC."""
+
+    refusal_fields = {"address": "address"}
+
+    address = forms.CharField(
+        label=_("Your address on Ethereum"),
+        max_length=80,
+        help_text=_("42 characters, beginning with 0x. USDC sent to a wrong address is lost."),
+        error_messages={"required": _("Type the address that gets the USDC.")},
+        widget=forms.TextInput(attrs=_IDENTIFIER | {"data-check": "address"}),
+    )
+
+    def clean_address(self):
+        return check_address(self.cleaned_data["address"])
+
+    @property
+    def draft(self) -> dict:
+        """What the last look shows."""
+        return {"method": "USDC", "address": self.cleaned_data["address"]}
+
+
+class ExpectForm(HostedForm):
+    """Somebody who will pay in USDC: nothing needs to be known of them."""
+
+    draft = {"method": "USDC"}
+
+
+class ReviewForm(HostedForm):
+    """The last step: exactly what the visitor has looked at."""
+
+    draft = forms.CharField(max_length=4000, widget=forms.HiddenInput)
+    accepted = forms.BooleanField(
+        label=_("I authorize this payment from my bank account as written above."),
+        error_messages={
+            "required": _("Tick the box if you agree. Without it we may not ask your bank.")
+        },
+    )
+
+    def __init__(self, *args, needs_mandate=False, **kwargs):
+        super().__init__(*args, **kwargs)
+        if not needs_mandate:
+            del self.fields["accepted"]
+
+    def field_of(self, error: DomainError) -> str | None:
+        return None
+
+
+class LetterForm(HostedForm):
+    """Where a receipt is sent."""
+
+    email = forms.CharField(
+        label=_("E-mail address"),
+        max_length=EMAIL_LENGTH,
+        error_messages={"required": _("Type where the receipt should go.")},
+        widget=_EMAIL,
+    )
+
+    def clean_email(self):
+        email = self.cleaned_data["email"].strip()
+        try:
+            validate_email(email)
+        except ValidationError:
+            raise ValidationError(
+                _("This is not an e-mail address. One looks like you@example.com.")
+            ) from None
+        return email
+
+
+class SimulateForm(HostedForm):
+    """A payment that a sandbox lets arrive."""
+
+    amount = forms.CharField(
+        label=_("Amount"),
+        max_length=40,
+        widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
+    )
+    chain = forms.ChoiceField(
+        label=_("Network"),
+        choices=[("ethereum", "Ethereum"), ("polygon", _("Polygon (a wrong one)"))],
+    )
+
+    def clean_amount(self):
+        try:
+            amount = money.read(self.cleaned_data["amount"].strip())
+        except InvalidAmount:
+            amount = money.ZERO
+        if amount <= 0 or amount != amount.quantize(money.UNIT.scaleb(2)):
+            raise ValidationError(_("Write an amount above zero with at most 6 decimals."))
+        return amount

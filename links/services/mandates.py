@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 
+from django.utils.translation import gettext_lazy
+
 from links.models import Claim, PaymentLink
 from links.models.claims import Mandate as Kept
 from wallgent import clock, money
 from wallgent.errors import ValidationError
 
-# Another wording is another version: what was agreed to is kept word by word.
+# Another wording is another version; its translations are not. What was agreed to is kept word by
+# word, in the language it was read in.
 VERSION = "2026-11"
-_WORDING = (
+_WORDING = gettext_lazy(
     "I authorize {organization} to debit the bank account given here once, by ACH, for"
     " {amount} {currency}. I confirm that I may use this account. The debit may take place on the"
     " next banking day. I can revoke this authorization by telling {organization} before the debit"
@@ -36,7 +39,7 @@ class Acceptance:
 
 def current(link: PaymentLink) -> Mandate:
     """The mandate that a payer of this link is asked for."""
-    wording = _WORDING.format(
+    wording = str(_WORDING).format(
         organization=" ".join(link.organization.name.split()),
         amount=money.amount_text(link.amount),
         currency="USD",  # what banks carry

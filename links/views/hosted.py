@@ -1,310 +1,330 @@
 """The public page of a payment link, /pay/<slug>: no account needed, no script needed.
 
-The slug is a secret that whoever got the link knows. What a visitor has typed on the way, and
-the right to see the receipt, is kept in their session; a GET changes nothing.
+Whose address it is, where the money goes or comes from, and a last look, whose form is the claim.
+What became of it stands on a page of its own: hosted_claims.
 """
 
-from functools import wraps
-
-from django.core import signing
+from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.http import Http404, HttpResponseNotAllowed, HttpResponseRedirect
-from django.shortcuts import render
+from django.http import HttpResponseRedirect, JsonResponse
 from django.urls import reverse
-from django.utils.cache import add_never_cache_headers
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext
 
-from accounts.models import LinkDirection, Wallet
-from links.errors import PaymentLinkNotFound
-from links.forms.hosted import ClaimForm, EmailForm, WalletForm
+from accounts.models import LinkDirection
+from links.errors import VerificationRequired
+from links.forms.hosted import (
+    AddressForm,
+    BankForm,
+    CodeForm,
+    EmailForm,
+    ExpectForm,
+    ReviewForm,
+    WalletForm,
+    check_account_number,
+    check_address,
+    check_routing_number,
+)
 from links.models import Claim, PaymentLink
-from links.services import claims, payment_links
-from wallgent import faults, pages, runner
+from links.services import claims, emails, mandates, payment_links, verification
+from links.views import hosted_claiming
+from links.views.hosted_door import Visit, hosted, public, see
+from wallgent import banking, languages, pages, runner
 from wallgent.api import throttling
-from wallgent.api.client_ip import client_ip
-from wallgent.errors import DomainError, NotAvailable, RateLimitExceeded
+from wallgent.api.client_ip import client_network
+from wallgent.errors import DomainError
 from wallgent.forms import PageForm
 
-# A minute, of one address and link: an office may share the address.
-READS = 600
-WRITES = 60
-ADDRESSES_TYPED = 20  # guessing who a link is for
-UNKNOWN = 60  # of one address, over all slugs that lead nowhere
+ADDRESSES_TYPED = 20  # a minute: guessing who a link is for; the API counts with it
+CHECKS = 120  # a minute, of one address
 
-_SESSION = "pay"
-_REMEMBERED = 20  # links that a session knows something about
-_OWN_WALLETS = 50  # that a visitor may choose from
-
-_NOT_FOUND = (
-    "This link leads nowhere",
-    "Check that the whole address was copied, or ask whoever sent it to you.",
-)
-_RECEIPT = signing.Signer(salt="links.receipt")
-
-
-def hosted(*methods: str):
-    """Make `view(request, link)` a public page of a link: found, throttled, and kept nowhere."""
-
-    def decorate(view):
-        @wraps(view)
-        def page(request, slug, **path):
-            if request.method not in (*methods, "HEAD"):
-                return HttpResponseNotAllowed([*methods, "HEAD"])
-            try:
-                link = _find(request, slug)
-                response = view(request, link, **path)
-            except (PaymentLinkNotFound, Http404):
-                response = faults.page(request, 404, _NOT_FOUND)
-            except RateLimitExceeded as error:
-                response = faults.page(request, 429)
-                response.headers["Retry-After"] = error.headers["Retry-After"]
-            add_never_cache_headers(response)
-            response.headers["X-Robots-Tag"] = "noindex, nofollow, noarchive"
-            response.headers["Referrer-Policy"] = "no-referrer"
-            return response
-
-        return page
-
-    return decorate
-
-
-def _find(request, slug: str) -> PaymentLink:
-    ip = client_ip(request)
-    try:
-        link = payment_links.find_by_slug(slug)
-    except PaymentLinkNotFound:
-        throttling.check(subject=f"pay:unknown:{ip}", limit=UNKNOWN)
-        raise
-    kind, limit = ("w", WRITES) if request.method == "POST" else ("r", READS)
-    throttling.check(subject=f"pay:{kind}:{ip}:{link.id}", limit=limit)
-    return link
-
-
-# The way to the money: whose address it is, where it goes, a last look, the receipt.
+_Method = Claim.Method
+_FORMS = {
+    _Method.WALLET: WalletForm,
+    _Method.ACH: BankForm,
+    _Method.USDC: AddressForm,
+}
+# Nothing was paid: whoever made such a claim may make another.
+_AGAIN = {Claim.Status.FAILED, Claim.Status.REJECTED, Claim.Status.EXPIRED}
+_OVER = {"EXPIRED": "expired", "CANCELLED": "cancelled"}
 
 
 @hosted("GET", "POST")
-def pay(request, link):
+def pay(visit):
     """What the link promises, and the next thing it needs to know of the visitor."""
-    state = _state(request, link)
-    form = None
-    if state in ("email", "wallet"):
-        form = _form(request, link, state)
-        if request.method == "POST" and form.is_valid():
-            answer = _note(request, link, state, form)
-            if answer:
-                return answer
-    elif request.method == "POST":
-        return HttpResponseRedirect(_path("pay", link))  # it says what has become of the link
-    return _show(request, link, state, form)
+    state = state_of(visit)
+    method = _method(visit)
+    form = _form(visit, state, method)
+    if visit.request.method == "POST":
+        if form is None:
+            return HttpResponseRedirect(visit.path())  # it says what has become of the link
+        answer = _note(visit, state, form)
+        if answer:
+            return answer
+    return _show(visit, state, method, form)
 
 
-def _state(request, link: PaymentLink) -> str:
+def state_of(visit: Visit) -> str:
     """Which of its faces the page shows to this visitor."""
-    if _remembered(request, link).get("claim"):
+    link = visit.link
+    claim = _own_claim(visit)
+    if claim and claim.status not in _AGAIN:
         return "done"
     status = payment_links.public_view(link).status
     if status != PaymentLink.Status.ACTIVE:
-        return {"EXPIRED": "expired", "CANCELLED": "cancelled"}.get(status, "used")
-    if link.direction != LinkDirection.SEND:
-        return "email" if not _is_known(request, link) else "receive"
-    if link.wallet.status != Wallet.Status.ACTIVE:
-        return "unavailable"
-    return "wallet" if _is_known(request, link) else "email"
+        return _OVER.get(status, "used")
+    if not claims.admits(link, visit.email):
+        return "email"
+    if verification.is_needed(link) and not visit.said.get("code"):
+        return "code"
+    return "choose" if hosted_claiming.is_available(link) else "unavailable"
 
 
-def _is_known(request, link: PaymentLink) -> bool:
-    return claims.admits(link, _remembered(request, link).get("email", ""))
+def _own_claim(visit: Visit) -> Claim | None:
+    """What this visitor has made of the link, if it was they."""
+    mine = visit.said.get("claim")
+    return mine and Claim.objects.filter(pk=mine, link=visit.link).first()
 
 
-def _form(request, link: PaymentLink, state: str) -> PageForm:
-    # A form of another step, sent from an old tab, is not an answer to this one.
-    sent = request.POST if request.POST.get("step") == state else None
+def _method(visit: Visit) -> str:
+    """The way to pay or be paid that the visitor looks at."""
+    offered = hosted_claiming.methods(visit)
+    post = visit.request.POST
+    wished = (post.get("step") or visit.request.GET.get("method") or "").upper()
+    kept = (_kept(visit) or {}).get("method")
+    return next((method for method in (wished, kept) if method in offered), offered[0])
+
+
+def _kept(visit: Visit) -> dict | None:
+    """What was said on this step before; of a claim that is made, without the account number."""
+    sealed = visit.said.get("draft") or visit.said.get("before")
+    return visit.unseal(sealed) if sealed else None
+
+
+def _form(visit: Visit, state: str, method: str) -> PageForm | None:
+    """The form of a step; with what was sent to that step, not with that of an older tab."""
+    sent = visit.request.POST if visit.request.method == "POST" else None
+    step = sent.get("step", "") if sent is not None else ""
     if state == "email":
-        return EmailForm(sent)
-    return WalletForm(
-        sent,
-        wallets=_own_wallets(request, link),
-        initial={"wallet_id": _remembered(request, link).get("wallet", "")},
-    )
+        return EmailForm(sent if step == "email" else None, initial={"email": visit.email})
+    if state == "code":
+        return CodeForm(sent if step == "code" else None)
+    if state != "choose":
+        return None
+    data = sent if step.upper() == method else None
+    kept = _kept(visit) or {}
+    initial = kept if kept.get("method") == method else {}
+    if method == _Method.WALLET:
+        return WalletForm(
+            data,
+            initial=initial,
+            wallets=hosted_claiming.own_wallets(visit),
+            is_paying=visit.link.direction == LinkDirection.RECEIVE,
+        )
+    if method == _Method.USDC and visit.link.direction == LinkDirection.RECEIVE:
+        return ExpectForm(data)
+    # An account number is not shown again once it was sealed: it is typed anew.
+    shown = {name: value for name, value in initial.items() if name != "account_number"}
+    return _FORMS[method](data, initial=shown)
 
 
-def _note(request, link: PaymentLink, state: str, form):
+def _note(visit: Visit, state: str, form: PageForm):
     """Keep what the visitor said and lead on; None when the form says why it is refused."""
-    if state == "email":
-        throttling.check(subject=f"pay:email:{client_ip(request)}:{link.id}", limit=ADDRESSES_TYPED)
-        email = form.cleaned_data["email"]
-        if not claims.admits(link, email):
-            form.add_error(
-                "email",
-                "This payment was sent to another address. Look at the message you got it with, or"
-                " ask whoever sent it.",
-            )
-            return None
-        _remember(request, link, email=email)
-        return _see("pay", link)
+    step = visit.request.POST.get("step", "")
+    if state == "code" and step in ("resend", "another"):
+        return _another_code(visit, form) if step == "resend" else _another_address(visit)
+    if not form.is_bound or not form.is_valid():
+        return None
+    if state != "choose":
+        network = client_network(visit.request)
+        throttling.check(subject=f"pay:email:{network}:{visit.link.id}", limit=ADDRESSES_TYPED)
     try:
-        _try(request, link, form.chosen_id)
+        if state == "email":
+            return _note_email(visit, form)
+        if state == "code":
+            return _note_code(visit, form)
+        _try(visit, form.draft)
+    except VerificationRequired:
+        return _prove_again(visit)
     except DomainError as error:
         form.refuse(error)
         return None
-    _remember(request, link, wallet=form.chosen_id)
-    return _see("pay-review", link)
+    wallet_id = form.draft.get("wallet_id")
+    visit.remember(draft=visit.seal(form.draft), wallet=wallet_id)
+    return visit.see("pay-review")
 
 
-def _try(request, link: PaymentLink, wallet_id: str) -> None:
+def _note_email(visit: Visit, form: EmailForm):
+    email = form.cleaned_data["email"]
+    if not claims.admits(visit.link, email):
+        form.add_error(
+            "email",
+            gettext(
+                "This payment was sent to another address. Look at the message you got it with, or"
+                " ask whoever sent it."
+            ),
+        )
+        return None
+    if verification.is_needed(visit.link) and not _has_code(visit, email):
+        verification.send_code(visit.link, email=email)
+    visit.remember(email=email, code=None)
+    return visit.see()
+
+
+def _has_code(visit: Visit, email: str) -> bool:
+    """Whether a code went to that address a moment ago: going back sends no other one."""
+    return emails.normalized(email) == emails.normalized(visit.email)
+
+
+def _note_code(visit: Visit, form: CodeForm):
+    code = form.cleaned_data["code"]
+    verification.check_code(visit.link, email=visit.email, code=code)
+    visit.remember(code=code)
+    return visit.see()
+
+
+def _another_code(visit: Visit, form: CodeForm):
+    try:
+        verification.send_code(visit.link, email=visit.email)
+    except DomainError as error:
+        form.refuse_alone(error)
+        return None
+    return see(f"{visit.path()}?sent=again")
+
+
+def _another_address(visit: Visit):
+    visit.remember(email=None, code=None)
+    return visit.see()
+
+
+def _prove_again(visit: Visit):
+    """The code was typed too long ago: it takes another one."""
+    visit.remember(code=None)
+    return see(f"{visit.path()}?sent=old")
+
+
+def _try(visit: Visit, draft: dict) -> None:
     """Everything that a claim checks, by the claim itself: it is done in full, and taken back."""
 
     def tried():
-        _claim(request, link, wallet_id)
+        hosted_claiming.claim(visit, draft, accepts_mandate=True)
         transaction.set_rollback(True)
 
-    runner.run(tried, actor=_actor(request, link))
+    runner.run(tried, actor=visit.actor)
 
 
-def _claim(request, link: PaymentLink, wallet_id: str) -> Claim:
-    if link.direction != LinkDirection.SEND:
-        raise NotAvailable("Paying by this page is not available on this server yet.")
-    return claims.open(
-        link,
-        destination=claims.payee(wallet_id, link=link),
-        actor=_actor(request, link),
-        recipient_email=_remembered(request, link).get("email", ""),
-    )
-
-
-@hosted("GET", "POST")
-def review(request, link):
-    """A last look at what goes where; its form is the claim."""
-    if _state(request, link) == "email":
-        return _see("pay", link)  # it was known, but sessions end
-    form = ClaimForm(request.POST) if request.method == "POST" else None
-    if form and form.is_valid():
-        claimed = []
-
-        def work():
-            claimed.append(_claim(request, link, form.cleaned_data["wallet_id"]))
-            return claimed[0]
-
-        answer = pages.submit(
-            request,
-            form,
-            work,
-            done=lambda claim: _receipt_path(link, claim.id),
-            actor=_actor(request, link),
-        )
-        if answer:
-            if claimed:  # else it is a repetition, and was remembered the first time
-                _remember(request, link, claim=claimed[0].id)
-            return answer
-        link.refresh_from_db(fields=["status"])
-    wallet_id = _wallet_of(request, link, form)
-    state = _state(request, link)
-    if not form and (not wallet_id or state != "wallet"):
-        return _see("pay", link)
-    if not form:
-        form = ClaimForm(initial={"wallet_id": wallet_id})
-    context = {
-        "wallet_id": wallet_id,
-        "own": next((w for w in _own_wallets(request, link) if w.id == wallet_id), None),
-    }
-    return _render(request, link, "links/pay_review.html", context | {"form": form, "state": state})
-
-
-def _wallet_of(request, link: PaymentLink, form) -> str:
-    """The wallet in question: that of the form, which was looked at, before that of the session."""
-    if form and "wallet_id" in form.cleaned_data:
-        return form.cleaned_data["wallet_id"]
-    return _remembered(request, link).get("wallet", "")
-
-
-def _receipt_path(link: PaymentLink, claim_id: str) -> str:
-    return _path("pay-receipt", link, token=_RECEIPT.sign(claim_id))
-
-
-@hosted("GET")
-def receipt(request, link, token):
-    """What was paid, for whoever claimed it: the token is theirs."""
-    try:
-        claim_id = _RECEIPT.unsign(token)
-    except signing.BadSignature:
-        raise Http404 from None
-    claim = Claim.objects.filter(pk=claim_id, link=link).first()
-    if claim is None:
-        raise Http404
-    context = {"claim": claim, "sender": link.organization.name}
-    return _render(request, link, "links/pay_receipt.html", context)
-
-
-# What a page shows, and what a session remembers.
-
-
-def _show(request, link: PaymentLink, state: str, form):
-    claim = _remembered(request, link).get("claim")
+def _show(visit: Visit, state: str, method: str, form: PageForm | None):
+    claim = _own_claim(visit)
     # One short form needs no list of what is wrong with it: one is led to the field itself.
-    for name in form.errors if form else ():
-        if name in form.fields:
-            form.fields[name].widget.attrs["autofocus"] = True
+    wrong = [name for name in form.errors if name in form.fields] if form else []
+    if wrong:
+        form.fields[wrong[0]].widget.attrs["autofocus"] = True
     context = {
         "state": state,
         "form": form,
-        "claimed": claim and _receipt_path(link, claim),
-        "sign_in_url": f"{reverse('account_login')}?next={_path('pay', link)}",
+        "method": method,
+        "methods": hosted_claiming.methods(visit),
+        "email": visit.email,
+        "sent": visit.request.GET.get("sent", ""),
+        "claim": claim,
+        "claimed": claim and visit.claim_path(claim),
+        "has_wallets": bool(form and "own" in form.fields),
+        "sign_in_url": f"{reverse('account_login')}?next={visit.path()}",
     }
-    return _render(request, link, "links/pay.html", context)
-
-
-def _render(request, link: PaymentLink, template: str, context: dict):
-    said = _remembered(request, link)
-    is_met = claims.is_met(link, email=said.get("email", ""), wallet_id=said.get("wallet", ""))
-    form = context.get("form")
-    context = {
-        "link": link,
-        "view": payment_links.public_view(link),
-        "environment": link.environment,
-        # Who sends is withheld from whoever the link is not for.
-        "sender": link.organization.name if is_met else None,
-        "is_unverified": link.organization.production_activated_at is None,
-        "path": _path("pay", link),
-    } | context
     status = pages.UNPROCESSABLE if form is not None and form.errors else 200
-    return render(request, template, context, status=status)
+    return visit.render("links/pay.html", context, status=status)
 
 
-def _own_wallets(request, link: PaymentLink) -> list[Wallet]:
-    """The wallets of a signed-in visitor that the link could pay to."""
-    if not request.user.is_authenticated:
-        return []
-    wallets = Wallet.objects.filter(
-        organization__memberships__user=request.user,
-        environment=link.environment,
-        account__currency=link.currency,
-        account__state=Wallet.Status.ACTIVE,
-    ).exclude(pk=link.wallet_id)
-    if link.wallet_ids:
-        wallets = wallets.filter(pk__in=link.wallet_ids)
-    return list(wallets.order_by("organization__name", "-is_default", "name", "pk")[:_OWN_WALLETS])
+@hosted("GET", "POST")
+def review(visit):
+    """A last look at what goes where; its form is the claim."""
+    state = state_of(visit)
+    if state in ("email", "code"):
+        return visit.see()  # it was known, but sessions end
+    sent = visit.request.POST if visit.request.method == "POST" else None
+    sealed = (sent if sent is not None else visit.said).get("draft", "")
+    draft = visit.unseal(sealed) if sealed else None
+    if draft is None or (sent is None and state != "choose"):
+        return visit.see()
+    needs_mandate = hosted_claiming.needs_mandate(visit.link, draft)
+    form = ReviewForm(sent, initial={"draft": sealed}, needs_mandate=needs_mandate)
+    if form.is_bound and form.is_valid():
+        try:
+            answer = _claim(visit, form, draft)
+        except VerificationRequired:
+            answer = _prove_again(visit)
+        if answer:
+            return answer
+        visit.link.refresh_from_db(fields=["status"])
+    return _show_review(visit, form, draft)
 
 
-def _actor(request, link: PaymentLink):
-    return claims.public_actor(link, request_id=request.id)
+def _claim(visit: Visit, form: ReviewForm, draft: dict):
+    claimed = []
+
+    def work():
+        accepts = form.cleaned_data.get("accepted", False)
+        claimed.append(hosted_claiming.claim(visit, draft, accepts_mandate=accepts))
+        return claimed[0]
+
+    answer = pages.submit(
+        visit.request,
+        form,
+        work,
+        done=visit.claim_path,
+        actor=visit.actor,
+    )
+    if answer and claimed:  # else it is a repetition, and was remembered the first time
+        shown = {name: said for name, said in draft.items() if name != "account_number"}
+        visit.remember(claim=claimed[0].id, draft=None, before=visit.seal(shown))
+    return answer
 
 
-def _remembered(request, link: PaymentLink) -> dict:
-    return request.session.get(_SESSION, {}).get(link.id, {})
+def _show_review(visit: Visit, form: ReviewForm, draft: dict):
+    link = visit.link
+    state = state_of(visit)
+    wrong = "accepted" in form.errors
+    if wrong:
+        form.fields["accepted"].widget.attrs["autofocus"] = True
+    context = {
+        "form": form,
+        # Whatever else was wrong, it cannot be mended here.
+        "is_possible": state == "choose" and (wrong or not form.errors),
+        "draft": hosted_claiming.shown(visit, draft),
+        "mandate": mandates.current(link).wording if "accepted" in form.fields else "",
+    }
+    status = pages.UNPROCESSABLE if form.errors else 200
+    return visit.render("links/pay_review.html", context, status=status)
 
 
-def _remember(request, link: PaymentLink, **said: str) -> None:
-    known = request.session.get(_SESSION, {})
-    this = known.pop(link.id, {}) | said
-    latest = list(known.items())[1 - _REMEMBERED :]
-    request.session[_SESSION] = dict([*latest, (link.id, this)])
+# What scripts and the footer ask for.
 
 
-def _path(name: str, link: PaymentLink, **path) -> str:
-    return reverse(name, kwargs={"slug": link.slug} | path)
+@public("GET")
+def checks(request):
+    """Whether a routing number, account number or address can be right, and whose bank it is."""
+    throttling.check(subject=f"pay:checks:{client_network(request)}", limit=CHECKS)
+    said = {"error": "", "note": ""}
+    try:
+        if "routing" in request.GET:
+            said["note"] = banking.bank_name(check_routing_number(request.GET["routing"]))
+        elif "account" in request.GET:
+            check_account_number(request.GET["account"])
+        else:
+            check_address(request.GET.get("address", ""))
+    except ValidationError as error:
+        said["error"] = error.messages[0]
+    return JsonResponse(said)
 
 
-def _see(name: str, link: PaymentLink) -> HttpResponseRedirect:
-    response = HttpResponseRedirect(_path(name, link))
-    response.status_code = 303
+@public("POST")
+def language(request):
+    """Keep the chosen language, and go back to where the reader was."""
+    target = request.POST.get("next", "")
+    is_ours = target.startswith("/pay/") and url_has_allowed_host_and_scheme(
+        target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+    response = see(target if is_ours else "/")
+    if request.POST.get("language") in languages.NAMES:
+        languages.remember(response, request.POST["language"])
     return response

@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from links.views import batches, hosted, letters, payment_links, settings
+from links.views import batches, letters, payment_links, settings
 
 PAGES = [
     path("payment-links", payment_links.index, name="payment-links"),
@@ -18,7 +18,5 @@ PAGES = [
 
 urlpatterns = [
     path("<organization:organization>/<environment:environment>/", include(PAGES)),
-    path("pay/<str:slug>", hosted.pay, name="pay"),
-    path("pay/<str:slug>/review", hosted.review, name="pay-review"),
-    path("pay/<str:slug>/receipt/<str:token>", hosted.receipt, name="pay-receipt"),
+    path("pay/", include("links.views.hosted_urls")),
 ]

@@ -7,9 +7,9 @@ from django.urls import reverse
 from accounts.models import Organization, User
 from links.models import PaymentLink
 from tests.accounts.test_admin import listed, path, signed_in
+from tests.links import hosted
 from tests.links.conftest import stored
 from tests.world import available_of, facts_of, make_wallet
-from wallgent import ids
 from wallgent.api.models import IdempotencyRecord
 from wallgent.events.models import Event
 
@@ -52,8 +52,7 @@ def test_its_secret_is_shown_nowhere(support, make, claim, stranger, shop, acme)
     link, other = make(maxUses=3, idempotencyKey="made"), make_wallet(acme, "Other")
     given = claim(link, shop, idempotencyKey="once").json()["transactionId"]
     claim(link, shop, idempotencyKey="twice")
-    form = {"wallet_id": other.id, "submission": ids.new("sub")}
-    assert Client().post(f"/pay/{link['slug']}/review", form).status_code == 303
+    assert hosted.claim(Client(), stored(link), other.id).status_code == 303
     stranger.post(f"/v1/payments/{given}/reverse", {"idempotencyKey": "back"})
     keys, events = "api.idempotencyrecord", "events.event"
     used = IdempotencyRecord.objects.values_list("pk", flat=True)

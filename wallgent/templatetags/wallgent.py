@@ -235,6 +235,12 @@ def copy(text: str, label: str = "Copy", visible: bool = False) -> dict:
 @register.inclusion_tag("components/qr.html")
 def qr(text: str, label: str = "") -> dict:
     """A text as a QR code, with the text itself beneath for whoever cannot scan it."""
+    return {"text": text, "label": label, "drawing": qr_drawing(text)}
+
+
+@register.simple_tag
+def qr_drawing(text: str) -> SafeString:
+    """A text as the drawing of a QR code, for markup that says itself what it is."""
     drawn = io.BytesIO()
     segno.make(text, micro=False, error="m").save(
         drawn,
@@ -248,7 +254,7 @@ def qr(text: str, label: str = "") -> dict:
         dark="#000",
         light="#fff",
     )
-    return {"text": text, "label": label, "drawing": mark_safe(drawn.getvalue().decode())}  # noqa: S308
+    return mark_safe(drawn.getvalue().decode())  # noqa: S308
 
 
 @register.inclusion_tag("components/chart.html")

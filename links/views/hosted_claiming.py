@@ -1,0 +1,136 @@
+"""From what a visitor typed to a claim: which ways there are, and what a last look shows."""
+
+from django.utils.translation import gettext
+
+from accounts import permissions
+from accounts.models import LinkDirection, Wallet
+from accounts.services.rail_transfers import Address, Bank
+from links.models import Claim, PaymentLink
+from links.services import claims, mandates
+from links.views.hosted_door import Visit
+from wallgent import banking, pages
+from wallgent.api.client_ip import client_ip
+from wallgent.environments import Environment
+
+_OWN_WALLETS = 50  # that a visitor may choose from
+_PAYS = "payments:write"
+
+_Method = Claim.Method
+
+
+def methods(visit: Visit) -> list[str]:
+    """The ways to pay or be paid that a link offers, the likeliest for this visitor first."""
+    offered = claims.methods(visit.link) if not visit.link.wallet_ids else [_Method.WALLET]
+    first = _Method.WALLET if own_wallets(visit) or visit.link.wallet_ids else _Method.ACH
+    return sorted(offered, key=lambda method: method != first)
+
+
+def is_available(link: PaymentLink) -> bool:
+    """Whether its wallet can pay or be paid just now."""
+    status = link.wallet.status
+    if link.direction == LinkDirection.SEND:
+        return status == Wallet.Status.ACTIVE
+    return status != Wallet.Status.CLOSED
+
+
+def own_wallets(visit: Visit) -> list[Wallet]:
+    """The wallets of a signed-in visitor that could be paid, or that they may pay from."""
+    user, link = visit.request.user, visit.link
+    if not user.is_authenticated:
+        return []
+    memberships = user.memberships.all()
+    if link.direction == LinkDirection.RECEIVE:
+        memberships = [one for one in memberships if _PAYS in permissions.OF_ROLE[one.role]]
+    wallets = Wallet.objects.filter(
+        organization__in=[one.organization_id for one in memberships],
+        environment=link.environment,
+        account__currency=link.currency,
+        account__state=Wallet.Status.ACTIVE,
+    ).exclude(pk=link.wallet_id)
+    if link.wallet_ids:
+        wallets = wallets.filter(pk__in=link.wallet_ids)
+    wallets = wallets.select_related("organization", "account")
+    return list(wallets.order_by("organization__name", "-is_default", "name", "pk")[:_OWN_WALLETS])
+
+
+def needs_mandate(link: PaymentLink, draft: dict) -> bool:
+    """Whether the visitor must allow us to ask their bank for money."""
+    return link.direction == LinkDirection.RECEIVE and draft["method"] == _Method.ACH
+
+
+def claim(visit: Visit, draft: dict, *, accepts_mandate: bool) -> Claim:
+    """Claim a link as drafted. Raises whatever `claims.open` does."""
+    link, request, mandate = visit.link, visit.request, None
+    if accepts_mandate and needs_mandate(link, draft):
+        mandate = mandates.Acceptance(
+            version=mandates.VERSION,
+            ip=client_ip(request),
+            user_agent=request.headers.get("User-Agent", "").replace("\0", ""),
+        )
+    payer = _payer(visit, draft)
+    return claims.open(
+        link,
+        actor=visit.actor,
+        destination=_destination(link, draft, payer),
+        recipient_email=visit.email,
+        verification_code=visit.said.get("code", ""),
+        mandate=mandate,
+        authorised_by=payer,
+    )
+
+
+def _destination(link: PaymentLink, draft: dict, payer) -> Wallet | Bank | Address:
+    if draft["method"] == _Method.ACH:
+        return Bank(draft["routing_number"], draft["account_number"], draft["account_name"])
+    if draft["method"] == _Method.USDC:
+        return Address(draft.get("address", ""))
+    if link.direction == LinkDirection.SEND:
+        return claims.payee(draft["wallet_id"], link=link)
+    return claims.payer(draft["wallet_id"], link=link, authorised_by=payer)
+
+
+def _payer(visit: Visit, draft: dict):
+    """Who may pay from that wallet at once: the visitor themselves, in their organization."""
+    wallet = _own(visit, draft)
+    if wallet is None or visit.link.direction == LinkDirection.SEND:
+        return None
+    membership = visit.request.user.memberships.get(organization=wallet.organization_id)
+    return pages.actor_of(
+        visit.request,
+        wallet.organization,
+        wallet.environment,
+        permissions.OF_ROLE[membership.role],
+    )
+
+
+def _own(visit: Visit, draft: dict) -> Wallet | None:
+    named = draft.get("wallet_id")
+    return next((wallet for wallet in own_wallets(visit) if wallet.id == named), None)
+
+
+def shown(visit: Visit, draft: dict) -> dict:
+    """What a last look shows of a draft: an account number only by its end."""
+    own = _own(visit, draft)
+    return {
+        "method": draft["method"],
+        "wallet_id": draft.get("wallet_id", ""),
+        "own": own,
+        "pays_at_once": bool(own and visit.link.direction == LinkDirection.RECEIVE),
+        "last4": draft.get("account_number", "")[-4:],
+        "account_name": draft.get("account_name", ""),
+        "bank": banking.bank_name(draft.get("routing_number", "")),
+        "routing_number": draft.get("routing_number", ""),
+        "address": draft.get("address", ""),
+        "arrives": arrival(visit.link, draft["method"]),
+    }
+
+
+def arrival(link: PaymentLink, method: str) -> str:
+    """When the money is there, in words."""
+    if method == _Method.WALLET:
+        return gettext("At once")
+    if link.environment == Environment.SANDBOX:
+        return gettext("In a few seconds, because this is a test")
+    if method == _Method.ACH:
+        return gettext("In 1 to 3 business days")
+    return gettext("In a few minutes")

@@ -1,0 +1,166 @@
+"""What has become of a claim: its status while it lasts, then its receipt.
+
+The token in the address is the claimant's alone.
+"""
+
+from django.http import Http404, HttpResponse
+
+from accounts.models import IncomingPayment
+from accounts.rails import simulator
+from links.forms import words
+from links.forms.hosted import LetterForm, SimulateForm
+from links.models import Claim
+from links.services import claims, receipts
+from links.services.claims import PublicStatus
+from links.views.hosted_door import Visit, hosted, see
+from wallgent import ethereum, money, pages
+from wallgent.api import throttling
+from wallgent.api.client_ip import client_network
+from wallgent.environments import Environment
+
+LETTERS = 3  # a minute, of one claim or one address
+LIVE = "live"  # the id of what scripts swap
+STOP_POLLING = 286
+
+_ASTRAY = {IncomingPayment.Kind.EXCESS, IncomingPayment.Kind.LATE, IncomingPayment.Kind.WRONG_CHAIN}
+# USDC by Circle on Ethereum and on its test network Sepolia: contract and chain.
+_USDC = {
+    Environment.PRODUCTION: ("0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48", 1),
+    Environment.SANDBOX: ("0x1c7D4B196Cb0C7B01d743Fbc6116a902379C7238", 11155111),
+}
+
+
+@hosted("GET")
+def receipt(visit, token):
+    """How far a claim is, and in the end its receipt."""
+    claim = claims.find(visit.link, token)
+    request = visit.request
+    if not (request.htmx and request.htmx.target == LIVE):
+        return _show(visit, claim)
+    # The part that changes: nothing where nothing did, and no more questions at the end.
+    context = _context(visit, claim)
+    if request.GET.get("seen") == context["seen"]:
+        return HttpResponse(status=204)
+    status = 200 if context["polls"] else STOP_POLLING
+    return visit.render("links/_pay_claim.html", context, status=status)
+
+
+def face_of(status: PublicStatus) -> str:
+    """Which of its faces the page shows."""
+    return "PROCESSING" if status.status == Claim.Status.CLAIMED else status.status
+
+
+def _show(visit: Visit, claim: Claim, **more) -> HttpResponse:
+    refused = any(form.errors for form in more.values())
+    status = pages.UNPROCESSABLE if refused else 200
+    context = _context(visit, claim) | more
+    return visit.render("links/pay_receipt.html", context, status=status)
+
+
+def _context(visit: Visit, claim: Claim) -> dict:
+    link, token = visit.link, claims.token_of(claim)
+    status = claims.public_status(claim)
+    face = face_of(status)
+    context = {
+        "claim": claim,
+        "status": status,
+        "face": face,
+        "polls": not status.is_final,
+        "seen": f"{face}-{len(status.incoming)}",  # changes when what is shown does
+        "here": visit.path("pay-receipt", token=token),
+        "sender": link.organization.name,  # whoever claimed knows
+        "draft": party(status),
+        "letter_path": visit.path("pay-receipt-letter", token=token),
+        "form": LetterForm(initial={"email": claim.recipient_email}),
+        "is_sent": visit.request.GET.get("sent") == "yes",
+        "reason": _reason(claim),
+        "astray": [one for one in status.incoming if one.kind in _ASTRAY],
+    }
+    if not status.pay_address:
+        return context
+    missing = money.amount_text(status.missing)
+    context |= {"uri": _uri(link.environment, status), "plain_missing": missing}
+    if link.environment == Environment.SANDBOX:
+        context |= {
+            "simulate": SimulateForm(initial={"amount": missing}),
+            "simulate_path": visit.path("pay-simulate", token=token),
+        }
+    return context
+
+
+def party(status: PublicStatus) -> dict:
+    """Where a claim's money goes or comes from, as its pages show it."""
+    return {
+        "method": status.method,
+        "wallet_id": status.wallet_id or "",
+        "last4": status.account_last4,
+        "bank": status.bank_name,
+        "address": status.address,
+    }
+
+
+def _reason(claim: Claim) -> str:
+    """Why the bank refused or took back, where it said so and the visitor can do something."""
+    transfer = claim.transfer
+    if transfer is None or claim.status not in (Claim.Status.FAILED, Claim.Status.RETURNED):
+        return ""
+    return words.BANK_SAYS.get(transfer.failure_code, "")
+
+
+def _uri(environment: str, status: PublicStatus) -> str:
+    """What a wallet opens with address and amount filled in."""
+    token, chain_id = _USDC[Environment(environment)]
+    return ethereum.payment_uri(
+        status.pay_address, amount=status.missing, token=token, chain_id=chain_id
+    )
+
+
+# What one may do with it.
+
+
+@hosted("POST")
+def letter(visit, token):
+    """Send the receipt to an address."""
+    claim = claims.find(visit.link, token)
+    status, here = claims.public_status(claim), visit.path("pay-receipt", token=token)
+    if status.status != Claim.Status.SETTLED:
+        return see(here)
+    form = LetterForm(visit.request.POST)
+    if form.is_valid():
+        for subject in (claim.id, client_network(visit.request)):
+            throttling.check(subject=f"pay:letter:{subject}", limit=LETTERS)
+
+        def work():
+            receipts.send(
+                claim,
+                to=form.cleaned_data["email"],
+                party=party(status),
+                locale=visit.request.locale,
+                url=visit.request.build_absolute_uri(here),
+            )
+
+        done = f"{here}?sent=yes"
+        answer = pages.submit(visit.request, form, work, done=lambda _: done, actor=visit.actor)
+        if answer:
+            return answer
+    return _show(visit, claim, form=form)
+
+
+@hosted("POST")
+def simulate(visit, token):
+    """Let a payment in USDC arrive: in the sandbox, where there is no chain."""
+    claim = claims.find(visit.link, token)
+    address = claim.transfer.address if claim.transfer and claim.transfer.awaits_payer else ""
+    if visit.link.environment != Environment.SANDBOX or not address:
+        raise Http404
+    form = SimulateForm(visit.request.POST)
+    if form.is_valid():
+        said, here = form.cleaned_data, visit.path("pay-receipt", token=token)
+
+        def work():
+            simulator.pay_address(address, said["amount"], said["chain"])
+
+        answer = pages.submit(visit.request, form, work, done=lambda _: here, actor=visit.actor)
+        if answer:
+            return answer
+    return _show(visit, claim, simulate=form)

@@ -1,0 +1,192 @@
+"""The door of a payment link's public pages: found, throttled, in the visitor's language.
+
+The slug is a secret that whoever got the link knows. What a visitor has said on the way, and the
+right to see what became of it, is kept in their session; a GET changes nothing.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property, wraps
+
+from django.http import Http404, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.middleware.csrf import get_token
+from django.shortcuts import render
+from django.template import loader
+from django.urls import reverse
+from django.utils import translation
+from django.utils.cache import add_never_cache_headers, patch_vary_headers
+from django.utils.translation import gettext
+
+from links.errors import PaymentLinkNotFound
+from links.models import Claim, PaymentLink
+from links.services import claims, payment_links
+from wallgent import credentials, languages
+from wallgent.api import throttling
+from wallgent.api.client_ip import client_network
+from wallgent.errors import NotFound, RateLimitExceeded
+
+# A minute, of one address and link: an office may share the address.
+READS = 600
+WRITES = 60
+UNKNOWN = 60  # of one address, over all slugs that lead nowhere
+
+_SESSION = "pay"
+_REMEMBERED = 20  # links that a session knows something about
+
+
+@dataclass
+class Visit:
+    """Somebody who looks at a link: their request, and what they have said before."""
+
+    request: object
+    link: PaymentLink
+
+    @cached_property
+    def said(self) -> dict:
+        return dict(self.request.session.get(_SESSION, {}).get(self.link.id, {}))
+
+    @property
+    def email(self) -> str:
+        return self.said.get("email", "")
+
+    @property
+    def actor(self):
+        """Nobody in particular, where the link is."""
+        return claims.public_actor(self.link, request_id=self.request.id)
+
+    def remember(self, **said) -> None:
+        """Keep this for the visitor's next page; what is None is forgotten."""
+        self.said |= said
+        self.said = {name: value for name, value in self.said.items() if value is not None}
+        known = self.request.session.get(_SESSION, {})
+        known.pop(self.link.id, None)
+        latest = list(known.items())[1 - _REMEMBERED :]
+        self.request.session[_SESSION] = dict([*latest, (self.link.id, self.said)])
+
+    def path(self, name: str = "pay", **path) -> str:
+        return reverse(name, kwargs={"slug": self.link.slug} | path)
+
+    def claim_path(self, claim: Claim) -> str:
+        """Where whoever made a claim sees what becomes of it: the token in it is theirs."""
+        return self.path("pay-receipt", token=claims.token_of(claim))
+
+    def seal(self, draft: dict) -> str:
+        """What a visitor wants, unreadable to whoever sees their session, and for this link."""
+        return credentials.encrypt(json.dumps([self.link.id, draft])).decode()
+
+    def unseal(self, sealed: str) -> dict | None:
+        """What `seal` was given, for this very link; else None."""
+        try:
+            link_id, draft = json.loads(credentials.decrypt(sealed.encode()))
+        except (credentials.InvalidToken, ValueError):
+            return None
+        return draft if link_id == self.link.id else None
+
+    def see(self, name: str = "pay") -> HttpResponseRedirect:
+        return see(self.path(name))
+
+    def render(self, template: str, context: dict, *, status: int = 200) -> HttpResponse:
+        """A page of the link, with what every one of them shows."""
+        link = self.link
+        named = self.said.get("wallet", "")
+        is_met = claims.is_met(link, email=self.email, wallet_id=named)
+        shown = {
+            "link": link,
+            "view": payment_links.public_view(link),
+            "environment": link.environment,
+            # Who sends is withheld from whoever the link is not for.
+            "sender": link.organization.name if is_met else None,
+            "is_unverified": link.organization.production_activated_at is None,
+            "path": self.path(),
+            "here": self.request.path,
+            "languages": languages.NAMES.items(),
+        }
+        return render(self.request, template, shown | context, status=status)
+
+
+def see(path: str) -> HttpResponseRedirect:
+    """Lead there by a GET, whatever was sent."""
+    response = HttpResponseRedirect(path)
+    response.status_code = 303
+    return response
+
+
+def hosted(*methods: str):
+    """Make `view(visit, **path)` a public page of a link: found, throttled, and kept nowhere."""
+
+    def decorate(view):
+        def found(request, slug, **path):
+            return view(Visit(request, _find(request, slug)), **path)
+
+        return public(*methods)(found)
+
+    return decorate
+
+
+def public(*methods: str):
+    """Make `view(request, **path)` a page for strangers, in their language."""
+
+    def decorate(view):
+        @wraps(view)
+        def page(request, **path):
+            if request.method not in (*methods, "HEAD"):
+                return HttpResponseNotAllowed([*methods, "HEAD"])
+            request.locale = languages.of(request)
+            with translation.override(request.locale.code):
+                response = _answer(view, request, path)
+            add_never_cache_headers(response)
+            patch_vary_headers(response, ["Accept-Language", "Cookie"])
+            response.headers["Content-Language"] = request.locale.code
+            response.headers["X-Robots-Tag"] = "noindex, nofollow, noarchive"
+            response.headers["Referrer-Policy"] = "no-referrer"
+            return response
+
+        return page
+
+    return decorate
+
+
+def _answer(view, request, path) -> HttpResponse:
+    try:
+        return view(request, **path)
+    except (NotFound, Http404):
+        return _fault(
+            request,
+            404,
+            gettext("This link leads nowhere"),
+            gettext("Check that the whole address was copied, or ask whoever sent it to you."),
+        )
+    except RateLimitExceeded as error:
+        response = _fault(
+            request,
+            429,
+            gettext("Too many tries"),
+            gettext("Wait a minute, then try again. Nothing was lost."),
+        )
+        response.headers["Retry-After"] = error.headers["Retry-After"]
+        return response
+
+
+def _fault(request, status: int, title: str, text: str) -> HttpResponse:
+    context = {
+        "request": request,
+        "title": title,
+        "text": text,
+        "here": request.path,
+        "languages": languages.NAMES.items(),
+        "csrf_token": get_token(request) if request.method == "GET" else "",
+    }
+    html = loader.get_template("links/pay_fault.html").render(context)
+    return HttpResponse(html, status=status)
+
+
+def _find(request, slug: str) -> PaymentLink:
+    network = client_network(request)
+    try:
+        link = payment_links.find_by_slug(slug)
+    except PaymentLinkNotFound:
+        throttling.check(subject=f"pay:unknown:{network}", limit=UNKNOWN)
+        raise
+    kind, limit = ("w", WRITES) if request.method == "POST" else ("r", READS)
+    throttling.check(subject=f"pay:{kind}:{network}:{link.id}", limit=limit)
+    return link

@@ -1,0 +1,205 @@
+/* What makes the public page of a payment link nicer where there is a script. Nothing needs it.
+   Its words come with the page, in the reader's language. */
+(() => {
+  "use strict";
+
+  const YEAR_SECONDS = 365 * 24 * 3600;
+  const BUSY_MS = 30000; // then one may try again: the server does nothing twice
+  const root = document.documentElement;
+  const opened = performance.now();
+
+  function announce(text) {
+    const announcer = document.getElementById("announcer");
+    if (!announcer) return;
+    announcer.textContent = "";
+    setTimeout(() => (announcer.textContent = text), 50); // a change is what is read out
+  }
+
+  // Times: the server renders them in the zone of this cookie; the first page comes in UTC.
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+  const known = document.cookie.match(/(?:^|; )timezone=([^;]*)/);
+  if (!known || known[1] !== zone) {
+    const secure = location.protocol === "https:" ? "; secure" : "";
+    document.cookie = `timezone=${zone}; path=/; max-age=${YEAR_SECONDS}; samesite=lax${secure}`;
+  }
+  const clock = new Intl.DateTimeFormat(root.lang === "es" ? "es" : "en-GB", {
+    day: "numeric",
+    month: "short",
+    year: "numeric",
+    hour: "2-digit",
+    minute: "2-digit",
+    hourCycle: "h23",
+  });
+
+  function localize(time) {
+    const moment = new Date(time.dateTime);
+    if (time.dataset.zone === zone || Number.isNaN(moment.getTime())) return;
+    const part = Object.fromEntries(clock.formatToParts(moment).map((p) => [p.type, p.value]));
+    const month = part.month.replace(".", "");
+    time.textContent = `${part.day} ${month} ${part.year}, ${part.hour}:${part.minute}`;
+    time.dataset.zone = zone;
+  }
+
+  // How much time is left
+  function tick() {
+    for (const waiting of document.querySelectorAll("[data-countdown]")) {
+      const since = waiting.dataset.since ? Number(waiting.dataset.since) : opened;
+      const gone = Math.floor((performance.now() - since) / 1000);
+      const left = Math.max(0, Number(waiting.dataset.countdown) - gone);
+      const pair = (n) => String(n).padStart(2, "0");
+      const hours = Math.floor(left / 3600);
+      const words = `${pair(Math.floor(left / 60) % 60)}:${pair(left % 60)}`;
+      let shown = waiting.querySelector("[data-left]");
+      if (!shown) {
+        shown = document.createElement("span");
+        shown.dataset.left = "";
+        shown.className = "tabular-nums";
+        waiting.append(" (", shown, ")");
+      }
+      shown.textContent = hours ? `${hours}:${words}` : words;
+    }
+  }
+
+  // Copying
+  async function copy(button) {
+    try {
+      await navigator.clipboard.writeText(button.dataset.copy);
+    } catch {
+      if (!copyByHand(button)) return;
+    }
+    button.dataset.copied = "yes";
+    announce(document.body.dataset.copied || "");
+    setTimeout(() => delete button.dataset.copied, 2000);
+  }
+
+  // Browsers keep the clipboard from pages without https, such as a server at home.
+  function copyByHand(button) {
+    const text = document.createElement("textarea");
+    text.value = button.dataset.copy;
+    text.className = "sr-only";
+    text.setAttribute("aria-hidden", "true");
+    button.after(text);
+    text.select();
+    const done = document.execCommand("copy");
+    text.remove();
+    button.focus();
+    return done;
+  }
+
+  // On leaving a field: what is wrong with it, or whose bank it is. The server knows; the form
+  // asks it again in any case.
+  async function check(field) {
+    const value = field.value.trim();
+    if (!value || field.dataset.checked === value) return;
+    field.dataset.checked = value;
+    const asked = new URLSearchParams({ [field.dataset.check]: value });
+    try {
+      const answer = await fetch(`/pay/checks?${asked}`, { credentials: "omit" });
+      if (!answer.ok || field.value.trim() !== value) return;
+      const said = await answer.json();
+      complain(field, said.error || "");
+      tell(field, said.note || "");
+    } catch {
+      // Whoever is offline learns it when the form is sent.
+    }
+  }
+
+  function describe(field, id, isThere) {
+    const all = new Set((field.getAttribute("aria-describedby") || "").split(" ").filter(Boolean));
+    if (isThere) all.add(id);
+    else all.delete(id);
+    field.setAttribute("aria-describedby", [...all].join(" "));
+  }
+
+  function complain(field, words) {
+    const box = field.closest(".field");
+    const id = `${field.id}_error`;
+    document.getElementById(id)?.remove();
+    describe(field, id, Boolean(words));
+    if (!words) return field.removeAttribute("aria-invalid");
+    const shown = document.getElementById("field-error").content.firstElementChild.cloneNode(true);
+    shown.id = id;
+    shown.querySelector("p").textContent = words;
+    field.setAttribute("aria-invalid", "true");
+    box.append(shown);
+    announce(words);
+  }
+
+  function tell(field, words) {
+    const id = `${field.id}_note`;
+    let note = document.getElementById(id);
+    if (!note) {
+      note = document.createElement("p");
+      note.id = id;
+      note.className = "field-help";
+      note.setAttribute("role", "status");
+      field.after(note);
+    }
+    note.textContent = words;
+  }
+
+  document.addEventListener("focusout", (event) => {
+    if (event.target.matches?.("[data-check]")) check(event.target);
+  });
+
+  document.addEventListener("input", (event) => {
+    const field = event.target;
+    if (!field.matches?.("[data-check]")) return;
+    if (field.getAttribute("aria-invalid")) complain(field, ""); // while it is being corrected
+    delete field.dataset.checked;
+  });
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest?.("[data-copy], [data-print]");
+    if (button?.matches("[data-print]")) print();
+    else if (button) copy(button);
+  });
+
+  // One click, one submission. The server would do nothing twice; this says that it is at work.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (event.defaultPrevented || form.method !== "post") return;
+    if (form.dataset.busy) return event.preventDefault();
+    form.dataset.busy = "yes";
+    const button = event.submitter;
+    // After the browser has taken the button's own name and value into the request.
+    setTimeout(() => {
+      if (!button) return;
+      button.dataset.busy = "yes";
+      button.setAttribute("aria-disabled", "true");
+    });
+    setTimeout(() => release(form), BUSY_MS);
+  });
+
+  function release(form) {
+    delete form.dataset.busy;
+    for (const button of form.querySelectorAll("[data-busy]")) {
+      delete button.dataset.busy;
+      button.removeAttribute("aria-disabled");
+    }
+  }
+
+  // Back shows a page as it was left, in the middle of sending.
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) document.querySelectorAll("form[data-busy]").forEach(release);
+  });
+
+  function prepare(part) {
+    part.querySelectorAll("time[data-zone]").forEach(localize);
+    part.querySelectorAll("[data-countdown]").forEach((waiting) => {
+      waiting.dataset.since = String(part === document ? opened : performance.now());
+    });
+    tick();
+  }
+
+  // What is swapped in says what has become of the payment.
+  document.addEventListener("htmx:afterSwap", () => {
+    const live = document.getElementById("live");
+    if (!live) return;
+    prepare(live);
+    announce(live.querySelector("h1")?.textContent || "");
+  });
+
+  prepare(document);
+  setInterval(tick, 1000);
+})();
