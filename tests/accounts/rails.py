@@ -12,6 +12,7 @@ from accounts.rails import directory, simulator
 from accounts.services import organizations, rail_outcomes, rail_settlement, rail_transfers
 from accounts.services.rail_transfers import Address, Bank
 from tests import world
+from wallgent import ids
 
 ROUTING = "021000021"
 PURPOSE = "test"
@@ -115,3 +116,7 @@ def rail(double):
         yield double
     finally:
         directory._RAILS["simulator"] = real
+
+
+def uuid_of(transfer: Transfer):
+    return ids.to_uuid(transfer.id)

@@ -16,10 +16,12 @@ from accounts import tasks
 from accounts.ledger import holds
 from accounts.ledger.models import Unrolled
 from accounts.models import Approval, Membership, Organization, User, Wallet
+from accounts.rails import simulator
 from accounts.services import books, members
 from links.services import claims, payment_links
 from links.services.payment_links import Restrictions
 from tests import pages, world
+from tests.accounts import rails
 from wallgent import clock, ids
 from wallgent.events import chain
 from wallgent.events.models import OutboxEntry
@@ -171,6 +173,20 @@ def payers(count: int) -> dict:
     }
 
 
+def transfers(count: int) -> None:
+    """Order transfers of every kind, good ones and bad ones, from wallets that can pay them."""
+    acme = world.make_organization("Acme")
+    dollars = world.make_wallet(acme, "Dollars", funds="10000")
+    coins = world.make_wallet(acme, "Coins", currency="USDC", funds="10000")
+    faults = (0, 1, 10, 30, 31, 50)
+    for number in range(count):
+        fault = faults[number % len(faults)]
+        rails.withdraw(dollars, "1", fault=fault, rail_type=("ACH", "FEDNOW")[number % 2])
+        rails.deposit(dollars, "2", fault=fault)
+        rails.withdraw(coins, "3", fault=fault, rail_type="USDC")
+        simulator.pay_address(rails.expect(coins, "4").address, Decimal(number % 3 + 3))
+
+
 def proof() -> dict:
     """All that must be nothing once everything has settled."""
     with connection.cursor() as cursor:
@@ -193,7 +209,8 @@ def roll() -> None:
 
 
 _QUESTIONS = {
-    function.__name__: function for function in (asked, cast, household, payers, proof, roll, staff)
+    function.__name__: function
+    for function in (asked, cast, household, payers, proof, roll, staff, transfers)
 }
 
 
