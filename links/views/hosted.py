@@ -75,7 +75,7 @@ def state_of(visit: Visit) -> str:
         return _OVER.get(status, "used")
     if not claims.admits(link, visit.email):
         return "email"
-    if verification.is_needed(link) and not visit.said.get("code"):
+    if not visit.is_proven:
         return "code"
     return "choose" if hosted_claiming.is_available(link) else "unavailable"
 

@@ -19,7 +19,7 @@ from django.utils.translation import gettext
 
 from links.errors import PaymentLinkNotFound
 from links.models import Claim, PaymentLink
-from links.services import claims, payment_links
+from links.services import claims, payment_links, verification
 from wallgent import credentials, languages
 from wallgent.api import throttling
 from wallgent.api.client_ip import client_network
@@ -48,6 +48,11 @@ class Visit:
     @property
     def email(self) -> str:
         return self.said.get("email", "")
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the visitor has shown that they read that address's mail, where a link asks."""
+        return not verification.is_needed(self.link) or bool(self.said.get("code"))
 
     @property
     def actor(self):
@@ -89,7 +94,7 @@ class Visit:
         """A page of the link, with what every one of them shows."""
         link = self.link
         named = self.said.get("wallet", "")
-        is_met = claims.is_met(link, email=self.email, wallet_id=named)
+        is_met = claims.is_met(link, email=self.email, wallet_id=named) and self.is_proven
         shown = {
             "link": link,
             "view": payment_links.public_view(link),

@@ -1,0 +1,285 @@
+"""The public page: codes to an address, checks on leaving a field, and the reader's language."""
+
+import re
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.core import mail
+from django.test import Client
+from django.utils import translation
+
+from links.models import Claim, EmailProof
+from links.services import payment_links
+from links.services.payment_links import Restrictions
+from links.views import hosted
+from tests import world
+from tests.links.hosted import address, claim, read, say_email, say_wallet, text_of
+from tests.world import balance_of
+from wallgent import clock
+
+ADA = "ada@example.com"
+SPANISH = {"Accept-Language": "es-MX,es;q=0.9,en;q=0.5"}
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def visitor():
+    return Client()
+
+
+@pytest.fixture
+def make(wallet):
+    world.fund(wallet, "5000")
+
+    def make(**options):
+        proof, emails = options.pop("proof", "TYPED"), options.pop("emails", ())
+        return payment_links.create(
+            actor=world.actor_for(wallet.organization),
+            wallet=wallet,
+            restrictions=Restrictions(emails=emails, proof=proof),
+            **{"amount": Decimal(25), "direction": "SEND"} | options,
+        )
+
+    return make
+
+
+class TestCode:
+    @pytest.fixture
+    def link(self, make):
+        return make(emails=(ADA,), proof="CODE")
+
+    @pytest.fixture
+    def letters(self, django_capture_on_commit_callbacks):
+        with django_capture_on_commit_callbacks(execute=True) as left:
+            yield left
+
+    @pytest.fixture
+    def ask(self, visitor, link, django_capture_on_commit_callbacks):
+        """Name the address; the code that was sent to it."""
+        with django_capture_on_commit_callbacks(execute=True):
+            answer = say_email(visitor, link, ADA)
+        assert (answer.status_code, answer.url) == (303, address(link))
+        return re.search(r"\b[0-9]{6}\b", mail.outbox[-1].body)[0]
+
+    def type(self, visitor, link, code):
+        return visitor.post(address(link), {"step": "code", "code": code})
+
+    def test_proves_the_address_before_the_sender_is_named(self, visitor, link, ask, shop):
+        page = visitor.get(address(link))
+        assert "Look into your mailbox" in text_of(page)
+        assert ADA in text_of(page)
+        assert 'autocomplete="one-time-code"' in page.content.decode()
+        assert mail.outbox[-1].to == [ADA]
+
+        answer = self.type(visitor, link, f" {ask[:3]} {ask[3:]} ")
+
+        assert (answer.status_code, answer.url) == (303, address(link))
+        assert "Where should the money go?" in text_of(visitor.get(address(link)))
+        say_wallet(visitor, link, shop.id)
+        assert claim(visitor, link, shop.id).status_code == 303
+        assert balance_of(shop) == 25
+
+    def test_that_is_not_typed_yet_hides_the_sender_and_every_later_step(
+        self, visitor, link, ask, shop
+    ):
+        assert "Acme" not in visitor.get(address(link)).content.decode()
+        assert visitor.get(address(link, "review")).url == address(link)
+        assert claim(visitor, link, shop.id).url == address(link)
+        assert not Claim.objects.exists()
+
+    def test_that_is_wrong_counts(self, visitor, link, ask):
+        wrong = "000000" if ask != "000000" else "111111"
+        said = [text_of(self.type(visitor, link, wrong)) for _ in range(6)]
+
+        assert "not the code that was sent" in said[0]
+        assert "4 tries are left" in said[0]
+        assert "One try is left" in said[3]
+        assert "Too many wrong codes" in said[5]
+        assert "Too many wrong codes" in text_of(self.type(visitor, link, ask))
+
+    @pytest.mark.parametrize("typed", ["", "12345", "1234567", "abcdef", "12 34"])
+    def test_that_is_none_costs_no_try(self, visitor, link, ask, typed):
+        answer = self.type(visitor, link, typed)
+
+        assert answer.status_code == 422
+        assert list(answer.context["form"].errors) == ["code"]
+        assert EmailProof.objects.get().tries == 0
+
+    def test_is_sent_again_only_after_a_while(self, visitor, link, ask):
+        answer = visitor.post(address(link), {"step": "resend"})
+        assert answer.status_code == 422
+        assert re.search(r"A new one can be sent in \d+ seconds", text_of(answer))
+
+        EmailProof.objects.update(sent_at=clock.real_now() - timedelta(minutes=2))
+        answer = visitor.post(address(link), {"step": "resend"})
+        assert "A new code is on its way" in text_of(visitor.get(answer.url))
+        assert text_of(self.type(visitor, link, ask)).count("not the code") == 1
+
+    def test_that_is_old_asks_for_another(self, visitor, link, ask):
+        EmailProof.objects.update(expires_at=clock.real_now())
+
+        assert "no longer valid" in text_of(self.type(visitor, link, ask))
+
+    def test_that_was_typed_long_ago_is_asked_for_again(self, visitor, link, ask, shop):
+        self.type(visitor, link, ask)
+        EmailProof.objects.update(verified_at=clock.real_now() - timedelta(hours=2))
+
+        for answer in (say_wallet(visitor, link, shop.id), claim(visitor, link, shop.id)):
+            assert answer.status_code == 303
+        assert "Some time has passed" in text_of(visitor.get(f"{address(link)}?sent=old"))
+        assert not Claim.objects.exists()
+
+    def test_can_go_to_another_address(self, visitor, link, ask):
+        visitor.post(address(link), {"step": "another"})
+
+        assert "This payment is for one person" in text_of(visitor.get(address(link)))
+
+    def test_is_not_sent_again_by_going_back(self, visitor, link, ask):
+        say_email(visitor, link, ADA)
+
+        assert len(mail.outbox) == 1
+
+    def test_goes_to_nobody_else(self, visitor, link):
+        answer = say_email(visitor, link, "eve@example.com")
+
+        assert answer.status_code == 422
+        assert not EmailProof.objects.exists()
+
+
+class TestChecks:
+    @pytest.mark.parametrize(
+        ("asked", "note", "error"),
+        [
+            ({"routing": "021 000 021"}, "JPMorgan Chase Bank", ""),
+            ({"routing": "110000000"}, "", ""),
+            ({"routing": "021000022"}, "", "not a routing number"),
+            ({"account": "1234"}, "", ""),
+            ({"account": "12"}, "", "4 to 17 digits"),
+            ({"address": "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"}, "", ""),
+            ({"address": "0x5aaeb6053F3E94C9b9A09f33669435E7Ef1BeAed"}, "", "capital letters"),
+            ({"address": "\x00"}, "", "not an address"),
+            ({}, "", "not an address"),
+        ],
+    )
+    def test_say_what_is_wrong_before_a_form_is_sent(self, client, asked, note, error):
+        answer = client.get("/pay/checks", asked)
+
+        assert answer.status_code == 200
+        assert answer.json()["note"] == note
+        assert error in answer.json()["error"]
+        assert bool(error) == bool(answer.json()["error"])
+        assert "no-store" in answer.headers["Cache-Control"]
+
+    def test_are_limited(self, client, monkeypatch):
+        monkeypatch.setattr(hosted, "CHECKS", 2)
+
+        asked = [client.get("/pay/checks", {"routing": "1"}).status_code for _ in range(3)]
+
+        assert asked == [200, 200, 429]
+
+    def test_speak_the_readers_language(self, client):
+        answer = client.get("/pay/checks", {"account": "1"}, headers=SPANISH)
+
+        assert "entre 4 y 17 cifras" in answer.json()["error"]
+
+
+class TestLanguage:
+    def test_is_the_browsers(self, visitor, make):
+        link = make(amount=Decimal("1234.5"), expires_at=clock.real_now() + timedelta(days=300))
+
+        answer = visitor.get(address(link), headers=SPANISH)
+
+        text = text_of(answer)
+        assert text.startswith("Acme le envía 1,234.50 USD")  # as in Mexico
+        assert "¿Adónde debe ir el dinero?" in text
+        assert re.search(r"Abierto hasta el \d+ [a-z]{3,4} 20\d\d, \d\d:\d\d UTC", text)
+        assert '<html lang="es"' in answer.content.decode()
+        assert answer.headers["Content-Language"] == "es"
+        assert {"Accept-Language", "Cookie"} <= set(answer.headers["Vary"].split(", "))
+
+    def test_of_spain_writes_a_comma(self, visitor, make):
+        answer = visitor.get(address(make()), headers={"Accept-Language": "es-ES"})
+
+        assert text_of(answer).startswith("Acme le envía 25,00 USD")
+
+    def test_can_be_chosen_and_stays(self, visitor, make):
+        link = make()
+        page = visitor.get(address(link)).content.decode()
+        assert re.search(r'value="es" lang="es" aria-pressed="false"', page)
+
+        answer = visitor.post("/pay/language", {"language": "es", "next": address(link)})
+
+        assert (answer.status_code, answer.url) == (303, address(link))
+        assert "le envía" in text_of(visitor.get(address(link)))
+        visitor.post("/pay/language", {"language": "en", "next": address(link)})
+        assert "sends you" in text_of(visitor.get(address(link), headers=SPANISH))
+
+    @pytest.mark.parametrize(
+        "target", ["", "https://evil.example/", "//evil.example", "/admin/", "/pay/\\evil", "x"]
+    )
+    def test_leads_nowhere_else(self, visitor, target):
+        answer = visitor.post("/pay/language", {"language": "xx", "next": target})
+
+        assert answer.url == "/" or answer.url.startswith("/pay/")
+        assert "evil.example" not in answer.url
+        assert "language" not in visitor.cookies
+
+    def test_is_that_of_refusals_too(self, visitor, make, shop):
+        link = make(max_uses=2)
+        say_wallet(visitor, link, shop.id)
+        claim(visitor, link, shop.id)
+
+        answer = Client().post(
+            address(link), {"step": "wallet", "wallet_id": shop.id}, headers=SPANISH
+        )
+        assert "Este monedero ya usó este enlace de pago" in text_of(answer)
+        missing = Client().post(address(link), {"step": "wallet", "wallet_id": ""}, headers=SPANISH)
+        assert "Escriba el identificador del monedero" in text_of(missing)
+        lost = Client().get("/pay/unknown", headers=SPANISH)
+        assert lost.status_code == 404
+        assert "Este enlace no lleva a ninguna parte" in read(lost.content.decode())
+
+    def test_of_other_pages_is_english(self, client):
+        page = client.get("/account/login/", headers=SPANISH).content.decode()
+
+        assert "Sign in" in page
+        assert '<html lang="en"' in page
+
+    def test_has_a_word_for_everything(self):
+        """Nothing is missing, and what is committed was compiled from what is written."""
+        book = (Path(settings.BASE_DIR) / "locale/es/LC_MESSAGES/django.po").read_text()
+        said = re.findall(r'^msgid "(.+)"\nmsgstr "(.*)"$', book, re.MULTILINE)
+
+        assert len(said) > 200
+        with translation.override("es"):
+            for english, spanish in (map(_plain, pair) for pair in said):
+                assert spanish
+                assert translation.gettext(english) == spanish
+                assert _gaps(english) == _gaps(spanish)
+
+    def test_has_every_word_of_the_pages(self):
+        book = (Path(settings.BASE_DIR) / "locale/es/LC_MESSAGES/django.po").read_text()
+        known = {_plain(text) for text in re.findall(r'^msgid "(.+)"$', book, re.MULTILINE)}
+        folder = Path(settings.BASE_DIR) / "templates"
+        pages = [*folder.glob("links/*pay*"), *folder.glob("links/_promise*")]
+        words = {
+            word
+            for page in [*pages, folder / "hosted.html"]
+            for _, word in re.findall(r"{% translate ([\"'])(.+?)\1", page.read_text())
+        }
+
+        assert len(words) > 100
+        assert words - known == set()
+
+
+def _plain(text: str) -> str:
+    return text.replace('\\"', '"').replace("\\n", "\n")
+
+
+def _gaps(text: str) -> set[str]:
+    """What is filled in."""
+    return set(re.findall(r"%\(\w+\)s|{\w+}", text))
