@@ -26,5 +26,6 @@ urlpatterns = [
     path("wallets/<str:id>/close", wallets.WalletCloseView.as_view()),
     path("sandbox/fund", wallets.SandboxFundView.as_view()),
     path("sandbox/clock/advance", sandbox.ClockAdvanceView.as_view()),
+    path("sandbox/usdc-payments", sandbox.UsdcPaymentsView.as_view()),
     path("transfers/internal", transfers.InternalTransfersView.as_view()),
 ]

@@ -93,6 +93,7 @@ _PAY = {"from": "{wallet}", "to": "{savings}", "amount": "5"}
 _LINK = {"subject": "link", "missing": "PAYMENT_LINK_NOT_FOUND"}
 _CLAIM = {"method": "wallet", "destination": {"type": "WALLET", "walletId": "{savings}"}}
 _MOVE = {"fromWalletId": "{wallet}", "toWalletId": "{savings}", "amount": "5"}
+_USDC = {"address": "0x52908400098527886E0F7030069857D2E4169EE7", "amount": "5"}
 
 ENDPOINTS = [
     Endpoint(method=method, path=f"/v1{path}", permission=permission, **more)
@@ -132,6 +133,7 @@ ENDPOINTS = [
             _WALLET | {"body": {"walletId": "{wallet}", "amount": "5"}},
         ),
         ("POST", "/sandbox/clock/advance", "organizations:write", {"body": {"days": 1}}),
+        ("POST", "/sandbox/usdc-payments", "payments:write", {"body": _USDC}),
         ("GET", "/payments", "payments:read", {}),
         ("POST", "/payments", "payments:write", _WALLET | {"body": _PAY}),
         ("POST", "/payments/batch", "payments:write", {"body": {"payments": [_PAY]}}),

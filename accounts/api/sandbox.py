@@ -1,4 +1,7 @@
-"""What only a sandbox has: a clock that can be moved (the money it is given is with wallets)."""
+"""What only a sandbox has: a clock that can be moved, and USDC that come when one likes.
+
+Funding a wallet is with the wallets.
+"""
 
 from datetime import datetime, timedelta
 
@@ -6,14 +9,15 @@ from pydantic import Field
 
 from accounts.errors import SandboxOnly
 from accounts.models import Organization
-from accounts.services import organizations
+from accounts.services import organizations, rail_transfers
 from wallgent import clock
 from wallgent.actors import Actor
 from wallgent.api.commands import command
-from wallgent.api.shapes import Shape, Timestamp, TimeText
+from wallgent.api.shapes import Amount, AmountText, Shape, Timestamp, TimeText
 from wallgent.api.views import ApiView, answer
 from wallgent.environments import Environment
 from wallgent.errors import ValidationError
+from wallgent.money import Currency
 
 _DAY_SECONDS = 24 * 3600
 _MOST_SECONDS = organizations.CLOCK_LIMIT.days * _DAY_SECONDS
@@ -43,6 +47,21 @@ class ClockOutput(Shape):
         )
 
 
+class UsdcPaymentInput(Shape):
+    address: str = Field(max_length=64)
+    amount: Amount
+    chain: str = Field("ethereum", min_length=1, max_length=20)
+
+
+class UsdcPaymentOutput(Shape):
+    id: str
+    address: str
+    chain: str
+    amount: AmountText
+    currency: str
+    is_expected: bool  # whether anybody waits for a payment at that address
+
+
 class ClockAdvanceView(ApiView):
     permissions = {"POST": "organizations:write"}
 
@@ -55,6 +74,26 @@ class ClockAdvanceView(ApiView):
             request.actor.organization, actor=request.actor, by=_by(data, request.actor)
         )
         return answer(ClockOutput.of(organization))
+
+
+class UsdcPaymentsView(ApiView):
+    permissions = {"POST": "payments:write"}
+
+    @command(UsdcPaymentInput)
+    def post(self, request, data):
+        request.run.start()
+        payment, is_expected = rail_transfers.simulate_payment(
+            data.address, actor=request.actor, amount=data.amount, chain=data.chain
+        )
+        output = UsdcPaymentOutput.model_construct(
+            id=payment.id,
+            address=payment.address,
+            chain=payment.chain,
+            amount=payment.amount,
+            currency=Currency.USDC,
+            is_expected=is_expected,
+        )
+        return answer(output, status=201)
 
 
 def _by(data: ClockInput, actor: Actor) -> timedelta:

@@ -11,21 +11,24 @@ from decimal import Decimal
 
 from django.db import transaction
 
+from accounts.errors import SandboxOnly
 from accounts.ledger import holds, journal
-from accounts.models import RailType, Transfer, Wallet
-from accounts.rails import directory
+from accounts.models import RailType, SimulatorPayment, Transfer, Wallet
+from accounts.rails import directory, simulator
 from accounts.rails.base import Address, Bank, Quote
 from accounts.services import rail_settlement, refusals
 from accounts.services.rail_outcomes import Outcome, is_known
 from wallgent import banking, clock, ethereum, ids
 from wallgent.actors import Actor
+from wallgent.environments import Environment
 from wallgent.errors import InvalidAmount, InvalidState, ValidationError
 from wallgent.events import facts
 from wallgent.waking import wake
 
 __all__ = [
     *("Address", "Bank", "Outcome", "RailType", "Transfer"),
-    *("ask_now", "cancel", "deposit", "expect", "on_outcome", "quote", "withdraw"),
+    *("ask_now", "cancel", "deposit", "expect", "on_outcome", "quote", "simulate_payment"),
+    "withdraw",
 ]
 
 CHAIN = "ethereum"  # the one our addresses are watched on
@@ -166,6 +169,35 @@ def ask_now(transfer: Transfer, *, actor: Actor) -> Transfer:
     return transfer
 
 
+def simulate_payment(
+    address: str, *, actor: Actor, amount: Decimal, chain: str = CHAIN
+) -> tuple[SimulatorPayment, bool]:
+    """Let USDC arrive at an address in the sandbox; and whether anybody waits for it there.
+
+    Raises SandboxOnly, ValidationError, InvalidAmount.
+    """
+    if actor.environment != Environment.SANDBOX:
+        raise SandboxOnly("Only in the sandbox does money come from nowhere: use a sandbox key.")
+    if not ethereum.is_address(address):
+        raise ValidationError(
+            "This is not an Ethereum address: some of it is mistyped.",
+            fields={"address": "is not an Ethereum address: check its letters"},
+        )
+    _check_places(amount, RailType.USDC)
+    payment = simulator.pay_address(address, amount, chain)
+    return payment, Transfer.objects.filter(
+        direction=_Direction.DEPOSIT, rail_type=RailType.USDC, address=payment.address
+    ).exists()
+
+
+def _check_places(amount: Decimal, rail_type: RailType) -> None:
+    if amount != round(amount, rail_type.places):
+        raise InvalidAmount(
+            f"{rail_type.label} carries at most {rail_type.places} decimals.",
+            places=rail_type.places,
+        )
+
+
 def _drawn_up(
     wallet: Wallet, amount: Decimal, rail_type: str, direction: str, may_convert: bool
 ) -> Transfer:
@@ -179,11 +211,7 @@ def _drawn_up(
             f"{rail_type.label} carries {rail_type.currency}; the wallet holds {wallet.currency}.",
             fields={"method": f"carries {rail_type.currency}, not {wallet.currency}"},
         )
-    if amount != round(amount, rail_type.places):
-        raise InvalidAmount(
-            f"{rail_type.label} carries at most {rail_type.places} decimals.",
-            places=rail_type.places,
-        )
+    _check_places(amount, rail_type)
     now = clock.now(wallet)
     return Transfer(
         organization=wallet.organization,
