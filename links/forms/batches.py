@@ -23,7 +23,7 @@ class FileForm(PageForm):
             "invalid": "Choose a file.",
             "empty": "This file is empty.",
         },
-        widget=forms.FileInput(attrs={"accept": ".csv,text/csv,text/plain"}),
+        widget=forms.ClearableFileInput(attrs={"accept": ".csv,text/csv,text/plain"}),
     )
 
     def clean_file(self):

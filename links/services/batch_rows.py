@@ -31,6 +31,7 @@ COLUMNS = {
     "metadata.…": "Any columns of your own, kept with the link: metadata.invoice.",
 }
 _METADATA = "metadata."
+_DIRECTIONS = frozenset(LinkDirection.values)  # asking an enumeration is slow, 50,000 times over
 _DESCRIPTION_LENGTH = 1024
 _METADATA_KEY_LENGTH = 64
 _PLAIN = {name.replace("_", ""): name for name in COLUMNS}
@@ -87,7 +88,7 @@ class Reader:
         self._meanings = meanings
         self._zone = zone
         self._now = clock.now(actor)
-        self._direction = actor.organization.default_link_direction
+        self._direction = str(actor.organization.default_link_direction)
         self._by_id = {wallet.id: wallet for wallet in Wallet.objects.visible_to(actor)}
         self._by_name: dict[str, list[Wallet]] = defaultdict(list)
         for wallet in self._by_id.values():
@@ -137,9 +138,9 @@ class Reader:
 
     def _read_direction(self, text: str) -> str:
         direction = text.upper() or self._direction
-        if direction not in LinkDirection.values:
+        if direction not in _DIRECTIONS:
             raise _Wrong("Write SEND or RECEIVE.")
-        return str(LinkDirection(direction))
+        return direction
 
     def _expiry(self, text: str) -> str | None:
         if not text:

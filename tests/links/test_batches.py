@@ -225,16 +225,20 @@ class TestReading:
 
         assert "more cells" in row.problems[0][1]
 
-    def test_of_fifty_thousand_rows_is_quick(self, read, wallet):
+    def test_of_fifty_thousand_rows_is_quick(self, acme, wallet):
         expiry = f"{clock.real_now().year + 1}-01-01"
         line = f"SEND,{wallet.id},25.00,USD,Prize,ada@example.com,{expiry},1,A-1\n"
-        started = time.monotonic()
+        content = f"{HEAD}\n{line * 50_000}".encode()
+        started = time.process_time()
 
-        rows = read(f"{HEAD}\n{line * 50_000}")
+        batch = batches.upload(
+            content, actor=world.actor_for(acme), file_name="links.csv", zone=UTC
+        )
 
-        assert len(rows) == 50_000
-        assert {row.status for row in rows} == {"READY"}
-        assert time.monotonic() - started < 15
+        assert time.process_time() - started < 10  # of this process: the machine may be busy
+        assert batches.counts(batch)["READY"] == 50_000
+        (total,) = batch.totals
+        assert (total["count"], total["total"]) == (50_000, "1250000.00")
 
 
 class TestRefusing:

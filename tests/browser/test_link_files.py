@@ -1,0 +1,132 @@
+"""Links out of a file, in a letter, on paper, as a person does it; a worker dies meanwhile."""
+
+import re
+
+import pytest
+
+from tests.browser import DESKTOP, PHONE
+from tests.stack import wait_until
+
+HEAD = "direction,wallet,amount,description\n"
+
+
+@pytest.fixture
+def owner_of(home, site, visit):
+    """A browser in which the owner of the household is signed in."""
+
+    def owner_of(**options):
+        person = visit(**options)
+        cookie = {"name": "sessionid", "value": home["session"], "url": site.origin}
+        person.context.add_cookies([cookie])
+        return person
+
+    return owner_of
+
+
+def send_file(person, home, text: str):
+    page = person.go(home["pages"]["payment-link-bulk"])
+    file = {"name": "prizes.csv", "mimeType": "text/csv", "buffer": text.encode()}
+    page.get_by_label("CSV file").set_input_files(file)
+    page.get_by_role("button", name="Look at it").click()
+    page.wait_for_load_state()
+    return page
+
+
+def said(page) -> str:
+    return " ".join(page.locator("main").inner_text().split())
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
+def test_from_a_file_to_links(owner_of, home, scripts):
+    person = owner_of(scripts=scripts, screen=PHONE)
+    page = send_file(person, home, HEAD + "RECEIVE,Wallet,5,Rent\n" * 40 + "RECEIVE,Wallet,x,\n")
+    assert "40 links will be made" in said(page)
+    assert "1 of 41 rows has errors" in said(page)
+    assert not person.is_wider_than_its_screen()
+
+    page.get_by_role("button", name="Make 40 links").click()
+    page.wait_for_load_state()
+    if scripts:
+        page.get_by_role("heading", name="Done").wait_for(timeout=20_000)  # by itself
+    else:
+
+        def is_done():
+            if page.get_by_role("link", name="Refresh").count():
+                page.get_by_role("link", name="Refresh").click()
+            return page.get_by_role("heading", name="Done").count() == 1
+
+        wait_until(is_done, seconds=20)
+    assert "40 of 40" in said(page)
+    assert "1 left out with errors" in said(page)
+
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download as CSV").click()
+    lines = download.value.path().read_text("utf-8-sig").splitlines()
+    assert len(lines) == 42
+    assert "/pay/" in lines[1]
+
+
+def test_a_file_of_two_megabytes_arrives_and_a_larger_one_is_explained(owner_of, home):
+    person = owner_of(screen=DESKTOP)
+    long = "w" * 1000
+
+    page = send_file(person, home, HEAD + f"RECEIVE,Wallet,5,{long}\n" * 2_000)
+    assert "2000 links will be made" in said(page)
+
+    page = send_file(person, home, HEAD + f"RECEIVE,Wallet,5,{long}\n" * 6_000)
+    assert "larger than 5 MB" in said(page)
+    assert page.get_by_role("button", name="Look at it").is_visible()
+
+
+def test_when_the_worker_is_killed_each_row_is_made_once(owner_of, home, site):
+    person = owner_of(screen=DESKTOP)
+    page = send_file(person, home, HEAD + "SEND,Wallet,0.01,Prize in the dark\n" * 800)
+    page.get_by_role("button", name="Make 800 links").click()
+    page.wait_for_load_state()
+    count = "SELECT count(*) FROM links_paymentlink WHERE description = 'Prize in the dark'"
+
+    wait_until(lambda: site.query(count)[0][0] > 20, seconds=20)
+    site.kill("worker")
+    made = site.query(count)[0][0]
+    site.start("worker")
+
+    page.get_by_role("heading", name="Done").wait_for(timeout=90_000)
+    assert made < 800, "it was done before it was killed"
+    assert "800 of 800" in said(page)
+    assert site.query(count)[0][0] == 800
+    assert site.ask("proof")["books"] == []
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
+def test_a_link_in_a_letter_and_on_paper(owner_of, home, scripts):
+    person = owner_of(scripts=scripts, screen=DESKTOP)
+    page = person.go(home["pages"]["payment-link"])
+    page.get_by_role("link", name="Send by e-mail").click()
+    page.get_by_label("E-mail address").fill("grace at example")
+    page.get_by_label("Message").fill("As agreed.")
+    page.get_by_role("button", name="Send the link").click()
+    page.wait_for_load_state()
+    assert "not an e-mail address" in said(page)
+    assert page.get_by_label("Message").input_value() == "As agreed."
+
+    address = f"grace-{'js' if scripts else 'plain'}@example.com"
+    page.get_by_label("E-mail address").fill(address)
+    page.get_by_role("button", name="Send the link").click()
+    page.get_by_text("g…@example.com").first.wait_for()
+
+    page.get_by_role("link", name="Test mailbox").first.click()
+    page.get_by_role("link", name=re.compile("sends you")).first.click()
+    page.wait_for_load_state()
+    assert "> As agreed." in said(page)
+    assert address in said(page)
+    assert page.get_by_role("link", name=re.compile("pay")).is_visible()
+
+    page = person.go(home["pages"]["payment-link-print"])
+    page.emulate_media(media="print", color_scheme="dark")
+    assert not page.get_by_text("Print this page").is_visible()
+    assert page.get_by_role("img", name=re.compile("QR code")).is_visible()
+    colours = page.evaluate(
+        "[...document.querySelectorAll('main *')].map(e => getComputedStyle(e).color)"
+    )
+    assert set(colours) == {"rgb(0, 0, 0)"}
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
