@@ -1,15 +1,39 @@
 """Whatever goes wrong, wherever it does: a link is claimed and paid, or it is neither."""
 
 import itertools
+from contextlib import suppress
+from decimal import Decimal
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 
+from accounts.models import Approval
+from accounts.rails.simulator import pay_address
+from accounts.services import rail_settlement
 from links import tasks
-from links.models import PaymentLink
+from links.models import Claim, PaymentLink
+from links.services import link_settings
+from tests.accounts import rails
 from tests.accounts.test_crashes import Strike
-from tests.links.conftest import claim_body, lapse, soon
-from tests.world import Client, everything
+from tests.links.conftest import (
+    ach_body,
+    agreed,
+    claim_body,
+    lapse,
+    send_claim,
+    soon,
+    stored,
+    usdc_body,
+)
+from tests.world import (
+    actor_for,
+    available_of,
+    balance_of,
+    everything,
+    facts_of,
+    forget_rates,
+    make_wallet,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -21,11 +45,20 @@ DEEDS = {
     "a late claim": 409,
     "a cancelling": 200,
     "a sweep": 1,
+    "a claim by bank": 200,
+    "a debit": 200,
+    "an address to pay to": 200,
+    "a payment with a key": 200,
+    "a request to pay": 202,
+    "an approval": 200,
+    "a rejection": 200,
 }
 
 
 @pytest.fixture
-def deeds(make, api, claim, payer, shop, acme, savings):
+def deeds(make, api, stranger, claim, payer, shop, acme, globex, savings):
+    link_settings.set_conversion(acme, actor=actor_for(acme), allowed=True)
+    purse = make_wallet(globex, "Purse", funds="50")
     links = {
         "a claim": make(amount="10"),
         "the last of two claims": make(amount="10", maxUses=2),
@@ -35,10 +68,17 @@ def deeds(make, api, claim, payer, shop, acme, savings):
     claim(links["the last of two claims"], savings)
     new = {"walletId": payer.id, "amount": "10", "direction": "SEND", "idempotencyKey": "new"}
 
-    def claiming(link):
-        path = f"/v1/payment-links/claim/{link['slug']}/claim"
-        body = claim_body(shop, idempotencyKey="key")
-        return lambda: Client().post(path, body).status_code
+    def claiming(link, body=None, client=None):
+        body = (body or claim_body(shop)) | {"idempotencyKey": "key"}
+        return lambda: send_claim(link, body, client=client).status_code
+
+    def deciding(verb):
+        send_claim(make(amount="10", direction="RECEIVE"), claim_body(purse))
+        approval = Approval.objects.latest("pk")
+        return lambda: stranger.post(f"/v1/approvals/{approval.id}/{verb}").status_code
+
+    def receiving(body, client=None):
+        return claiming(make(amount="10", direction="RECEIVE"), body, client)
 
     def sweep():
         try:
@@ -54,6 +94,13 @@ def deeds(make, api, claim, payer, shop, acme, savings):
         ),
         "a cancelling": lambda: api.patch(f"/v1/payment-links/{cancelled['id']}").status_code,
         "a sweep": sweep,
+        "a claim by bank": claiming(make(amount="10"), ach_body()),
+        "a debit": receiving(ach_body() | agreed()),
+        "an address to pay to": receiving(usdc_body()),
+        "a payment with a key": receiving(claim_body(purse), stranger),
+        "a request to pay": receiving(claim_body(purse)),
+        "an approval": deciding("approve"),
+        "a rejection": deciding("reject"),
     }
     lapse(links["a late claim"])
     return made | {name: claiming(link) for name, link in links.items()}
@@ -68,6 +115,7 @@ def test_interrupted_anywhere_nothing_was_done(deeds, what, error):
 
     for number in itertools.count(1):
         strike = Strike(number, error)
+        forget_rates()
         with connection.execute_wrapper(strike):
             status = deeds[what]()
         if not strike.struck:
@@ -79,3 +127,49 @@ def test_interrupted_anywhere_nothing_was_done(deeds, what, error):
 
     assert status == DEEDS[what]
     assert everything() != before
+
+
+# What is under way, how long it takes, and how it ends.
+ENDS = {
+    "completed": ("SEND", ach_body(), 5, ("SETTLED", "SETTLED", 75, 75)),
+    "failed": ("SEND", ach_body(1), 5, ("ACTIVE", "FAILED", 100, 75)),
+    "returned": ("SEND", ach_body(10), 60, ("ACTIVE", "RETURNED", 100, 75)),
+    "debited": ("RECEIVE", ach_body() | agreed(), 5, ("SETTLED", "SETTLED", 125, 125)),
+    "taken back": ("RECEIVE", ach_body(10) | agreed(), 60, ("ACTIVE", "RETURNED", 100, 100)),
+    "paid": ("RECEIVE", usdc_body(), 5, ("SETTLED", "SETTLED", 125, 125)),
+    "paid late": ("RECEIVE", usdc_body(), 3700, ("SETTLED", "SETTLED", 125, 125)),
+    "abandoned": ("RECEIVE", usdc_body(), 3700, ("ACTIVE", "EXPIRED", 100, 100)),
+}
+
+
+@pytest.mark.parametrize("what", ENDS)
+def test_interrupted_anywhere_a_settlement_ends_the_same(make, acme, payer, what):
+    """Whichever statement of it is the last before the worker dies, the next one goes on."""
+    direction, body, seconds, expected = ENDS[what]
+    link_settings.set_conversion(acme, actor=actor_for(acme), allowed=True)
+    link = make(direction=direction)
+    claimed = send_claim(link, body)
+    rails.sweep()
+    rails.advance(acme, seconds=seconds)
+    if what.startswith("paid"):
+        pay_address(claimed.json()["deposit"]["address"], Decimal(25))
+        rail_settlement.look_now(Claim.objects.get().transfer)
+
+    for number in itertools.count(1):
+        strike = Strike(number, RuntimeError("the worker dies"))
+        with transaction.atomic():
+            connection.atomic_blocks[-1]._from_testcase = True  # what is durable is undone, too
+            with connection.execute_wrapper(strike), suppress(RuntimeError):
+                rails.sweep()
+            rails.advance(acme, seconds=120)
+            rails.sweep()
+            rails.advance(acme, seconds=120)
+            rails.sweep()
+            end = (stored(link).status, Claim.objects.get().status)
+            end += (balance_of(payer), available_of(payer))
+            told = [len(facts_of(acme, f"payment_link.{type}")) for type in ("settled", "reopened")]
+            transaction.set_rollback(True)
+        assert end == expected, strike.struck
+        assert told == [expected[1] in ("SETTLED", "RETURNED"), expected[0] == "ACTIVE"]
+        if not strike.struck:
+            break
