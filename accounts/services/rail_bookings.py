@@ -3,11 +3,14 @@
 import uuid
 from decimal import Decimal
 
+from django.db import transaction
+
 from accounts.ledger import chart, holds, journal
 from accounts.ledger.journal import Move, Posting
 from accounts.ledger.models import Entry, LedgerAccount
 from accounts.models import RailType, Transfer
 from wallgent import clock, ids
+from wallgent.errors import InvalidAmount
 
 _Kind = LedgerAccount.Kind
 
@@ -41,14 +44,13 @@ def let_go(transfer: Transfer) -> None:
 def pay_in(transfer: Transfer, amount: Decimal) -> str:
     """Credit the wallet with what has come over the rail; the transaction's id.
 
-    A wallet that was closed meanwhile takes nothing: its money waits in suspense.
+    What a wallet cannot take, because it was closed meanwhile or is full, waits in suspense.
     """
-    account = _landing(transfer)
     moves = [
         Move(move.credit, move.debit, move.amount, move.currency)
-        for move in reversed(_to_rail(transfer, account, amount))
+        for move in reversed(_to_rail(transfer, transfer.wallet.account_id, amount))
     ]
-    return _post(transfer, moves, reason="deposit", memo=transfer.description)
+    return _post(transfer, moves, _Kind.SUSPENSE, reason="deposit", memo=transfer.description)
 
 
 def give_back(transfer: Transfer) -> str:
@@ -57,24 +59,24 @@ def give_back(transfer: Transfer) -> str:
     The bank has taken a returned deposit from us, so what the wallet lacks becomes its debt. What a
     closed wallet would have to give back is our loss, and what it would get waits in suspense.
     """
-    closed = transfer.wallet.account_id if _is_closed(transfer) else None
-    spare = _Kind.SUSPENSE
-    if transfer.direction == Transfer.Direction.DEPOSIT:
-        spare = _Kind.EXPENSES
-    moves = []
-    for debit, credit in _sides(transfer.transaction_id):
-        ends = [
-            chart.system_id(transfer.environment, spare, debit.currency) if id == closed else id
-            for id in (credit.account_id, debit.account_id)
-        ]
-        moves.append(Move(*ends, debit.amount, debit.currency))
+    is_deposit = transfer.direction == Transfer.Direction.DEPOSIT
     return _post(
         transfer,
-        moves,
+        [
+            Move(credit.account_id, debit.account_id, debit.amount, debit.currency)
+            for debit, credit in _sides(transfer.transaction_id)
+        ],
+        _Kind.EXPENSES if is_deposit else _Kind.SUSPENSE,
         reason="transfer_return",
         memo=transfer.failure_reason,
         reverses=transfer.transaction_id,
     )
+
+
+def is_credited(transfer: Transfer, transaction_id: str) -> bool:
+    """Whether a transaction has brought the wallet its money, and not somebody in its place."""
+    entries = Entry.objects.filter(transaction=transaction_id)
+    return entries.filter(account=transfer.wallet.account_id).exists()
 
 
 def _to_rail(transfer: Transfer, account_id: str, amount: Decimal) -> list[Move]:
@@ -93,24 +95,40 @@ def _to_rail(transfer: Transfer, account_id: str, amount: Decimal) -> list[Move]
     ]
 
 
-def _post(transfer: Transfer, moves: list[Move], **said) -> str:
+def _post(transfer: Transfer, moves: list[Move], spare: str, **said) -> str:
+    """Post what has happened out there already: nothing can refuse it any more.
+
+    The system account of the kind `spare` stands in for a wallet that is closed, or cannot hold
+    that much.
+    """
+    try:
+        with transaction.atomic():
+            return _posted(transfer, moves, **said)
+    except InvalidAmount:
+        pass
+    except journal.Refused as refused:
+        if refused.outcome != "CLOSED":
+            raise
+    book, own = transfer.environment, transfer.wallet.account_id
+    instead = chart.system_id(book, spare, transfer.currency)
+    moves = [
+        Move(
+            instead if move.debit == own else move.debit,
+            instead if move.credit == own else move.credit,
+            move.amount,
+            move.currency,
+        )
+        for move in moves
+    ]
+    return _posted(transfer, moves, **said)
+
+
+def _posted(transfer: Transfer, moves: list[Move], **said) -> str:
     posting = Posting(id=ids.new("txn"), moves=tuple(moves), **said)
     journal.post_set(
         [posting], book=transfer.environment, ahead=clock.offset(transfer), forced=True
     )
     return posting.id
-
-
-def _landing(transfer: Transfer) -> str:
-    if _is_closed(transfer):
-        return chart.system_id(transfer.environment, _Kind.SUSPENSE, transfer.currency)
-    return transfer.wallet.account_id
-
-
-def _is_closed(transfer: Transfer) -> bool:
-    # Locked, as a closing locks it: whichever comes second sees the other's result.
-    account = LedgerAccount.objects.locked([transfer.wallet.account_id]).get()
-    return account.state == LedgerAccount.State.CLOSED
 
 
 def _sides(transaction_id: str) -> list[tuple[Entry, Entry]]:

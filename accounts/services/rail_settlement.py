@@ -269,9 +269,9 @@ def _kind_of(transfer: Transfer, arrival: Arrival) -> str:
 
 
 def _tell_of_funds(transfer: Transfer, amount, transaction_id: str, *, actor: Actor) -> None:
-    transfer.wallet.account.refresh_from_db()
-    if transfer.wallet.status == Wallet.Status.CLOSED:
+    if not rail_bookings.is_credited(transfer, transaction_id):
         return
+    transfer.wallet.account.refresh_from_db()
     told = {"amount": amount, "transaction_id": transaction_id, "source": transfer.id}
     facts.record("wallet.funded", transfer.wallet, actor=actor, **told)
 

@@ -180,16 +180,27 @@ class TestDeposit:
         assert (status_of(transfer), moved()) == ("COMPLETED", 25)
         assert facts_of(acme, "wallet.funded") == []
 
+    def test_that_a_wallet_cannot_hold_waits_in_suspense(self, acme, wallet):
+        world.deposit(wallet, "999999999990")
+        transfer = rails.deposit(wallet)
+        rails.settle(acme)
+
+        assert (status_of(transfer), moved()) == ("COMPLETED", 25)
+        assert balance_of(wallet) == 999_999_999_990
+        assert facts_of(acme, "wallet.funded") == []
+
     def test_over_a_chain_has_to_be_expected(self, coins):
         with pytest.raises(AssertionError):
             rails.deposit(coins, rail_type="USDC")
 
 
 class TestParty:
-    def test_is_kept_encrypted_and_shown_masked(self, acme, payer):
+    def test_is_kept_encrypted_and_shown_masked(self, acme, payer, caplog):
         number = "00099887766554"
         transfer = rails.withdraw(payer, destination=rails.bank(number=number))
-        rails.settle(acme)
+        with caplog.at_level("DEBUG"):
+            rails.settle(acme)
+        assert number not in caplog.text
 
         transfer = stored(transfer)
         assert (transfer.account_last4, transfer.account_name) == ("6554", "Grace Hopper")
