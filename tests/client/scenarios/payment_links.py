@@ -90,6 +90,64 @@ def whoever_has_the_address_claims_it_once(stage):
     assert ids_of(stage.client.payment_links.list(status="CLAIMED")) == ids_of([link])
 
 
+BANK = {"type": "ACH", "routingNumber": "021000021", "accountNumber": "000123456789"}
+
+
+def to_a_bank_it_is_claimed_at_once_and_paid_when_the_bank_says_so(stage):
+    link = make(stage, direction="SEND")
+    path = f"/payment-links/claim/{link['slug']}"
+    claimed = stage.post(f"{path}/claim", {"method": "ach", "destination": BANK}, key=None)
+    answer = claimed.json()
+    assert (claimed.status_code, answer["status"]) == (200, "CLAIMED")
+    assert answer["transferId"].startswith("xfr_")
+    assert "0001234" not in claimed.text
+    seen = stage.get(f"{path}?claimToken={answer['claimToken']}", key=None).json()
+    assert seen["claim"]["id"] == answer["id"]
+    assert stage.get(path, key=None).json()["claim"] is None
+    assert ids_of(stage.client.payment_links.list(status="CLAIMED")) == ids_of([link])
+
+
+def a_payer_is_debited_only_after_a_mandate(stage):
+    link = make(stage)
+    path = f"/payment-links/claim/{link['slug']}"
+    body = {"method": "ach", "destination": BANK}
+    refusal = stage.post(f"{path}/claim", body, key=None)
+    assert (refusal.status_code, refusal.json()["error"]["code"]) == (400, "VALIDATION_ERROR")
+    shown = stage.get(path, key=None).json()
+    version = shown["mandate"]["version"]
+    assert refusal.json()["error"]["details"]["mandate"]["version"] == version
+    accepted = body | {"mandate": {"version": version, "accepted": True}}
+    assert stage.post(f"{path}/claim", accepted, key=None).json()["status"] == "CLAIMED"
+
+
+def a_key_that_may_spend_pays_what_a_link_asks_for(stage):
+    link = stage.stranger.payment_links.create(walletId=stage.shop, amount="12.50")
+    path = f"/payment-links/claim/{link['slug']}/claim"
+    body = {"method": "wallet", "destination": {"type": "WALLET", "walletId": stage.wallet}}
+    paid = stage.post(path, body)
+    assert (paid.status_code, paid.json()["status"]) == (200, "SETTLED")
+    assert stage.available(stage.wallet) == "987.50000000"
+    payment = stage.client.payments.retrieve(paid.json()["transactionId"])
+    assert (payment["from"], payment["to"]) == (stage.wallet, stage.shop)
+
+
+def a_code_proves_an_address(stage):
+    limits = {"emails": ["ada@example.com"], "proof": "CODE"}
+    link = make(stage, direction="SEND", recipientRestrictions=limits)
+    path = f"/payment-links/claim/{link['slug']}/claim"
+    body = {
+        "method": "wallet",
+        "destination": {"type": "WALLET", "walletId": stage.shop},
+        "recipientEmail": "ada@example.com",
+    }
+    asked = stage.post(path, body, key=None)
+    assert (asked.status_code, asked.json()["error"]["code"]) == (202, "VERIFICATION_REQUIRED")
+    wrong = stage.post(path, body | {"verificationCode": "no code"}, key=None)
+    assert (wrong.status_code, wrong.json()["error"]["details"]["triesLeft"]) == (403, 4)
+    again = stage.post(path, body, key=None)
+    assert (again.status_code, int(again.headers["Retry-After"]) > 0) == (429, True)
+
+
 def all_refuse(stage):
     with refused(ValidationError, status=400, code="VALIDATION_ERROR"):
         stage.client.payment_links.create()
