@@ -183,10 +183,6 @@ class Transfer(models.Model):
         return self.id
 
     @property
-    def rail(self) -> str:
-        return self.rail_type
-
-    @property
     def is_open(self) -> bool:
         return self.status in self.OPEN
 
