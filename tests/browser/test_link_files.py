@@ -5,7 +5,9 @@ import re
 import pytest
 
 from tests.browser import DESKTOP, PHONE
+from tests.browser.test_accessibility import look
 from tests.stack import wait_until
+from wallgent import ids
 
 HEAD = "direction,wallet,amount,description\n"
 
@@ -64,6 +66,28 @@ def test_from_a_file_to_links(owner_of, home, scripts):
     lines = download.value.path().read_text("utf-8-sig").splitlines()
     assert len(lines) == 42
     assert "/pay/" in lines[1]
+
+
+def test_axe_finds_nothing_on_the_way(owner_of, home, site):
+    person = owner_of(reduced_motion="reduce")
+    page = send_file(person, home, HEAD + "SEND,Wallet,9999999,Prize\nBOTH,Nobody,-5,=1+1\n")
+    assert "That is not enough for all of them" in said(page)
+    assert look(person, "") == []
+
+    page.get_by_role("button", name="Make 1 link").click()
+    page.get_by_role("heading", name="Done").wait_for(timeout=20_000)
+    assert look(person, "") == []
+
+    ((used,),) = site.query("SELECT id FROM links_paymentlink WHERE status = 'SETTLED' LIMIT 1")
+    links = home["pages"]["payment-links"]
+    page = person.go(f"{links}/{ids.to_text('lnk', used)}")
+    page.get_by_text("History").first.click()
+    assert look(person, "") == []
+
+    page = person.go(home["pages"]["payment-link-send"])
+    page.get_by_role("button", name="Send the link").click()
+    page.wait_for_load_state()
+    assert look(person, "") == []
 
 
 def test_a_file_of_two_megabytes_arrives_and_a_larger_one_is_explained(owner_of, home):
