@@ -24,6 +24,11 @@ def _link(deed: str):
     return lambda data, names: f"Link over {money_text(data)} {deed}"
 
 
+def _settled(data: dict, names: Names) -> str:
+    did = "paid out" if data["direction"] == LinkDirection.SEND else "paid"
+    return f"Link over {money_text(data)} {did}"
+
+
 def _reopened(data: dict, names: Names) -> str:
     return f"Link over {money_text(data)} open again: {printed(data['reason'])}"
 
@@ -39,7 +44,7 @@ def _confirmed(data: dict, names: Names) -> str:
 _TELLINGS = {
     "payment_link.created": Telling(_created, "link"),
     "payment_link.claimed": Telling(_link("claimed"), "hand-coins", "info"),
-    "payment_link.settled": Telling(_link("paid out"), "circle-check", "success"),
+    "payment_link.settled": Telling(_settled, "circle-check", "success"),
     "payment_link.expired": Telling(_link("expired"), "timer-off"),
     "payment_link.cancelled": Telling(_link("cancelled"), "circle-x"),
     "payment_link.sent": Telling(_sent, "mail", "info"),

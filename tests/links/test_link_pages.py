@@ -541,6 +541,18 @@ class TestClaims:
         assert re.search(r"History .*Claimed .*Settled", text)
         assert claim.id not in text
 
+    def test_from_a_wallet_is_told_as_paid_and_not_as_paid_out(self, browser, make, at, shop):
+        world.fund(shop, "100")
+        link = make(direction="RECEIVE")
+        owner = world.actor_for(shop.organization)
+        _claim(link, shop, authorised_by=owner)
+
+        text = text_of(browser.get(at(link.id)))
+
+        assert f"From wallet {shop.id}" in text
+        assert re.search(r"Link over 25\.00 USD paid \d", text)
+        assert "paid out" not in text
+
     def test_that_failed_says_why_and_that_the_link_is_open_again(self, browser, make, at, acme):
         link = make()
         _claim(link, rails.bank(3))
