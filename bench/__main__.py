@@ -9,7 +9,7 @@ import subprocess
 
 from bench import stack
 
-CASES = ("payment", "hot", "batch", "payroll", "memory")
+CASES = ("payment", "hot", "batch", "payroll", "expiry", "memory")
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def _options() -> argparse.Namespace:
 
 
 def _run(options, own) -> None:
-    from bench import cases, memory, report
+    from bench import cases, expiry, memory, report
     from bench.reference import Reference
     from bench.world import World, prove_books
 
@@ -56,6 +56,13 @@ def _run(options, own) -> None:
         bench = cases.Bench(world=world, reference=reference, port=port, payrolls=options.payrolls)
         found |= _for_scale(bench) if chosen else {}
         found["cases"] = _measure(bench, chosen, options)
+    if "expiry" in (options.case or CASES):
+        found["expiry"] = expiry.measure(world)
+        print(
+            f"expiry: {found['expiry']['links']:,} links due at once in"
+            f" {found['expiry']['seconds']:.1f} s; aim: under {found['expiry']['aim']}",
+            flush=True,
+        )
     prove_books()
     if world.relay_seconds:
         found["relayPerSecond"] = world.relayed / world.relay_seconds

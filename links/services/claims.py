@@ -195,6 +195,12 @@ def _check_open(link: PaymentLink) -> None:
         raise InvalidState(_OVER[link.status], status=link.status)
     if link.is_past_expiry:
         raise expiry.refusal(link)
+    if link.wallet.status == Wallet.Status.CLOSED:
+        # One that receives; which wallet it was is not for a payer to know.
+        raise InvalidState(
+            "This payment link takes no money any more. Ask whoever made it for a new one.",
+            status=link.status,
+        )
 
 
 def _drawn_up(link: PaymentLink, destination: Destination, email: str) -> Claim:

@@ -8,8 +8,10 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 
+from accounts.models import Approval
 from links.models import Claim, PaymentLink
-from tests.links.conftest import soon, stored
+from tests.accounts import rails
+from tests.links.conftest import ach_body, claim_body, send_claim, soon, stored
 from tests.world import make_wallet
 from wallgent import clock
 
@@ -163,6 +165,55 @@ class TestCheckBooks:
 
         told = capsys.readouterr()
         assert re.search(sentence, told.out + told.err)
+
+    @pytest.mark.parametrize(
+        ("end", "change", "sentence"),
+        [
+            (False, {"status": "FAILED", "takes_use": False, "ended_at": NOW}, "claimed 1 times"),
+            (False, {"status": "FAILED", "takes_use": False, "ended_at": NOW}, "is PENDING"),
+            (False, {"hold": None}, "0 claims under way|its link is of"),
+            (True, {"status": "RETURNED", "ended_at": NOW}, "RETURNED, but its transfer"),
+            (True, {"status": "CLAIMED", **UNPAID}, "CLAIMED, but its transfer"),
+            (True, {"status": "CLAIMED", **UNPAID}, "hold paid 20"),
+        ],
+    )
+    def test_finds_claims_that_their_transfer_does_not_know(
+        self, link, acme, capsys, end, change, sentence
+    ):
+        send_claim(link, ach_body())
+        if end:
+            rails.settle(acme)
+        with transaction.atomic():
+            Claim.objects.filter(method="ACH").update(**change)
+            with pytest.raises(CommandError):
+                call_command("check_books")
+            transaction.set_rollback(True)
+
+        told = capsys.readouterr()
+        assert re.search(sentence, told.out + told.err)
+
+    def test_finds_a_request_that_nobody_decides_about(self, make, shop, capsys):
+        send_claim(make(direction="RECEIVE"), claim_body(shop))
+        with transaction.atomic():
+            Approval.objects.update(status="EXPIRED", expired_at=NOW)
+            with pytest.raises(CommandError):
+                call_command("check_books")
+            transaction.set_rollback(True)
+
+        told = capsys.readouterr()
+        assert "waits for an approval that is not pending" in told.out + told.err
+
+    def test_finds_a_transfer_of_no_claim(self, link, capsys):
+        send_claim(link, ach_body())
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("DELETE FROM links_claimstep")
+            cursor.execute("DELETE FROM links_claim WHERE method = 'ACH'")
+            with pytest.raises(CommandError):
+                call_command("check_books")
+            transaction.set_rollback(True)
+
+        told = capsys.readouterr()
+        assert "for a payment link, but of no claim" in told.out + told.err
 
     def test_finds_a_payment_out_of_nowhere(self, link, capsys):
         with transaction.atomic(), connection.cursor() as cursor:

@@ -384,6 +384,31 @@ class TestFromAChain:
         assert (stored(link).status, balance_of(coins)) == ("SETTLED", 25)
 
 
+class TestIntoAClosedWallet:
+    @pytest.mark.parametrize("body", [ach_body() | agreed(), usdc_body()], ids=["ach", "usdc"])
+    def test_nothing_is_taken_and_it_is_not_named(self, ask, api, acme, body):
+        wallet = make_wallet(acme, "Closing", currency="USDC" if "usdc" in body.values() else "USD")
+        link = ask(walletId=wallet.id)
+        assert api.post(f"/v1/wallets/{wallet.id}/close").status_code == 200
+        before = everything()
+
+        refused = send_claim(link, body)
+
+        assert refusal(refused) == (409, "INVALID_STATE")
+        assert wallet.id not in refused.text
+        assert everything() == before
+
+    def test_that_was_open_when_it_was_claimed_the_books_still_agree(self, ask, api, acme):
+        wallet = make_wallet(acme, "Closing")
+        link = ask(walletId=wallet.id)
+        send_claim(link, ach_body() | agreed())
+
+        api.post(f"/v1/wallets/{wallet.id}/close")
+        rails.settle(acme)
+
+        assert Claim.objects.get().status == "SETTLED"
+
+
 class TestStatus:
     def test_is_for_the_claimer_alone(self, make, acme):
         link, other = make(amount="5", maxUses=2), make(amount="5")

@@ -1,0 +1,47 @@
+"""Payment links that are all due at once: how long one sweep takes to expire them."""
+
+import random
+import time
+from datetime import timedelta
+from decimal import Decimal
+
+from django.db import transaction
+
+from bench.world import World, actor_of
+from links.models import PaymentLink
+from links.services import expiry, payment_links
+from wallgent import clock
+
+LINKS = 10_000
+AIM_SECONDS = 60
+_AT_ONCE = 500
+
+
+def measure(world: World) -> dict:
+    """Make links that keep money, let all their times be over, and sweep them."""
+    _make(world)
+    past = clock.real_now() - timedelta(seconds=1)
+    made = PaymentLink.objects.filter(status="ACTIVE", expires_at__isnull=False)
+    due = made.update(created_at=past - timedelta(hours=1), expires_at=past)
+    assert due == LINKS, f"{due} links are due"
+    started, expired = time.perf_counter(), 0
+    while now := expiry.expire_due():
+        expired += now
+    seconds = time.perf_counter() - started
+    assert expired == LINKS, f"{expired} of {LINKS} links expired"
+    return {"links": LINKS, "seconds": seconds, "aim": AIM_SECONDS}
+
+
+def _make(world: World) -> None:
+    until = clock.real_now() + timedelta(hours=1)
+    for _ in range(LINKS // _AT_ONCE):
+        with transaction.atomic():
+            for _ in range(_AT_ONCE):
+                wallet = random.choice(world.members).wallet
+                payment_links.create(
+                    actor=actor_of(wallet.organization),
+                    wallet=wallet,
+                    amount=Decimal("0.01"),
+                    direction="SEND",
+                    expires_at=until,
+                )
