@@ -6,7 +6,7 @@ The token in the address is the claimant's alone.
 from django.http import Http404, HttpResponse
 
 from accounts.models import IncomingPayment
-from accounts.rails import simulator
+from accounts.services import rail_transfers
 from links.forms import words
 from links.forms.hosted import LetterForm, SimulateForm
 from links.models import Claim
@@ -158,7 +158,9 @@ def simulate(visit, token):
         said, here = form.cleaned_data, visit.path("pay-receipt", token=token)
 
         def work():
-            simulator.pay_address(address, said["amount"], said["chain"])
+            rail_transfers.simulate_payment(
+                address, actor=visit.actor, amount=said["amount"], chain=said["chain"]
+            )
 
         answer = pages.submit(visit.request, form, work, done=lambda _: here, actor=visit.actor)
         if answer:

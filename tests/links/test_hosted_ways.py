@@ -381,7 +381,7 @@ class TestAddressThatPays:
 
         text = text_of(visitor.get(page.wsgi_request.path))
         assert "You have paid 12.50 USDC" in text
-        assert "is more than was asked for" in text
+        assert "20.00 USDC came, which is more than was missing" in text
 
     def test_pays_on_another_chain(self, visitor, page):
         self.send(visitor, page, "12.5", chain="polygon")

@@ -5,6 +5,7 @@ It is answered in a process of its own: the tests' process is bound to the tests
 
 import contextlib
 import json
+import re
 import sys
 from datetime import timedelta
 from decimal import Decimal
@@ -25,6 +26,9 @@ from tests.accounts import rails
 from wallgent import clock, ids
 from wallgent.events import chain
 from wallgent.events.models import OutboxEntry
+from wallgent.mailbox.models import Letter
+
+_COINS = ("USD", "USDC")
 
 
 @transaction.atomic
@@ -162,6 +166,41 @@ def _links(organization, payer, shop) -> dict[str, str]:
     return {name: f"/pay/{link.slug}" for name, link in made.items()}
 
 
+def payable(uses: int) -> dict:
+    """Links of each kind with many uses; a stranger's wallets with money and their owner."""
+    acme, globex = world.make_organization("Acme Research"), world.make_organization("Globex")
+    shop = world.make_wallet(globex, "Shop", funds="10000")
+    world.make_wallet(globex, "Second", funds="10000")
+    owner = world.make_member(globex, "OWNER", name="Grace Hopper")
+    wallets = {name: world.make_wallet(acme, name, currency=name, funds="10000") for name in _COINS}
+
+    def make(currency, direction, **more) -> str:
+        link = payment_links.create(
+            actor=world.actor_for(acme),
+            wallet=wallets[currency],
+            amount=Decimal("12.50"),
+            direction=direction,
+            description="For the survey of the reef, part 2",
+            **{"max_uses": uses} | more,
+        )
+        return f"/pay/{link.slug}"
+
+    paths = {f"{way} {coin}": make(coin, way) for way in ("SEND", "RECEIVE") for coin in _COINS}
+    proven = Restrictions(emails=("grace@example.com",), proof="CODE")
+    return {
+        "paths": paths | {"code": make("USD", "SEND", restrictions=proven)},
+        "shop": shop.id,
+        "organization": globex.id,
+        "session": world.browser(owner).session.session_key,
+    }
+
+
+def code(address: str) -> str:
+    """The newest code that was sent to an address."""
+    letters = Letter.objects.filter(recipients__contains=[address]).order_by("-created_at")
+    return re.search(r"\b[0-9]{6}\b", letters[0].text)[0]
+
+
 def payers(count: int) -> dict:
     """Rich wallets, a shop of a stranger's to pay, and the key that may spend."""
     acme, globex = world.make_organization("Acme"), world.make_organization("Globex")
@@ -210,7 +249,7 @@ def roll() -> None:
 
 _QUESTIONS = {
     function.__name__: function
-    for function in (asked, cast, household, payers, proof, roll, staff, transfers)
+    for function in (asked, cast, code, household, payable, payers, proof, roll, staff, transfers)
 }
 
 
