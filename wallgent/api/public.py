@@ -22,7 +22,7 @@ _SHOWN = (
 
 
 class PublicView(ApiView):
-    """One public path. An API key that is sent along is not looked at."""
+    """One public path, for which nobody needs an API key."""
 
     def dispatch(self, request, **path):
         if request.method == "OPTIONS":
