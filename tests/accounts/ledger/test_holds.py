@@ -338,14 +338,34 @@ class TestRelease:
 
 
 class TestReleaseSet:
-    def end(self, *held, operations=None):
+    def end(self, *held, operations=None, amount=None):
         operations = operations or [uuid.uuid4() for _ in held]
         releases = [
-            holds.Release(hold_id=each.id, operation=operation)
+            holds.Release(hold_id=each.id, operation=operation, amount=amount)
             for each, operation in zip(held, operations, strict=True)
         ]
         with transaction.atomic():
             holds.release_set(releases)
+
+    def test_frees_part_of_each(self):
+        ada = open_account("100")
+        one, two = hold(ada, "60"), hold(ada, "20")
+
+        self.end(one, two, amount=Decimal(20))
+
+        assert money(ada) == (100, 40, 0)
+        assert [parts(each) for each in (one, two)] == [(60, 0, 20, 40), (20, 0, 20, 0)]
+        ended = Hold.objects.in_bulk([one.id, two.id])
+        assert (ended[one.id].ended_at, ended[two.id].ended_at is None) == (None, False)
+
+    def test_frees_no_more_than_remains(self):
+        ada = open_account("100")
+        one, two = hold(ada, "60"), hold(ada, "20")
+
+        refusal = refused("ENDED", self.end, one, two, amount=Decimal(21))
+
+        assert refusal.available == 20
+        assert money(ada) == (100, 80, 0)
 
     def test_frees_all_that_remains_of_each(self):
         ada, bob = open_account("100"), open_account("100")
