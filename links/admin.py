@@ -1,6 +1,7 @@
 from django.contrib import admin
+from django.db.models import Count
 
-from links.models import Claim, ClaimStep, LinkSettings, Mandate, PaymentLink
+from links.models import Claim, ClaimStep, LinkBatch, LinkSettings, Mandate, PaymentLink
 from links.services import payment_links
 from wallgent.admin import SupportAdmin, SupportInline, amount, link, lists_about, service_action
 
@@ -104,3 +105,22 @@ class LinkSettingsAdmin(SupportAdmin):
     id_fields = {"org": ["pk"]}
     search_help_text = "The id of an organization."
     fields = ["organization", "converts_currencies"]
+
+
+@admin.register(LinkBatch)
+class LinkBatchAdmin(SupportAdmin):
+    list_display = ["id", "uploaded_at", "organization", "environment", "status", "file_name"]
+    list_select_related = ["organization"]
+    list_filter = ["environment", "status"]
+    id_fields = {"lbt": ["pk"], "org": ["organization"], "lnk": ["rows__link"]}
+    search_help_text = "The id of a batch, of its organization or of a link made from it."
+    fields = [
+        *("id", "organization", "environment", "status", "file_name", "rows"),
+        *("uploaded_at", "confirmed_at", "confirmed_by", "tended_at", "finished_at"),
+    ]
+
+    @admin.display
+    def rows(self, batch):
+        """How many rows are in each state; what they say is the organization's affair."""
+        counts = batch.rows.order_by("status").values_list("status").annotate(Count("pk"))
+        return ", ".join(f"{count} {status.lower()}" for status, count in counts)

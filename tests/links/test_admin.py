@@ -1,15 +1,18 @@
 """Links as support sees them."""
 
+from datetime import UTC
+
 import pytest
 from django.test import Client
 from django.urls import reverse
 
 from accounts.models import Organization, User
 from links.models import PaymentLink
+from links.services import batches
 from tests.accounts.test_admin import listed, path, signed_in
 from tests.links import hosted
 from tests.links.conftest import stored
-from tests.world import available_of, facts_of, make_wallet
+from tests.world import actor_for, available_of, facts_of, make_wallet
 from wallgent.api.models import IdempotencyRecord
 from wallgent.events.models import Event
 
@@ -111,3 +114,15 @@ def test_text_of_a_link_is_only_text(support, make):
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
     assert PaymentLink.objects.count() == 1
+
+
+def test_a_file_of_links_is_counted_and_not_read_out(support, acme, payer):
+    actor = actor_for(acme)
+    text = f"wallet,amount,description\n{payer.id},5,For your eyes\n{payer.id},none,\n"
+    batch = batches.upload(text.encode(), actor=actor, file_name="links.csv", zone=UTC)
+
+    for term in (batch.id, acme.id):
+        assert listed(support, "links.linkbatch", term) == {batch.id}
+    page = support.get(path("links.linkbatch", "change", batch.id)).content.decode()
+    assert "1 ready, 1 wrong" in page
+    assert "For your eyes" not in page
