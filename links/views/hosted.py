@@ -4,11 +4,11 @@ Whose address it is, where the money goes or comes from, and a last look, whose 
 What became of it stands on a page of its own: hosted_claims.
 """
 
-from django.core.exceptions import ValidationError
+from contextlib import suppress
+
 from django.db import transaction
-from django.http import HttpResponseRedirect, JsonResponse
+from django.http import HttpResponseRedirect
 from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext
 
 from accounts.models import LinkDirection
@@ -21,22 +21,18 @@ from links.forms.hosted import (
     ExpectForm,
     ReviewForm,
     WalletForm,
-    check_account_number,
-    check_address,
-    check_routing_number,
 )
 from links.models import Claim, PaymentLink
-from links.services import claims, emails, mandates, payment_links, verification
+from links.services import claims, mandates, payment_links, verification
 from links.views import hosted_claiming
-from links.views.hosted_door import Visit, hosted, public, see
-from wallgent import banking, languages, pages, runner
+from links.views.hosted_door import Visit, hosted, see
+from wallgent import pages, runner
 from wallgent.api import throttling
 from wallgent.api.client_ip import client_network
-from wallgent.errors import DomainError
+from wallgent.errors import DomainError, RateLimitExceeded
 from wallgent.forms import PageForm
 
 ADDRESSES_TYPED = 20  # a minute: guessing who a link is for; the API counts with it
-CHECKS = 120  # a minute, of one address
 
 _Method = Claim.Method
 _FORMS = {
@@ -59,6 +55,8 @@ def pay(visit):
         if form is None:
             return HttpResponseRedirect(visit.path())  # it says what has become of the link
         answer = _note(visit, state, form)
+        if not answer and not form.errors:
+            answer = visit.see()  # the form of another step, from an old tab or a second click
         if answer:
             return answer
     return _show(visit, state, method, form)
@@ -71,6 +69,8 @@ def state_of(visit: Visit) -> str:
     if claim and claim.status not in _AGAIN:
         return "done"
     status = payment_links.public_view(link).status
+    if status == PaymentLink.Status.CLAIMED and link.direction == LinkDirection.RECEIVE:
+        return "taken"  # somebody is about to pay, and may yet not do it
     if status != PaymentLink.Status.ACTIVE:
         return _OVER.get(status, "used")
     if not claims.admits(link, visit.email):
@@ -165,15 +165,12 @@ def _note_email(visit: Visit, form: EmailForm):
             ),
         )
         return None
-    if verification.is_needed(visit.link) and not _has_code(visit, email):
-        verification.send_code(visit.link, email=email)
+    # Where a code was sent a moment ago, to this visitor or another, that one will do.
+    if verification.is_needed(visit.link):
+        with suppress(RateLimitExceeded):
+            verification.send_code(visit.link, email=email)
     visit.remember(email=email, code=None)
     return visit.see()
-
-
-def _has_code(visit: Visit, email: str) -> bool:
-    """Whether a code went to that address a moment ago: going back sends no other one."""
-    return emails.normalized(email) == emails.normalized(visit.email)
 
 
 def _note_code(visit: Visit, form: CodeForm):
@@ -295,36 +292,3 @@ def _show_review(visit: Visit, form: ReviewForm, draft: dict):
     }
     status = pages.UNPROCESSABLE if form.errors else 200
     return visit.render("links/pay_review.html", context, status=status)
-
-
-# What scripts and the footer ask for.
-
-
-@public("GET")
-def checks(request):
-    """Whether a routing number, account number or address can be right, and whose bank it is."""
-    throttling.check(subject=f"pay:checks:{client_network(request)}", limit=CHECKS)
-    said = {"error": "", "note": ""}
-    try:
-        if "routing" in request.GET:
-            said["note"] = banking.bank_name(check_routing_number(request.GET["routing"]))
-        elif "account" in request.GET:
-            check_account_number(request.GET["account"])
-        else:
-            check_address(request.GET.get("address", ""))
-    except ValidationError as error:
-        said["error"] = error.messages[0]
-    return JsonResponse(said)
-
-
-@public("POST")
-def language(request):
-    """Keep the chosen language, and go back to where the reader was."""
-    target = request.POST.get("next", "")
-    is_ours = target.startswith("/pay/") and url_has_allowed_host_and_scheme(
-        target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    )
-    response = see(target if is_ours else "/")
-    if request.POST.get("language") in languages.NAMES:
-        languages.remember(response, request.POST["language"])
-    return response

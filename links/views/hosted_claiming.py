@@ -11,11 +11,13 @@ from links.views.hosted_door import Visit
 from wallgent import banking, pages
 from wallgent.api.client_ip import client_ip
 from wallgent.environments import Environment
+from wallgent.money import Currency
 
 _OWN_WALLETS = 50  # that a visitor may choose from
 _PAYS = "payments:write"
 
 _Method = Claim.Method
+_COINS = {_Method.ACH: Currency.USD, _Method.USDC: Currency.USDC}  # what a rail carries
 
 
 def methods(visit: Visit) -> list[str]:
@@ -113,6 +115,7 @@ def shown(visit: Visit, draft: dict) -> dict:
     own = _own(visit, draft)
     return {
         "method": draft["method"],
+        "coin": _COINS.get(draft["method"], visit.link.currency),
         "wallet_id": draft.get("wallet_id", ""),
         "own": own,
         "pays_at_once": bool(own and visit.link.direction == LinkDirection.RECEIVE),

@@ -2,13 +2,13 @@
 
 from django.urls import path
 
-from links.views import hosted, hosted_claims
+from links.views import hosted, hosted_asides, hosted_claims
 
 _CLAIM = "<str:slug>/receipt/<str:token>"
 
 urlpatterns = [
-    path("checks", hosted.checks, name="pay-checks"),
-    path("language", hosted.language, name="pay-language"),
+    path("checks", hosted_asides.checks, name="pay-checks"),
+    path("language", hosted_asides.language, name="pay-language"),
     path("<str:slug>", hosted.pay, name="pay"),
     path("<str:slug>/review", hosted.review, name="pay-review"),
     path(_CLAIM, hosted_claims.receipt, name="pay-receipt"),

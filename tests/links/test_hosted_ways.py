@@ -13,7 +13,7 @@ from accounts.rails import simulator
 from accounts.services import approvals
 from links.models import Claim, PaymentLink
 from links.models.claims import Mandate
-from links.services import mandates, payment_links
+from links.services import link_settings, mandates, payment_links
 from links.services.payment_links import Restrictions
 from tests import world
 from tests.accounts import rails
@@ -411,6 +411,23 @@ class TestAddressThatPays:
         page = confirm(visitor, link, say(visitor, link, **BANK))
 
         assert self.send(visitor, page, "1").status_code == 404
+
+    def test_keeps_others_waiting_and_no_longer_than_it_must(self, page, link, acme):
+        assert "Somebody is paying this link" in text_of(Client().get(address(link)))
+
+        rails.advance(acme, hours=2)
+        rails.settle(acme)
+
+        assert "How would you like to pay?" in text_of(Client().get(address(link)))
+
+    def test_of_another_currency_is_exchanged_one_for_one(self, visitor, dollars, acme):
+        link_settings.set_conversion(acme, actor=world.actor_for(acme), allowed=True)
+        link = make(dollars, "RECEIVE")
+
+        look = say(visitor, link, step="usdc")
+
+        assert "You pay 12.50 USDC, one for one." in text_of(look)
+        assert "one for one" not in text_of(say(visitor, link, **BANK))
 
 
 class TestWalletThatPays:

@@ -14,7 +14,7 @@ from django.utils import translation
 from links.models import Claim, EmailProof
 from links.services import payment_links
 from links.services.payment_links import Restrictions
-from links.views import hosted
+from links.views import hosted_asides
 from tests import world
 from tests.links.hosted import address, claim, read, say_email, say_wallet, text_of
 from tests.world import balance_of
@@ -138,10 +138,14 @@ class TestCode:
 
         assert "This payment is for one person" in text_of(visitor.get(address(link)))
 
-    def test_is_not_sent_again_by_going_back(self, visitor, link, ask):
-        say_email(visitor, link, ADA)
+    def test_that_was_just_sent_will_do_for_whoever_asks_again(self, visitor, link, ask):
+        elsewhere = Client()
+        for someone in (visitor, elsewhere):
+            assert say_email(someone, link, ADA).status_code == 303
 
         assert len(mail.outbox) == 1
+        self.type(elsewhere, link, ask)
+        assert "Acme sends you" in text_of(elsewhere.get(address(link)))
 
     def test_goes_to_nobody_else(self, visitor, link):
         answer = say_email(visitor, link, "eve@example.com")
@@ -175,7 +179,7 @@ class TestChecks:
         assert "no-store" in answer.headers["Cache-Control"]
 
     def test_are_limited(self, client, monkeypatch):
-        monkeypatch.setattr(hosted, "CHECKS", 2)
+        monkeypatch.setattr(hosted_asides, "CHECKS", 2)
 
         asked = [client.get("/pay/checks", {"routing": "1"}).status_code for _ in range(3)]
 

@@ -1,0 +1,43 @@
+"""What the public pages' script and footer ask for beside them."""
+
+from django.core.exceptions import ValidationError
+from django.http import JsonResponse
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from links.forms.hosted import check_account_number, check_address, check_routing_number
+from links.views.hosted_door import public, see
+from wallgent import banking, languages
+from wallgent.api import throttling
+from wallgent.api.client_ip import client_network
+
+CHECKS = 120  # a minute, of one address
+
+
+@public("GET")
+def checks(request):
+    """Whether a routing number, account number or address can be right, and whose bank it is."""
+    throttling.check(subject=f"pay:checks:{client_network(request)}", limit=CHECKS)
+    said = {"error": "", "note": ""}
+    try:
+        if "routing" in request.GET:
+            said["note"] = banking.bank_name(check_routing_number(request.GET["routing"]))
+        elif "account" in request.GET:
+            check_account_number(request.GET["account"])
+        else:
+            check_address(request.GET.get("address", ""))
+    except ValidationError as error:
+        said["error"] = error.messages[0]
+    return JsonResponse(said)
+
+
+@public("POST")
+def language(request):
+    """Keep the chosen language, and go back to where the reader was."""
+    target = request.POST.get("next", "")
+    is_ours = target.startswith("/pay/") and url_has_allowed_host_and_scheme(
+        target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+    response = see(target if is_ours else "/")
+    if request.POST.get("language") in languages.NAMES:
+        languages.remember(response, request.POST["language"])
+    return response
