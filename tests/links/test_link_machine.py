@@ -38,6 +38,14 @@ ALLOWED = {200, 201, 202, 400, 401, 402, 403, 404, 409}
 amounts = st.sampled_from(["1", "7.50", "20"])
 faults = st.sampled_from([0, 0, 0, *FAULTS])
 numbers = st.integers(0, 10**6)  # which one of those there are
+# Of a link: whether it sends, whether it is in USDC, its amount, its uses, its minutes.
+terms = st.tuples(
+    st.booleans(),
+    st.booleans(),
+    amounts,
+    st.integers(1, 3),
+    st.sampled_from([None, None, None, 1, 120]),
+)
 
 
 class LinkMachine(RuleBasedStateMachine):
@@ -61,9 +69,11 @@ class LinkMachine(RuleBasedStateMachine):
             transaction.set_rollback(True)
             self.undo.__exit__(None, None, None)
 
-    @initialize(allowed=st.booleans())
-    def may_exchange(self, allowed):
+    @initialize(allowed=st.sampled_from([True, True, False]), some=st.lists(terms, min_size=3))
+    def begin(self, allowed, some):
         link_settings.set_conversion(self.acme, actor=actor_for(self.acme), allowed=allowed)
+        for wanted in some[:6]:
+            self.make(wanted)
 
     def one_of(self, things: list, number: int):
         return things[number % len(things)] if things else None
@@ -74,14 +84,12 @@ class LinkMachine(RuleBasedStateMachine):
 
     # What makers do
 
-    @rule(
-        is_send=st.booleans(),
-        is_coins=st.booleans(),
-        amount=amounts,
-        uses=st.integers(1, 3),
-        minutes=st.sampled_from([None, None, None, 1, 120]),
-    )
-    def make(self, is_send, is_coins, amount, uses, minutes):
+    @rule(wanted=terms)
+    def offer(self, wanted):
+        self.make(wanted)
+
+    def make(self, wanted):
+        is_send, is_coins, amount, uses, minutes = wanted
         wallet = self.coins if is_coins else self.dollars
         body = {
             "walletId": wallet.id,
@@ -116,13 +124,13 @@ class LinkMachine(RuleBasedStateMachine):
 
     # What strangers do
 
-    @rule(number=numbers, fault=faults, is_new=st.booleans())
+    @rule(number=numbers, fault=faults, is_new=st.sampled_from([True, True, False]))
     def claim_by_bank(self, number, fault, is_new):
         self.people += is_new
         body = ach_body(fault, number=f"55{self.people:06}") | agreed()
         self.claim(number, body)
 
-    @rule(number=numbers, fault=faults, is_new=st.booleans())
+    @rule(number=numbers, fault=faults, is_new=st.sampled_from([True, True, False]))
     def claim_by_chain(self, number, fault, is_new):
         self.people += is_new
         body = usdc_body(fault)
@@ -132,13 +140,27 @@ class LinkMachine(RuleBasedStateMachine):
         if answer is not None and answer.status_code == 200 and answer.json()["deposit"]:
             self.addresses.append(answer.json()["deposit"]["address"])
 
+    @rule(
+        number=numbers,
+        methods=st.lists(st.sampled_from(["bank", "chain", "wallet"]), min_size=2),
+        fault=faults,
+    )
+    def claim_much(self, number, methods, fault):
+        for offset, method in enumerate(methods[:6]):
+            if method == "bank":
+                self.claim_by_bank(number + offset, fault, True)
+            elif method == "chain":
+                self.claim_by_chain(number + offset, 0, True)
+            else:
+                self.claim_by_wallet(number + offset, (number + offset) % 4, offset % 2)
+
     @rule(number=numbers, which=st.integers(0, 3), has_key=st.booleans())
     def claim_by_wallet(self, number, which, has_key):
         client = self.stranger if has_key else None
         self.claim(number, claim_body(self.purses[which]), client=client)
 
     def claim(self, number: int, body: dict, client=None):
-        link = self.one_of(self.links[-4:], number)
+        link = self.one_of(self.links[-6:], number)
         return self.ok(send_claim(link, body, client=client)) if link else None
 
     @rule(
@@ -147,7 +169,7 @@ class LinkMachine(RuleBasedStateMachine):
         chain=st.sampled_from(["ethereum", "ethereum", "ethereum", "polygon"]),
     )
     def pay(self, number, amount, chain):
-        if address := self.one_of(self.addresses[-3:], number):
+        if address := self.one_of(self.addresses[-4:], number):
             pay_address(address, Decimal(amount), chain)
             Transfer.objects.filter(address=address).update(next_attempt_at=clock.real_now())
 
@@ -236,7 +258,7 @@ def test_links_over_rails_that_misbehave(acme, globex, api, stranger, caplog):
     caplog.set_level(logging.CRITICAL, logger="wallgent")  # many thousand requests
     fund(make_wallet(acme, "Any"), "1")
     cast = {"acme": acme, "globex": globex, "api": api, "stranger": stranger}
-    size = {"max_examples": 15, "stateful_step_count": 30}
+    size = {"max_examples": 8, "stateful_step_count": 20}
     if settings.default.max_examples > 100:  # make soak
         size = {"max_examples": 300, "stateful_step_count": 80}
 
