@@ -79,9 +79,10 @@ def _wrong_code(tries_left: int | None) -> str:
     said = gettext("This is not the code that was sent. Look at the newest letter.")
     if not tries_left:
         return gettext("Too many wrong codes were given. Ask for a new one.")
-    if tries_left == 1:
-        return f"{said} {gettext('One try is left.')}"
-    return f"{said} {gettext('%(count)s tries are left.') % {'count': tries_left}}"
+    left = gettext("One try is left.")
+    if tries_left > 1:
+        left = gettext("%(count)s tries are left.") % {"count": tries_left}
+    return f"{said} {left}"
 
 
 def _too_often(seconds: int | None) -> str:

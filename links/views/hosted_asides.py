@@ -4,7 +4,7 @@ from django.core.exceptions import ValidationError
 from django.http import JsonResponse
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from links.forms.hosted import check_account_number, check_address, check_routing_number
+from links.forms.hosted import check_address, check_routing_number
 from links.views.hosted_door import public, see
 from wallgent import banking, languages
 from wallgent.api import throttling
@@ -15,14 +15,12 @@ CHECKS = 120  # a minute, of one address
 
 @public("GET")
 def checks(request):
-    """Whether a routing number, account number or address can be right, and whose bank it is."""
+    """Whether a routing number or an address can be right, and whose bank it is."""
     throttling.check(subject=f"pay:checks:{client_network(request)}", limit=CHECKS)
     said = {"error": "", "note": ""}
     try:
         if "routing" in request.GET:
             said["note"] = banking.bank_name(check_routing_number(request.GET["routing"]))
-        elif "account" in request.GET:
-            check_account_number(request.GET["account"])
         else:
             check_address(request.GET.get("address", ""))
     except ValidationError as error:

@@ -92,6 +92,10 @@
     const value = field.value.trim();
     if (!value || field.dataset.checked === value) return;
     field.dataset.checked = value;
+    if (field.dataset.pattern) {
+      const isRight = new RegExp(field.dataset.pattern).test(value.replace(/[\s.-]/g, ""));
+      return complain(field, isRight ? "" : field.dataset.wrong);
+    }
     const asked = new URLSearchParams({ [field.dataset.check]: value });
     try {
       const answer = await fetch(`/pay/checks?${asked}`, { credentials: "omit" });
@@ -139,12 +143,12 @@
   }
 
   document.addEventListener("focusout", (event) => {
-    if (event.target.matches?.("[data-check]")) check(event.target);
+    if (event.target.matches?.("[data-check], [data-pattern]")) check(event.target);
   });
 
   document.addEventListener("input", (event) => {
     const field = event.target;
-    if (!field.matches?.("[data-check]")) return;
+    if (!field.matches?.("[data-check], [data-pattern]")) return;
     if (field.getAttribute("aria-invalid")) complain(field, ""); // while it is being corrected
     delete field.dataset.checked;
   });

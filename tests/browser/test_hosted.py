@@ -184,6 +184,12 @@ class TestScripts:
         routing.fill("021000021")
         account.focus()
         page.get_by_text("JPMorgan Chase Bank").wait_for()
+        account.fill("12")
+        routing.focus()
+        page.get_by_text("4 to 17 digits").wait_for()
+        account.fill("12 34")
+        routing.focus()
+        assert account.get_attribute("aria-invalid") is None
         assert routing.get_attribute("aria-invalid") is None
 
         self.visit.go(links["paths"]["SEND USDC"])

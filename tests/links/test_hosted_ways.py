@@ -17,7 +17,7 @@ from links.services import link_settings, mandates, payment_links
 from links.services.payment_links import Restrictions
 from tests import world
 from tests.accounts import rails
-from tests.links.hosted import address, hidden_of, text_of
+from tests.links.hosted import address, hidden_of, sent_by_our_server, text_of
 from tests.world import balance_of, everything
 
 ACCOUNT = "000123456789"
@@ -358,6 +358,12 @@ class TestAddressThatPays:
         assert re.search(r'data-countdown="35\d\d"', markup)
         for said in ("Too little", "Too much", "Too late", "On another network"):
             assert said in text
+
+    def test_is_there_with_all_it_needs_in_60_kilobytes(self, page):
+        paths = re.findall(r'(?:href|src)="(/static/[^"?]+)', page.content.decode())
+
+        assert any("htmx" in path for path in paths)
+        assert len(page.content) + sum(len(sent_by_our_server(path)) for path in paths) <= 60_000
 
     def test_pays_and_gets_a_receipt(self, visitor, page, coins):
         self.send(visitor, page, "12.50")
