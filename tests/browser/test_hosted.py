@@ -220,7 +220,7 @@ class TestScripts:
         before = left.inner_text()
         wait_until(lambda: left.inner_text() != before, seconds=5)
         page.get_by_role("button", name="Copy the address").click()
-        assert page.get_by_role("button", name="Copy the address").get_attribute("data-copied")
+        page.locator("button[data-copied]").wait_for()
 
     def test_show_times_in_the_reader_s_zone(self, visit, links):
         far = visit(timezone_id="Asia/Tokyo", locale="es-ES")
