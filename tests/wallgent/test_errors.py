@@ -63,6 +63,8 @@ CLASSES = [
     and issubclass(thing, errors.DomainError)
     and thing.__module__ == module.__name__
     and thing is not errors.DomainError
+    # One that only says more precisely why, under another's code, is not the code's class.
+    and ("code" in vars(thing) or thing.__base__ is errors.DomainError)
 ]
 
 
