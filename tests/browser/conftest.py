@@ -16,16 +16,10 @@ except ImportError:  # `make test` installs it; a bare pytest may do without
     sync_playwright = browsers = None
 
 
-# Looked at beside the stories, in a browser and on a site of its own: one after the other would
-# take longer than everything else together.
-_LOOKED_AT = ("test_accessibility.py", "test_troubles.py", "test_story.py")
-
-
 def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.is_relative_to(os.path.dirname(__file__)):
-            group = "pages" if item.path.name in _LOOKED_AT else "browser"
-            item.add_marker(pytest.mark.xdist_group(group))
+            item.add_marker(pytest.mark.xdist_group("browser"))
 
 
 @pytest.fixture(scope="package")
