@@ -83,7 +83,7 @@ def visit(
         viewport={"width": width, "height": height},
         **options,
     )
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     visit = Visit(context, context.new_page(), origin)
     context.on("page", lambda page: _listen(page, visit))
     _listen(visit.page, visit)
