@@ -92,7 +92,7 @@ def visit(
         yield visit
     finally:
         context.close()
-    assert visit.complaints == []
+    assert not visit.complaints, visit.complaints
 
 
 def _listen(page: Page, visit: Visit) -> None:

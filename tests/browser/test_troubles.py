@@ -121,9 +121,8 @@ class TestLists:
         assert page.evaluate("document.body.dataset.kept") == "yes"  # the page was not loaded anew
         page.go_back()
         page.wait_for_url(lambda url: "q=" not in url)
-        page.wait_for_function(
-            f"document.querySelectorAll('#rows tbody tr').length == {everything}"
-        )
+        rows.nth(everything - 1).wait_for()
+        assert rows.count() == everything
 
     def test_a_heading_sorts_and_says_so(self, owner, home):
         page = owner().go(home["pages"]["wallets"])
