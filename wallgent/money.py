@@ -26,13 +26,21 @@ class Currency(models.TextChoices):
 class MoneyField(models.DecimalField):
     """A numeric(20, 8) column."""
 
+    DIGITS = 20
+
     def __init__(self, **options):
-        super().__init__(**options | {"max_digits": 20, "decimal_places": PLACES})
+        super().__init__(**options | {"max_digits": self.DIGITS, "decimal_places": PLACES})
 
     def deconstruct(self):
         name, path, args, options = super().deconstruct()
         del options["max_digits"], options["decimal_places"]
         return name, path, args, options
+
+
+class TotalField(MoneyField):
+    """A numeric(38, 8) column, for what amounts of anybody add up to: it has room for them all."""
+
+    DIGITS = 38
 
 
 class CurrencyField(models.CharField):

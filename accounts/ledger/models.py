@@ -6,7 +6,7 @@ from django.db.models.functions import Coalesce
 
 from wallgent.environments import EnvironmentField
 from wallgent.ids import PrefixedIdField
-from wallgent.money import ZERO, CurrencyField, MoneyField
+from wallgent.money import ZERO, CurrencyField, MoneyField, TotalField
 
 
 class LedgerAccountQuerySet(models.QuerySet):
@@ -81,7 +81,9 @@ class LedgerAccount(models.Model):
     currency = CurrencyField()
     owner = models.UUIDField(null=True, blank=True)  # opaque to the ledger
     state = models.CharField(max_length=6, choices=State, default=State.ACTIVE)
-    balance = MoneyField(default=ZERO)
+    # What a wallet may have in it is limited by `balance_after` of its entries; the system's own
+    # accounts add up what all wallets do, and must never be full.
+    balance = TotalField(default=ZERO)
     held = MoneyField(default=ZERO)  # promised, and still part of the balance
     debt = MoneyField(default=ZERO)  # what a network forced on us; every credit pays it first
     lines = models.BigIntegerField(default=0)  # the number of the newest line on its page

@@ -8,7 +8,7 @@ from accounts.ledger.models import Hold, Transaction
 from wallgent import clock, credentials
 from wallgent.environments import EnvironmentField
 from wallgent.ids import PrefixedIdField
-from wallgent.money import ZERO, Currency, CurrencyField, MoneyField
+from wallgent.money import ZERO, Currency, CurrencyField, MoneyField, TotalField
 
 _KEYED = {"on_delete": models.PROTECT, "db_index": False, "db_constraint": False}
 _POSTED = {"on_delete": models.PROTECT, "null": True, "blank": True, "related_name": "+"}
@@ -98,7 +98,7 @@ class Transfer(models.Model):
     external_id = models.CharField(max_length=120, blank=True, default="")
     failure_code = models.CharField(max_length=40, blank=True, default="")  # R01, EXPIRED, …
     failure_reason = models.CharField(max_length=256, blank=True, default="")
-    received = MoneyField(default=ZERO)  # what has come to an address of ours, and was credited
+    received = TotalField(default=ZERO)  # what has come to an address of ours, and was credited
     transaction = models.OneToOneField(Transaction, **_POSTED)  # what completed it
     return_transaction = models.OneToOneField(Transaction, **_POSTED)
     # Times are the organization's.

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from accounts.ledger import journal
 from accounts.models import IncomingPayment, SimulatorEntry, Transfer
 from accounts.rails.simulator import Simulator, pay_address
 from accounts.services import rail_settlement, rail_transfers, wallets
@@ -105,6 +106,15 @@ def test_too_much_is_credited_and_said(expected, pay, coins, heard):
     assert balance_of(coins) == 55
     assert kinds() == [("EXCESS", 30), ("EXCESS", 25)]
     assert heard[2:] == [("EXCESS", "25")]
+
+
+def test_far_too_much_is_counted_all_the_same(expected, pay, coins):
+    for _ in range(3):
+        pay("999999999999")
+
+    assert stored(expected).received == 3 * Decimal(999_999_999_999)
+    assert balance_of(coins) == 999_999_999_999  # it cannot hold more
+    assert journal.roll() > 0
 
 
 def test_too_late_is_credited_and_completes_nothing(acme, expected, pay, coins, heard):

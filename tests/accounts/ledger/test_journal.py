@@ -549,6 +549,13 @@ class TestRolling:
         assert exact[TREASURY] == 3
         assert exact[chart.system_id(SANDBOX, "SUSPENSE", "USD")] == -3
 
+    def test_no_account_of_ours_is_ever_full(self):
+        for _ in range(3):
+            transfer(TREASURY, FEES, "999999999999")
+
+        assert journal.roll() == 6
+        assert find(FEES).balance == find(TREASURY).balance == 3 * Decimal(999_999_999_999)
+
     @pytest.mark.django_db(transaction=True)
     def test_two_rollers_share_the_work(self):
         ada = open_account("100")
