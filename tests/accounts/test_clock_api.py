@@ -3,11 +3,14 @@
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 
+from accounts.services import organizations
 from tests.accounts import rails
-from tests.world import Client, error_of, facts_of, fund, make_key
+from tests.world import Client, actor_for, error_of, facts_of, fund, make_key
 from wallgent import clock
 from wallgent.api.shapes import timestamp_text
+from wallgent.errors import ValidationError
 from wallgent.events.models import Event
 
 PATH = "/v1/sandbox/clock/advance"
@@ -42,6 +45,14 @@ def test_moves_to_a_time(api, acme):
     assert answer.status_code == 200
     assert abs(offset(acme) - timedelta(days=30)) < timedelta(seconds=10)
     assert answer.json()["now"][:15] == timestamp_text(then)[:15]
+
+
+def test_who_means_a_time_that_somebody_else_has_set_moves_nothing(acme):
+    actor, then = actor_for(acme), clock.real_now() + timedelta(days=30)
+    organizations.advance_clock(acme, actor=actor, to=then)
+    with pytest.raises(ValidationError), transaction.atomic():
+        organizations.advance_clock(acme, actor=actor, to=then)  # as it read the clock before
+    assert offset(acme) < timedelta(days=31)
 
 
 def test_is_written_down_for_the_audit_alone_and_dated_by_the_new_time(api, acme):

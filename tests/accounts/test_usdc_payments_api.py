@@ -58,6 +58,7 @@ def test_where_nobody_waits_it_is_lost(api):
         ({"address": 5}, "VALIDATION_ERROR"),
         ({"chain": ""}, "VALIDATION_ERROR"),
         ({"chain": "x" * 21}, "VALIDATION_ERROR"),
+        ({"chain": "ß" * 20}, "VALIDATION_ERROR"),  # in small letters it is twice as long
         ({"amount": "0"}, "INVALID_AMOUNT"),
         ({"amount": "1.0000001"}, "INVALID_AMOUNT"),
         ({"amount": "-5"}, "INVALID_AMOUNT"),
