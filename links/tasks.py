@@ -14,14 +14,15 @@ def expire_links() -> int:
 
 @shared_task(name=batches.TASK)
 def create_links(batch_id: str) -> None:
-    """Make links of a confirmed file for a while, then let others have their turn."""
+    """Make links of a confirmed file for a while, then let the next have its turn."""
     if batches.work(batch_id):
-        wake(batches.TASK, batch_id)
+        for next_id in batches.untended()[:1]:
+            wake(batches.TASK, next_id)
 
 
 @shared_task
 def tend_batches() -> None:
-    """Go on with files whose worker died, or was never woken."""
+    """Go on with files that wait: for a place, or because their worker died or was never woken."""
     for batch_id in batches.untended():
         wake(batches.TASK, batch_id)
 

@@ -20,11 +20,16 @@ class LinkBatchQuerySet(models.QuerySet):
         """The batches of the actor's organization and environment."""
         return self.filter(organization=actor.organization, environment=actor.environment)
 
+    def tended(self):
+        """Those that a worker has in hand."""
+        since = clock.real_now() - LEASE
+        return self.filter(tended_at__gt=since, status=LinkBatch.Status.CREATING)
+
     def untended(self):
         """Those under way that no worker has in hand."""
         since = clock.real_now() - LEASE
-        tended = Q(tended_at__isnull=False, tended_at__gt=since)
-        return self.filter(~tended, status=LinkBatch.Status.CREATING)
+        free = Q(tended_at__isnull=True) | Q(tended_at__lte=since)
+        return self.filter(free, status=LinkBatch.Status.CREATING)
 
     def forgotten(self):
         """Files that were looked at, and never confirmed."""

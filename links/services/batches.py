@@ -13,12 +13,13 @@ from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
 
 from django.db import connection, transaction
-from django.db.models import Count
+from django.db.models import Count, F
 
 from accounts import permissions
 from accounts.models import Membership
 from accounts.services import wallets
 from links.models import BatchRow, LinkBatch
+from links.models.batches import LEASE
 from links.services import batch_files, batch_rows, payment_links
 from links.services.payment_links import Restrictions
 from wallgent import clock, ids, money, runner
@@ -32,7 +33,11 @@ log = logging.getLogger("wallgent.links")
 TASK = "links.tasks.create_links"
 FILES_PER_HOUR = 30
 ROWS_AT_A_TIME = 25  # between two looks at whether to go on
-WORK_SECONDS = 20  # of one task; then the next goes on, so that a large file keeps no other waiting
+WORK_SECONDS = 5  # of one task; then whichever file waits longest has its turn
+# Files that workers have in hand, all workers together: money waits for the same threads, and its
+# sweeps lose their turn where they wait behind a queue of files.
+AT_ONCE = 2
+_TAKING = (0x6C696E6B, 1)  # the lock under which a worker takes a file in hand
 _EXPORT_ROWS = 2_000  # read at a time for a file to download
 _TOTALS_KEPT = 50
 
@@ -153,33 +158,47 @@ def confirm(batch: LinkBatch, *, actor: Actor) -> LinkBatch:
 
 
 def untended() -> list[str]:
-    """The ids of batches under way that no worker has in hand."""
-    return [batch.id for batch in LinkBatch.objects.untended().only("pk").order_by("pk")[:100]]
+    """The batches under way that workers may take in hand next, the one waiting longest first."""
+    waiting = LinkBatch.objects.untended().only("pk")
+    longest = waiting.order_by(F("tended_at").asc(nulls_first=True), "pk")
+    return [batch.id for batch in longest[:AT_ONCE]]
 
 
 def forget_drafts() -> int:
     """Delete files that were never confirmed."""
-    return LinkBatch.objects.forgotten().delete()[0]
+    # One by one: each may have 50,000 rows, and a statement has its time, too.
+    return sum(batch.delete()[0] for batch in LinkBatch.objects.forgotten().only("pk").iterator())
 
 
 def work(batch_id: str) -> bool:
-    """Make links of a confirmed batch for a while; whether there is more to do.
+    """Make links of a confirmed batch for a while; whether the next may be taken in hand.
 
-    Does nothing while another worker has the batch in hand.
+    Does nothing while another worker has this batch, or workers have as many as they may.
     """
-    if not LinkBatch.objects.untended().filter(pk=batch_id).update(tended_at=clock.real_now()):
+    if not _take(batch_id):
         return False
     until = clock.real_now() + timedelta(seconds=WORK_SECONDS)
-    more = True
     try:
-        while more and clock.real_now() < until:
-            more = _next_rows(batch_id)
+        while _next_rows(batch_id) and clock.real_now() < until:
+            pass
     except DomainError as busy:
         log.warning("links of %s wait: %s", batch_id, busy.code)
-        more = False  # the next sweep goes on
+        return False  # the next sweep goes on
     finally:
-        LinkBatch.objects.filter(pk=batch_id).update(tended_at=None)
-    return more
+        # Free again, and behind those that have waited for longer.
+        LinkBatch.objects.filter(pk=batch_id).update(tended_at=clock.real_now() - LEASE)
+    return True
+
+
+@transaction.atomic
+def _take(batch_id: str) -> bool:
+    """Take a batch in hand, if nobody has it and there is a place."""
+    with connection.cursor() as cursor:  # one after the other, or all see the same place free
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", _TAKING)
+    if LinkBatch.objects.tended().count() >= AT_ONCE:
+        return False
+    batch = LinkBatch.objects.untended().filter(pk=batch_id)
+    return bool(batch.update(tended_at=clock.real_now()))
 
 
 def _next_rows(batch_id: str) -> bool:

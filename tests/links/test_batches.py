@@ -533,6 +533,33 @@ class TestMaking:
 
         assert woken == [(batches.TASK, batch.id)]
 
+    def test_many_leave_most_workers_to_others_and_take_turns(self, order, monkeypatch):
+        made = [order("wallet,amount\n" + "Research agent,6\n" * (60 + n)) for n in range(3)]
+        first, second, third = (batch.id for batch in made)
+        monkeypatch.setattr(batches, "WORK_SECONDS", 0)
+        woken, turns = [], []
+        monkeypatch.setattr(tasks, "wake", lambda task, id: woken.append(id))
+
+        tasks.tend_batches()
+        assert woken == [first, second], "as many as workers may have in hand"
+        LinkBatch.objects.filter(pk__in=woken).update(tended_at=clock.real_now())
+        assert batches.work(third) is False, "there is no place for it"
+        assert not PaymentLink.objects.exists()
+
+        LinkBatch.objects.filter(pk=first).update(tended_at=None)
+        for _ in range(4):
+            turns.append(batches.untended()[0])
+            tasks.create_links(turns[-1])
+        assert turns == [first, third, first, third]
+
+    @pytest.mark.django_db(transaction=True)
+    def test_workers_that_come_at_once_take_no_more_than_they_may(self, order, wallet):
+        made = [order("wallet,amount\n" + "Research agent,6\n" * (1 + n)) for n in range(4)]
+
+        taken = world.in_parallel(4, lambda n: batches._take(made[n].id))
+
+        assert sorted(taken) == [False] * (4 - batches.AT_ONCE) + [True] * batches.AT_ONCE
+
     def test_shows_how_far_it_is_and_asks_again_by_itself(self, order, browser, at):
         batch = order("wallet,amount\n" + "Research agent,6\n" * 30)
         batches._next_rows(batch.id)
