@@ -119,11 +119,16 @@ def _take(id: str) -> Transfer | None:
 
 
 def _must_wait(transfer: Transfer, now: datetime) -> bool:
-    """Whether it is kept from the rail: nothing leaves a frozen wallet."""
+    """Whether it is kept from the rail: nothing leaves a wallet that is frozen, or in debt.
+
+    What has left is booked whatever the wallet holds. So a hold whose money a bank took back
+    meanwhile would pay out what is not there.
+    """
+    wallet = transfer.wallet
     return (
         transfer.status == _Status.PENDING
         and transfer.direction == Transfer.Direction.WITHDRAWAL
-        and transfer.wallet.status == Wallet.Status.FROZEN
+        and (wallet.status == Wallet.Status.FROZEN or wallet.account.debt > 0)
         and now < transfer.deadline_at
     )
 

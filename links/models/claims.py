@@ -58,7 +58,7 @@ class Claim(models.Model):
     # Who it is, as far as that can be told: one wallet, bank account or address. A keyed digest.
     person = models.CharField(max_length=64, blank=True, default="")
     recipient_email = models.CharField(max_length=EMAIL_LENGTH, blank=True, default="")
-    # Whether that address was proven by a code: then it is one person, too.
+    # Whether the link is for certain addresses: then each of them is one person, too.
     is_by_email = models.BooleanField(default=False)
     amount = MoneyField()
     payment = models.OneToOneField(Payment, models.PROTECT, null=True, blank=True, related_name="+")

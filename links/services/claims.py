@@ -142,7 +142,8 @@ def payee(wallet_id: str, *, link: PaymentLink) -> Wallet:
 def payer(wallet_id: str, *, link: PaymentLink, authorised_by: Actor | None = None) -> Wallet:
     """The wallet that is to pay a link. Raises Unauthorized where it cannot even be asked."""
     wallet = Wallet.objects.filter(pk__in=wallets.find_parties([wallet_id])).first()
-    if not (wallet and authorised_by and pay_ins.may_spend(authorised_by, wallet)):
+    is_authorised = wallet and authorised_by and pay_ins.may_spend(authorised_by, wallet)
+    if not is_authorised or wallet.environment != link.environment:
         pay_ins.check_may_be_asked(wallet, link)
     return wallet
 
@@ -211,7 +212,7 @@ def _drawn_up(link: PaymentLink, destination: Destination, email: str) -> Claim:
         wallet=destination if isinstance(destination, Wallet) else None,
         person=restrictions.person(link, destination),
         recipient_email=email,
-        is_by_email=verification.is_needed(link),
+        is_by_email=bool(link.emails),
         amount=link.amount,
         created_at=now,
         deadline_at=now,  # unless something has to be waited for
@@ -223,8 +224,8 @@ def _check_way(link: PaymentLink, claim: Claim, destination: Destination) -> boo
     if isinstance(destination, Wallet):
         _check_wallet(link, destination)
         return False
-    if link.direction == LinkDirection.SEND and link.wallet.status != Wallet.Status.ACTIVE:
-        raise payouts.cannot_pay(link)
+    if link.direction == LinkDirection.SEND:
+        payouts.check_can_pay(link)
     rail = RailType(claim.method)
     if rail.currency == link.currency:
         return False

@@ -81,6 +81,8 @@ def from_wallet(claim: Claim, *, actor: Actor, authorised_by: Actor | None) -> N
         settlement.begin(claim, actor=actor, transaction_id=payment.id)
         claim.payment = payment
         settlement.settle(claim, transaction_id=payment.id, at=claim.created_at, actor=actor)
+        words = "The payment link was paid from this wallet already."
+        pay_requests.withdraw([claim.link], words, wallet=claim.wallet)
         return
     pay_requests.ask(claim, actor=actor)
 

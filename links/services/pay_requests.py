@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from accounts.models import Approval
+from accounts.models import Approval, Wallet
 from accounts.services import approvals
 from links.models import Claim, PaymentLink
 from links.services.histories import PURPOSE, note
@@ -52,10 +52,12 @@ def on_ended(approval: Approval, *, actor: Actor) -> None:
             _end(claim, link, _Status.EXPIRED, "Nobody decided about it in time.")
 
 
-def withdraw(links: Sequence[PaymentLink], reason: str) -> None:
-    """End the pay requests of locked links that are over."""
+def withdraw(links: Sequence[PaymentLink], reason: str, *, wallet: Wallet | None = None) -> None:
+    """End the pay requests of locked links that are over, or those to one wallet alone."""
     by_id = {link.id: link for link in links}
     asked = Claim.objects.filter(link__in=by_id, status=_Status.PENDING_APPROVAL)
+    if wallet:
+        asked = asked.filter(wallet=wallet)
     for claim in asked.select_related("wallet").order_by("pk"):
         _end(claim, by_id[claim.link_id], _Status.EXPIRED, reason)
         approvals.withdraw(PURPOSE, claim.link_id, reason=reason, wallet=claim.wallet)

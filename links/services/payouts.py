@@ -75,6 +75,17 @@ def _explained(refused: journal.Refused, link: PaymentLink, wallet: Wallet) -> D
     return cannot_pay(link)
 
 
+def check_can_pay(link: PaymentLink) -> None:
+    """Raises InvalidState while nothing may leave the link's wallet, though its hold keeps it.
+
+    Over a rail nobody else would ask: what has left is booked in any case, so a wallet whose
+    deposit was taken back would pay out what it does not have.
+    """
+    wallet = link.wallet
+    if wallet.status != Wallet.Status.ACTIVE or wallet.account.debt:
+        raise cannot_pay(link)
+
+
 def cannot_pay(link: PaymentLink) -> InvalidState:
     """The refusal while the sender cannot pay: frozen, or in debt, is not for others to know."""
     return InvalidState(

@@ -417,6 +417,17 @@ class TestRestrictions:
         assert "ada@example.com" not in refused.text
         assert everything() == before
 
+    def test_an_address_takes_one_use_even_if_it_was_only_typed(self, make, claim, shop, savings):
+        people = ["ada@example.com", "bob@example.com"]
+        link = make(maxUses=2, recipientRestrictions={"emails": people})
+        assert claim(link, shop, recipientEmail=people[0]).status_code == 200
+
+        refused = claim(link, savings, recipientEmail=people[0].upper())
+
+        assert refusal(refused) == (409, "CONFLICT")
+        assert "e-mail address was used" in refused.json()["error"]["message"]
+        assert claim(link, savings, recipientEmail=people[1]).status_code == 200
+
     def test_wallets_are_compared_by_id(self, make, claim, shop, acme):
         other = make_wallet(acme, "Other")
         link = make(recipientRestrictions={"walletIds": [shop.id]})

@@ -122,6 +122,30 @@ class TestWithAKey:
         assert (answer.status_code, answer.json()["status"]) == (202, "PENDING_APPROVAL")
         assert balance_of(till) == 100
 
+    def test_of_the_sandbox_pays_nothing_where_money_is_real(
+        self, make, live_api, live_wallet, stranger, till
+    ):
+        link = make(client=live_api, walletId=live_wallet.id, direction="RECEIVE")
+        before = everything()
+
+        refused = send_claim(link, claim_body(till), client=stranger)
+
+        assert refusal(refused) == (401, "UNAUTHORIZED")
+        assert everything() == before
+
+    def test_that_pays_ends_what_the_wallet_was_asked_for(self, ask, stranger, till, globex):
+        link = ask(maxUses=2)
+        waiting = send_claim(link, claim_body(till))
+        approval = asked_of(globex)
+
+        assert send_claim(link, claim_body(till), client=stranger).status_code == 200
+
+        assert look(link, waiting)["status"] == "EXPIRED"
+        approval.refresh_from_db()
+        assert (approval.status, stored(link).status) == ("EXPIRED", "ACTIVE")
+        assert refusal(stranger.post(f"/v1/approvals/{approval.id}/approve"))[0] == 409
+        assert balance_of(till) == 75
+
     def test_of_a_link_that_sends_it_is_not_looked_at(self, make, stranger, till):
         assert send_claim(make(), claim_body(till), client=stranger).status_code == 200
         assert balance_of(till) == 125

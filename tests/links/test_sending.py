@@ -1,10 +1,12 @@
 """Links that send, over rails: what is promised leaves its hold when it has arrived, or never."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from django.db import connection
 
+from accounts.ledger import chart, journal
 from accounts.models import SimulatorEntry, Transfer
 from links import tasks
 from links.models import Claim
@@ -33,7 +35,9 @@ from tests.world import (
     fund,
     make_wallet,
 )
-from wallgent import credentials
+from wallgent import credentials, ids
+
+TREASURY = chart.treasury("SANDBOX", "USD")
 
 
 @pytest.fixture
@@ -205,6 +209,30 @@ class TestToABank:
         assert refusal(refused) == (409, "INVALID_STATE")
         assert "roze" not in refused.text
         assert everything() == before
+
+    @pytest.mark.parametrize("when", ["before", "meanwhile"])
+    def test_of_a_wallet_in_debt_nothing_leaves(self, make, acme, payer, when):
+        link = make(amount="60")
+        if when == "meanwhile":
+            claimed = send_claim(link, ach_body())
+        taken_back = journal.Move(payer.account_id, TREASURY, Decimal(90), "USD")
+        posting = journal.Posting(id=ids.new("txn"), moves=(taken_back,), reason="transfer_return")
+        journal.post_set([posting], book="SANDBOX", forced=True)
+
+        if when == "before":
+            refused = send_claim(link, ach_body())
+            assert refusal(refused) == (409, "INVALID_STATE")
+            assert "cannot be paid out right now" in refused.json()["error"]["message"]
+        rails.settle(acme, seconds=60)
+
+        assert balance_of(payer) == 10
+        fund(payer, "50")  # what is lacking
+        if when == "before":
+            claimed = send_claim(link, ach_body())
+        for _ in range(2):  # it is looked at again after a while
+            rails.settle(acme, seconds=60)
+        assert look(link, claimed)["status"] == "SETTLED"
+        assert balance_of(payer) == 0
 
     def test_each_bank_account_once(self, make, acme):
         link = make(amount="10", maxUses=3)

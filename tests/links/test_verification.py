@@ -122,6 +122,13 @@ class TestClaim:
         assert again.content == done.content
         assert balance_of(shop) == 10
 
+    def test_asking_too_soon_keeps_no_idempotency_key(self, link, shop):
+        key = {"idempotencyKey": "k"}
+        try_claim(link, shop, **key)
+
+        assert refusal(try_claim(link, shop, **key)) == (429, "RATE_LIMIT_EXCEEDED")
+        assert try_claim(link, shop, code_of(link), **key).status_code == 200
+
     def test_a_used_code_is_used_up(self, link, shop, acme):
         try_claim(link, shop)
         code = code_of(link)

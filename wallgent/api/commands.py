@@ -9,10 +9,15 @@ from django.http import HttpResponse
 
 from wallgent.api import errors, idempotency, json
 from wallgent.api.shapes import Shape
-from wallgent.errors import DomainError, EnvironmentMismatch, PermissionDenied
+from wallgent.errors import (
+    DomainError,
+    EnvironmentMismatch,
+    PermissionDenied,
+    RateLimitExceeded,
+)
 
-# Never the answer to a key: another key of the same organization may do it.
-_DENIED = (PermissionDenied, EnvironmentMismatch)
+# Never the answer to a key: another key of the same organization may do it, or the same one later.
+_UNBOUND = (PermissionDenied, EnvironmentMismatch, RateLimitExceeded)
 
 
 class Run:
@@ -50,7 +55,7 @@ class Run:
         except idempotency.Replayed as replayed:
             return replayed.answer
         except DomainError as refusal:
-            if not self.started or refusal.status >= 500 or isinstance(refusal, _DENIED):
+            if not self.started or refusal.status >= 500 or isinstance(refusal, _UNBOUND):
                 raise
             return self._refuse(refusal)
 
