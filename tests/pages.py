@@ -12,7 +12,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from accounts.models import Organization
 from accounts.services import members
-from links.services import batches
+from links.services import batch_uploads
 from tests import endpoints, world
 from wallgent import mail
 from wallgent.mailbox.models import Letter
@@ -124,7 +124,8 @@ def things_of(organization: Organization, environment: str = "SANDBOX") -> dict[
         environment="SANDBOX",
     )
     file = b"wallet,amount,description\nmain,5,=1+1\nmain,x,Rent\n"
-    batch = batches.upload(file, actor=actor, file_name="links.csv", zone=UTC)
+    reading = batch_uploads.read(file, actor=actor, zone=UTC)
+    batch = batch_uploads.keep(reading, actor=actor, file_name="links.csv")
     return endpoints.scene(organization, environment) | {
         "batch": batch.id,
         "letter": Letter.objects.filter(organization=organization).latest("pk").id,

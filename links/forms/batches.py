@@ -39,6 +39,9 @@ class FileForm(PageForm):
 class ConfirmForm(PageForm):
     """The word that the links of a file are to be made."""
 
+    # Which earlier use of the same file the page told of.
+    warned_of = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
+
 
 class RowFilters(Filters):
     """What narrows the rows of a file."""

@@ -4,12 +4,9 @@ A row and its link are written in one transaction under the lock on the row, so 
 in between leaves a row that is made later, and nobody makes one twice.
 """
 
-import hashlib
-import json
 import logging
-from collections import defaultdict
 from collections.abc import Iterator
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db import connection, transaction
@@ -20,18 +17,17 @@ from accounts.models import Membership
 from accounts.services import wallets
 from links.models import BatchRow, LinkBatch
 from links.models.batches import LEASE
-from links.services import batch_files, batch_rows, payment_links
+from links.services import batch_files, payment_links
 from links.services.payment_links import Restrictions
-from wallgent import clock, ids, money, runner
+from wallgent import clock, ids, runner
 from wallgent.actors import Actor, ActorType
-from wallgent.errors import DomainError, InvalidState, NotFound, RateLimitExceeded
+from wallgent.errors import DomainError, InvalidState, NotFound
 from wallgent.events import facts
 from wallgent.waking import wake
 
 log = logging.getLogger("wallgent.links")
 
 TASK = "links.tasks.create_links"
-FILES_PER_HOUR = 30
 ROWS_AT_A_TIME = 25  # between two looks at whether to go on
 WORK_SECONDS = 5  # of one task; then whichever file waits longest has its turn
 # Files that workers have in hand, all workers together: money waits for the same threads, and its
@@ -39,7 +35,6 @@ WORK_SECONDS = 5  # of one task; then whichever file waits longest has its turn
 AT_ONCE = 2
 _TAKING = (0x6C696E6B, 1)  # the lock under which a worker takes a file in hand
 _EXPORT_ROWS = 2_000  # read at a time for a file to download
-_TOTALS_KEPT = 50
 
 _Status = LinkBatch.Status
 _Row = BatchRow.Status
@@ -59,77 +54,18 @@ def visible_to(actor: Actor):
     return LinkBatch.objects.visible_to(actor)
 
 
-@transaction.atomic(savepoint=False)
-def upload(content: bytes, *, actor: Actor, file_name: str, zone: tzinfo) -> LinkBatch:
-    """Read a CSV file and keep it for a look; nothing is made of it yet.
-
-    Raises ValidationError for what is no such file, RateLimitExceeded.
-    """
-    now = clock.real_now()
-    lately = LinkBatch.objects.filter(
-        organization=actor.organization, uploaded_at__gt=now - timedelta(hours=1)
-    )
-    if lately.count() >= FILES_PER_HOUR:
-        raise RateLimitExceeded("Many files were sent within an hour. Go on a little later.")
-    table = batch_files.read(content)
-    meanings = batch_rows.heading(table.columns)
-    reader = batch_rows.Reader(meanings, actor=actor, zone=zone)
-    drafts = [reader.read(number, cells) for number, cells in table.rows]
-    batch = LinkBatch.objects.create(
-        organization=actor.organization,
-        environment=actor.environment,
-        file_name=" ".join(file_name.replace("\0", "").split())[:255] or "links.csv",
-        digest=hashlib.sha256(content).digest(),
-        columns=table.columns,
-        totals=_totals(drafts),
-        formula_count=sum(batch_files.is_formula(c) for _, row in table.rows for c in row),
-        uploaded_at=now,
-    )
-    _keep(batch, drafts)
-    return batch
-
-
-def _totals(drafts: list[batch_rows.Draft]) -> list[dict]:
-    """What the good rows come to, for each wallet and direction."""
-    sums: dict[tuple, list] = defaultdict(lambda: [0, money.ZERO])
-    for draft in drafts:
-        if draft.terms:
-            said = draft.terms
-            entry = sums[said["direction"], said["wallet"], said["currency"]]
-            entry[0] += 1
-            entry[1] += Decimal(said["amount"]) * said["max_uses"]
-    return [
-        {"direction": direction, "wallet": wallet, "currency": currency, "count": count}
-        | {"total": money.amount_text(total)}
-        for (direction, wallet, currency), (count, total) in sums.items()
-    ][:_TOTALS_KEPT]
-
-
-def _keep(batch: LinkBatch, drafts: list[batch_rows.Draft]) -> None:
-    # COPY: fifty thousand inserts would keep whoever sent the file waiting.
-    table = BatchRow._meta.db_table
-    fields = "batch_id, number, status, cells, terms, problems"
-    batch_id = ids.to_uuid(batch.id)
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(f"COPY {table} ({fields}) FROM STDIN") as copy,
-    ):
-        for draft in drafts:
-            status = _Row.WRONG if draft.problems else _Row.READY
-            terms = None if draft.terms is None else json.dumps(draft.terms)
-            cells, problems = json.dumps(draft.cells), json.dumps(draft.problems)
-            copy.write_row((batch_id, draft.number, status.value, cells, terms, problems))
-
-
 def used_before(batch: LinkBatch) -> LinkBatch | None:
     """The latest batch of which links were made from the very same file."""
-    same = LinkBatch.objects.filter(
+    used = _same_file(batch).filter(confirmed_at__isnull=False).exclude(pk=batch.pk)
+    return used.order_by("-confirmed_at", "-pk").first()
+
+
+def _same_file(batch: LinkBatch):
+    return LinkBatch.objects.filter(
         organization=batch.organization_id,
         environment=batch.environment,
         digest=bytes(batch.digest),
-        confirmed_at__isnull=False,
     )
-    return same.exclude(pk=batch.pk).order_by("-pk").first()
 
 
 def counts(batch: LinkBatch) -> dict[str, int]:
@@ -141,11 +77,23 @@ def counts(batch: LinkBatch) -> dict[str, int]:
 
 
 @transaction.atomic(savepoint=False)
-def confirm(batch: LinkBatch, *, actor: Actor) -> LinkBatch:
-    """Let the links be made. Raises InvalidState for what was confirmed, or has no good row."""
-    batch = LinkBatch.objects.select_for_update(no_key=True).get(pk=batch.pk)
+def confirm(batch: LinkBatch, *, actor: Actor, warned_of: str = "") -> LinkBatch:
+    """Let the links be made.
+
+    Raises InvalidState for what was confirmed, or has no good row, or came before in a batch that
+    nobody was warned of, such as one confirmed meanwhile in another tab.
+    """
+    # With all of the same file, so that of two at once the second sees the first.
+    list(_same_file(batch).order_by("pk").select_for_update(no_key=True))
+    batch = LinkBatch.objects.get(pk=batch.pk)
     if batch.status != _Status.DRAFT:
         raise InvalidState("This file was confirmed before. Its links are made once.")
+    before = used_before(batch)
+    if before and before.id != warned_of:
+        raise InvalidState(
+            "Links were made from this very file meanwhile. Look at them before you make them"
+            " again."
+        )
     ready = batch.rows.filter(status=_Row.READY).count()
     if not ready:
         raise InvalidState("No row of this file can become a link. Correct it, and send it again.")

@@ -1,21 +1,24 @@
 """Files of links: sent, looked at, confirmed; then one watches them being made."""
 
+from decimal import Decimal
 from functools import partial
 
 from django.http import StreamingHttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
+from django_htmx.http import reselect, retarget
 
 from accounts.models import Wallet
 from accounts.views.dashboard import dashboard
 from links.forms.batches import TOO_LARGE, ConfirmForm, FileForm, RowFilters
 from links.models import BatchRow, LinkBatch
-from links.services import batch_files, batch_rows, batches
-from wallgent import money, pages, runner
+from links.services import batch_files, batch_rows, batch_uploads, batches
+from wallgent import pages, runner
 from wallgent.errors import DomainError
 from wallgent.listing import Column, Listing
 
 _LATEST = 10  # files on the page for a new one
+_PROGRESS = "progress"  # the part of a file's page that asks again by itself
 
 _COLUMNS = {
     "number": Column(label="Row", sort="number"),
@@ -44,16 +47,11 @@ def index(request):
 
 
 def _upload(request, form: FileForm) -> LinkBatch | None:
-    file = form.cleaned_data["file"]
-    work = partial(
-        batches.upload,
-        file.read(),
-        actor=request.actor,
-        file_name=file.name,
-        zone=timezone.get_current_timezone(),
-    )
+    actor, file = request.actor, form.cleaned_data["file"]
     try:
-        return runner.run(work, actor=request.actor)
+        reading = batch_uploads.read(file.read(), actor=actor, zone=timezone.get_current_timezone())
+        keep = partial(batch_uploads.keep, reading, actor=actor, file_name=file.name)
+        return runner.run(keep, actor=actor)
     except DomainError as refusal:
         form.refuse(refusal)
         return None
@@ -70,32 +68,50 @@ def show(request, id):
         answer = pages.submit(
             request,
             form,
-            lambda: batches.confirm(batch, actor=request.actor),
+            lambda: batches.confirm(
+                batch, actor=request.actor, warned_of=form.cleaned_data["warned_of"]
+            ),
             done=lambda batch: pages.to(request, "payment-link-batch", id=batch.id),
         )
         if answer:
             return answer
     status = pages.UNPROCESSABLE if form.errors else 200
+    is_asked_again = bool(request.htmx) and request.htmx.target == _PROGRESS
+    if is_asked_again and batch.status == LinkBatch.Status.CREATING:
+        return pages.render(request, "links/_batch_progress.html", _progress(request, batch))
     context = _context(request, batch) | {"form": form}
-    return pages.render(request, "links/batch.html", context, status=status)
+    response = pages.render(request, "links/batch.html", context, status=status)
+    return reselect(retarget(response, "#rows"), "#rows") if is_asked_again else response
 
 
-def _context(request, batch: LinkBatch) -> dict:
-    rows = batch.rows.select_related("link")
+def _progress(request, batch: LinkBatch) -> dict:
+    """How far a file is."""
     counts = batches.counts(batch)
-    meanings = batch_rows.heading(batch.columns)
-    listing = Listing(request, rows, columns=_COLUMNS, default="number", filters=RowFilters)
     to_make = counts["ALL"] - counts["WRONG"]
     return {
         "batch": batch,
-        "listing": listing,
-        "rows": [_row(batch.columns, meanings, row) for row in listing.rows],
         "counts": counts,
         "to_make": to_make,
         "worked_off": to_make - counts["READY"],
-        "totals": _totals(request, batch),
-        "used_before": batch.status == LinkBatch.Status.DRAFT and batches.used_before(batch),
         "is_under_way": batch.status == LinkBatch.Status.CREATING,
+        "path": request.path,
+    }
+
+
+def _context(request, batch: LinkBatch) -> dict:
+    meanings = batch_rows.heading(batch.columns)
+    rows = batch.rows.select_related("link")
+    listing = Listing(request, rows, columns=_COLUMNS, default="number", filters=RowFilters)
+    context = _progress(request, batch) | {
+        "listing": listing,
+        "rows": [_row(batch.columns, meanings, row) for row in listing.rows],
+    }
+    if batch.status != LinkBatch.Status.DRAFT:
+        return context
+    return context | {
+        "totals": _totals(request, batch),
+        "has_more_totals": len(batch.totals) == batch_uploads.TOTALS_KEPT,
+        "used_before": batches.used_before(batch),
     }
 
 
@@ -122,7 +138,7 @@ def _totals(request, batch: LinkBatch) -> list[dict]:
     wallets = Wallet.objects.visible_to(request.actor)
     known = {w.id: w for w in wallets.filter(pk__in={said["wallet"] for said in batch.totals})}
     return [
-        said | {"wallet": known[said["wallet"]], "total": money.read(said["total"])}
+        said | {"wallet": known[said["wallet"]], "total": Decimal(said["total"])}
         for said in batch.totals
         if said["wallet"] in known
     ]

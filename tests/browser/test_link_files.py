@@ -95,7 +95,7 @@ def test_a_file_of_two_megabytes_arrives_and_a_larger_one_is_explained(owner_of,
     long = "w" * 1000
 
     page = send_file(person, home, HEAD + f"RECEIVE,Wallet,5,{long}\n" * 2_000)
-    assert "2000 links will be made" in said(page)
+    assert "2,000 links will be made" in said(page)
 
     page = send_file(person, home, HEAD + f"RECEIVE,Wallet,5,{long}\n" * 6_000)
     assert "larger than 5 MB" in said(page)

@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from accounts.models import Organization, User
 from links.models import PaymentLink
-from links.services import batches
+from links.services import batch_uploads
 from tests.accounts.test_admin import listed, path, signed_in
 from tests.links import hosted
 from tests.links.conftest import stored
@@ -119,7 +119,8 @@ def test_text_of_a_link_is_only_text(support, make):
 def test_a_file_of_links_is_counted_and_not_read_out(support, acme, payer):
     actor = actor_for(acme)
     text = f"wallet,amount,description\n{payer.id},5,For your eyes\n{payer.id},none,\n"
-    batch = batches.upload(text.encode(), actor=actor, file_name="links.csv", zone=UTC)
+    reading = batch_uploads.read(text.encode(), actor=actor, zone=UTC)
+    batch = batch_uploads.keep(reading, actor=actor, file_name="links.csv")
 
     for term in (batch.id, acme.id):
         assert listed(support, "links.linkbatch", term) == {batch.id}

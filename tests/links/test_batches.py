@@ -15,12 +15,13 @@ from accounts.models import Membership
 from accounts.services import wallets
 from links import tasks
 from links.models import BatchRow, LinkBatch, PaymentLink
-from links.services import batch_files, batch_rows, batches, payment_links
+from links.services import batch_files, batch_rows, batch_uploads, batches, payment_links
 from tests import world
 from tests.accounts.test_crashes import Strike
 from tests.links.test_link_pages import text_of
 from tests.world import available_of, everything
 from wallgent import clock, ids
+from wallgent.errors import InvalidState
 
 HEAD = "direction,wallet,amount,currency,description,email,expires_at,max_uses,metadata.invoice"
 
@@ -62,8 +63,9 @@ def read(acme, wallet):
 
     def read(text, **more):
         content = text if isinstance(text, bytes) else text.encode()
-        options = {"file_name": "links.csv", "zone": UTC} | more
-        batch = batches.upload(content, actor=world.actor_for(acme), **options)
+        actor = world.actor_for(acme)
+        reading = batch_uploads.read(content, actor=actor, zone=more.get("zone", UTC))
+        batch = batch_uploads.keep(reading, actor=actor, file_name="links.csv")
         return list(batch.rows.order_by("number"))
 
     return read
@@ -231,9 +233,9 @@ class TestReading:
         content = f"{HEAD}\n{line * 50_000}".encode()
         started = time.process_time()
 
-        batch = batches.upload(
-            content, actor=world.actor_for(acme), file_name="links.csv", zone=UTC
-        )
+        actor = world.actor_for(acme)
+        reading = batch_uploads.read(content, actor=actor, zone=UTC)
+        batch = batch_uploads.keep(reading, actor=actor, file_name="links.csv")
 
         assert time.process_time() - started < 10  # of this process: the machine may be busy
         assert batches.counts(batch)["READY"] == 50_000
@@ -286,7 +288,7 @@ class TestRefusing:
         assert "larger than 5 MB" in text_of(browser.get(at(), {"too-large": "1"}))
 
     def test_many_files_within_an_hour(self, send, monkeypatch):
-        monkeypatch.setattr(batches, "FILES_PER_HOUR", 1)
+        monkeypatch.setattr(batch_uploads, "FILES_PER_HOUR", 1)
         assert send("wallet,amount\nx,5\n").status_code == 302
 
         answer = send("wallet,amount\nx,5\n")
@@ -353,6 +355,43 @@ class TestLooking:
         again = LinkBatch.objects.latest("pk")
 
         assert "made from this very file before" in text_of(browser.get(at(again.id)))
+
+    def test_confirmed_in_two_tabs_is_made_twice_only_after_a_warning(self, send, browser, at):
+        for _ in "12":
+            send("wallet,amount\nResearch agent,5\n")
+        first, second = LinkBatch.objects.order_by("pk")
+        both = [at(batch.id) for batch in (first, second)]
+        assert "very file before" not in "".join(text_of(browser.get(path)) for path in both)
+
+        answers = [browser.post(path, {"submission": ids.new("sub")}) for path in both]
+
+        assert [answer.status_code for answer in answers] == [303, 422]
+        assert "made from this very file meanwhile" in text_of(answers[1])
+        assert f'name="warned_of" value="{first.id}"' in answers[1].content.decode()
+        said = {"submission": ids.new("sub"), "warned_of": first.id}
+        assert browser.post(both[1], said).status_code == 303
+
+    @pytest.mark.django_db(transaction=True)
+    def test_confirmed_in_two_tabs_at_once_is_made_once(self, read, acme, wallet):
+        read("wallet,amount\nResearch agent,5\n")
+        read("wallet,amount\nResearch agent,5\n")
+        both = list(LinkBatch.objects.order_by("pk"))
+        actor = world.actor_for(acme)
+
+        def confirm(number):
+            try:
+                return batches.confirm(both[number], actor=actor).id
+            except InvalidState:
+                return None
+
+        assert sum(map(bool, world.in_parallel(2, confirm))) == 1
+
+    def test_adds_up_more_than_one_link_may_hold(self, send, browser, at):
+        send("wallet,amount\nResearch agent,999999999999\nResearch agent,999999999999\n")
+
+        page = browser.get(at(LinkBatch.objects.get().id))
+
+        assert "1,999,999,999,998.00" in text_of(page)
 
     def test_is_for_its_own_organization_environment_and_roles(self, send, acme, globex, at):
         send("wallet,amount\nResearch agent,5\n")
@@ -566,16 +605,20 @@ class TestMaking:
         LinkBatch.objects.update(tended_at=None)
 
         page = browser.get(at(batch.id))
-        part = browser.get(at(batch.id), headers={"HX-Request": "true", "HX-Target": "rows"})
+        asking = {"HX-Request": "true", "HX-Target": "progress"}
+        part = browser.get(at(batch.id), headers=asking)
 
         assert "25 of 30" in text_of(page)
         assert 'hx-trigger="every 2s"' in page.content.decode()
         assert 'href="' + at(batch.id) + '">Refresh' in page.content.decode()
-        assert "<html" not in part.content.decode()
         assert 'value="25" max="30"' in part.content.decode()
+        assert "What the file says" not in part.content.decode(), "nobody loses their place"
 
         work_off(batch)
-        assert "every 2s" not in browser.get(at(batch.id)).content.decode()
+        last = browser.get(at(batch.id), headers=asking)
+        assert "every 2s" not in last.content.decode()
+        assert "What the file says" in last.content.decode()
+        assert (last.headers["HX-Retarget"], last.headers["HX-Reselect"]) == ("#rows", "#rows")
 
 
 def _busy(**said):

@@ -160,6 +160,12 @@ def _grouped(amount: Decimal) -> str:
     return f"{int(whole):,}.{fraction}"
 
 
+@register.filter
+def grouped(number: int) -> str:
+    """A count of many things, with a comma each three digits."""
+    return f"{number:,}"
+
+
 @register.simple_tag
 def when(moment: datetime.datetime | None, date_only: bool = False, none: str = "Never"):
     """A moment in the viewer's zone where it is known, else in UTC, which is then said."""
