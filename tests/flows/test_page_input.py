@@ -1,8 +1,8 @@
 """Whatever is typed into a page's address or form, the answer is a page and never a fault of ours.
 
 The fields are read off the pages themselves, so that a new page or field is tried without a word
-here. A soak throws every text into every field; otherwise each page sees all of them, and each
-field those that hurt most and some of the others.
+here. A soak throws every text at every page and field; otherwise each sees those that hurt most,
+and its share of the others.
 """
 
 import re
@@ -82,7 +82,7 @@ def test_in_the_dashboard(page, acme, ada):
         },
         "payment-link-new": {"wallet": things["wallet"], "expires": "", "step": "create"},
     }
-    try_everything(ada, page.url(acme, things), further.get(page.name))
+    try_everything(ada, page.url(acme, things), PAGES.index(page), further.get(page.name))
 
 
 def test_redis_away_is_no_matter(acme, ada, monkeypatch):
@@ -101,12 +101,12 @@ def test_redis_away_is_no_matter(acme, ada, monkeypatch):
 
 @pytest.mark.parametrize("path", OPEN)
 def test_before_signing_in(path, db):
-    try_everything(people.browser(), path)
+    try_everything(people.browser(), path, OPEN.index(path))
 
 
 @pytest.mark.parametrize("path", OWN)
 def test_in_ones_own_account(path, ada):
-    try_everything(ada, path)
+    try_everything(ada, path, OWN.index(path))
 
 
 def test_in_the_admin(acme):
@@ -115,27 +115,28 @@ def test_in_the_admin(acme):
     browser = Client(raise_request_exception=False)
     browser.force_login(staff)
     index = browser.get("/admin/").content.decode()
-    for path in sorted(set(re.findall(r'href="(/admin/\w+/\w+/)"', index))):
-        for text in HOSTILE:
+    paths = sorted(set(re.findall(r'href="(/admin/\w+/\w+/)"', index)))
+    for place, path in enumerate(paths):
+        for text in thrown_at(place):
             query = {name: text for name in ("q", "p", "o", "e", "all", "id__exact", "status")}
             assert_calm(browser.get(f"{path}?{encoded(query)}"), path, text)
     assert_calm(browser.get(f"/admin/accounts/wallet/{'9' * 5_000}/change/"), "wallet", "9")
 
 
-def try_everything(browser, path: str, further: dict[str, str] | None = None) -> None:
-    """Throw each hostile text at the page's query, then into each field of its forms.
+def try_everything(browser, path: str, place: int, further: dict[str, str] | None = None) -> None:
+    """Throw hostile texts at the query of the page in this place, then into each of its fields.
 
     `further` is what else it takes for a form to be carried out but for that one field.
     """
     page = browser.get(path)
     assert_calm(page, path, "")
     html = page.content.decode()
-    for text in HOSTILE:
+    for text in thrown_at(place):
         query = encoded(dict.fromkeys([*QUERY, *(name for name in fields(html, "get"))], text))
         assert_calm(browser.get(f"{path}?{query}"), path, text)
     filled = fields(html, "post") | dict.fromkeys(HIDDEN.get(path, []), "") | (further or {})
-    for place, name in enumerate(filled):
-        for text in thrown_at(place):
+    for turn, name in enumerate(filled, place):
+        for text in thrown_at(turn):
             # Each is taken back, so that the next finds things as the first did.
             with transaction.atomic():
                 answer = browser.post(
@@ -147,11 +148,11 @@ def try_everything(browser, path: str, further: dict[str, str] | None = None) ->
             assert_calm(answer, f"{path} {name}", text)
 
 
-IN_TURN = 5  # so many fields share the texts that are not the worst
+IN_TURN = 5  # so many pages, or fields of one, share the texts that are not the worst
 
 
 def thrown_at(place: int) -> list[str]:
-    """The texts for a page's field."""
+    """The texts for the page or the field in this place."""
     if profile.get_current_profile_name() == "soak":
         return HOSTILE
     others = HOSTILE[len(WORST) :]
