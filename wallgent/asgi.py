@@ -48,12 +48,17 @@ async def application(scope, receive, send):
     except Disconnected:
         return
     except DomainError as refusal:
-        if limits.takes_file and isinstance(refusal, PayloadTooLarge):
-            await _lead_back(scope, send)  # a person reads it, on the page of the form
+        why = _ON_THE_FORM.get(type(refusal)) if limits.takes_file else None
+        if why:
+            await _lead_back(scope, send, why)  # a person reads it, on the page of the form
         else:
             await _refuse(refusal, send)
     finally:
         place.leave()
+
+
+# What the form for a file says by itself.
+_ON_THE_FORM = {PayloadTooLarge: b"too-large", ServiceUnavailable: b"busy"}
 
 
 class _Place:
@@ -125,8 +130,8 @@ def _replay(body: bytes):
     return receive
 
 
-async def _lead_back(scope, send) -> None:
-    path = quote(scope["path"]).encode() + b"?too-large=1"
+async def _lead_back(scope, send, why: bytes) -> None:
+    path = quote(scope["path"]).encode() + b"?" + why + b"=1"
     headers = [(b"location", path), (b"content-length", b"0"), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": 303, "headers": headers})
     await send({"type": "http.response.body", "body": b""})

@@ -9,6 +9,11 @@ from wallgent.forms import PageForm
 from wallgent.listing import Filters
 
 TOO_LARGE = "This file is larger than 5 MB. Split it into several, and send one after the other."
+# Why a file did not arrive, by what the server adds to the form's address.
+STOPPED = {
+    "too-large": TOO_LARGE,
+    "busy": "Many files arrive at this moment. Send yours again.",
+}
 
 
 class FileForm(PageForm):
@@ -23,7 +28,10 @@ class FileForm(PageForm):
             "invalid": "Choose a file.",
             "empty": "This file is empty.",
         },
-        widget=forms.ClearableFileInput(attrs={"accept": ".csv,text/csv,text/plain"}),
+        widget=forms.ClearableFileInput(
+            # A script leads to the form's own words about a file that is larger, before it is sent.
+            attrs={"accept": ".csv,text/csv,text/plain", "data-limit-bytes": FILE_LIMIT_BYTES}
+        ),
     )
 
     def clean_file(self):

@@ -106,9 +106,15 @@ class LinkForm(PageForm):
 
     def clean(self):
         said = super().clean()
-        needs_time = said.get("expires") == _AT and not said.get("expires_at")
-        if needs_time and "expires_at" not in self.errors:
+        choice, moment = said.get("expires"), said.get("expires_at")
+        if "expires_at" in self.errors:
+            return said
+        if choice == _AT and not moment:
             self.add_error("expires_at", "Give the date and the time, or choose another.")
+        elif choice == _NEVER and moment:
+            said["expires"] = _AT  # whoever gives a time does not mean never
+        elif choice in _DAYS and moment:
+            self.add_error("expires_at", "Leave this empty, or choose “At a time of your own”.")
         return said
 
     @property

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -19,6 +20,9 @@ _BOMS = (
 )
 # What makes a spreadsheet work out a cell, also in wide letters.
 _FORMULA = tuple("=+-@\t\r＝＋－＠")
+# The same behind what separates cells in another country, where a file is cut at other places.
+_FORMULA_INSIDE = re.compile(r"""([;\t\r\n][\s"']*)(?=[=+\-@＝＋－＠])""")
+_BEHIND = r"\1'"
 _SAVE_AS = "In a spreadsheet, save it as “CSV UTF-8”, then choose it again."
 
 
@@ -97,8 +101,10 @@ def is_formula(cell: str) -> bool:
 
 
 def inert(cell: str) -> str:
-    """The cell as any spreadsheet shows it: as text."""
-    return f"'{cell}" if is_formula(cell) else cell
+    """The cell as any spreadsheet shows it: as text, also where it cuts the cell in two."""
+    if is_formula(cell):
+        return f"'{cell[0]}{_FORMULA_INSIDE.sub(_BEHIND, cell[1:])}"
+    return _FORMULA_INSIDE.sub(_BEHIND, cell)
 
 
 def written(rows: Iterable[Iterable[str]]) -> str:

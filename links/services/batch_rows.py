@@ -36,6 +36,8 @@ _DESCRIPTION_LENGTH = 1024
 _METADATA_KEY_LENGTH = 64
 _PLAIN = {name.replace("_", ""): name for name in COLUMNS}
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+# Python reads more, such as a week; a day without hyphens would begin where this one ends.
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*", re.ASCII)
 
 # A column, and what to do about it.
 Problem = tuple[str, str]
@@ -59,6 +61,8 @@ def heading(columns: list[str]) -> list[str]:
     """What each column is about. Raises ValidationError for one that nobody knows, or twice."""
     meanings = [_meaning(column) for column in columns]
     unknown = [c for c, meaning in zip(columns, meanings, strict=True) if not meaning]
+    if "" in columns:
+        raise ValidationError("A column of the first line has no name. Name it, or take it out.")
     if unknown:
         names = ", ".join(name for name in COLUMNS if "…" not in name)
         raise ValidationError(
@@ -148,8 +152,10 @@ class Reader:
         try:
             if _DAY.fullmatch(text):
                 moment = datetime.combine(date.fromisoformat(text), time.max.replace(microsecond=0))
-            else:
+            elif _TIME.fullmatch(text):
                 moment = datetime.fromisoformat(text)
+            else:
+                raise ValueError(text)
             if moment.tzinfo is None:
                 moment = moment.replace(tzinfo=self._zone)
             moment = moment.astimezone(UTC)

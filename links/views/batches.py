@@ -10,10 +10,10 @@ from django_htmx.http import reselect, retarget
 
 from accounts.models import Wallet
 from accounts.views.dashboard import dashboard
-from links.forms.batches import TOO_LARGE, ConfirmForm, FileForm, RowFilters
+from links.forms.batches import STOPPED, ConfirmForm, FileForm, RowFilters
 from links.models import BatchRow, LinkBatch
 from links.services import batch_files, batch_rows, batch_uploads, batches
-from wallgent import pages, runner
+from wallgent import clock, pages, runner
 from wallgent.errors import DomainError
 from wallgent.listing import Column, Listing
 
@@ -37,13 +37,28 @@ def index(request):
             return redirect(pages.to(request, "payment-link-batch", id=batch.id))
     context = {
         "form": form,
-        # Whoever sends too much never comes as far as the form: the server leads them here.
-        "too_large": TOO_LARGE if "too-large" in request.GET else "",
+        # Whoever is stopped on the way never comes as far as the form: the server leads them here.
+        "stopped": next((STOPPED[why] for why in STOPPED if why in request.GET), ""),
         "columns": batch_rows.COLUMNS,
+        "example": _example(request.actor),
         "latest": batches.visible_to(request.actor).order_by("-pk")[:_LATEST],
     }
     status = pages.UNPROCESSABLE if form.errors else 200
     return pages.render(request, "links/bulk.html", context, status=status)
+
+
+def _example(actor) -> str:
+    """A small file that would do as it is."""
+    wallet = Wallet.objects.visible_to(actor).order_by("-is_default", "pk").first()
+    name = wallet.name if wallet else "Main wallet"
+    year = clock.now(actor).year + 1
+    return batch_files.written(
+        [
+            ["direction", "wallet", "amount", "description", "expires_at", "metadata.invoice"],
+            ["SEND", name, "25.00", "Prize for the best talk", f"{year}-06-30", "A-17"],
+            ["RECEIVE", name, "120.00", "Rent for May", "", "A-18"],
+        ]
+    ).replace("\r\n", "\n")
 
 
 def _upload(request, form: FileForm) -> LinkBatch | None:

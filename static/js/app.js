@@ -184,6 +184,11 @@
     const form = event.target;
     if (event.defaultPrevented || form.method !== "post" || form.hasAttribute("hx-post")) return;
     if (form.dataset.busy) return event.preventDefault();
+    if (isTooLarge(form)) {
+      event.preventDefault();
+      location.assign(`${form.getAttribute("action")}?too-large=1`);
+      return;
+    }
     form.dataset.busy = "yes";
     const button = event.submitter;
     // After the browser has taken the button's own name and value into the request.
@@ -194,6 +199,12 @@
     });
     setTimeout(() => release(form), BUSY_MS);
   });
+
+  // A server hangs up on a file far beyond its limit, and the browser could show no page.
+  function isTooLarge(form) {
+    const chooser = form.querySelector("input[type=file][data-limit-bytes]");
+    return chooser?.files[0]?.size > Number(chooser?.dataset.limitBytes);
+  }
 
   function release(form) {
     delete form.dataset.busy;

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import time
 from datetime import UTC, timedelta
 from decimal import Decimal
@@ -176,6 +177,9 @@ class TestReading:
             ({"email": "ada@" + ".".join(["e" * 60] * 5) + ".com"}, "email", "not an e-mail"),
             ({"expires_at": "soon"}, "expires_at", "2026-12-31"),
             ({"expires_at": "31.12.2026"}, "expires_at", "2026-12-31"),
+            ({"expires_at": "20991231"}, "expires_at", "2026-12-31"),
+            ({"expires_at": "2099-W01-1"}, "expires_at", "2026-12-31"),
+            ({"expires_at": "2099-12-31 soon"}, "expires_at", "2026-12-31"),
             ({"expires_at": "0001-01-01T00:00+14:00"}, "expires_at", "2026-12-31"),
             ({"expires_at": "2020-01-01"}, "expires_at", "is over"),
             ({"max_uses": "0"}, "max_uses", "1 to 10,000"),
@@ -268,11 +272,12 @@ class TestRefusing:
             (b"wallet,amount,colour\nx,5,red\n", "no column “colour”"),
             (b"wallet,amount,metadata.\nx,5,red\n", "no column “metadata.”"),
             (b"<html>\n<body>\n", "no column “<html>”"),
+            (b"wallet,,amount\nx,,5\n", "has no name"),
             (b"wallet,amount" + b",metadata.a" * 61 + b"\nx,5\n", "more than 60"),
             (b"wallet,amount\n" + b"x,5\n" * 50_001, "more than 50,000 rows"),
             (b"wallet,amount\n" + b"x" * (5 * 1024 * 1024), "larger than 5 MB"),
         ],
-        ids=range(24),
+        ids=range(25),
     )
     def test_says_beside_the_file_what_to_do(self, send, content, word):
         said = refusal_of(send(content))
@@ -284,8 +289,9 @@ class TestRefusing:
 
         assert said == "Choose a file."
 
-    def test_who_sends_too_much_is_told_on_the_page(self, browser, at):
+    def test_who_is_stopped_on_the_way_is_told_on_the_page(self, browser, at):
         assert "larger than 5 MB" in text_of(browser.get(at(), {"too-large": "1"}))
+        assert "Send yours again" in text_of(browser.get(at(), {"busy": "1"}))
 
     def test_many_files_within_an_hour(self, send, monkeypatch):
         monkeypatch.setattr(batch_uploads, "FILES_PER_HOUR", 1)
@@ -298,6 +304,12 @@ class TestRefusing:
 
 
 class TestLooking:
+    def test_the_example_would_do_as_it_is(self, send, browser, at, wallet):
+        example = browser.get(at()).context["example"]
+
+        assert send(example).status_code == 302
+        assert batches.counts(LinkBatch.objects.get())["READY"] == 2
+
     def test_makes_nothing(self, send, browser, at, wallet):
         send(f"{HEAD}\nSEND,{wallet.id},5,,,,,,\n")
         before = everything()
@@ -653,6 +665,12 @@ class TestDownloading:
         ((read,),) = csv.reader(io.StringIO(batch_files.written([[cell]]), newline=""))
 
         assert read == f"'{cell}"
+
+    @pytest.mark.parametrize("cell", ["x;=1+1", "x\n=1+1;", 'x;"=1+1"', "x\t@SUM(A1)", "x; +1"])
+    def test_gives_no_formula_back_where_cells_are_cut_elsewhere(self, cell):
+        line = batch_files.written([["a", cell]])
+
+        assert not re.search(r"""[;\t\r\n][\s"]*[=+@-]""", line)
 
     def test_gives_no_formula_back_in_whole(self, send, browser, at):
         send('metadata.=x,wallet,amount,description\n@a,Research agent,-5,"=1+1"\n')

@@ -1,7 +1,7 @@
 """Payment links in the dashboard: listed, made, looked at, cancelled."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from html import unescape
 
@@ -299,6 +299,13 @@ class TestNew:
             timedelta(days=days), abs=timedelta(seconds=5)
         )
 
+    def test_expires_at_the_time_that_is_given_whatever_the_menu_still_says(
+        self, browser, at, wallet
+    ):
+        browser.post(at("new"), order(wallet, expires="", expires_at="2099-01-01T00:00"))
+
+        assert newest().expires_at == datetime(2099, 1, 1, tzinfo=UTC)
+
     def test_expires_by_the_clock_of_the_sandbox(self, browser, at, wallet, acme):
         Organization.objects.filter(pk=acme.pk).update(sandbox_offset=timedelta(days=100))
 
@@ -326,6 +333,7 @@ class TestNew:
             ({"expires": "at"}, "expires_at"),
             ({"expires": "at", "expires_at": "2020-01-01T00:00"}, "expires_at"),
             ({"expires": "at", "expires_at": "tomorrow"}, "expires_at"),
+            ({"expires": "7", "expires_at": "2099-01-01T00:00"}, "expires_at"),
             ({"expires": "2"}, "expires"),
             ({"emails": "ada"}, "emails"),
             ({"emails": "ada@" + ".".join(["e" * 60] * 5) + ".com"}, "emails"),
