@@ -86,6 +86,17 @@
     return done;
   }
 
+  // While a pointer is down nothing may move: it would be let go beside the button it was on, and
+  // the click be lost.
+  let released = null;
+  document.addEventListener("pointerdown", () => {
+    released = new Promise((resolve) => {
+      const letGo = () => setTimeout(resolve);
+      addEventListener("pointerup", letGo, { once: true });
+      addEventListener("pointercancel", letGo, { once: true });
+    });
+  });
+
   // On leaving a field: what is wrong with it, or whose bank it is. The server knows; the form
   // asks it again in any case.
   async function check(field) {
@@ -93,14 +104,17 @@
     if (!value || field.dataset.checked === value) return;
     field.dataset.checked = value;
     if (field.dataset.pattern) {
-      const isRight = new RegExp(field.dataset.pattern).test(value.replace(/[\s.-]/g, ""));
+      const digits = value.normalize("NFKC").replace(/[\s.-]/g, "");
+      const isRight = new RegExp(field.dataset.pattern).test(digits);
+      await released;
       return complain(field, isRight ? "" : field.dataset.wrong);
     }
     const asked = new URLSearchParams({ [field.dataset.check]: value });
     try {
-      const answer = await fetch(`/pay/checks?${asked}`, { credentials: "omit" });
+      const answer = await fetch(`/pay/checks?${asked}`, { credentials: "same-origin" });
       if (!answer.ok || field.value.trim() !== value) return;
       const said = await answer.json();
+      await released;
       complain(field, said.error || "");
       tell(field, said.note || "");
     } catch {
