@@ -4,11 +4,14 @@ The browser says which one (Accept-Language) until the reader chooses: then a co
 """
 
 import datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from decimal import Decimal
 
 from django.conf import settings
-from django.utils import dates, timezone
+from django.utils import dates, timezone, translation
 from django.utils.translation.trans_real import parse_accept_lang_header
 
 from wallgent import money
@@ -58,6 +61,26 @@ class Locale:
         local = timezone.localtime(moment)
         zone = " UTC" if str(local.tzinfo) == "UTC" else ""
         return f"{self.day(moment)}, {local:%H:%M}{zone}"
+
+
+_ENGLISH = Locale()
+_spoken: ContextVar[Locale] = ContextVar("locale", default=_ENGLISH)
+
+
+@contextmanager
+def speaking(locale: Locale) -> Iterator[None]:
+    """Words, and the amounts among them, are the reader's while this lasts."""
+    token = _spoken.set(locale)
+    try:
+        with translation.override(locale.code):
+            yield
+    finally:
+        _spoken.reset(token)
+
+
+def spoken() -> Locale:
+    """The reader's, on a page for strangers; elsewhere English."""
+    return _spoken.get()
 
 
 def of(request) -> Locale:

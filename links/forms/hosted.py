@@ -272,6 +272,7 @@ class ReviewForm(HostedForm):
     """The last step: exactly what the visitor has looked at."""
 
     draft = forms.CharField(max_length=4000, widget=forms.HiddenInput)
+    read = forms.CharField(max_length=20_000, required=False, widget=forms.HiddenInput)
     accepted = forms.BooleanField(
         label=_("I authorize this payment from my bank account as written above."),
         error_messages={
@@ -282,7 +283,12 @@ class ReviewForm(HostedForm):
     def __init__(self, *args, needs_mandate=False, **kwargs):
         super().__init__(*args, **kwargs)
         if not needs_mandate:
-            del self.fields["accepted"]
+            del self.fields["accepted"], self.fields["read"]
+        self.may_pass = False  # what refused it is over in a moment
+
+    def refuse(self, error: DomainError) -> None:
+        self.may_pass = isinstance(error, ServiceUnavailable)
+        super().refuse(error)
 
     def field_of(self, error: DomainError) -> str | None:
         return None

@@ -10,7 +10,13 @@ from django.utils.translation import gettext_noop as _
 
 from accounts.errors import InsufficientFunds, WalletFrozen
 from links.errors import CodeExpired, WrongCode
-from wallgent.errors import DomainError, RateLimitExceeded, Unauthorized, ValidationError
+from wallgent.errors import (
+    DomainError,
+    RateLimitExceeded,
+    ServiceUnavailable,
+    Unauthorized,
+    ValidationError,
+)
 
 # What services say, where it fits as it stands.
 _FITS = {
@@ -27,7 +33,11 @@ _FITS = {
     _("This bank account was used for this payment link already."),
     _("This address was used for this payment link already."),
     _("This e-mail address was used for this payment link already."),
-    _("This wallet has been asked to pay this payment link already."),
+    _("Whoever owns this wallet has been asked already, and has yet to decide."),
+    _("This payment link takes no money any more. Ask whoever made it for a new one."),
+    _("This payment link is over: no code is needed."),
+    _("This address was sent several letters today. Go on tomorrow."),
+    _("This receipt was sent several times today. Go on tomorrow."),
     _("There is no such wallet to pay to."),
     _("The wallet is closed."),
     _("Too many wrong codes were given. Ask for a new one."),
@@ -55,8 +65,10 @@ def of(error: DomainError) -> str:
     """What to tell a visitor of a refusal."""
     if isinstance(error, WrongCode):
         return _wrong_code(error.details.get("triesLeft"))
-    if isinstance(error, RateLimitExceeded):
+    if isinstance(error, RateLimitExceeded) and error.message not in _FITS:
         return _too_often(error.details.get("retryAfterSeconds"))
+    if isinstance(error, ServiceUnavailable):
+        return gettext("We are very busy just now. Wait a moment, then try again.")
     if isinstance(error, Unauthorized):
         return gettext(
             "This wallet takes no requests to pay. If it is yours, sign in; else choose another"

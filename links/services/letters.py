@@ -10,8 +10,8 @@ from django.db import transaction
 from django.db.models import Q
 from django.template.loader import render_to_string
 
-from links.models import PaymentLink, Sending
-from links.services import emails
+from links.models import Claim, PaymentLink, Sending
+from links.services import emails, names
 from wallgent import clock, mail, money
 from wallgent.actors import Actor
 from wallgent.environments import Environment
@@ -20,6 +20,7 @@ from wallgent.events import facts
 
 LETTERS_PER_HOUR = 60  # of a person, and of an organization
 LETTERS_PER_ADDRESS = 5  # a day, whoever sends them
+RECEIPTS_PER_CLAIM = 10  # a day
 
 
 def masked(address: str) -> str:
@@ -55,20 +56,35 @@ def send(link: PaymentLink, *, actor: Actor, address: str, message: str = "") ->
 
 def _count(link: PaymentLink, actor: Actor, address: str) -> None:
     """Note one more letter, unless there were too many lately."""
+    # Of the person, too: organizations cost nothing. What strangers ask for is not their doing.
+    ours = Sending.objects.filter(Q(organization=link.organization) | Q(sent_by=actor.id))
+    ours = ours.exclude(sent_by__startswith="clm_")
+    hour_ago = clock.real_now() - timedelta(hours=1)
+    if ours.filter(created_at__gt=hour_ago).count() >= LETTERS_PER_HOUR:
+        raise RateLimitExceeded("Many letters were sent within an hour. Go on a little later.")
+    _note(link, actor.id, address)
+
+
+def count_receipt(claim: Claim, address: str) -> None:
+    """Note one more receipt, which a stranger asks for. Raises RateLimitExceeded."""
+    day_ago = clock.real_now() - timedelta(days=1)
+    sent = Sending.objects.filter(sent_by=claim.id, created_at__gt=day_ago)
+    if sent.count() >= RECEIPTS_PER_CLAIM:
+        raise RateLimitExceeded("This receipt was sent several times today. Go on tomorrow.")
+    _note(claim.link, claim.id, emails.normalized(address))
+
+
+def _note(link: PaymentLink, sent_by: str, address: str) -> None:
     now = clock.real_now()
     key = settings.SECRET_KEY.encode()
     digest = hmac.new(key, f"sending\n{address}".encode(), hashlib.sha256).digest()
-    # Of the person, too: organizations cost nothing.
-    ours = Sending.objects.filter(Q(organization=link.organization) | Q(sent_by=actor.id))
-    if ours.filter(created_at__gt=now - timedelta(hours=1)).count() >= LETTERS_PER_HOUR:
-        raise RateLimitExceeded("Many letters were sent within an hour. Go on a little later.")
     theirs = Sending.objects.filter(address_digest=digest, created_at__gt=now - timedelta(days=1))
     if theirs.count() >= LETTERS_PER_ADDRESS:
         raise RateLimitExceeded("This address was sent several letters today. Go on tomorrow.")
     Sending.objects.create(
         link=link,
         organization=link.organization,
-        sent_by=actor.id,
+        sent_by=sent_by,
         address_digest=digest,
         created_at=now,
     )
@@ -77,7 +93,7 @@ def _count(link: PaymentLink, actor: Actor, address: str) -> None:
 def _letter(link: PaymentLink, address: str, message: str) -> EmailMessage:
     context = {
         "link": link,
-        "sender": " ".join(link.organization.name.split()),  # a name writes no paragraphs
+        "sender": names.plain(link.organization),
         "amount": _printed(link),
         "message": [line.strip() for line in message.splitlines()] if message.strip() else [],
         "sends": link.direction == PaymentLink.Direction.SEND,

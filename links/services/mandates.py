@@ -6,7 +6,8 @@ from django.utils.translation import gettext_lazy
 
 from links.models import Claim, PaymentLink
 from links.models.claims import Mandate as Kept
-from wallgent import clock, money
+from links.services import names
+from wallgent import clock, languages
 from wallgent.errors import ValidationError
 
 # Another wording is another version; its translations are not. What was agreed to is kept word by
@@ -35,13 +36,14 @@ class Acceptance:
     version: str
     ip: str
     user_agent: str = ""
+    wording: str = ""  # as it was read, where we know; else as it is now
 
 
 def current(link: PaymentLink) -> Mandate:
     """The mandate that a payer of this link is asked for."""
     wording = str(_WORDING).format(
-        organization=" ".join(link.organization.name.split()),
-        amount=money.amount_text(link.amount),
+        organization=names.plain(link.organization),
+        amount=languages.spoken().number(link.amount),
         currency="USD",  # what banks carry
     )
     return Mandate(version=VERSION, wording=wording)
@@ -64,7 +66,7 @@ def keep(claim: Claim, acceptance: Acceptance) -> None:
     Kept.objects.create(
         claim=claim,
         version=acceptance.version,
-        wording=current(claim.link).wording,
+        wording=acceptance.wording or current(claim.link).wording,
         ip=acceptance.ip,
         user_agent=acceptance.user_agent[:500],
         accepted_at=clock.real_now(),

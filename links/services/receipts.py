@@ -4,6 +4,7 @@ from django.core.mail import EmailMessage
 from django.template.loader import render_to_string
 
 from links.models import Claim
+from links.services import letters, names
 from wallgent import mail
 from wallgent.languages import Locale
 
@@ -11,15 +12,18 @@ from wallgent.languages import Locale
 def send(claim: Claim, *, to: str, party: dict, locale: Locale, url: str) -> None:
     """Send the receipt of a settled claim once the caller's transaction is committed.
 
+    Raises RateLimitExceeded where it, or that address, was sent many letters already.
+
     `party` is what its page shows of the other side. The sender's own words are left out: a
-    stranger chooses the address, so the letter must not carry a text of anybody's choice.
+    stranger chooses the address, so the letter carries no text of anybody's choice but a name.
     """
+    letters.count_receipt(claim, to)
     link = claim.link
     context = {
         "claim": claim,
         "link": link,
         "party": party,
-        "sender": " ".join(link.organization.name.split()),
+        "sender": names.plain(link.organization),
         "amount": locale.money(claim.amount, link.currency),
         "settled": locale.minute(claim.settled_at),
         "url": url,

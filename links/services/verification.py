@@ -17,8 +17,8 @@ from django.utils.crypto import salted_hmac
 from links.errors import CodeExpired, VerificationRequired, WrongCode
 from links.models import EmailProof, PaymentLink
 from links.models.email_proofs import TRIES
-from links.services import emails, restrictions
-from wallgent import clock, credentials, mail, money
+from links.services import emails, names, restrictions
+from wallgent import clock, credentials, languages, mail
 from wallgent.errors import DomainError, InvalidState, RateLimitExceeded
 
 CODE_DIGITS = 6
@@ -100,10 +100,9 @@ def _check_rate(stored: EmailProof, now: datetime) -> None:
 def _letter(link: PaymentLink, email: str, code: str) -> EmailMessage:
     context = {
         "code": code,
-        "amount": money.amount_text(link.amount),
+        "amount": languages.spoken().number(link.amount),
         "currency": link.currency,
-        # A name may hold what ends a line, or whole paragraphs in our name.
-        "organization": " ".join(link.organization.name.split())[:_NAME_LENGTH],
+        "organization": names.plain(link.organization)[:_NAME_LENGTH],
         "sends": link.direction == PaymentLink.Direction.SEND,
         "minutes": int(LIFETIME.total_seconds()) // 60,
     }

@@ -23,7 +23,7 @@ from links.forms.hosted import (
     WalletForm,
 )
 from links.models import Claim, PaymentLink
-from links.services import claims, mandates, payment_links, verification
+from links.services import claims, payment_links, verification
 from links.views import hosted_claiming
 from links.views.hosted_door import Visit, hosted, see
 from wallgent import pages, runner
@@ -42,6 +42,8 @@ _FORMS = {
 }
 # Nothing was paid: whoever made such a claim may make another.
 _AGAIN = {Claim.Status.FAILED, Claim.Status.REJECTED, Claim.Status.EXPIRED}
+# What came back leaves the link open only where its maker can pay once more.
+_AGAIN_WHILE_OPEN = _AGAIN | {Claim.Status.RETURNED}
 _OVER = {"EXPIRED": "expired", "CANCELLED": "cancelled"}
 
 
@@ -65,10 +67,10 @@ def pay(visit):
 def state_of(visit: Visit) -> str:
     """Which of its faces the page shows to this visitor."""
     link = visit.link
-    claim = _own_claim(visit)
-    if claim and claim.status not in _AGAIN:
+    claim, status = _own_claim(visit), payment_links.public_view(link).status
+    again = _AGAIN_WHILE_OPEN if status == PaymentLink.Status.ACTIVE else _AGAIN
+    if claim and claim.status not in again:
         return "done"
-    status = payment_links.public_view(link).status
     if status == PaymentLink.Status.CLAIMED and link.direction == LinkDirection.RECEIVE:
         return "taken"  # somebody is about to pay, and may yet not do it
     if status != PaymentLink.Status.ACTIVE:
@@ -204,7 +206,7 @@ def _try(visit: Visit, draft: dict) -> None:
     """Everything that a claim checks, by the claim itself: it is done in full, and taken back."""
 
     def tried():
-        hosted_claiming.claim(visit, draft, accepts_mandate=True)
+        hosted_claiming.claim(visit, draft, agreed=hosted_claiming.mandate(visit.link, draft))
         transaction.set_rollback(True)
 
     runner.run(tried, actor=visit.actor)
@@ -226,6 +228,7 @@ def _show(visit: Visit, state: str, method: str, form: PageForm | None):
         "claim": claim,
         "claimed": claim and visit.claim_path(claim),
         "has_wallets": bool(form and "own" in form.fields),
+        "here": f"{visit.path()}?method={method.lower()}" if state == "choose" else visit.path(),
         "sign_in_url": f"{reverse('account_login')}?next={visit.path()}",
     }
     status = pages.UNPROCESSABLE if form is not None and form.errors else 200
@@ -243,8 +246,9 @@ def review(visit):
     draft = visit.unseal(sealed) if sealed else None
     if draft is None or (sent is None and state != "choose"):
         return visit.see()
-    needs_mandate = hosted_claiming.needs_mandate(visit.link, draft)
-    form = ReviewForm(sent, initial={"draft": sealed}, needs_mandate=needs_mandate)
+    mandate = hosted_claiming.mandate(visit.link, draft)
+    initial = {"draft": sealed} | ({"read": visit.seal(mandate)} if mandate else {})
+    form = ReviewForm(sent, initial=initial, needs_mandate=bool(mandate))
     if form.is_bound and form.is_valid():
         try:
             answer = _claim(visit, form, draft)
@@ -260,8 +264,8 @@ def _claim(visit: Visit, form: ReviewForm, draft: dict):
     claimed = []
 
     def work():
-        accepts = form.cleaned_data.get("accepted", False)
-        claimed.append(hosted_claiming.claim(visit, draft, accepts_mandate=accepts))
+        agreed = _read(visit, form) if form.cleaned_data.get("accepted") else None
+        claimed.append(hosted_claiming.claim(visit, draft, agreed=agreed))
         return claimed[0]
 
     answer = pages.submit(
@@ -277,8 +281,12 @@ def _claim(visit: Visit, form: ReviewForm, draft: dict):
     return answer
 
 
+def _read(visit: Visit, form: ReviewForm) -> dict | None:
+    """The mandate as it stands on the page: whatever language another tab speaks meanwhile."""
+    return visit.unseal(form["read"].value() or "")
+
+
 def _show_review(visit: Visit, form: ReviewForm, draft: dict):
-    link = visit.link
     state = state_of(visit)
     wrong = "accepted" in form.errors
     if wrong:
@@ -286,9 +294,9 @@ def _show_review(visit: Visit, form: ReviewForm, draft: dict):
     context = {
         "form": form,
         # Whatever else was wrong, it cannot be mended here.
-        "is_possible": state == "choose" and (wrong or not form.errors),
+        "is_possible": state == "choose" and (wrong or form.may_pass or not form.errors),
         "draft": hosted_claiming.shown(visit, draft),
-        "mandate": mandates.current(link).wording if "accepted" in form.fields else "",
+        "mandate": (_read(visit, form) or {}).get("wording") if "read" in form.fields else "",
     }
     status = pages.UNPROCESSABLE if form.errors else 200
     return visit.render("links/pay_review.html", context, status=status)

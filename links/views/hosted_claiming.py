@@ -1,5 +1,7 @@
 """From what a visitor typed to a claim: which ways there are, and what a last look shows."""
 
+from dataclasses import asdict
+
 from django.utils.translation import gettext
 
 from accounts import permissions
@@ -55,17 +57,22 @@ def own_wallets(visit: Visit) -> list[Wallet]:
     return list(wallets.order_by("organization__name", "-is_default", "name", "pk")[:_OWN_WALLETS])
 
 
-def needs_mandate(link: PaymentLink, draft: dict) -> bool:
-    """Whether the visitor must allow us to ask their bank for money."""
-    return link.direction == LinkDirection.RECEIVE and draft["method"] == _Method.ACH
+def mandate(link: PaymentLink, draft: dict) -> dict | None:
+    """What the visitor must agree to before we ask their bank for money; None where we do not."""
+    if link.direction != LinkDirection.RECEIVE or draft["method"] != _Method.ACH:
+        return None
+    return asdict(mandates.current(link))
 
 
-def claim(visit: Visit, draft: dict, *, accepts_mandate: bool) -> Claim:
-    """Claim a link as drafted. Raises whatever `claims.open` does."""
-    link, request, mandate = visit.link, visit.request, None
-    if accepts_mandate and needs_mandate(link, draft):
-        mandate = mandates.Acceptance(
-            version=mandates.VERSION,
+def claim(visit: Visit, draft: dict, *, agreed: dict | None) -> Claim:
+    """Claim a link as drafted, with the mandate that was read and agreed to.
+
+    Raises whatever `claims.open` does.
+    """
+    link, request, acceptance = visit.link, visit.request, None
+    if agreed:
+        acceptance = mandates.Acceptance(
+            **agreed,
             ip=client_ip(request),
             user_agent=request.headers.get("User-Agent", "").replace("\0", ""),
         )
@@ -76,7 +83,7 @@ def claim(visit: Visit, draft: dict, *, accepts_mandate: bool) -> Claim:
         destination=_destination(link, draft, payer),
         recipient_email=visit.email,
         verification_code=visit.said.get("code", ""),
-        mandate=mandate,
+        mandate=acceptance,
         authorised_by=payer,
     )
 

@@ -9,7 +9,7 @@ from accounts.models import IncomingPayment
 from accounts.services import rail_transfers
 from links.forms import words
 from links.forms.hosted import LetterForm, SimulateForm
-from links.models import Claim
+from links.models import Claim, PaymentLink
 from links.services import claims, receipts
 from links.services.claims import PublicStatus
 from links.views.hosted_door import Visit, hosted, see
@@ -31,10 +31,9 @@ _USDC = {
 
 
 @hosted("GET")
-def receipt(visit, token):
+def receipt(visit):
     """How far a claim is, and in the end its receipt."""
-    claim = claims.find(visit.link, token)
-    request = visit.request
+    claim, request = visit.claim, visit.request
     if not (request.htmx and request.htmx.target == LIVE):
         return _show(visit, claim)
     # The part that changes: nothing where nothing did, and no more questions at the end.
@@ -66,6 +65,7 @@ def _context(visit: Visit, claim: Claim) -> dict:
         "status": status,
         "face": face,
         "polls": not status.is_final,
+        "pause": "2s" if link.environment == Environment.SANDBOX else "15s",  # between two looks
         "seen": f"{face}-{len(status.incoming)}",  # changes when what is shown does
         "here": visit.path("pay-receipt", token=token),
         "sender": link.organization.name,  # whoever claimed knows
@@ -74,6 +74,7 @@ def _context(visit: Visit, claim: Claim) -> dict:
         "form": LetterForm(initial={"email": claim.recipient_email}),
         "is_sent": visit.request.GET.get("sent") == "yes",
         "reason": _reason(claim),
+        "is_open_again": face == "RETURNED" and link.status == PaymentLink.Status.ACTIVE,
         "astray": [one for one in status.incoming if one.kind in _ASTRAY],
     }
     if not status.pay_address:
@@ -118,12 +119,12 @@ def _uri(environment: str, status: PublicStatus) -> str:
 # What one may do with it.
 
 
-@hosted("POST")
-def letter(visit, token):
+@hosted("GET", "POST")
+def letter(visit):
     """Send the receipt to an address."""
-    claim = claims.find(visit.link, token)
-    status, here = claims.public_status(claim), visit.path("pay-receipt", token=token)
-    if status.status != Claim.Status.SETTLED:
+    claim, here = visit.claim, visit.claim_path(visit.claim)
+    status = claims.public_status(claim)
+    if visit.request.method != "POST" or status.status != Claim.Status.SETTLED:
         return see(here)
     form = LetterForm(visit.request.POST)
     if form.is_valid():
@@ -146,16 +147,18 @@ def letter(visit, token):
     return _show(visit, claim, form=form)
 
 
-@hosted("POST")
-def simulate(visit, token):
+@hosted("GET", "POST")
+def simulate(visit):
     """Let a payment in USDC arrive: in the sandbox, where there is no chain."""
-    claim = claims.find(visit.link, token)
+    claim, here = visit.claim, visit.claim_path(visit.claim)
     address = claim.transfer.address if claim.transfer and claim.transfer.awaits_payer else ""
     if visit.link.environment != Environment.SANDBOX or not address:
         raise Http404
+    if visit.request.method != "POST":
+        return see(here)
     form = SimulateForm(visit.request.POST)
     if form.is_valid():
-        said, here = form.cleaned_data, visit.path("pay-receipt", token=token)
+        said = form.cleaned_data
 
         def work():
             rail_transfers.simulate_payment(

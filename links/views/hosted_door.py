@@ -5,19 +5,18 @@ right to see what became of it, is kept in their session; a GET changes nothing.
 """
 
 import json
+import logging
 from dataclasses import dataclass
 from functools import cached_property, wraps
 
 from django.http import Http404, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
-from django.middleware.csrf import get_token
+from django.middleware.csrf import CsrfViewMiddleware, get_token
 from django.shortcuts import render
 from django.template import loader
 from django.urls import reverse
-from django.utils import translation
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
 from django.utils.translation import gettext
 
-from links.errors import PaymentLinkNotFound
 from links.models import Claim, PaymentLink
 from links.services import claims, payment_links, verification
 from wallgent import credentials, languages
@@ -25,9 +24,11 @@ from wallgent.api import throttling
 from wallgent.api.client_ip import client_network
 from wallgent.errors import NotFound, RateLimitExceeded
 
-# A minute, of one address and link: an office may share the address.
-READS = 600
-WRITES = 60
+log = logging.getLogger("wallgent.faults")
+
+# A minute, of one address and link, or claim: an office may share the address.
+READS = 1_200
+WRITES = 300
 UNKNOWN = 60  # of one address, over all slugs that lead nowhere
 
 _SESSION = "pay"
@@ -40,6 +41,7 @@ class Visit:
 
     request: object
     link: PaymentLink
+    claim: Claim | None = None  # whose token stands in the path
 
     @cached_property
     def said(self) -> dict:
@@ -103,7 +105,7 @@ class Visit:
             "sender": link.organization.name if is_met else None,
             "is_unverified": link.organization.production_activated_at is None,
             "path": self.path(),
-            "here": self.request.path,
+            "here": self.request.path,  # what the choice of a language comes back to, by a GET
             "languages": languages.NAMES.items(),
         }
         return render(self.request, template, shown | context, status=status)
@@ -117,11 +119,11 @@ def see(path: str) -> HttpResponseRedirect:
 
 
 def hosted(*methods: str):
-    """Make `view(visit, **path)` a public page of a link: found, throttled, and kept nowhere."""
+    """Make `view(visit)` a public page of a link or claim: found, throttled, and kept nowhere."""
 
     def decorate(view):
-        def found(request, slug, **path):
-            return view(Visit(request, _find(request, slug)), **path)
+        def found(request, **path):
+            return view(_find(request, **path))
 
         return public(*methods)(found)
 
@@ -137,7 +139,7 @@ def public(*methods: str):
             if request.method not in (*methods, "HEAD"):
                 return HttpResponseNotAllowed([*methods, "HEAD"])
             request.locale = languages.of(request)
-            with translation.override(request.locale.code):
+            with languages.speaking(request.locale):
                 response = _answer(view, request, path)
             add_never_cache_headers(response)
             patch_vary_headers(response, ["Accept-Language", "Cookie"])
@@ -146,12 +148,34 @@ def public(*methods: str):
             response.headers["Referrer-Policy"] = "no-referrer"
             return response
 
+        page.csrf_exempt = True  # it looks itself, to refuse in the reader's language
         return page
 
     return decorate
 
 
+class _Csrf(CsrfViewMiddleware):
+    """Says why a form is not our own, or None."""
+
+    def _reject(self, request, reason):
+        return reason
+
+
+_csrf = _Csrf(lambda request: None)
+
+
 def _answer(view, request, path) -> HttpResponse:
+    if reason := _csrf.process_view(request, None, (), {}):
+        log.warning("forged or stale form: %s", reason)
+        return _fault(
+            request,
+            403,
+            gettext("This page was open for too long"),
+            gettext(
+                "Nothing was done. Open the link once more and type it again. If you see this"
+                " again, let your browser keep cookies of this site."
+            ),
+        )
     try:
         return view(request, **path)
     except (NotFound, Http404):
@@ -162,12 +186,13 @@ def _answer(view, request, path) -> HttpResponse:
             gettext("Check that the whole address was copied, or ask whoever sent it to you."),
         )
     except RateLimitExceeded as error:
-        response = _fault(
-            request,
-            429,
-            gettext("Too many tries"),
-            gettext("Wait a minute, then try again. Nothing was lost."),
-        )
+        words = gettext("Wait a minute, then try again. Nothing was lost.")
+        if request.method == "POST":
+            words = gettext(
+                "Wait a minute, then reload this page. Your browser asks whether to send once more"
+                " what you typed; nothing is done twice."
+            )
+        response = _fault(request, 429, gettext("Too many tries"), words)
         response.headers["Retry-After"] = error.headers["Retry-After"]
         return response
 
@@ -185,13 +210,17 @@ def _fault(request, status: int, title: str, text: str) -> HttpResponse:
     return HttpResponse(html, status=status)
 
 
-def _find(request, slug: str) -> PaymentLink:
+def _find(request, slug: str, token: str = "") -> Visit:
     network = client_network(request)
     try:
         link = payment_links.find_by_slug(slug)
-    except PaymentLinkNotFound:
+        claim = claims.find(link, token) if token else None
+    except NotFound:
         throttling.check(subject=f"pay:unknown:{network}", limit=UNKNOWN)
         raise
     kind, limit = ("w", WRITES) if request.method == "POST" else ("r", READS)
-    throttling.check(subject=f"pay:{kind}:{network}:{link.id}", limit=limit)
-    return link
+    # The page of a claim asks for news as long as it is open: that must not lock out the others
+    # of an office.
+    what = claim.id if claim else link.id
+    throttling.check(subject=f"pay:{kind}:{network}:{what}", limit=limit)
+    return Visit(request, link, claim)

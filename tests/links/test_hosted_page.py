@@ -282,8 +282,10 @@ class TestClaim:
         visitor = Client(enforce_csrf_checks=True)
         before = everything()
 
-        assert say_wallet(visitor, link, shop.id).status_code == 403
-        assert claim(visitor, link, shop.id).status_code == 403
+        answer = visitor.post(address(link), {}, headers={"Accept-Language": "es"})
+        assert (answer.status_code, claim(visitor, link, shop.id).status_code) == (403, 403)
+        assert "No se ha hecho nada" in text_of(answer)
+        assert "noindex" in answer.headers["X-Robots-Tag"]
         assert everything() == before
 
     def test_of_several_uses_pays_each_visitor_once(self, make, shop, globex):
@@ -619,6 +621,26 @@ class TestRates:
 
         assert [here.get(address(link)).status_code for _ in range(3)] == [200, 200, 429]
         assert there.get(address(link)).status_code == 200
+
+    def test_say_how_what_was_typed_is_sent_after_all(self, visitor, link, monkeypatch):
+        monkeypatch.setattr(hosted_door, "WRITES", 0)
+
+        answer = visitor.post(address(link), {"step": "ach"})
+
+        assert answer.status_code == 429
+        assert "reload this page" in text_of(answer)
+
+    def test_of_pages_that_look_for_news_leave_the_link_to_others(self, make, shop, monkeypatch):
+        """They ask every few seconds, in an office from one address."""
+        link = make(max_uses=2)
+        visitor = claimed(link, shop)
+        news = claims.token_of(Claim.objects.get())
+        monkeypatch.setattr(hosted_door, "READS", 3)
+
+        asked = [visitor.get(address(link, "receipt", news)).status_code for _ in range(4)]
+
+        assert asked == [200, 200, 200, 429]
+        assert Client().get(address(link)).status_code == 200
 
     def test_let_an_office_behind_one_address_claim(self, make, globex):
         link = make(max_uses=15)

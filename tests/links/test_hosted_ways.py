@@ -1,6 +1,7 @@
 """The public page, over HTTP: every way to be paid and to pay, from first form to receipt."""
 
 import re
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -8,17 +9,21 @@ from django.core import mail
 from django.test import Client
 
 from accounts.ledger.models import Hold
-from accounts.models import Approval, Transfer
+from accounts.models import Approval, Organization, Transfer
 from accounts.rails import simulator
 from accounts.services import approvals
 from links.models import Claim, PaymentLink
 from links.models.claims import Mandate
-from links.services import link_settings, mandates, payment_links
+from links.services import letters, link_settings, mandates, payment_links
 from links.services.payment_links import Restrictions
+from links.views import hosted_claiming, hosted_claims
 from tests import world
 from tests.accounts import rails
 from tests.links.hosted import address, hidden_of, sent_by_our_server, text_of
 from tests.world import balance_of, everything
+from wallgent import clock
+from wallgent.errors import ServiceUnavailable
+from wallgent.mailbox.models import Letter
 
 ACCOUNT = "000123456789"
 BANK = {
@@ -158,6 +163,14 @@ class TestBankThatIsPaid:
         text = text_of(visitor.get(page.wsgi_request.path))
         assert "The money came back" in text
         assert "did not authorize this" in text
+        assert "Receipt number" not in text  # it is none any more
+
+        assert "The link is open again" in text
+        again = text_of(visitor.get(address(link)))
+        assert "Your last try did not work" in again
+        confirm(visitor, link, say(visitor, link, **BANK))
+        rails.settle(acme)
+        assert balance_of(dollars) == Decimal("87.5")
 
     def test_is_told_beside_the_field_what_is_wrong(self, visitor, dollars):
         link, before = make(dollars), everything()
@@ -199,6 +212,22 @@ class TestBankThatIsPaid:
 
         assert answer.status_code == 422
         assert "This bank account was used for this payment link already" in text_of(answer)
+
+    def test_may_try_again_when_we_were_too_busy(self, visitor, dollars, monkeypatch):
+        link = make(dollars)
+        look = say(visitor, link, **BANK)
+
+        def busy(*_, **__):
+            raise ServiceUnavailable
+
+        with monkeypatch.context() as context:
+            context.setattr(hosted_claiming, "claim", busy)
+            refused = confirm(visitor, link, look)
+        assert refused.status_code == 422
+        assert "We are very busy just now" in text_of(refused)
+        assert "idempotency" not in text_of(refused)
+
+        assert "on its way" in text_of(confirm(visitor, link, refused))
 
     def test_by_a_double_click_is_paid_once(self, visitor, dollars, acme):
         link = make(dollars)
@@ -269,6 +298,38 @@ class TestBankThatPays:
         confirm(visitor, link, look, accepted="on")
 
         assert Mandate.objects.get().wording.startswith("Autorizo a Acme")
+
+    def test_is_kept_to_the_words_that_were_read(self, dollars, acme):
+        """Whatever another tab speaks meanwhile, and however the organization is called then."""
+        link, visitor = make(dollars, "RECEIVE"), Client(headers={"Accept-Language": "es-ES"})
+        look = say(visitor, link, **BANK)
+        visitor.cookies["language"] = "en"
+        Organization.objects.update(name="Somebody else")
+
+        unticked = confirm(visitor, link, look)
+        confirm(visitor, link, unticked, accepted="on")
+
+        wording = Mandate.objects.get().wording
+        assert wording in text_of(look)
+        assert wording in text_of(unticked)
+        assert "12,50 USD" in wording
+
+    def test_agrees_to_an_amount_that_no_name_turns_around(self, visitor, dollars, acme):
+        Organization.objects.filter(pk=acme.pk).update(name="Acme \u202e\u2067")
+
+        look = say(visitor, make(dollars, "RECEIVE"), **BANK)
+
+        assert "Acme to debit" in look.context["mandate"]
+
+    @pytest.mark.parametrize("read", ["", "x"])
+    def test_agrees_to_nothing_that_was_not_shown(self, visitor, dollars, read):
+        link = make(dollars, "RECEIVE")
+        look = say(visitor, link, **BANK)
+
+        answer = confirm(visitor, link, look, accepted="on", read=read)
+
+        assert answer.status_code == 422
+        assert not Claim.objects.exists()
 
     def test_that_has_no_money_is_said(self, visitor, dollars, acme):
         link = make(dollars, "RECEIVE")
@@ -404,6 +465,20 @@ class TestAddressThatPays:
         assert "Do not send anything to that address" in over
         assert Claim.objects.get().transfer.address not in over
 
+    def test_pays_in_part_and_finds_it_again_when_the_link_is_over(self, visitor, coins, acme):
+        link = make(coins, "RECEIVE", expires_at=clock.real_now() + timedelta(minutes=90))
+        page = confirm(visitor, link, say(visitor, link, step="usdc"))
+        self.send(visitor, page, "5")
+        rails.advance(acme, hours=2)
+        rails.settle(acme)
+
+        over = visitor.get(address(link))
+
+        assert "This link has expired" in text_of(over)
+        assert "No money moved" not in text_of(over)
+        assert page.wsgi_request.path in over.content.decode()
+        assert "5.00 USDC of it had come" in text_of(visitor.get(page.wsgi_request.path))
+
     @pytest.mark.parametrize("amount", ["", "0", "-1", "1e3", "0.0000001", "x", "1" * 30])
     def test_simulates_only_what_a_chain_could_carry(self, visitor, page, amount):
         answer = self.send(visitor, page, amount)
@@ -454,6 +529,14 @@ class TestWalletThatPays:
         assert answer.status_code == 286
         assert "You have paid" in answer.content.decode()
         assert balance_of(dollars) == Decimal("112.5")
+
+    def test_that_is_asked_already_is_told_in_every_language(self, dollars, shop):
+        link = make(dollars, "RECEIVE", max_uses=2)
+        visitor, second = (Client(headers={"Accept-Language": "es-ES"}) for _ in range(2))
+        look = say(visitor, link, step="wallet", wallet_id=shop.id)
+        confirm(visitor, link, look)
+
+        assert "aún no ha decidido" in text_of(say(second, link, step="wallet", wallet_id=shop.id))
 
     def test_is_told_when_the_answer_is_no(self, visitor, dollars, shop, globex):
         link = make(dollars, "RECEIVE")
@@ -558,6 +641,28 @@ class TestReceipt:
         answers = [self.letter(visitor, page, f"g{n}@example.com") for n in range(5)]
 
         assert [answer.status_code for answer in answers] == [303, 303, 303, 429, 429]
+
+    def test_floods_nobody(self, visitor, page, monkeypatch):
+        monkeypatch.setattr(hosted_claims, "LETTERS", 1000)
+        most = letters.LETTERS_PER_ADDRESS
+        here = [self.letter(visitor, page, "Grace@example.com") for _ in range(most + 1)]
+        assert [answer.status_code for answer in here] == [*[303] * most, 422]
+        assert "Go on tomorrow" in text_of(here[-1])
+
+        monkeypatch.setattr(letters, "RECEIPTS_PER_CLAIM", most)
+        answer = self.letter(visitor, page, "alan@example.com")
+        assert "This receipt was sent several times today" in text_of(answer)
+        assert len(Letter.objects.all()) == most
+
+    def test_costs_its_maker_no_letter(self, visitor, page, dollars, acme, monkeypatch):
+        monkeypatch.setattr(letters, "LETTERS_PER_HOUR", 1)
+        self.letter(visitor, page, "grace@example.com")
+
+        letters.send(make(dollars), actor=world.actor_for(acme), address="alan@example.com")
+
+    def test_is_where_the_address_of_its_form_leads(self, visitor, page):
+        """Reloaded, say, after it was refused."""
+        assert visitor.get(f"{page.wsgi_request.path}/letter").url == page.wsgi_request.path
 
     def test_of_what_is_not_paid_is_not_sent(self, visitor, dollars):
         link = make(dollars)

@@ -12,6 +12,7 @@ from django.core import mail
 from django.test import Client
 from django.utils import translation
 
+from links.forms import words
 from links.models import Claim, EmailProof
 from links.services import payment_links
 from links.services.payment_links import Restrictions
@@ -68,6 +69,15 @@ class TestCode:
 
     def type(self, visitor, link, code):
         return visitor.post(address(link), {"step": "code", "code": code})
+
+    def test_comes_in_words_and_amounts_of_the_readers(
+        self, make, django_capture_on_commit_callbacks
+    ):
+        link = make(emails=(ADA,), proof="CODE", amount=Decimal("1234.5"))
+        with django_capture_on_commit_callbacks(execute=True):
+            say_email(Client(headers={"Accept-Language": "es-ES"}), link, ADA)
+
+        assert "un pago de 1234,50 USD es para usted" in mail.outbox[-1].body
 
     def test_proves_the_address_before_the_sender_is_named(self, visitor, link, ask, shop):
         page = visitor.get(address(link))
@@ -221,6 +231,15 @@ class TestLanguage:
         visitor.post("/pay/language", {"language": "en", "next": address(link)})
         assert "sends you" in text_of(visitor.get(address(link), headers=SPANISH))
 
+    def test_chosen_on_a_page_leads_back_to_the_same_way(self, visitor, make):
+        link = make()
+        ways = {
+            f"{address(link)}?method=wallet": visitor.get(f"{address(link)}?method=wallet"),
+            f"{address(link)}?method=ach": visitor.post(address(link), {"step": "ach"}),
+        }
+        for here, page in ways.items():
+            assert f'name="next" value="{here}"' in page.content.decode()
+
     @pytest.mark.parametrize(
         "target", ["", "https://evil.example/", "//evil.example", "/admin/", "/pay/\\evil", "x"]
     )
@@ -264,22 +283,58 @@ class TestLanguage:
                 assert translation.gettext(english) == spanish
                 assert _gaps(english) == _gaps(spanish)
 
+    def test_has_words_for_whatever_a_visitor_is_refused(self):
+        said = {text for name in _REFUSING for text in _sentences(name)}
+
+        assert len(said) > 15
+        assert said - words._FITS - _MET_BY_NOBODY == set()
+
     def test_has_every_word_of_the_pages(self):
         book = (Path(settings.BASE_DIR) / "locale/es/LC_MESSAGES/django.po").read_text()
         known = {_plain(text) for text in re.findall(r'^msgid "(.+)"$', book, re.MULTILINE)}
         folder = Path(settings.BASE_DIR) / "templates"
         pages = [*folder.glob("links/*pay*"), *folder.glob("links/_promise*")]
-        words = {
+        said = {
             word
             for page in [*pages, folder / "hosted.html"]
             for _, word in re.findall(r"{% translate ([\"'])(.+?)\1", page.read_text())
         }
 
-        assert len(words) > 100
+        assert len(said) > 100
         code = [*Path(settings.BASE_DIR, "links").rglob("*.py")]
         marked = {text for module in code for text in _marked(ast.parse(module.read_text()))}
         assert len(marked) > 80
-        assert (words | marked) - known == set()
+        assert (said | marked) - known == set()
+
+
+# Services whose refusals a visitor may meet.
+_REFUSING = ["claims", "expiry", "pay_ins", "pay_requests", "payouts", "restrictions"]
+_REFUSING += ["verification"]
+_MET_BY_NOBODY = {
+    "There is no such claim.",  # a page of its own
+    # Reasons of an end, for whoever made the link; the visitor's page has its own.
+    "Nobody decided about it in time.",
+    "Whoever owns the wallet does not pay.",
+    "The payment link has expired.",
+    "The payment link was paid from this wallet already.",
+    "This payment link is for certain e-mail addresses. Give yours as recipientEmail.",
+    "The payment link has been paid by somebody else, or is over. Reject this request.",
+    # Has words of its own.
+    "Paying from a wallet needs an API key that may spend from it, and this wallet takes no pay"
+    " requests. Send such a key, or pay in another way.",
+    "The e-mail address has to be proven first: by a code that is sent to it.",
+}
+
+
+def _sentences(service: str) -> set[str]:
+    """Everything that a service of links says."""
+    tree = ast.parse(Path(settings.BASE_DIR, f"links/services/{service}.py").read_text())
+    kept = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    told = {
+        ast.get_docstring(node, clean=False) for node in ast.walk(tree) if isinstance(node, kept)
+    }
+    texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return {text for text in texts if re.match(r"[A-Z].* .*\.$", str(text))} - told
 
 
 def _marked(tree: ast.AST) -> set[str]:
