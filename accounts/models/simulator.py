@@ -11,6 +11,14 @@ from wallgent.environments import Environment
 from wallgent.ids import PrefixedIdField
 from wallgent.money import CurrencyField, MoneyField
 
+_WATCH = {"direction": Transfer.Direction.DEPOSIT, "rail_type": RailType.USDC}
+
+
+class SimulatorOrderQuerySet(models.QuerySet):
+    def watching(self, address: str):
+        """Those that wait for payments to an address, not those that pay to it."""
+        return self.filter(party=address, **_WATCH)
+
 
 class SimulatorOrder(models.Model):
     """An order as the simulated rail has taken it, or an address that it watches for us."""
@@ -44,6 +52,8 @@ class SimulatorOrder(models.Model):
     settles_at = models.DateTimeField(null=True, blank=True)
     returns_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
+
+    objects = SimulatorOrderQuerySet.as_manager()
 
     class Meta:
         constraints = [

@@ -122,7 +122,7 @@ class Simulator:
             return _report(row)
 
     def on_event(self, event: Mapping[str, Any]) -> list[str]:
-        watches = SimulatorOrder.objects.filter(party=event["address"], rail_type=RailType.USDC)
+        watches = SimulatorOrder.objects.watching(event["address"])
         return [ids.to_text("xfr", watch.reference) for watch in watches]
 
     def _taken(self, order: Order, state: str) -> tuple[SimulatorOrder, bool]:
@@ -157,7 +157,7 @@ class Simulator:
 def pay_address(address: str, amount: Decimal, chain: str = "ethereum") -> SimulatorPayment:
     """Let USDC arrive at an address, as if a stranger had sent it. Tells whoever watches it."""
     address, chain = ethereum.checksum(address), chain.casefold()
-    watch = SimulatorOrder.objects.select_related("organization").filter(party=address).first()
+    watch = SimulatorOrder.objects.watching(address).select_related("organization").first()
     payment = SimulatorPayment.objects.create(
         address=address,
         chain=chain,

@@ -42,6 +42,12 @@ _EVENTS = {
     Outcome.CANCELLED: "transfer.cancelled",
     Outcome.RETURNED: "transfer.returned",
 }
+# Where the rail gives none.
+_REASONS = {
+    State.CANCELLED: ("EXPIRED", "Nothing came of it in time."),
+    State.FAILED: ("FAILED", "The rail did not carry it out."),
+    State.RETURNED: ("RETURNED", "The rail gave it back."),
+}
 
 
 def due() -> list[str]:
@@ -119,17 +125,20 @@ def _take(id: str) -> Transfer | None:
 
 
 def _must_wait(transfer: Transfer, now: datetime) -> bool:
+    """Whether the rail is not told of it yet."""
+    is_new = transfer.status == _Status.PENDING
+    return is_new and now < transfer.deadline_at and _is_kept_back(transfer)
+
+
+def _is_kept_back(transfer: Transfer) -> bool:
     """Whether it is kept from the rail: nothing leaves a wallet that is frozen, or in debt.
 
     What has left is booked whatever the wallet holds. So a hold whose money a bank took back
     meanwhile would pay out what is not there.
     """
     wallet = transfer.wallet
-    return (
-        transfer.status == _Status.PENDING
-        and transfer.direction == Transfer.Direction.WITHDRAWAL
-        and (wallet.status == Wallet.Status.FROZEN or wallet.account.debt > 0)
-        and now < transfer.deadline_at
+    return transfer.direction == Transfer.Direction.WITHDRAWAL and (
+        wallet.status == Wallet.Status.FROZEN or wallet.account.debt > 0
     )
 
 
@@ -151,7 +160,15 @@ def _ask(transfer: Transfer) -> Report | None:
 
 
 def _is_unwanted(transfer: Transfer) -> bool:
-    return bool(transfer.cancel_requested_at) or transfer.deadline_at <= clock.now(transfer)
+    """Whether the rail shall take it back, or never take it."""
+    if transfer.cancel_requested_at:
+        return True
+    if transfer.deadline_at > clock.now(transfer):
+        return False
+    # What no rail was told of is told now, however late: nobody came to it, or a sandbox's clock
+    # has leapt. Not what was kept back till now, and not what nobody can pay in time any more.
+    is_first = transfer.attempts == 1
+    return not is_first or transfer.awaits_payer or _is_kept_back(transfer)
 
 
 def _order(transfer: Transfer) -> Order:
@@ -175,8 +192,8 @@ def _learn(asked: Transfer, report: Report) -> None:
     rail_outcomes.lock(asked)
     transfer = Transfer.objects.locked(asked.id)
     actor = _system(transfer)
-    transfer.external_id = transfer.external_id or report.external_id
-    for arrival in report.arrivals:
+    transfer.external_id = transfer.external_id or _fitting("external_id", report.external_id)
+    for arrival in _unheard_of(transfer, report.arrivals):
         _receive(transfer, arrival, actor=actor)
     for outcome in _outcomes(transfer, report):
         end(transfer, outcome, actor=actor, report=report)
@@ -208,8 +225,9 @@ def end(
 ) -> None:
     """Bring a locked transfer to its end: money, status, fact, and whoever it is for."""
     if outcome in (Outcome.FAILED, Outcome.RETURNED):
-        transfer.failure_code = report.failure_code or "EXPIRED"
-        transfer.failure_reason = report.failure_reason or "Nothing came of it in time."
+        code, reason = _REASONS[State.RETURNED if outcome == Outcome.RETURNED else report.state]
+        transfer.failure_code = _fitting("failure_code", report.failure_code or code)
+        transfer.failure_reason = _fitting("failure_reason", report.failure_reason or reason)
     is_withdrawal = transfer.direction == Transfer.Direction.WITHDRAWAL
     if outcome == Outcome.COMPLETED and not transfer.awaits_payer:
         book = rail_bookings.pay_out if is_withdrawal else _pay_in
@@ -228,14 +246,25 @@ def end(
     rail_outcomes.tell(transfer, outcome, actor=actor)
 
 
+def _fitting(field: str, words: str) -> str:
+    """What a rail says, as far as there is room for it: its words must not keep money waiting."""
+    return words[: Transfer._meta.get_field(field).max_length]
+
+
+def _unheard_of(transfer: Transfer, arrivals: tuple[Arrival, ...]) -> list[Arrival]:
+    """Those not written down yet, each once."""
+    if not arrivals:
+        return []
+    known = set(transfer.incoming_payments.values_list("external_id", flat=True))
+    return [arrival for id, arrival in {a.id: a for a in arrivals}.items() if id not in known]
+
+
 def _pay_in(transfer: Transfer) -> str:
     return rail_bookings.pay_in(transfer, transfer.amount)
 
 
 def _receive(transfer: Transfer, arrival: Arrival, *, actor: Actor) -> None:
     """Write down one payment to our address, credit it, and tell whoever waits for it."""
-    if transfer.incoming_payments.filter(external_id=arrival.id).exists():
-        return
     payment = IncomingPayment(
         transfer=transfer,
         kind=_kind_of(transfer, arrival),
@@ -286,8 +315,8 @@ def _next_look(asked: Transfer, transfer: Transfer, report: Report) -> datetime 
     now = clock.now(transfer)
     if transfer.is_open:
         look = report.look_again_at or now + _pause(transfer)
-        if transfer.deadline_at > now:
-            look = min(look, transfer.deadline_at)
+        late = now + LONGEST_PAUSE  # past it, the rail is asked to let go again and again
+        look = min(look, transfer.deadline_at if transfer.deadline_at > now else late)
     elif report.is_last_word:
         look = None
     elif report.look_again_at:

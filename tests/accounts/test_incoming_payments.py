@@ -4,6 +4,8 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from accounts.ledger import journal
 from accounts.models import IncomingPayment, SimulatorEntry, Transfer
@@ -198,6 +200,35 @@ def test_nobody_looks_for_ever(acme, expected):
     for _ in range(3):
         rails.settle(acme, seconds=31 * 24 * 3600)
     assert stored(expected).next_attempt_at is None
+
+
+def test_who_pays_to_an_address_over_a_rail_does_not_set_its_clock(acme, globex, coins):
+    transfer = rails.expect(coins, "25")
+    theirs = world.make_wallet(globex, "Coins", currency="USDC", funds="10")
+    rails.advance(globex, days=300)
+    out = {"rail_type": "USDC", "destination": rails.Address(transfer.address)}
+    rail_settlement.attend(rails.withdraw(theirs, "1", **out).id)  # the rail's first at the address
+    rails.sweep()
+
+    assert pay_address(transfer.address, Decimal(25)).paid_at < transfer.deadline_at
+    rails.settle(acme)
+    assert stored(transfer).status == "COMPLETED"
+
+
+def test_payments_written_down_already_cost_no_more_questions(expected, pay):
+    for _ in range(3):
+        pay("1")
+    few = count_queries(expected)
+    for _ in range(5):
+        pay("1")
+    assert count_queries(expected) == few
+
+
+def count_queries(transfer) -> int:
+    rail_settlement.look_now(stored(transfer))
+    with CaptureQueriesContext(connection) as asked:
+        rail_settlement.attend(transfer.id)
+    return len(asked)
 
 
 def test_an_event_about_a_strange_address_is_nothing(expected, django_capture_on_commit_callbacks):

@@ -1,5 +1,6 @@
 """A rail that fails, is late, falls silent or repeats itself: money moves once, or not at all."""
 
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -235,6 +236,63 @@ def test_what_a_rail_keeps_past_the_deadline_is_reported_again_and_again(acme, p
 
     rails.settle(acme, seconds=3600)
     assert stored(transfer).status == "FAILED"
+
+
+@pytest.mark.parametrize("order", [rails.withdraw, rails.deposit])
+def test_what_no_rail_was_told_of_in_time_is_told_late(acme, payer, order):
+    """A sandbox's clock has leapt, or the workers were away."""
+    made = [order(payer, "1") for _ in range(3)]
+    rails.advance(acme, days=3)
+    rails.settle(acme)
+    assert {stored(transfer).status for transfer in made} == {"COMPLETED"}
+
+
+def test_what_is_told_late_and_not_carried_out_at_once_is_taken_back(acme, payer):
+    transfer = rails.withdraw(payer, fault=simulator.STUCK)
+    rails.advance(acme, days=3)
+    rails.settle(acme)
+    assert (stored(transfer).status, stored(transfer).failure_code) == ("FAILED", "EXPIRED")
+
+
+def test_a_rail_that_wants_to_be_left_alone_past_the_deadline_is_not(acme, payer):
+    transfer = rails.withdraw(payer)
+    much_later = now(acme) + timedelta(days=30)
+    words = (report(State.ACCEPTED, look_again_at=much_later) for _ in range(2))
+    with rails.rail(Scripted(*words)):
+        rails.sweep()
+        rails.settle(acme, seconds=16 * 60)
+    rails.settle(acme, seconds=60)
+    assert stored(transfer).status == "FAILED"
+
+
+@pytest.mark.parametrize(
+    ("state", "before", "code"),
+    [
+        (State.FAILED, [], "FAILED"),
+        (State.CANCELLED, [], "EXPIRED"),
+        (State.RETURNED, [report(State.COMPLETED)], "RETURNED"),
+    ],
+)
+def test_a_rail_that_gives_no_reason_is_given_ours(acme, payer, state, before, code):
+    words = (report(State.ACCEPTED), *before, report(state, is_last_word=True))
+    with rails.rail(Scripted(*words)):
+        transfer = rails.withdraw(payer)
+        rails.sweep()
+        rails.settle(acme)
+        rails.settle(acme, seconds=3600)
+    transfer = stored(transfer)
+    assert (transfer.failure_code, available_of(payer)) == (code, 100)
+    assert ("in time" in transfer.failure_reason) == (code == "EXPIRED")
+
+
+def test_a_rail_that_says_too_much_keeps_no_money_waiting(acme, payer):
+    much = {"failure_code": "R" * 99, "failure_reason": "because " * 99, "is_last_word": True}
+    said = Report(state=State.FAILED, external_id="b" * 999, **much)
+    with rails.rail(Scripted(report(State.ACCEPTED), said)):
+        transfer = rails.withdraw(payer)
+        rails.sweep()
+        rails.settle(acme)
+    assert (stored(transfer).status, available_of(payer)) == ("FAILED", 100)
 
 
 class TestPatience:
