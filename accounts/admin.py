@@ -16,11 +16,19 @@ from accounts.models import (
     SimulatorEntry,
     SimulatorOrder,
     SimulatorPayment,
+    Suspended,
     Transfer,
     User,
     Wallet,
 )
-from accounts.services import api_keys, organizations, rail_transfers, users, wallets
+from accounts.services import (
+    api_keys,
+    organizations,
+    rail_suspense,
+    rail_transfers,
+    users,
+    wallets,
+)
 from wallgent import ids
 from wallgent.admin import (
     SupportAdmin,
@@ -70,6 +78,12 @@ class LinkDirectionForm(forms.Form):
 class ReasonForm(forms.Form):
     reason = forms.CharField(
         required=False, max_length=256, help_text="The wallet's owner can read it."
+    )
+
+
+class WalletForm(forms.Form):
+    wallet_id = forms.CharField(
+        max_length=64, help_text="Of the same organization, environment and currency."
     )
 
 
@@ -410,11 +424,62 @@ class TransferAdmin(SupportAdmin):
 
     @admin.display
     def see_also(self, transfer):
-        return lists_about(transfer.id, simulated="accounts.simulatororder", events="events.event")
+        return lists_about(
+            transfer.id,
+            suspended="accounts.suspended",
+            simulated="accounts.simulatororder",
+            events="events.event",
+        )
 
     @service_action("Ask the rail now")
     def ask_now(self, transfer, *, actor):
         rail_transfers.ask_now(transfer, actor=actor)
+
+
+@admin.register(Suspended)
+class SuspendedAdmin(SupportAdmin):
+    """What came for a wallet that was closed or full, until support pays it into another."""
+
+    list_display = [
+        *("id", "created_at", "transfer", "organization", amount("amount"), "currency"),
+        *("ended_at", "wallet"),
+    ]
+    list_select_related = ["transfer__organization", "wallet"]
+    list_filter = [
+        *(("ended_at", admin.EmptyFieldListFilter), "transfer__environment", "currency"),
+    ]
+    id_fields = {
+        **{"sus": ["pk"], "xfr": ["transfer"], "txn": ["transaction", "end_transaction"]},
+        **{"wal": ["transfer__wallet"], "org": ["transfer__organization"]},
+    }
+    search_help_text = (
+        "The id of what waits, of its transfer or ledger transaction, or of the wallet or"
+        " organization that it came for."
+    )
+    fields = [
+        *("id", "transfer", "organization", amount("amount"), "currency", "kept_by", "created_at"),
+        *("wallet", "ended_by", "ended_at"),
+    ]
+    actions = ["pay_out"]
+
+    @admin.display
+    def organization(self, kept):
+        return kept.transfer.organization
+
+    @admin.display(description="kept by")
+    def kept_by(self, kept):
+        return link("ledger.transaction", kept.transaction_id)
+
+    @admin.display(description="ended by")
+    def ended_by(self, kept):
+        return link("ledger.transaction", kept.end_transaction_id)
+
+    def actor_for(self, request, obj):
+        return support_actor(request, obj.transfer.organization, obj.transfer.environment)
+
+    @service_action("Pay into a wallet", form=WalletForm)
+    def pay_out(self, kept, *, actor, wallet_id):
+        rail_suspense.pay_out(kept, actor=actor, wallet_id=wallet_id)
 
 
 class SimulatorEntryInline(SupportInline):

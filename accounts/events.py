@@ -10,6 +10,7 @@ from accounts.models import (
     Membership,
     Organization,
     Payment,
+    Suspended,
     Transfer,
     User,
     Wallet,
@@ -122,6 +123,14 @@ def _transfer_returned(transfer: Transfer, *, organization: Organization) -> dic
     }
 
 
+def _transfer_suspended(transfer: Transfer, *, organization: Organization, kept: Suspended) -> dict:
+    return _transfer(transfer, organization=organization) | {
+        "amount": money.amount_text(kept.amount),
+        "suspendedId": kept.id,
+        "transactionId": kept.transaction_id,
+    }
+
+
 def _clock(subject: Organization, *, organization: Organization, by) -> dict:
     return {
         "organizationId": subject.id,
@@ -219,6 +228,7 @@ def declare_all() -> None:
     declare("transfer.cancelled", _transfer)
     declare("transfer.returned", _transfer_returned)
     declare("transfer.asked_about", _transfer, public=False)
+    declare("transfer.suspended", _transfer_suspended, public=False)
     declare("sandbox.clock_advanced", _clock, public=False)
     declare("api_key.created", _api_key, public=False)
     declare("api_key.updated", _api_key, public=False)

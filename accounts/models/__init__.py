@@ -4,6 +4,7 @@ from accounts.models.invitations import Invitation
 from accounts.models.organizations import LinkDirection, Organization, Plan
 from accounts.models.payments import Payment
 from accounts.models.simulator import SimulatorEntry, SimulatorOrder, SimulatorPayment
+from accounts.models.suspense import Suspended
 from accounts.models.transfers import IncomingPayment, RailType, Transfer
 from accounts.models.users import Membership, User
 from accounts.models.wallets import Wallet
@@ -22,6 +23,7 @@ __all__ = [
     "SimulatorEntry",
     "SimulatorOrder",
     "SimulatorPayment",
+    "Suspended",
     "Transfer",
     "User",
     "Wallet",

@@ -9,6 +9,7 @@ from accounts.ledger import chart, holds, journal
 from accounts.ledger.journal import Move, Posting
 from accounts.ledger.models import Entry, LedgerAccount
 from accounts.models import RailType, Transfer
+from accounts.services import rail_suspense
 from wallgent import clock, ids
 from wallgent.errors import InvalidAmount
 
@@ -50,27 +51,40 @@ def pay_in(transfer: Transfer, amount: Decimal) -> str:
         Move(move.credit, move.debit, move.amount, move.currency)
         for move in reversed(_to_rail(transfer, transfer.wallet.account_id, amount))
     ]
-    return _post(transfer, moves, _Kind.SUSPENSE, reason="deposit", memo=transfer.description)
+    own = transfer.wallet.account_id
+    return _post(
+        transfer, moves, _Kind.SUSPENSE, own=own, reason="deposit", memo=transfer.description
+    )
 
 
 def give_back(transfer: Transfer) -> str:
     """Book the return of a completed transfer: each move the other way; the transaction's id.
 
     The bank has taken a returned deposit from us, so what the wallet lacks becomes its debt. What a
-    closed wallet would have to give back is our loss, and what it would get waits in suspense.
+    closed wallet would have to give back is our loss, and what it would get waits in suspense. What
+    waited there is taken from there, or from the wallet that has got it since.
     """
     is_deposit = transfer.direction == Transfer.Direction.DEPOSIT
-    return _post(
+    moves = [
+        Move(credit.account_id, debit.account_id, debit.amount, debit.currency)
+        for debit, credit in _sides(transfer.transaction_id)
+    ]
+    own, kept = transfer.wallet.account_id, rail_suspense.of(transfer.transaction_id)
+    if kept and kept.wallet:
+        own = kept.wallet.account_id
+        moves = _instead_of(rail_suspense.account(transfer), own, moves)
+    transaction_id = _post(
         transfer,
-        [
-            Move(credit.account_id, debit.account_id, debit.amount, debit.currency)
-            for debit, credit in _sides(transfer.transaction_id)
-        ],
+        moves,
         _Kind.EXPENSES if is_deposit else _Kind.SUSPENSE,
+        own=own,
         reason="transfer_return",
         memo=transfer.failure_reason,
         reverses=transfer.transaction_id,
     )
+    if kept and not kept.ended_at:
+        rail_suspense.end(kept, transaction_id)
+    return transaction_id
 
 
 def is_credited(transfer: Transfer, transaction_id: str) -> bool:
@@ -95,11 +109,11 @@ def _to_rail(transfer: Transfer, account_id: str, amount: Decimal) -> list[Move]
     ]
 
 
-def _post(transfer: Transfer, moves: list[Move], spare: str, **said) -> str:
+def _post(transfer: Transfer, moves: list[Move], spare: str, *, own: str, **said) -> str:
     """Post what has happened out there already: nothing can refuse it any more.
 
-    The system account of the kind `spare` stands in for a wallet that is closed, or cannot hold
-    that much.
+    The system account of the kind `spare` stands in for the wallet's account `own`, if that is
+    closed or cannot hold that much.
     """
     try:
         with transaction.atomic():
@@ -109,18 +123,26 @@ def _post(transfer: Transfer, moves: list[Move], spare: str, **said) -> str:
     except journal.Refused as refused:
         if refused.outcome != "CLOSED":
             raise
-    book, own = transfer.environment, transfer.wallet.account_id
-    instead = chart.system_id(book, spare, transfer.currency)
-    moves = [
+    instead = chart.system_id(transfer.environment, spare, transfer.currency)
+    transaction_id = _posted(transfer, _instead_of(own, instead, moves), **said)
+    if spare == _Kind.SUSPENSE:
+        amount = sum(move.amount for move in moves if move.credit == own)
+        rail_suspense.keep(transfer, amount, transaction_id)
+    return transaction_id
+
+
+def _instead_of(account_id: str, other_id: str, moves: list[Move]) -> list[Move]:
+    """The same moves, with another account in the place of one."""
+    ends = {account_id: other_id}
+    return [
         Move(
-            instead if move.debit == own else move.debit,
-            instead if move.credit == own else move.credit,
+            ends.get(move.debit, move.debit),
+            ends.get(move.credit, move.credit),
             move.amount,
             move.currency,
         )
         for move in moves
     ]
-    return _posted(transfer, moves, **said)
 
 
 def _posted(transfer: Transfer, moves: list[Move], **said) -> str:

@@ -41,6 +41,15 @@ WITH treasury AS (
            sum(amount) FILTER (WHERE kind IN ('PARTIAL', 'EXACT', 'EXCESS')) AS in_time,
            sum(amount) FILTER (WHERE transaction_id IS NOT NULL) AS amount
       FROM accounts_incomingpayment GROUP BY transfer_id
+), suspense AS (
+    SELECT a.book, a.currency,
+           coalesce(sum(CASE e.type WHEN 'CREDIT' THEN e.amount ELSE -e.amount END), 0) AS amount
+      FROM ledger_account a LEFT JOIN ledger_entry e ON e.account_id = a.id
+     WHERE a.kind = 'SUSPENSE' GROUP BY a.book, a.currency
+), waiting AS (
+    SELECT t.environment AS book, s.currency, sum(s.amount) AS amount
+      FROM accounts_suspended s JOIN accounts_transfer t ON t.id = s.transfer_id
+     WHERE s.ended_at IS NULL GROUP BY t.environment, s.currency
 ), moved AS (
     SELECT t.*, t.direction = 'DEPOSIT' AND t.rail_type = 'USDC' AS awaits,
            coalesce(b.amount, 0) AS booked, coalesce(b.times, 0) AS booked_times,
@@ -75,6 +84,21 @@ SELECT format('transfer %s: its return does not reverse what completed it', t.id
   FROM accounts_transfer t
   LEFT JOIN ledger_transaction l ON l.id = t.return_transaction_id
  WHERE t.return_transaction_id IS NOT NULL AND l.reverses_id IS DISTINCT FROM t.transaction_id
+UNION ALL
+SELECT format('suspense in %s of %s: keeps %s, and %s waits there for wallets',
+              b.currency, b.book, b.amount, coalesce(w.amount, 0))
+  FROM suspense b LEFT JOIN waiting w ON (w.book, w.currency) = (b.book, b.currency)
+ WHERE b.amount <> coalesce(w.amount, 0)
+UNION ALL
+SELECT format('transfer %s: the ledger does not know of its %s in suspense',
+              s.transfer_id, s.amount)
+  FROM accounts_suspended s
+ WHERE NOT EXISTS (
+       SELECT 1 FROM posted p JOIN ledger_entry e ON e.transaction_id = p.transaction_id
+         JOIN ledger_account a ON a.id = e.account_id
+        WHERE (p.transfer_id, p.transaction_id) = (s.transfer_id, s.transaction_id)
+          AND (a.kind, e.type, e.amount, e.currency)
+              = ('SUSPENSE', 'CREDIT', s.amount, s.currency))
 UNION ALL
 SELECT format('transaction %s: over a rail, but without a transfer', e.transaction_id)
   FROM ledger_entry e

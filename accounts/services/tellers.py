@@ -85,6 +85,13 @@ def _asked_about(data: dict, names: Names) -> str:
     return f"Rail asked how far {money_text(data)} has come"
 
 
+def _suspended(data: dict, names: Names) -> str:
+    wallet = names.of(data["walletId"])
+    return (
+        f"{money_text(data)} kept aside: {wallet} could not take it. Ask support where it is to go"
+    )
+
+
 def _clock_advanced(data: dict, names: Names) -> str:
     days, seconds = divmod(data["bySeconds"], 24 * 3600)
     hours, minutes = divmod(seconds // 60, 60)
@@ -132,6 +139,7 @@ _TELLINGS = {
     "transfer.cancelled": Telling(_transfer("kept back in", "no longer expected in"), "circle-x"),
     "transfer.returned": Telling(_transfer("returned to", "taken back from"), "undo-2", "warning"),
     "transfer.asked_about": Telling(_asked_about, "search"),
+    "transfer.suspended": Telling(_suspended, "circle-alert", "warning"),
     "sandbox.clock_advanced": Telling(_clock_advanced, "clock"),
     "api_key.created": Telling(_api_key("made"), "key-round"),
     "api_key.updated": Telling(_api_key("changed"), "key-round"),

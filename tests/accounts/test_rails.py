@@ -9,7 +9,7 @@ from django.db import connection
 from accounts.errors import InsufficientFunds, WalletFrozen
 from accounts.ledger import holds
 from accounts.ledger.models import Hold
-from accounts.models import SimulatorEntry, SimulatorOrder, Transfer, Wallet
+from accounts.models import SimulatorEntry, SimulatorOrder, Suspended, Transfer, Wallet
 from accounts.rails import simulator
 from accounts.services import rail_transfers, wallets
 from accounts.services.rail_transfers import Address, Bank
@@ -179,6 +179,10 @@ class TestDeposit:
 
         assert (status_of(transfer), moved()) == ("COMPLETED", 25)
         assert facts_of(acme, "wallet.funded") == []
+        [kept] = Suspended.objects.waiting()
+        assert (kept.transfer_id, kept.amount, kept.currency) == (transfer.id, 25, "USD")
+        [told] = facts_of(acme, "transfer.suspended")
+        assert (told.data["amount"], told.is_public) == ("25.00", False)
 
     def test_that_a_wallet_cannot_hold_waits_in_suspense(self, acme, wallet):
         world.deposit(wallet, "999999999990")

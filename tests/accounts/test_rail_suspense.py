@@ -1,0 +1,178 @@
+"""What came for a wallet that could not take it waits in suspense, and support pays it out."""
+
+from decimal import Decimal
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.db.migrations.loader import MigrationLoader
+
+from accounts.ledger import chart, statements
+from accounts.models import Suspended, Wallet
+from accounts.rails.simulator import pay_address
+from accounts.services import books, wallets
+from tests import world
+from tests.accounts import rails
+from tests.accounts.rails import stored
+from tests.accounts.test_admin import act, boss, listed, path, support  # noqa: F401
+from tests.accounts.test_books import corrupted
+from tests.world import balance_of, facts_of
+from wallgent import clock
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def other(acme):
+    """A wallet that is still open."""
+    return world.make_wallet(acme, "Other")
+
+
+def close(wallet) -> None:
+    wallet = Wallet.objects.get(pk=wallet.pk)
+    wallets.close(wallet, actor=world.actor_for(wallet.organization))
+
+
+def kept_of(wallet, *, fault: int = 0) -> Suspended:
+    """What came by bank, 25 of it, after the wallet was closed."""
+    transfer = rails.deposit(wallet, fault=fault)
+    close(wallet)
+    rails.settle(wallet.organization)
+    return transfer.suspended.get()
+
+
+def in_suspense(currency: str = "USD") -> Decimal:
+    return statements.exact_balance(chart.system_id("SANDBOX", "SUSPENSE", currency))
+
+
+def test_support_finds_it_and_pays_it_into_a_wallet(support, acme, wallet, other):  # noqa: F811
+    kept = kept_of(wallet)
+    assert (in_suspense(), books.differences()) == (25, [])
+    for term in (kept.id, kept.transfer_id, kept.transaction_id, wallet.id, acme.id):
+        assert listed(support, "accounts.suspended", term) == {kept.pk}, term
+    assert kept.id in support.get(path("accounts.suspended", "changelist")).text
+    assert support.get(path("accounts.suspended", "change", kept.pk)).status_code == 200
+
+    [said] = act(support, kept, "pay_out", wallet_id=other.id)
+    assert "done" in said
+    kept.refresh_from_db()
+    assert (kept.wallet_id, balance_of(other), in_suspense()) == (other.id, 25, 0)
+    assert kept.ended_at is not None
+    [funded] = facts_of(acme, "wallet.funded")
+    assert (funded.data["source"], funded.actor_type) == (kept.transfer_id, "USER")
+    assert funded.data["transactionId"] == kept.end_transaction_id
+
+    [said] = act(support, kept, "pay_out", wallet_id=other.id)
+    assert "does not wait any more" in said
+    assert (balance_of(other), books.differences()) == (25, [])
+
+
+def test_it_goes_to_nobody_else(support, acme, shop, live_wallet, wallet):  # noqa: F811
+    kept = kept_of(wallet)
+    coins = world.make_wallet(acme, "Coins", currency="USDC")
+    for target in (shop, live_wallet, wallet, coins):
+        [said] = act(support, kept, "pay_out", wallet_id=target.id)
+        assert "done" not in said, target
+    assert (in_suspense(), balance_of(shop), balance_of(coins)) == (25, 0, 0)
+
+
+def test_a_return_takes_it_from_where_it_waits(acme, wallet):
+    kept = kept_of(wallet, fault=10)
+    rails.settle(acme, seconds=15)
+
+    kept.refresh_from_db()
+    assert (stored(kept.transfer).status, in_suspense()) == ("RETURNED", 0)
+    assert kept.end_transaction_id == stored(kept.transfer).return_transaction_id
+    assert (kept.wallet, books.differences()) == (None, [])
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_a_return_takes_it_from_who_has_got_it(
+    support,  # noqa: F811
+    api,
+    acme,
+    wallet,
+    other,
+    is_closed,
+):
+    kept = kept_of(wallet, fault=10)
+    act(support, kept, "pay_out", wallet_id=other.id)
+    if is_closed:
+        safe = world.make_wallet(acme, "Safe")
+        api.post("/v1/transfers/internal", {"from": other.id, "to": safe.id, "amount": "25"})
+        close(other)
+    rails.settle(acme, seconds=15)
+
+    assert (stored(kept.transfer).status, in_suspense()) == ("RETURNED", 0)
+    assert (balance_of(other), books.differences()) == (0, [])
+    loss = statements.exact_balance(chart.system_id("SANDBOX", "EXPENSES", "USD"))
+    assert loss == (25 if is_closed else 0)
+
+
+def test_a_return_to_a_closed_wallet_waits_too(support, acme, wallet, other):  # noqa: F811
+    world.fund(wallet, "25")
+    transfer = rails.withdraw(wallet, fault=10)
+    rails.settle(acme)
+    close(wallet)
+    rails.settle(acme, seconds=15)
+
+    kept = transfer.suspended.get()
+    assert kept.transaction_id == stored(transfer).return_transaction_id
+    act(support, kept, "pay_out", wallet_id=other.id)
+    assert (balance_of(other), in_suspense(), books.differences()) == (25, 0, [])
+
+
+def test_each_payment_that_comes_waits_by_itself(acme, wallet):
+    coins = world.make_wallet(acme, "Coins", currency="USDC")
+    transfer = rails.expect(coins)
+    rails.sweep()
+    close(coins)
+    for amount in ("10", "20"):
+        pay_address(transfer.address, Decimal(amount))
+    rails.settle(acme, seconds=60)
+
+    assert [kept.amount for kept in transfer.suspended.order_by("pk")] == [10, 20]
+    assert (in_suspense("USDC"), books.differences()) == (30, [])
+
+
+@pytest.mark.parametrize(
+    ("sql", "sentence"),
+    [
+        (
+            "UPDATE accounts_suspended SET amount = 24 WHERE id = %(kept)s",
+            "transfer {transfer}: the ledger does not know of its 24.00000000 in suspense",
+        ),
+        (
+            "DELETE FROM accounts_suspended WHERE id = %(kept)s",
+            "suspense in USD of SANDBOX: keeps 25.00000000, and 0 waits there for wallets",
+        ),
+    ],
+)
+def test_check_books_finds_what_nobody_waits_for(wallet, sql, sentence):
+    kept = kept_of(wallet)
+    things = {"kept": kept.id, "transfer": kept.transfer_id}
+    with corrupted(sql, things):
+        assert sentence.format(**things) in books.differences()
+
+
+@pytest.mark.parametrize("change", [{"amount": 0}, {"ended_at": clock.real_now()}])
+def test_the_database_refuses_half_of_it(wallet, change):
+    kept = kept_of(wallet)
+    with pytest.raises(IntegrityError, match="suspended_"), transaction.atomic():
+        Suspended.objects.filter(pk=kept.pk).update(**change)
+
+
+def test_what_had_gone_there_before_is_found_by_the_migration(acme, wallet):
+    kept_of(wallet)
+    back = kept_of(world.make_wallet(acme, "Another"), fault=10)
+    rails.settle(acme, seconds=15)
+    was = list(Suspended.objects.order_by("transfer").values_list(*_COLUMNS))
+    assert back.transaction_id in str(was)
+
+    Suspended.objects.all().delete()
+    migration = MigrationLoader(None).get_migration("accounts", "0010_suspended_money")
+    with connection.cursor() as cursor:
+        cursor.execute(migration.operations[-1].sql)
+    assert list(Suspended.objects.order_by("transfer").values_list(*_COLUMNS)) == was
+
+
+_COLUMNS = ("transfer", "amount", "currency", "transaction", "end_transaction")
