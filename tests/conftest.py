@@ -3,7 +3,10 @@
 import os
 
 import pytest
+from django.db import connection
 from hypothesis import HealthCheck, settings
+
+from tests import engines
 
 pytest.register_assert_rewrite("tests.world")  # before it is imported: to show what differs
 
@@ -28,6 +31,12 @@ def pytest_terminal_summary(terminalreporter):
     if any("no Chromium" in str(report.longrepr) for report in skipped):
         terminalreporter.section("NOT TESTED: the pages in a browser", red=True, bold=True)
         terminalreporter.line("Install Chromium (Debian: apt-get install chromium), run it again.")
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
+    """Each process of the run copies its database instead of making it."""
+    connection.settings_dict["TEST"]["TEMPLATE"] = engines.migrated()
 
 
 @pytest.fixture(autouse=True)

@@ -191,8 +191,10 @@ def beside_the_tests(folder: Path, name: str, **environment: str) -> Iterator[St
     """A stack with a database of its own on the engines that this run of pytest uses anyway."""
     address = os.environ["DATABASE_URL"]
     database = f"wallgent_{name}_{os.getpid()}"
+    template = engines.migrated() or "template1"
     with psycopg.connect(address, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        connection.execute(create.format(sql.Identifier(database), sql.Identifier(template)))
     place = home.Home(folder)
     place.make()
     stack = Stack(
