@@ -24,7 +24,6 @@ from wallgent.api.shapes import ObjectId, Shape
 from wallgent.api.views import answer
 from wallgent.errors import DomainError
 
-GUESSES = 20  # a minute, of one address, at whom a link is for; shared with its public page
 REQUESTS = 10  # a minute, of one address and link, to pay from somebody's wallet
 
 _lower = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
@@ -148,7 +147,7 @@ class ClaimView(_LinkView):
             request.run.start()  # an answer that is there already is repeated
             raise self.unproven
         if self.link.emails and not verification.is_needed(self.link):
-            self._count(request, "email", GUESSES)
+            self._count(request, "email", claims.guesses(self.link))
         authorised_by = None
         if self.link.direction == LinkDirection.RECEIVE and data.method == "wallet":
             authorised_by = _key_sent_along(request)
@@ -180,7 +179,7 @@ class ClaimView(_LinkView):
             data = ClaimInput.read(json.read_object(request, settings.BODY_LIMIT_BYTES))
         except DomainError:
             return  # the handler says so
-        self._count(request, "email", GUESSES)
+        self._count(request, "email", claims.guesses(self.link))
         email, code = data.recipient_email or "", data.verification_code
         try:
             if code:

@@ -23,7 +23,7 @@ from links.services import (
     restrictions,
     verification,
 )
-from links.services.restrictions import Destination, admits, is_met
+from links.services.restrictions import Destination, admits, guesses, is_met
 from wallgent import clock
 from wallgent.actors import Actor
 from wallgent.errors import InvalidState, NotAvailable, NotFound, ValidationError
@@ -32,6 +32,7 @@ from wallgent.errors import InvalidState, NotAvailable, NotFound, ValidationErro
 __all__ = [
     "admits",
     "find",
+    "guesses",
     "is_met",
     "methods",
     "open",

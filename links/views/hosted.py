@@ -32,8 +32,6 @@ from wallgent.api.client_ip import client_network
 from wallgent.errors import DomainError, RateLimitExceeded
 from wallgent.forms import PageForm
 
-ADDRESSES_TYPED = 20  # a minute: guessing who a link is for; the API counts with it
-
 _Method = Claim.Method
 _FORMS = {
     _Method.WALLET: WalletForm,
@@ -139,7 +137,8 @@ def _note(visit: Visit, state: str, form: PageForm):
         return None
     if state != "choose":
         network = client_network(visit.request)
-        throttling.check(subject=f"pay:email:{network}:{visit.link.id}", limit=ADDRESSES_TYPED)
+        subject = f"pay:email:{network}:{visit.link.id}"  # which the API counts, too
+        throttling.check(subject=subject, limit=claims.guesses(visit.link))
     try:
         if state == "email":
             return _note_email(visit, form)

@@ -14,9 +14,9 @@ from django.test.utils import CaptureQueriesContext
 from accounts.models import Organization
 from accounts.services import wallets
 from links.models import Claim, PaymentLink
-from links.services import claims, payment_links
+from links.services import claims, payment_links, restrictions
 from links.services.payment_links import Restrictions
-from links.views import hosted, hosted_door
+from links.views import hosted_door
 from tests import world
 from tests.links.hosted import (
     address,
@@ -597,7 +597,7 @@ class TestLinkThatIsOver:
 
 class TestRates:
     def test_of_typed_addresses_stop_guessing(self, visitor, make, monkeypatch):
-        monkeypatch.setattr(hosted, "ADDRESSES_TYPED", 3)
+        monkeypatch.setattr(restrictions, "GUESSES", 0)  # but three for one whom it is for
         link, other = make(emails=[ADA]), make(emails=[ADA])
         guesses = [say_email(visitor, link, f"g{n}@example.com") for n in range(5)]
 
@@ -606,6 +606,12 @@ class TestRates:
         assert say_email(visitor, link, ADA).status_code == 429
         assert say_email(visitor, other, ADA).status_code == 303
         assert visitor.get(address(link)).status_code == 200
+
+    def test_of_typed_addresses_let_in_everybody_whom_a_link_is_for(self, make):
+        people = [f"p{n}@example.com" for n in range(25)]
+        link = make(emails=people, max_uses=25)
+
+        assert {say_email(Client(), link, one).status_code for one in people} == {303}
 
     def test_of_unknown_slugs_leave_the_known_alone(self, visitor, link, monkeypatch):
         monkeypatch.setattr(hosted_door, "UNKNOWN", 3)
