@@ -1,17 +1,14 @@
 """The form that sends a link by e-mail."""
 
-import re
-
 from django import forms
 
 from links.forms import fields
 from links.models.payment_links import EMAIL_LENGTH
+from links.services import letters
 from wallgent.errors import DomainError
 from wallgent.forms import PageForm
 
 MESSAGE_LENGTH = 500
-# What mail programs make an address to click of: the letter holds one such, and that is the link.
-_ADDRESS = re.compile(r"://|www\.|\b[a-z0-9-]+\.[a-z]{2,}/", re.IGNORECASE)
 
 
 class LetterForm(PageForm):
@@ -38,7 +35,7 @@ class LetterForm(PageForm):
 
     def clean_message(self):
         message = self.cleaned_data["message"]
-        if _ADDRESS.search(message):
+        if letters.holds_address(message):
             raise forms.ValidationError(
                 "Leave addresses of pages out. The letter holds the link, and no other."
             )

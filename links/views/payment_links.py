@@ -13,10 +13,13 @@ from links.services import payment_links
 from links.views import claims
 from links.views.letters import is_open
 from wallgent import pages
+from wallgent.api.json import MetadataEncoder
 from wallgent.events.models import Event
 from wallgent.listing import Column, Listing
 
 _SHOWN = 50  # facts on a link's page
+_METADATA_SHOWN = 50
+_TEXT = MetadataEncoder(ensure_ascii=False)
 _SLUG_SHOWN = 4  # of a link that one may not hand on
 
 _COLUMNS = {
@@ -109,11 +112,20 @@ def detail(request, id):
             "may_change": may_hand_on,
             "is_open": is_open(link),
             "held": _held(link),
+            "metadata": _metadata(link),
             "total": link.amount * link.max_uses,
             "claims": claims.of(link),
             "facts": _timeline(list(events), request.actor),
         },
     )
+
+
+def _metadata(link: PaymentLink) -> list[tuple[str, str]]:
+    """What programs and files keep with the link, as words."""
+    kept = list((link.metadata or {}).items())[:_METADATA_SHOWN]
+    return [
+        (name, value if isinstance(value, str) else _TEXT.encode(value)) for name, value in kept
+    ]
 
 
 def _timeline(events, actor) -> list[dict]:

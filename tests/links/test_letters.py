@@ -76,6 +76,15 @@ class TestSending:
         assert "1,250.00 USD" in mailoutbox[0].subject
         assert "> Rent\n> \n> for May" in mailoutbox[0].body
 
+    def test_holds_no_address_but_the_links(self, send, make, acme, mailoutbox):
+        Organization.objects.update(name="Acme, see https://evil.example")
+
+        link = make(description="Rent\nPay at www.evil.example instead")
+        send(link)
+
+        assert re.findall(r"\S*(?:://|www)\S*", mailoutbox[0].body) == [link.url]
+        assert "evil" not in mailoutbox[0].subject
+
     def test_is_a_fact_that_names_no_address(self, send, make, browser, acme):
         link = make()
         send(link, "Bob@Example.com")
@@ -219,4 +228,6 @@ class TestOnPaper:
         link = make()
         payment_links.cancel(link, actor=world.actor_for(acme))
 
-        assert "This link is over" in text_of(browser.get(path(acme, link, "print")))
+        page = browser.get(path(acme, link, "print"))
+        assert "This link is over" in text_of(page)
+        assert "QR code" not in page.content.decode()

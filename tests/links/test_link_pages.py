@@ -467,6 +467,14 @@ class TestPage:
         assert f'data-copy="{link.url}"' in page
         assert "QR code" in page
 
+    def test_shows_what_programs_and_files_keep_with_it(self, browser, make, at):
+        link = make(metadata={"invoice": "A-17", "<b>": {"n": Decimal("1.50")}})
+
+        text = text_of(browser.get(at(link.id)))
+
+        assert "invoice A-17" in text
+        assert '<b> {"n": 1.50}' in text
+
     def test_keeps_the_address_from_whoever_may_not_pay(self, viewer, make, at):
         for link in (make(), make(direction="RECEIVE")):
             page = viewer.get(at(link.id)).content.decode()
@@ -548,6 +556,12 @@ class TestClaims:
         assert "98765" not in page.content.decode()
         assert re.search(r"History .*Claimed .*Settled", text)
         assert claim.id not in text
+
+    def test_with_a_typed_address_is_not_told_as_proved(self, browser, make, at, shop):
+        link = make(restrictions=Restrictions(emails=("ada@example.com",), proof="TYPED"))
+        _claim(link, shop, recipient_email="ada@example.com")
+
+        assert "E-mail typed: ada@example.com" in text_of(browser.get(at(link.id)))
 
     def test_from_a_wallet_is_told_as_paid_and_not_as_paid_out(self, browser, make, at, shop):
         world.fund(shop, "100")
