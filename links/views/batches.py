@@ -17,9 +17,13 @@ from wallgent import clock, pages, runner
 from wallgent.errors import DomainError
 from wallgent.listing import Column, Listing
 
-_LATEST = 10  # files on the page for a new one
 _PROGRESS = "progress"  # the part of a file's page that asks again by itself
 
+_FILE_COLUMNS = {
+    "file": Column(label="File", sort="file_name"),
+    "status": Column(label="Status", sort="status"),
+    "sent": Column(label="Sent", sort="pk"),
+}
 _COLUMNS = {
     "number": Column(label="Row", sort="number"),
     "status": Column(label="Status", sort="status"),
@@ -29,7 +33,7 @@ _COLUMNS = {
 
 @dashboard(GET="payments:write", POST="payments:write")
 def index(request):
-    """A new file of links, and the latest ones."""
+    """A new file of links, and those sent before."""
     form = FileForm(request.POST, request.FILES) if request.method == "POST" else FileForm()
     if request.method == "POST" and form.is_valid():
         batch = _upload(request, form)
@@ -41,7 +45,9 @@ def index(request):
         "stopped": next((STOPPED[why] for why in STOPPED if why in request.GET), ""),
         "columns": batch_rows.COLUMNS,
         "example": _example(request.actor),
-        "latest": batches.visible_to(request.actor).order_by("-pk")[:_LATEST],
+        "listing": Listing(
+            request, batches.visible_to(request.actor), columns=_FILE_COLUMNS, default="-sent"
+        ),
     }
     status = pages.UNPROCESSABLE if form.errors else 200
     return pages.render(request, "links/bulk.html", context, status=status)

@@ -332,6 +332,16 @@ class TestLooking:
         assert "Prize" in text
         assert "Rent" in text
 
+    def test_every_file_is_found_again(self, send, browser, at):
+        for number in range(26):
+            assert send("wallet,amount\nx,5\n", name=f"file {number:02}.csv").status_code == 302
+
+        pages = [text_of(browser.get(at(), {"page": page})) for page in "12"]
+
+        assert "file 25.csv" in pages[0]
+        assert "file 00.csv" not in pages[0]
+        assert "file 00.csv" in pages[1]
+
     def test_narrows_to_what_is_wrong(self, send, browser, at):
         send("wallet,amount,description\nResearch agent,5,Prize\nResearch agent,x,Rent\n")
 
