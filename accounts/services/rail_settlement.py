@@ -209,7 +209,8 @@ def _outcomes(transfer: Transfer, report: Report) -> list[Outcome]:
             return [Outcome.COMPLETED, Outcome.RETURNED]
         if state == State.CANCELLED:
             return [Outcome.CANCELLED if transfer.cancel_requested_at else Outcome.FAILED]
-        if state == State.ACCEPTED and transfer.deadline_at <= clock.now(transfer):
+        is_late = transfer.deadline_at <= clock.now(transfer)
+        if state == State.ACCEPTED and is_late and transfer.attempts > 1:
             log.error("transfer %s is past its deadline, and its rail keeps it", transfer.id)
         return [Outcome(state)] if state in (State.COMPLETED, State.FAILED) else []
     if status == _Status.COMPLETED and not transfer.awaits_payer:

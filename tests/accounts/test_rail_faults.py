@@ -239,12 +239,13 @@ def test_what_a_rail_keeps_past_the_deadline_is_reported_again_and_again(acme, p
 
 
 @pytest.mark.parametrize("order", [rails.withdraw, rails.deposit])
-def test_what_no_rail_was_told_of_in_time_is_told_late(acme, payer, order):
+def test_what_no_rail_was_told_of_in_time_is_told_late(acme, payer, order, caplog):
     """A sandbox's clock has leapt, or the workers were away."""
     made = [order(payer, "1") for _ in range(3)]
     rails.advance(acme, days=3)
     rails.settle(acme)
     assert {stored(transfer).status for transfer in made} == {"COMPLETED"}
+    assert "past its deadline" not in caplog.text
 
 
 def test_what_is_told_late_and_not_carried_out_at_once_is_taken_back(acme, payer):
