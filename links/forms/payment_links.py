@@ -31,6 +31,7 @@ _PROOFS = [
 ]
 _DAYS = {"1": "1 day", "7": "7 days", "30": "30 days"}
 _NEVER, _AT = "", "at"
+_USES = f"Write a whole number from 1 to {MAX_USES_LIMIT:,}."
 
 
 class LinkForm(PageForm):
@@ -73,6 +74,7 @@ class LinkForm(PageForm):
         max_value=MAX_USES_LIMIT,
         initial=1,
         help_text="How many people may use it, each once.",
+        error_messages=dict.fromkeys(("required", "invalid", "min_value", "max_value"), _USES),
         widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
     )
     emails = fields.LineListField(

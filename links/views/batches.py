@@ -9,6 +9,7 @@ from django.utils import timezone
 from django_htmx.http import reselect, retarget
 
 from accounts.models import Wallet
+from accounts.services import overview
 from accounts.views.dashboard import dashboard
 from links.forms.batches import STOPPED, ConfirmForm, FileForm, RowFilters
 from links.models import BatchRow, LinkBatch
@@ -43,6 +44,7 @@ def index(request):
         "form": form,
         # Whoever is stopped on the way never comes as far as the form: the server leads them here.
         "stopped": next((STOPPED[why] for why in STOPPED if why in request.GET), ""),
+        "is_locked": overview.is_locked(request.actor),
         "columns": batch_rows.COLUMNS,
         "example": _example(request.actor),
         "listing": Listing(

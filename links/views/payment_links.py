@@ -5,7 +5,7 @@ from functools import partial
 from django.conf import settings
 
 from accounts.models import LinkDirection
-from accounts.services import activity
+from accounts.services import activity, overview
 from accounts.views.dashboard import dashboard
 from links.forms.payment_links import DESCRIPTION_LENGTH, CancelForm, LinkFilters, LinkForm, like
 from links.models import Claim, PaymentLink
@@ -44,8 +44,13 @@ def index(request):
         default="-created",
         filters=partial(LinkFilters, actor=request.actor),
     )
-    context = {"listing": listing, "may_change": request.actor.may("payments:write")}
+    context = {"listing": listing, "may_change": _may_change(request.actor)}
     return pages.render(request, "links/index.html", context)
+
+
+def _may_change(actor) -> bool:
+    """Whether buttons are offered. What is sent is judged anew."""
+    return actor.may("payments:write") and not overview.is_locked(actor)
 
 
 @dashboard(GET="payments:write", POST="payments:write")
@@ -61,6 +66,7 @@ def new(request):
     context = {
         "form": form,
         "description_length": DESCRIPTION_LENGTH,
+        "is_locked": overview.is_locked(request.actor),
         "is_restricted": any((said or asked).get(name) for name in ("emails", "wallet_ids")),
     }
     if request.method != "POST":
@@ -109,7 +115,7 @@ def detail(request, id):
             # Whoever has the address of a link that sends may take its money.
             "url": link.url if may_hand_on else "",
             "short_url": f"{settings.PUBLIC_ORIGIN}/pay/{link.slug[:_SLUG_SHOWN]}…",
-            "may_change": may_hand_on,
+            "may_change": _may_change(request.actor),
             "is_open": is_open(link),
             "held": _held(link),
             "metadata": _metadata(link),

@@ -282,6 +282,15 @@ class TestNew:
 
         assert "Research agent (900.00 USD available)" in browser.get(at("new")).content.decode()
 
+    def test_where_production_is_not_activated_can_be_looked_at_only(self, browser, acme):
+        place = f"/{acme.id}/production/payment-links"
+
+        for page in ("new", "bulk"):
+            text = text_of(browser.get(f"{place}/{page}"))
+            assert "Production is not activated yet" in text
+            assert not re.search("Continue|Look at it", text)
+        assert "New link" not in text_of(browser.get(place))
+
     def test_sent_twice_makes_one(self, browser, at, wallet):
         said = order(wallet)
 
