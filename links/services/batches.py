@@ -241,6 +241,7 @@ def exported(batch: LinkBatch) -> Iterator[str]:
     while True:
         rows = list(
             batch.rows.select_related("link")
+            .only("batch", "number", "status", "cells", "problems", "link__slug")
             .filter(number__gt=last)
             .order_by("number")[:_EXPORT_ROWS]
         )
