@@ -100,7 +100,10 @@ class LinkForm(PageForm):
         own = Wallet.objects.visible_to(actor).exclude(account__state=Wallet.Status.CLOSED)
         asked = self.data.get("wallet") or self.initial.get("wallet")
         self.wallets = {wallet.id: wallet for wallet in _choices(own, asked)}
-        self.fields["wallet"].choices = [(id, _with_money(w)) for id, w in self.wallets.items()]
+        choices = [(id, _with_money(wallet)) for id, wallet in self.wallets.items()]
+        # Such as of a link to duplicate whose wallet is closed: no other takes its place unasked.
+        is_gone = bool(asked) and asked not in self.wallets
+        self.fields["wallet"].choices = [("", "Choose a wallet")] * is_gone + choices
         self.fields["direction"].initial = actor.organization.default_link_direction
         is_live = actor.environment == Environment.PRODUCTION
         usual = PaymentLink.Proof.CODE if is_live else PaymentLink.Proof.TYPED

@@ -169,7 +169,9 @@ def _next_rows(batch_id: str) -> bool:
 def _actor(batch: LinkBatch) -> Actor | None:
     """Whoever confirmed the batch, if they may still make links."""
     member = Membership.objects.filter(
-        organization=batch.organization, user=ids.read(batch.confirmed_by)
+        organization=batch.organization,
+        user=ids.read(batch.confirmed_by),
+        user__is_active=True,
     ).first()
     may = permissions.OF_ROLE[member.role] if member else frozenset()
     if "payments:write" not in may:

@@ -158,7 +158,7 @@ def _row(columns: list[str], meanings: list[str], row: BatchRow) -> dict:
 
 
 def _totals(request, batch: LinkBatch) -> list[dict]:
-    wallets = Wallet.objects.visible_to(request.actor)
+    wallets = Wallet.objects.visible_to(request.actor).select_related("account")
     known = {w.id: w for w in wallets.filter(pk__in={said["wallet"] for said in batch.totals})}
     return [
         said | {"wallet": known[said["wallet"]], "total": Decimal(said["total"])}

@@ -322,6 +322,14 @@ class TestLooking:
         assert not PaymentLink.objects.exists()
         assert everything() == before
 
+    def test_says_of_a_frozen_wallet_that_nothing_is_paid_from_it(
+        self, send, browser, at, wallet, acme
+    ):
+        wallets.freeze(wallet, actor=world.actor_for(acme))
+        send(f"{HEAD}\nSEND,{wallet.id},5,,,,,,\n")
+
+        assert "This wallet is frozen" in text_of(browser.get(at(LinkBatch.objects.get().id)))
+
     def test_shows_each_row_with_its_number_and_what_to_do(self, send, browser, at):
         send("wallet,amount,description\nResearch agent,5,Prize\nResearch agent,x,Rent\n")
 
@@ -561,9 +569,13 @@ class TestMaking:
         assert PaymentLink.objects.count() == 30
         assert available_of(wallet) == Decimal(850)
 
-    def test_stops_when_whoever_confirmed_may_no_longer(self, order, ada, browser, at, acme):
+    @pytest.mark.parametrize("lost", ["role", "account"])
+    def test_stops_when_whoever_confirmed_may_no_longer(self, order, ada, at, acme, lost):
         batch = order("wallet,amount\nResearch agent,6\n")
-        Membership.objects.filter(user=ada).update(role="VIEWER")
+        if lost == "role":
+            Membership.objects.filter(user=ada).update(role="VIEWER")
+        else:
+            type(ada).objects.filter(pk=ada.pk).update(is_active=False)
 
         work_off(batch)
 

@@ -459,6 +459,14 @@ class TestDuplicate:
 
         assert form.initial["expires"] == "at"
 
+    def test_of_a_closed_wallet_takes_no_other_unasked(self, browser, make, at, acme, savings):
+        link = make(savings, direction="RECEIVE")
+        wallets.close(savings, actor=world.actor_for(acme))
+
+        form = browser.get(at("new"), {"like": link.id}).context["form"]
+
+        assert form.fields["wallet"].choices[0] == ("", "Choose a wallet")
+
     def test_of_a_strangers_or_unknown_link_is_not_there(self, browser, make, at, shop):
         world.fund(shop, "100")
 
