@@ -48,6 +48,12 @@ class Visit:
         self.page.goto(path if "://" in path else self.origin + path)
         return self.page
 
+    def tab(self, path: str) -> Page:
+        """Open a path of the site in one more tab."""
+        page = self.context.new_page()
+        page.goto(self.origin + path)
+        return page
+
     def path(self) -> str:
         return self.page.url.removeprefix(self.origin)
 
@@ -55,9 +61,9 @@ class Visit:
         """The whole page as a picture."""
         self.page.screenshot(path=path, full_page=True)
 
-    def is_wider_than_its_screen(self) -> bool:
+    def is_wider_than_its_screen(self, page: Page | None = None) -> bool:
         """Whether one would have to scroll sideways."""
-        return self.page.evaluate(
+        return (page or self.page).evaluate(
             "document.scrollingElement.scrollWidth > document.scrollingElement.clientWidth"
         )
 

@@ -5,7 +5,6 @@ It is answered in a process of its own: the tests' process is bound to the tests
 
 import contextlib
 import json
-import re
 import sys
 from datetime import timedelta
 from decimal import Decimal
@@ -19,6 +18,7 @@ from accounts.ledger.models import Unrolled
 from accounts.models import Approval, Membership, Organization, User, Wallet
 from accounts.rails import simulator
 from accounts.services import books, members
+from accounts.services.rail_transfers import Bank
 from links.services import claims, payment_links
 from links.services.payment_links import Restrictions
 from tests import pages, world
@@ -26,9 +26,14 @@ from tests.accounts import rails
 from wallgent import clock, ids
 from wallgent.events import chain
 from wallgent.events.models import OutboxEntry
-from wallgent.mailbox.models import Letter
 
 _COINS = ("USD", "USDC")
+_FAULTS = {
+    "never settles": 60,
+    "closed": 2,
+    "returns": 10,
+    "pays": 0,
+}  # of the simulator's accounts
 
 
 @transaction.atomic
@@ -166,39 +171,48 @@ def _links(organization, payer, shop) -> dict[str, str]:
     return {name: f"/pay/{link.slug}" for name, link in made.items()}
 
 
-def payable(uses: int) -> dict:
-    """Links of each kind with many uses; a stranger's wallets with money and their owner."""
+def payable(tellings: list[str]) -> dict:
+    """For each telling links of each kind with many uses; a stranger's wallets and their owner.
+
+    And the pages of claims that end badly, some seconds from now.
+    """
     acme, globex = world.make_organization("Acme Research"), world.make_organization("Globex")
     shop = world.make_wallet(globex, "Shop", funds="10000")
     world.make_wallet(globex, "Second", funds="10000")
     owner = world.make_member(globex, "OWNER", name="Grace Hopper")
     wallets = {name: world.make_wallet(acme, name, currency=name, funds="10000") for name in _COINS}
 
-    def make(currency, direction, **more) -> str:
-        link = payment_links.create(
+    def make(currency, direction, **more):
+        return payment_links.create(
             actor=world.actor_for(acme),
             wallet=wallets[currency],
             amount=Decimal("12.50"),
             direction=direction,
             description="For the survey of the reef, part 2",
-            **{"max_uses": uses} | more,
+            **{"max_uses": 20} | more,
         )
-        return f"/pay/{link.slug}"
 
-    paths = {f"{way} {coin}": make(coin, way) for way in ("SEND", "RECEIVE") for coin in _COINS}
-    proven = Restrictions(emails=("grace@example.com",), proof="CODE")
+    def paths() -> dict[str, str]:
+        found = {f"{way} {coin}": make(coin, way) for way in ("SEND", "RECEIVE") for coin in _COINS}
+        proven = Restrictions(emails=("grace@example.com",), proof="CODE")
+        found["code"] = make("USD", "SEND", restrictions=proven)
+        return {kind: f"/pay/{link.slug}" for kind, link in found.items()}
+
+    ends = {name: _claim_of_a_bank(make("USD", "SEND"), fault) for name, fault in _FAULTS.items()}
     return {
-        "paths": paths | {"code": make("USD", "SEND", restrictions=proven)},
+        "paths": {telling: paths() for telling in tellings},
+        "ends": ends,
         "shop": shop.id,
         "organization": globex.id,
         "session": world.browser(owner).session.session_key,
     }
 
 
-def code(address: str) -> str:
-    """The newest code that was sent to an address."""
-    letters = Letter.objects.filter(recipients__contains=[address]).order_by("-created_at")
-    return re.search(r"\b[0-9]{6}\b", letters[0].text)[0]
+def _claim_of_a_bank(link, fault: int) -> str:
+    """The page of a claim to an account with that fault."""
+    bank = Bank("021000021", simulator.account_number(fault), "Grace Hopper")
+    claim = claims.open(link, destination=bank, actor=claims.public_actor(link))
+    return f"/pay/{link.slug}/receipt/{claims.token_of(claim)}"
 
 
 def payers(count: int) -> dict:
@@ -249,7 +263,7 @@ def roll() -> None:
 
 _QUESTIONS = {
     function.__name__: function
-    for function in (asked, cast, code, household, payable, payers, proof, roll, staff, transfers)
+    for function in (asked, cast, household, payable, payers, proof, roll, staff, transfers)
 }
 
 
