@@ -87,9 +87,7 @@ def _asked_about(data: dict, names: Names) -> str:
 
 def _suspended(data: dict, names: Names) -> str:
     wallet = names.of(data["walletId"])
-    return (
-        f"{money_text(data)} kept aside: {wallet} could not take it. Ask support where it is to go"
-    )
+    return f"{money_text(data)} kept aside, as {wallet} could not take it: write to support"
 
 
 def _clock_advanced(data: dict, names: Names) -> str:

@@ -10,6 +10,7 @@ from accounts.ledger import chart, statements
 from accounts.models import Suspended, Wallet
 from accounts.rails.simulator import pay_address
 from accounts.services import books, wallets
+from accounts.services.activity import printed
 from tests import world
 from tests.accounts import rails
 from tests.accounts.rails import stored
@@ -64,6 +65,13 @@ def test_support_finds_it_and_pays_it_into_a_wallet(support, acme, wallet, other
     [said] = act(support, kept, "pay_out", wallet_id=other.id)
     assert "does not wait any more" in said
     assert (balance_of(other), books.differences()) == (25, [])
+
+
+def test_the_organization_is_told_whom_to_ask(acme, wallet):
+    kept_of(wallet)
+    page = world.browser(world.make_member(acme)).get(f"/{acme.id}/sandbox/", follow=True)
+    told = f"25.00 USD kept aside, as {printed(wallet.name)} could not take it: write to support"
+    assert told in page.text
 
 
 def test_it_goes_to_nobody_else(support, acme, shop, live_wallet, wallet):  # noqa: F811
