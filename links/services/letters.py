@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import re
 from datetime import timedelta
 
 from django.conf import settings
@@ -22,15 +21,6 @@ from wallgent.events import facts
 LETTERS_PER_HOUR = 60  # of a person, and of an organization
 LETTERS_PER_ADDRESS = 5  # a day, whoever sends them
 RECEIPTS_PER_CLAIM = 10  # a day
-
-
-# What mail programs make an address to click of: a letter holds one such, and that is the link.
-_ADDRESS = re.compile(r"://|www\.|\b[a-z0-9-]+\.[a-z]{2,}/", re.IGNORECASE)
-
-
-def holds_address(text: str) -> bool:
-    """Whether a letter with this text would lead to some page."""
-    return _ADDRESS.search(text) is not None
 
 
 def masked(address: str) -> str:
@@ -103,9 +93,9 @@ def _note(link: PaymentLink, sent_by: str, address: str) -> None:
 def _letter(link: PaymentLink, address: str, message: str) -> EmailMessage:
     context = {
         "link": link,
-        "sender": _sender(link),
+        "sender": names.in_letter(link.organization) or "Somebody",
         # It stands on the page in any case.
-        "description": "" if holds_address(link.description) else link.description,
+        "description": "" if names.holds_address(link.description) else link.description,
         "amount": _printed(link),
         "message": [line.strip() for line in message.splitlines()] if message.strip() else [],
         "sends": link.direction == PaymentLink.Direction.SEND,
@@ -114,11 +104,6 @@ def _letter(link: PaymentLink, address: str, message: str) -> EmailMessage:
     }
     subject = " ".join(render_to_string("links/letter_subject.txt", context).split())
     return EmailMessage(subject, render_to_string("links/letter.txt", context), to=[address])
-
-
-def _sender(link: PaymentLink) -> str:
-    name = names.plain(link.organization)
-    return "Somebody" if holds_address(name) else name
 
 
 def _printed(link: PaymentLink) -> str:

@@ -2,6 +2,7 @@
 
 from django.core.mail import EmailMessage
 from django.template.loader import render_to_string
+from django.utils.translation import gettext
 
 from links.models import Claim
 from links.services import letters, names
@@ -23,7 +24,7 @@ def send(claim: Claim, *, to: str, party: dict, locale: Locale, url: str) -> Non
         "claim": claim,
         "link": link,
         "party": party,
-        "sender": names.plain(link.organization),
+        "sender": names.in_letter(link.organization) or gettext("Somebody"),
         "amount": locale.money(claim.amount, link.currency),
         "settled": locale.minute(claim.settled_at),
         "url": url,

@@ -102,7 +102,7 @@ def _letter(link: PaymentLink, email: str, code: str) -> EmailMessage:
         "code": code,
         "amount": languages.spoken().number(link.amount),
         "currency": link.currency,
-        "organization": names.plain(link.organization)[:_NAME_LENGTH],
+        "organization": names.in_letter(link.organization)[:_NAME_LENGTH],
         "sends": link.direction == PaymentLink.Direction.SEND,
         "minutes": int(LIFETIME.total_seconds()) // 60,
     }

@@ -82,6 +82,19 @@ class TestPage:
         assert "In the words of Acme" in text
         assert "We have not verified who Acme is" in text
 
+    @pytest.mark.parametrize(
+        ("amount", "size"),
+        [
+            ("1234567.5", "money"),
+            ("123456789012.123456", "money money-long"),
+            ("123456789012.12345678", "money money-longer"),
+        ],
+    )
+    def test_breaks_no_amount_at_the_end_of_a_line(self, visitor, make, amount, size):
+        page = visitor.get(address(make(direction="RECEIVE", amount=Decimal(amount))))
+
+        assert f'<span class="{size}">' in page.content.decode()
+
     def test_does_not_doubt_a_verified_sender(self, visitor, link, acme):
         world.activate_production(acme)
 

@@ -642,6 +642,15 @@ class TestReceipt:
 
         assert [answer.status_code for answer in answers] == [303, 303, 303, 429, 429]
 
+    def test_leads_nowhere_but_to_its_own_page(self, visitor, page):
+        """A stranger says where it goes, and another one what the organization is called."""
+        Organization.objects.update(name="Win at https://evil.example/now")
+        self.letter(visitor, page, "grace@example.com")
+
+        letter = Letter.objects.get()
+        assert letter.subject == "Receipt: 12.50 USD from Somebody"
+        assert "evil" not in letter.text
+
     def test_floods_nobody(self, visitor, page, monkeypatch):
         monkeypatch.setattr(hosted_claims, "LETTERS", 1000)
         most = letters.LETTERS_PER_ADDRESS

@@ -12,6 +12,7 @@ from django.core import mail
 from django.test import Client
 from django.utils import translation
 
+from accounts.models import Organization
 from links.forms import words
 from links.models import Claim, EmailProof
 from links.services import payment_links
@@ -21,6 +22,7 @@ from tests import world
 from tests.links.hosted import address, claim, read, say_email, say_wallet, text_of
 from tests.world import balance_of
 from wallgent import clock
+from wallgent.mailbox.models import Letter
 
 ADA = "ada@example.com"
 SPANISH = {"Accept-Language": "es-MX,es;q=0.9,en;q=0.5"}
@@ -78,6 +80,15 @@ class TestCode:
             say_email(Client(headers={"Accept-Language": "es-ES"}), link, ADA)
 
         assert "un pago de 1234,50 USD es para usted" in mail.outbox[-1].body
+
+    def test_comes_in_a_letter_that_leads_nowhere(self, visitor, link):
+        Organization.objects.update(name="Win at www.evil.example")
+
+        say_email(visitor, link, ADA)
+
+        letter = Letter.objects.get()
+        assert "It is valid for 10 minutes." in letter.text
+        assert "evil" not in letter.text
 
     def test_proves_the_address_before_the_sender_is_named(self, visitor, link, ask, shop):
         page = visitor.get(address(link))

@@ -12,6 +12,9 @@ from wallgent import clock, languages
 
 register = template.Library()
 
+# From how many characters on; what a phone of 360 pixels has room for in a line.
+_LONG = {" money-longer": 22, " money-long": 13}
+
 
 def _locale(context) -> languages.Locale:
     request = getattr(context, "request", None) or context.get("request")
@@ -20,10 +23,16 @@ def _locale(context) -> languages.Locale:
 
 @register.simple_tag(takes_context=True)
 def amount(context, value: Decimal, currency: str) -> SafeString:
-    """An amount with its currency, never rounded."""
+    """An amount with its currency, never rounded. A long one is smaller where it is large.
+
+    Broken at the end of a line it could be read as less.
+    """
+    number = _locale(context).number(value)
+    size = next((name for name, longer in _LONG.items() if len(number) > longer), "")
     return format_html(
-        '<span class="money">{} <span class="money-unit">{}</span></span>',
-        _locale(context).number(value),
+        '<span class="money{}">{} <span class="money-unit">{}</span></span>',
+        size,
+        number,
         currency,
     )
 
