@@ -10,12 +10,13 @@ from tests.pages import PAGES
 _AXE = Axe().axe_script
 # Once in a document, and without an account of all that is right.
 _RUN = "axe.run(document, {resultTypes: ['violations']}).then(result => result.violations)"
-# Axe must not measure colours on their way.
-_SETTLE = """Promise.allSettled(
-    document.getAnimations()
-        .filter((one) => one.effect.getComputedTiming().endTime < Infinity)
-        .map((one) => one.finished)
-)"""
+# Axe must not measure colours on their way, which they begin with the next frame.
+_SETTLE = """new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))
+    .then(() => Promise.allSettled(
+        document.getAnimations()
+            .filter((one) => one.effect.getComputedTiming().endTime < Infinity)
+            .map((one) => one.finished)
+    ))"""
 
 # Pages outside the dashboard: a path, or the word for one in the household.
 IN_PUBLIC = {
