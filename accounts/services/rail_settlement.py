@@ -31,8 +31,9 @@ TASK = "accounts.tasks.attend_transfer"
 AT_ONCE = 1_000
 LONGEST_PAUSE = timedelta(minutes=1)
 FROZEN_PAUSE = timedelta(seconds=30)
-# How long after its end an address is still looked at, and how often, beside what events tell.
-LATE_FOR, LATE_PAUSE = timedelta(days=30), timedelta(hours=1)
+# How long after its end an address is still looked at, and how often, beside what events tell: the
+# longer nothing came, the less.
+LATE_FOR, LATE_PAUSES = timedelta(days=30), (timedelta(hours=1), timedelta(days=1))
 
 _Status = Transfer.Status
 _Kind = IncomingPayment.Kind
@@ -323,7 +324,8 @@ def _next_look(asked: Transfer, transfer: Transfer, report: Report) -> datetime 
     elif report.look_again_at:
         look = report.look_again_at
     else:
-        look = now + LATE_PAUSE if now < transfer.deadline_at + LATE_FOR else None
+        since, (shortest, longest) = now - transfer.deadline_at, LATE_PAUSES
+        look = now + min(max(since / 4, shortest), longest) if since < LATE_FOR else None
     if transfer.next_attempt_at != asked.next_attempt_at and transfer.next_attempt_at:
         # Somebody wanted it looked at while we asked: what we heard may be older than that.
         return min(filter(None, (look, transfer.next_attempt_at)))

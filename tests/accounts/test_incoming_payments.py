@@ -196,10 +196,17 @@ def test_what_nobody_told_of_is_found_even_long_after(acme, expected, coins, hea
     assert heard[-1] == ("LATE", "5")
 
 
-def test_nobody_looks_for_ever(acme, expected):
-    for _ in range(3):
-        rails.settle(acme, seconds=31 * 24 * 3600)
-    assert stored(expected).next_attempt_at is None
+def test_nobody_looks_for_ever_nor_ever_more_often(acme, expected):
+    rails.settle(acme, seconds=3601)
+    hours = []
+    while (transfer := stored(expected)).next_attempt_at and len(hours) < 60:
+        pause = (transfer.next_attempt_at - clock.now(transfer)).total_seconds()
+        hours.append(round(pause / 3600, 2))
+        rails.advance(acme, seconds=pause + 1)
+        rails.sweep()
+    assert (hours[0], hours[-1], hours) == (1, 24, sorted(hours))
+    assert 30 < len(hours) < 50
+    assert clock.now(stored(expected)) - transfer.deadline_at >= timedelta(days=30)
 
 
 def test_who_pays_to_an_address_over_a_rail_does_not_set_its_clock(acme, globex, coins):

@@ -8,10 +8,17 @@ import pytest
 from django.db import transaction
 
 from accounts.errors import InsufficientFunds
-from accounts.models import IncomingPayment, SimulatorEntry, SimulatorOrder, Transfer, Wallet
+from accounts.models import (
+    IncomingPayment,
+    SimulatorEntry,
+    SimulatorOrder,
+    Suspended,
+    Transfer,
+    Wallet,
+)
 from accounts.rails import simulator
 from accounts.rails.simulator import pay_address
-from accounts.services import organizations, rail_settlement, wallets
+from accounts.services import organizations, rail_settlement, rail_suspense, wallets
 from tests import world
 from tests.accounts import rails
 from tests.accounts.rails import PURPOSE, stored
@@ -116,6 +123,26 @@ def test_a_deposit_and_the_closing_of_its_wallet(acme, wallet):
         closed = Wallet.objects.get(pk=target.pk).status == "CLOSED"
         assert stored(transfer).status == "COMPLETED"
         assert balance_of(target) == (0 if closed else 25)
+
+
+def test_what_waits_in_suspense_goes_to_one_wallet(acme, wallet, savings):
+    transfer = rails.deposit(wallet, fault=simulator_fault("R10"))
+    wallets.close(wallet, actor=world.actor_for(acme))
+    rails.settle(acme)
+    kept = transfer.suspended.get()
+    rails.advance(acme, seconds=15)  # meanwhile the bank wants it back
+
+    def work(number):
+        if not number:
+            return attend(transfer)
+        with suppress(InvalidState), transaction.atomic():
+            actor = world.actor_for(acme)
+            rail_suspense.pay_out(kept, actor=actor, wallet_id=savings.id)
+
+    in_parallel(4, work)
+    assert stored(transfer).status == "RETURNED"
+    assert (balance_of(savings), Suspended.objects.waiting().count()) == (0, 0)
+    assert_books_balance()
 
 
 def test_a_purpose_that_locks_first_never_waits_in_a_circle(acme, payer):
