@@ -210,6 +210,33 @@ def test_a_rail_that_takes_back_what_it_said_gives_the_money_back(acme, payer):
     assert (stored(transfer).failure_code, balance_of(payer)) == ("R04", 100)
 
 
+@pytest.mark.parametrize("order", [rails.withdraw, rails.deposit])
+@pytest.mark.parametrize(
+    ("fault", "status", "stale"),
+    [
+        (0, "COMPLETED", [State.ACCEPTED, State.COMPLETED]),
+        (1, "FAILED", [State.ACCEPTED, State.FAILED]),
+        (10, "RETURNED", [State.ACCEPTED, State.COMPLETED, State.RETURNED]),
+    ],
+)
+def test_an_answer_that_comes_after_a_newer_one_changes_nothing(
+    acme, payer, order, fault, status, stale
+):
+    transfer = order(payer, fault=fault)
+    rails.sweep()
+    asked = stored(transfer)  # whose answer is long on its way, while others ask again
+    until_it_ends(transfer)
+    rails.settle(acme, seconds=30)
+    before = (stored(transfer).status, balance_of(payer), available_of(payer))
+    assert before[0] == status
+
+    for state in stale:
+        rail_settlement._learn(asked, report(state))
+        rails.settle(acme)
+    assert (stored(transfer).status, balance_of(payer), available_of(payer)) == before
+    assert len(facts_of(acme, f"transfer.{status.lower()}")) == 1
+
+
 def test_a_rail_that_completes_what_was_cancelled_is_reported(acme, payer, caplog):
     transfer = rails.withdraw(payer)
     rails.sweep()
