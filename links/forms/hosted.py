@@ -151,7 +151,11 @@ class WalletForm(HostedForm):
             return
         named = [(w.id, f"{w.name}, {w.organization.name}") for w in wallets]
         self.fields["own"].choices = [*named, (_OTHER, _("Another wallet, by its id"))]
-        self.fields["own"].initial = wallets[0].id
+        # What was chosen before, which is known by its id alone.
+        named = self.initial.get("wallet_id") or wallets[0].id
+        is_own = any(wallet.id == named for wallet in wallets)
+        kept = {"own": named, "wallet_id": ""} if is_own else {"own": _OTHER}
+        self.initial = self.initial | kept
 
     def clean_wallet_id(self):
         text = self.cleaned_data["wallet_id"].strip()
@@ -166,8 +170,16 @@ class WalletForm(HostedForm):
 
     def clean(self):
         said = super().clean()
-        is_named = said.get("own") not in ("", None, _OTHER) or said.get("wallet_id")
-        if not is_named and not self.errors:
+        is_own, is_other = said.get("own") not in ("", None, _OTHER), said.get("wallet_id")
+        if is_own and is_other:  # which of them would be a guess about money
+            self.add_error(
+                "wallet_id",
+                _(
+                    "You chose one of your wallets above and typed an id as well. Choose “Another"
+                    " wallet, by its id”, or clear this field."
+                ),
+            )
+        elif not (is_own or is_other or self.errors):
             self.add_error("wallet_id", _("Choose a wallet above, or type the id of one."))
         return said
 

@@ -446,6 +446,23 @@ class TestVisitorWhoIsSignedIn:
         assert (answer.status_code, answer.url) == (303, address(link, "review"))
         assert "Other" not in text_of(visitor.get(answer.url))
 
+    def test_finds_the_choice_again_after_looking_at_it(self, link, shop, globex, member, savings):
+        visitor, second = world.browser(member), world.make_wallet(globex, "Second")
+
+        visitor.post(address(link), {"step": "wallet", "own": second.id})
+        form = visitor.get(address(link)).context["form"]
+        assert (form["own"].value(), form["wallet_id"].value()) == (second.id, "")
+
+        say_wallet(visitor, link, savings.id, own="other")
+        form = visitor.get(address(link)).context["form"]
+        assert (form["own"].value(), form["wallet_id"].value()) == ("other", savings.id)
+
+    def test_who_names_two_wallets_is_asked_which(self, link, shop, savings, member):
+        answer = say_wallet(world.browser(member), link, savings.id, own=shop.id)
+
+        assert answer.status_code == 422
+        assert list(answer.context["form"].errors) == ["wallet_id"]
+
     def test_cannot_choose_a_strangers_wallet_from_the_list(self, link, savings, member):
         answer = world.browser(member).post(address(link), {"step": "wallet", "own": savings.id})
 
