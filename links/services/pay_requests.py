@@ -10,6 +10,9 @@ from wallgent import clock
 from wallgent.actors import Actor
 from wallgent.errors import Conflict
 
+# Of one organization to another: a file makes 50,000 links, and an inbox is for people.
+ASKED_AT_ONCE = 25
+
 _Status = Claim.Status
 
 
@@ -17,7 +20,7 @@ def ask(claim: Claim, *, actor: Actor) -> None:
     """Ask the organization of a claim's wallet to pay. Raises Conflict while it is asked."""
     link, wallet = claim.link, claim.wallet
     asked = Claim.objects.filter(link=link, wallet=wallet, status=_Status.PENDING_APPROVAL)
-    if asked.filter(deadline_at__gt=clock.now(wallet)).exists():
+    if asked.filter(deadline_at__gt=clock.now(wallet)).exists() or _is_flooding(link, wallet):
         raise Conflict("Whoever owns this wallet has been asked already, and has yet to decide.")
     # One whose time is over ends here, and its claim with it.
     approval = approvals.request(
@@ -34,6 +37,17 @@ def ask(claim: Claim, *, actor: Actor) -> None:
     claim.deadline_at = approval.expires_at
     claim.save(force_insert=True)
     note(claim, claim.status, at=claim.created_at)
+
+
+def _is_flooding(link: PaymentLink, wallet: Wallet) -> bool:
+    """Whether the links' organization has asked for enough decisions of the wallet's already."""
+    waiting = Approval.objects.filter(
+        organization=wallet.organization_id,
+        environment=wallet.environment,
+        asked_by_organization=link.organization_id,
+    ).open_at(clock.now(wallet))
+    is_stranger = wallet.organization_id != link.organization_id
+    return is_stranger and waiting.count() >= ASKED_AT_ONCE
 
 
 def lock(approval: Approval) -> None:

@@ -6,9 +6,11 @@ import pytest
 
 from accounts import tasks as account_tasks
 from accounts.models import Approval, Organization, Payment
+from accounts.services import approvals
 from links import tasks
 from links.api import claims as api_claims
 from links.models import Claim
+from links.services import pay_requests
 from tests.accounts import rails
 from tests.links.conftest import (
     claim_body,
@@ -21,6 +23,7 @@ from tests.links.conftest import (
 )
 from tests.world import (
     Client,
+    actor_for,
     available_of,
     balance_of,
     error_of,
@@ -340,6 +343,23 @@ class TestRefused:
         seen = [send_claim(link, claim_body(till)).status_code for _ in range(3)]
 
         assert seen == [202, 409, 429]
+
+    def test_many_at_a_time_of_a_stranger_wait_until_some_are_decided(
+        self, ask, till, savings, monkeypatch
+    ):
+        monkeypatch.setattr(pay_requests, "ASKED_AT_ONCE", 2)
+        for _ in "12":
+            assert send_claim(ask(), claim_body(till)).status_code == 202
+
+        assert refusal(send_claim(ask(), claim_body(till))) == (409, "CONFLICT")
+
+        assert send_claim(ask(), claim_body(savings)).status_code == 202, (
+            "one's own are no strangers"
+        )
+        approvals.reject(
+            Approval.objects.filter(wallet=till).first(), actor=actor_for(till.organization)
+        )
+        assert send_claim(ask(), claim_body(till)).status_code == 202
 
     def test_when_the_link_is_over(self, ask, api, till):
         link = ask()
