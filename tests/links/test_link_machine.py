@@ -37,7 +37,7 @@ from wallgent import clock
 from wallgent.api.shapes import timestamp_text
 from wallgent.events.models import Event
 
-ALLOWED = {200, 201, 202, 400, 401, 402, 403, 404, 409}
+ALLOWED = {200, 201, 202, 400, 401, 402, 403, 404, 409, 422}
 PEOPLE = ["ada@example.com", "bob@example.com"]
 OPEN = ["CLAIMED", "AWAITING_PAYMENT", "PENDING_APPROVAL"]
 numbers = st.integers(0, 10**6)  # which one of those there are
