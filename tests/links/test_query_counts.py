@@ -31,12 +31,13 @@ def test_making_one(api, payer):
 
 
 def test_claiming_one(make, api, acme):
-    link = make(amount="1", maxUses=10, recipientRestrictions={"emails": ["a@b.example"]})
+    people = [f"{number}@b.example" for number in range(5)]
+    link = make(amount="1", maxUses=10, recipientRestrictions={"emails": people})
     path = f"/v1/payment-links/claim/{link['slug']}/claim"
 
     def asked(number):
         taker = make_wallet(acme, str(number))
-        body = claim_body(taker, recipientEmail="a@b.example", idempotencyKey=f"k{number}")
+        body = claim_body(taker, recipientEmail=people[number], idempotencyKey=f"k{number}")
         return statements(lambda: Client().post(path, body))
 
     first = asked(0)
