@@ -142,6 +142,22 @@ def test_each_payment_that_comes_waits_by_itself(acme, wallet):
     assert (in_suspense("USDC"), books.differences()) == (30, [])
 
 
+def test_what_is_exchanged_on_its_way_waits_in_the_wallet_s_currency(acme, wallet):
+    coins = world.make_wallet(acme, "Coins", currency="USDC")
+    awaited = rails.expect(wallet, may_convert=True)
+    debit = rails.deposit(coins, fault=10, may_convert=True)
+    rails.sweep()
+    for closed in (wallet, coins):
+        close(closed)
+    pay_address(awaited.address, Decimal(25))
+    rails.settle(acme)
+    assert (in_suspense("USD"), in_suspense("USDC")) == (25, 25)
+
+    rails.settle(acme, seconds=60)
+    assert stored(debit).status == "RETURNED"
+    assert (in_suspense("USD"), in_suspense("USDC"), books.differences()) == (25, 0, [])
+
+
 @pytest.mark.parametrize(
     ("sql", "sentence"),
     [
