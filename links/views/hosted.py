@@ -295,6 +295,7 @@ def _show_review(visit: Visit, form: ReviewForm, draft: dict):
         # Whatever else was wrong, it cannot be mended here.
         "is_possible": state == "choose" and (wrong or form.may_pass or not form.errors),
         "draft": hosted_claiming.shown(visit, draft),
+        "claimed": visit.claim_path(_own_claim(visit)) if state == "done" else "",
         "mandate": (_read(visit, form) or {}).get("wording") if "read" in form.fields else "",
     }
     status = pages.UNPROCESSABLE if form.errors else 200

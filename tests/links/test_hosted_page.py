@@ -276,6 +276,9 @@ class TestClaim:
 
         assert again.status_code == 422
         assert "claimed already" in text_of(again)
+        assert "You have claimed this payment before, and that counts" in text_of(again)
+        assert claims.token_of(Claim.objects.get()) in again.content.decode()
+        assert "You get" not in text_of(again)
         assert balance_of(shop) == Decimal(25)
 
     def test_works_with_scripts_off_and_the_token_of_its_own_page(self, link, shop):
