@@ -35,7 +35,7 @@
     const moment = new Date(time.dateTime);
     if (time.dataset.zone === zone || Number.isNaN(moment.getTime())) return;
     const part = Object.fromEntries(clock.formatToParts(moment).map((p) => [p.type, p.value]));
-    const month = part.month.replace(".", "");
+    const month = part.month.replace(".", "").slice(0, 3); // Sep, as the server writes it
     time.textContent = `${part.day} ${month} ${part.year}, ${part.hour}:${part.minute}`;
     time.dataset.zone = zone;
   }

@@ -508,6 +508,7 @@ class TestAddressThatPays:
         look = say(visitor, link, step="usdc")
 
         assert "You pay 12.50 USDC, one for one." in text_of(look)
+        assert "Your wallet pays what the network asks for" in text_of(look)
         assert "one for one" not in text_of(say(visitor, link, **BANK))
 
 
