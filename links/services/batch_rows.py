@@ -30,6 +30,7 @@ COLUMNS = {
     "max_uses": "How many people may use it, each once. Empty: 1.",
     "metadata.…": "Any columns of your own, kept with the link: metadata.invoice.",
 }
+PROBLEM = "problem"  # a column of ours, in files to correct: it comes back, and says nothing
 _METADATA = "metadata."
 _DIRECTIONS = frozenset(LinkDirection.values)  # asking an enumeration is slow, 50,000 times over
 _DESCRIPTION_LENGTH = 1024
@@ -82,6 +83,8 @@ def _meaning(column: str) -> str:
     if column.lower().startswith(_METADATA):
         key = column[len(_METADATA) :].strip()
         return f"{_METADATA}{key}" if 0 < len(key) <= _METADATA_KEY_LENGTH else ""
+    if column.lower() == PROBLEM:
+        return PROBLEM
     return _PLAIN.get(re.sub(r"[\s_-]", "", column).lower(), "")
 
 

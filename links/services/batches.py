@@ -17,7 +17,7 @@ from accounts.models import Membership
 from accounts.services import wallets
 from links.models import BatchRow, LinkBatch
 from links.models.batches import LEASE
-from links.services import batch_files, payment_links
+from links.services import batch_files, batch_rows, payment_links
 from links.services.payment_links import Restrictions
 from wallgent import clock, ids, runner
 from wallgent.actors import Actor, ActorType
@@ -235,27 +235,38 @@ def _finish(batch: LinkBatch, status: str) -> None:
     batch.save(update_fields=["status", "finished_at"])
 
 
-def exported(batch: LinkBatch) -> Iterator[str]:
-    """The whole file again as CSV, with what became of each row; nothing in it is a formula."""
-    own = ["row", "status", "problem", "link_id", "url"]
-    yield "\ufeff" + batch_files.written([[*batch.columns, *own]])  # so that spreadsheets see UTF-8
+def exported(batch: LinkBatch, *, left_out: bool = False) -> Iterator[str]:
+    """The whole file again as CSV, with what became of each row; nothing in it is a formula.
+
+    With `left_out`, only the rows that are no link, and why: a file to correct and send again.
+    """
+    own = [batch_rows.PROBLEM] if left_out else ["row", "status", "problem", "link_id", "url"]
+    columns = [
+        number
+        for number, column in enumerate(batch.columns)
+        if not left_out or column.lower() != batch_rows.PROBLEM  # of the last time
+    ]
+    heading = [*(batch.columns[number] for number in columns), *own]
+    yield "\ufeff" + batch_files.written([heading])  # so that spreadsheets see UTF-8
+    rows = batch.rows.exclude(status=_Row.CREATED) if left_out else batch.rows
     last = 0
     while True:
-        rows = list(
-            batch.rows.select_related("link")
+        found = list(
+            rows.select_related("link")
             .only("batch", "number", "status", "cells", "problems", "link__slug")
             .filter(number__gt=last)
             .order_by("number")[:_EXPORT_ROWS]
         )
-        if not rows:
+        if not found:
             return
-        yield batch_files.written(_line(batch, row) for row in rows)
-        last = rows[-1].number
+        yield batch_files.written(_line(row, columns, left_out) for row in found)
+        last = found[-1].number
 
 
-def _line(batch: LinkBatch, row: BatchRow) -> list[str]:
-    width = len(batch.columns)
-    cells = [*row.cells[:width], *[""] * (width - len(row.cells))]
+def _line(row: BatchRow, columns: list[int], left_out: bool) -> list[str]:
+    cells = [row.cells[number] if number < len(row.cells) else "" for number in columns]
     problems = " ".join(f"{column}: {what}" if column else what for column, what in row.problems)
+    if left_out:
+        return [*cells, problems]
     link = (row.link.id, row.link.url) if row.link else ("", "")
     return [*cells, str(row.number), row.get_status_display(), problems, *link]

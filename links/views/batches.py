@@ -85,7 +85,7 @@ def show(request, id):
     """A file: its rows and what is wrong with them, then how far it is, then what became of it."""
     batch = batches.access(id, actor=request.actor)
     if request.method != "POST" and "download" in request.GET:
-        return _file(batch)
+        return _file(batch, left_out=request.GET["download"] == "left-out")
     form = ConfirmForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         answer = pages.submit(
@@ -116,6 +116,7 @@ def _progress(request, batch: LinkBatch) -> dict:
         "counts": counts,
         "to_make": to_make,
         "worked_off": to_make - counts["READY"],
+        "left_out": counts["ALL"] - counts["CREATED"],
         "is_under_way": batch.status == LinkBatch.Status.CREATING,
         "path": request.path,
     }
@@ -167,7 +168,9 @@ def _totals(request, batch: LinkBatch) -> list[dict]:
     ]
 
 
-def _file(batch: LinkBatch) -> StreamingHttpResponse:
-    response = StreamingHttpResponse(batches.exported(batch), content_type="text/csv")
-    response.headers["Content-Disposition"] = f'attachment; filename="{batch.id}.csv"'
+def _file(batch: LinkBatch, *, left_out: bool) -> StreamingHttpResponse:
+    rows = batches.exported(batch, left_out=left_out)
+    response = StreamingHttpResponse(rows, content_type="text/csv")
+    name = f"{batch.id}-left-out" if left_out else batch.id
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     return response

@@ -682,6 +682,30 @@ class TestDownloading:
         assert "does not cover" in refused["problem"]
         assert wrong["problem"].startswith("amount: Write an amount")
 
+    def test_gives_what_was_left_out_to_be_corrected_and_sent_again(
+        self, order, send, browser, at, wallet
+    ):
+        world.fund(wallet, "5")
+        batch = work_off(
+            order(
+                "direction,wallet,amount\nSEND,Research agent,5\n"
+                "SEND,Research agent,6\nSEND,Research agent,x\n"
+            )
+        )
+        assert "download=left-out" in browser.get(at(batch.id)).content.decode()
+
+        answer = browser.get(at(batch.id), {"download": "left-out"})
+        text = b"".join(answer.streaming_content).decode("utf-8-sig")
+
+        refused, wrong = csv.DictReader(io.StringIO(text))
+        assert (refused["amount"], wrong["amount"]) == ("6", "x")
+        assert "does not cover" in refused["problem"]
+        assert send(text.replace("agent,x", "agent,7")).status_code == 302
+        again = LinkBatch.objects.latest("pk")
+        assert batches.counts(again) == batches.counts(again) | {"ALL": 2, "READY": 2}
+        twice = browser.get(at(again.id), {"download": "left-out"})
+        assert b"".join(twice.streaming_content).count(b"problem") == 1
+
     @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "＝1", "\t=1", "\r=1"])
     def test_gives_no_formula_back(self, cell):
         ((read,),) = csv.reader(io.StringIO(batch_files.written([[cell]]), newline=""))
