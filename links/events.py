@@ -3,6 +3,8 @@
 A type without a renderer is promised by the public catalogue and not built yet.
 """
 
+from datetime import datetime
+
 from accounts.models import Organization
 from links.models import Claim, LinkBatch, PaymentLink
 from wallgent import money
@@ -27,14 +29,19 @@ def _link(link: PaymentLink, *, organization: Organization) -> dict:
 
 
 def _claimed(
-    link: PaymentLink, *, organization: Organization, claim: Claim, transaction_id: str | None
+    link: PaymentLink,
+    *,
+    organization: Organization,
+    claim: Claim,
+    transaction_id: str | None,
+    at: datetime,
 ) -> dict:
     return _link(link, organization=organization) | {
         "claimId": claim.id,
         "method": claim.method.lower(),
         "transactionId": transaction_id,  # to a wallet the money is there at once
         "transferId": claim.transfer_id,
-        "claimedAt": timestamp_text(claim.created_at),
+        "claimedAt": timestamp_text(at),  # not when a pay request was made
     }
 
 

@@ -175,7 +175,7 @@ class Mandate(models.Model):
     claim = models.OneToOneField(Claim, models.PROTECT, primary_key=True, related_name="mandate")
     version = models.CharField(max_length=16)
     wording = models.TextField()  # as it was shown
-    ip = models.GenericIPAddressField()
+    ip = models.GenericIPAddressField(null=True)  # unknown behind proxies that do not say it
     user_agent = models.CharField(max_length=500, blank=True, default="")
     accepted_at = models.DateTimeField()  # real time: it is evidence
 

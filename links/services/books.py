@@ -85,11 +85,16 @@ SELECT format('transfer %s: for a payment link, but of no claim', t.id)
  WHERE t.purpose = 'payment_link'
    AND NOT EXISTS (SELECT 1 FROM links_claim c WHERE c.transfer_id = t.id)
 UNION ALL
-SELECT format('claim %s: waits for an approval that is not pending', c.id)
-  FROM links_claim c
- WHERE (c.status = 'PENDING_APPROVAL') AND NOT EXISTS (
-       SELECT 1 FROM accounts_approval a
-        WHERE a.kind = 'payment_link' AND a.wallet_id = c.wallet_id AND a.status = 'PENDING')
+SELECT format('wallet %s: %s claims wait for its approval, and %s approvals are pending',
+              wallet_id, claims, approvals)
+  FROM (SELECT wallet_id, sum(claims) AS claims, sum(approvals) AS approvals
+          FROM (SELECT wallet_id, 1 AS claims, 0 AS approvals FROM links_claim
+                 WHERE status = 'PENDING_APPROVAL'
+                UNION ALL
+                SELECT wallet_id, 0, 1 FROM accounts_approval
+                 WHERE kind = 'payment_link' AND status = 'PENDING') waiting
+         GROUP BY wallet_id) asked
+ WHERE claims <> approvals
 UNION ALL
 SELECT format('payment %s: out of a link, but without a claim', p.id)
   FROM accounts_payment p

@@ -67,7 +67,7 @@ def keep(claim: Claim, acceptance: Acceptance) -> None:
         claim=claim,
         version=acceptance.version,
         wording=acceptance.wording or current(claim.link).wording,
-        ip=acceptance.ip,
+        ip=acceptance.ip or None,
         user_agent=acceptance.user_agent[:500],
         accepted_at=clock.real_now(),
     )

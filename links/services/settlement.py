@@ -50,7 +50,7 @@ def take(claim: Claim, *, at: datetime, actor: Actor, transaction_id: str | None
     if link.use_count == link.max_uses:
         link.advance(_Status.CLAIMED, at=at)
     link.save(update_fields=["use_count", "status", "claimed_at"])
-    _tell("payment_link.claimed", claim, actor, transaction_id=transaction_id)
+    _tell("payment_link.claimed", claim, actor, transaction_id=transaction_id, at=at)
 
 
 def settle(claim: Claim, *, transaction_id: str, at: datetime, actor: Actor) -> None:

@@ -192,16 +192,23 @@ class TestCheckBooks:
         told = capsys.readouterr()
         assert re.search(sentence, told.out + told.err)
 
-    def test_finds_a_request_that_nobody_decides_about(self, make, shop, capsys):
-        send_claim(make(direction="RECEIVE"), claim_body(shop))
+    @pytest.mark.parametrize("whose", [Approval, Claim])
+    def test_finds_a_request_that_nobody_decides_about(self, make, shop, capsys, whose):
+        for _ in range(2):
+            send_claim(make(direction="RECEIVE"), claim_body(shop))
+        ended = {"status": "EXPIRED"} | {
+            "expired_at" if whose is Approval else "ended_at": NOW  # how each of them says when
+        }
         with transaction.atomic():
-            Approval.objects.update(status="EXPIRED", expired_at=NOW)
+            whose.objects.filter(pk=whose.objects.latest("pk").pk).update(**ended)
             with pytest.raises(CommandError):
                 call_command("check_books")
             transaction.set_rollback(True)
 
         told = capsys.readouterr()
-        assert "waits for an approval that is not pending" in told.out + told.err
+        asked = (2, 1) if whose is Approval else (1, 2)
+        sentence = "{} claims wait for its approval, and {} approvals are pending".format(*asked)
+        assert sentence in told.out + told.err
 
     def test_finds_a_transfer_of_no_claim(self, link, capsys):
         send_claim(link, ach_body())

@@ -35,6 +35,7 @@ from tests.world import (
     make_wallet,
     unknown_id,
 )
+from wallgent.api.shapes import timestamp_text
 
 
 @pytest.fixture
@@ -184,6 +185,17 @@ class TestRequest:
         assert [fact.data["claimId"] for fact in facts_of(acme, "payment_link.claimed")] == [
             asked.json()["id"]
         ]
+
+    def test_takes_its_use_when_it_is_approved(self, ask, stranger, acme, globex, till):
+        link = ask()
+        asked = send_claim(link, claim_body(till)).json()
+        rails.advance(acme, hours=2)
+
+        stranger.post(f"/v1/approvals/{asked_of(globex).id}/approve")
+
+        [event] = facts_of(acme, "payment_link.claimed")
+        assert event.data["claimedAt"] > asked["createdAt"]
+        assert event.data["claimedAt"] == timestamp_text(stored(link).claimed_at)
 
     def test_that_is_rejected_pays_nothing_and_can_be_asked_again(
         self, ask, stranger, globex, till

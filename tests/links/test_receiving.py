@@ -117,6 +117,14 @@ class TestFromABank:
         assert abs(kept.accepted_at - clock.real_now()) < timedelta(seconds=30)
         assert kept.claim == Claim.objects.get()
 
+    def test_from_an_address_that_no_proxy_told_us_it_is_kept_all_the_same(self, ask):
+        path = f"/v1/payment-links/claim/{ask()['slug']}/claim"
+
+        claimed = Client(ip="").post(path, ach_body() | agreed())
+
+        assert claimed.status_code == 200
+        assert Mandate.objects.get().ip is None
+
     @pytest.mark.parametrize(
         "mandate",
         [
