@@ -248,7 +248,12 @@ def exported(batch: LinkBatch, *, left_out: bool = False) -> Iterator[str]:
     ]
     heading = [*(batch.columns[number] for number in columns), *own]
     yield "\ufeff" + batch_files.written([heading])  # so that spreadsheets see UTF-8
-    rows = batch.rows.exclude(status=_Row.CREATED) if left_out else batch.rows
+    rows = batch.rows
+    if left_out:
+        # What may still become a link must not be sent again meanwhile.
+        is_under_way = batch.status == _Status.CREATING
+        became = [_Row.CREATED, _Row.READY] if is_under_way else [_Row.CREATED]
+        rows = rows.exclude(status__in=became)
     last = 0
     while True:
         found = list(

@@ -693,6 +693,12 @@ class TestDownloading:
             )
         )
         assert "download=left-out" in browser.get(at(batch.id)).content.decode()
+        LinkBatch.objects.update(status="CREATING", finished_at=None)
+        batch.rows.filter(number=3).update(status="READY")
+        batch.refresh_from_db()
+        assert "Research agent,6" not in "".join(batches.exported(batch, left_out=True))
+        LinkBatch.objects.update(status="DONE", finished_at=clock.real_now())
+        batch.rows.filter(number=3).update(status="REFUSED")
 
         answer = browser.get(at(batch.id), {"download": "left-out"})
         text = b"".join(answer.streaming_content).decode("utf-8-sig")
