@@ -74,9 +74,10 @@ SELECT format('claim %s: %s, but its transfer %s is %s', c.id, c.status, t.id, t
        WHEN 'CLAIMED' THEN t.status IN ('PENDING', 'PROCESSING')
        WHEN 'AWAITING_PAYMENT' THEN t.status IN ('PENDING', 'PROCESSING')
        WHEN 'SETTLED' THEN (t.status = 'COMPLETED' AND t.transaction_id = c.transaction_id)
-            OR (t.status IN ('FAILED', 'CANCELLED') AND EXISTS (
-                SELECT 1 FROM accounts_incomingpayment i
-                 WHERE i.transfer_id = t.id AND i.transaction_id = c.transaction_id))
+            OR (t.status IN ('FAILED', 'CANCELLED') AND (
+                SELECT bool_or(i.transaction_id = c.transaction_id) AND sum(i.amount) >= c.amount
+                  FROM accounts_incomingpayment i
+                 WHERE i.transfer_id = t.id AND i.transaction_id IS NOT NULL) IS TRUE)
        WHEN 'RETURNED' THEN t.status = 'RETURNED'
        ELSE t.status IN ('FAILED', 'CANCELLED') END)
 UNION ALL

@@ -2,16 +2,18 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 
-from accounts.models import Approval
+from accounts.models import Approval, IncomingPayment
+from accounts.rails.simulator import pay_address
 from links.models import Claim, PaymentLink
 from tests.accounts import rails
-from tests.links.conftest import ach_body, claim_body, send_claim, soon, stored
+from tests.links.conftest import ach_body, claim_body, send_claim, soon, stored, usdc_body
 from tests.world import make_wallet
 from wallgent import clock
 
@@ -209,6 +211,25 @@ class TestCheckBooks:
         asked = (2, 1) if whose is Approval else (1, 2)
         sentence = "{} claims wait for its approval, and {} approvals are pending".format(*asked)
         assert sentence in told.out + told.err
+
+    def test_finds_a_claim_that_counts_as_paid_and_is_not(self, make, acme, capsys):
+        coins = make_wallet(acme, "Coins", currency="USDC")
+        link = make(walletId=coins.id, direction="RECEIVE")
+        address = send_claim(link, usdc_body()).json()["deposit"]["address"]
+        rails.sweep()
+        pay_address(address, Decimal(10), "ethereum")
+        rails.settle(acme, seconds=3700)
+        part = IncomingPayment.objects.get()
+        paid = {"status": "SETTLED", "settled_at": NOW, "transaction_id": part.transaction_id}
+        with transaction.atomic():
+            Claim.objects.update(takes_use=True, ended_at=None, **paid)
+            PaymentLink.objects.update(use_count=1, claimed_at=NOW, **paid)
+            with pytest.raises(CommandError):
+                call_command("check_books")
+            transaction.set_rollback(True)
+
+        told = capsys.readouterr()
+        assert re.search("SETTLED, but its transfer xfr_?.* is FAILED", told.out + told.err)
 
     def test_finds_a_transfer_of_no_claim(self, link, capsys):
         send_claim(link, ach_body())
