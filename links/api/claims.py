@@ -13,7 +13,7 @@ from links.api.claim_outputs import ClaimOutput, PublicLinkOutput
 from links.api.payment_links import Email
 from links.errors import VerificationRequired
 from links.models import Claim, PaymentLink
-from links.services import claims, mandates, payment_links, verification
+from links.services import claims, mandates, payment_links, restrictions, verification
 from wallgent import banking, ethereum
 from wallgent.actors import Actor
 from wallgent.api import json, throttling
@@ -23,8 +23,6 @@ from wallgent.api.public import PublicView
 from wallgent.api.shapes import ObjectId, Shape
 from wallgent.api.views import answer
 from wallgent.errors import DomainError
-
-REQUESTS = 10  # a minute, of one address and link, to pay from somebody's wallet
 
 _lower = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 
@@ -152,7 +150,7 @@ class ClaimView(_LinkView):
         if self.link.direction == LinkDirection.RECEIVE and data.method == "wallet":
             authorised_by = _key_sent_along(request)
             if authorised_by is None:
-                self._count(request, "request", REQUESTS)
+                self._count(request, "request", restrictions.REQUESTS)
         destination = data.destination.party(self.link, authorised_by)
         request.run.start()
         claim = claims.open(

@@ -15,7 +15,9 @@ _SAID = {
     Claim.Method.ACH: "This bank account was used for this payment link already.",
     Claim.Method.USDC: "This address was used for this payment link already.",
 }
-GUESSES = 20  # wrong ones, a minute
+# A minute, of one address and link, on its page and by API.
+GUESSES = 20  # wrong ones
+REQUESTS = 10  # to pay from somebody else's wallet
 _EMAIL_SAID = "This e-mail address was used for this payment link already."
 
 

@@ -144,6 +144,7 @@ def _note(visit: Visit, state: str, form: PageForm):
             return _note_email(visit, form)
         if state == "code":
             return _note_code(visit, form)
+        hosted_claiming.count(visit, form.draft)
         _try(visit, form.draft)
     except VerificationRequired:
         return _prove_again(visit)

@@ -14,7 +14,7 @@ from accounts.rails import simulator
 from accounts.services import approvals
 from links.models import Claim, PaymentLink
 from links.models.claims import Mandate
-from links.services import letters, link_settings, mandates, payment_links
+from links.services import letters, link_settings, mandates, payment_links, restrictions
 from links.services.payment_links import Restrictions
 from links.views import hosted_claiming, hosted_claims
 from tests import world
@@ -538,6 +538,17 @@ class TestWalletThatPays:
         confirm(visitor, link, look)
 
         assert "aún no ha decidido" in text_of(say(second, link, step="wallet", wallet_id=shop.id))
+
+    def test_is_not_for_anybody_to_try_out(self, visitor, dollars, shop, monkeypatch):
+        monkeypatch.setattr(restrictions, "REQUESTS", 2)
+        link = make(dollars, "RECEIVE")
+        named = {"step": "wallet", "wallet_id": shop.id}
+
+        answers = [visitor.post(address(link), named) for _ in range(3)]
+
+        assert [answer.status_code for answer in answers] == [303, 303, 422]
+        assert "Wait a minute" in text_of(answers[2])
+        assert f'value="{shop.id}"' in answers[2].content.decode()
 
     def test_is_told_when_the_answer_is_no(self, visitor, dollars, shop, globex):
         link = make(dollars, "RECEIVE")
