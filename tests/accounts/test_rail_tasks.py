@@ -1,13 +1,17 @@
 """The worker's part: one task for a transfer, and a sweep that finds those nobody was woken for."""
 
+import re
 from datetime import timedelta
 
 import pytest
 from celery import current_app
 from django.conf import settings
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from accounts import tasks
 from accounts.models import Transfer
+from accounts.services import rail_settlement
 from tests import world
 from tests.accounts import rails
 from tests.accounts.rails import stored
@@ -74,6 +78,20 @@ def test_the_sweep_hands_out_what_is_due_and_nothing_else(acme, globex, transfer
     rails.advance(acme, hours=2)
     assert tasks.attend_transfers() == 3
     assert sorted(handed_out()) == sorted([transfer.id, later.id, other.id])
+
+
+def test_the_sweep_does_not_read_what_is_due_much_later(acme, transfer):
+    rails.advance(acme, days=1)
+    with CaptureQueriesContext(connection) as asked:
+        assert rail_settlement.due() == [transfer.id]
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")  # as it is when there is much
+        indexes = []
+        for query in asked.captured_queries:
+            cursor.execute(f"EXPLAIN {query['sql']}")
+            plan = "\n".join(line for (line,) in cursor.fetchall())
+            indexes += re.findall(r" (transfer_due\w*)", plan)
+    assert indexes == ["transfer_due", "transfer_due_ahead"]
 
 
 def test_what_has_ended_is_not_looked_at_again(acme, transfer):
