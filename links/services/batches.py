@@ -238,7 +238,7 @@ def _finish(batch: LinkBatch, status: str) -> None:
 def exported(batch: LinkBatch, *, left_out: bool = False) -> Iterator[str]:
     """The whole file again as CSV, with what became of each row; nothing in it is a formula.
 
-    With `left_out`, only the rows that are no link, and why: a file to correct and send again.
+    With `left_out`, only the rows that are no link, to be corrected and sent again.
     """
     own = [batch_rows.PROBLEM] if left_out else ["row", "status", "problem", "link_id", "url"]
     columns = [
@@ -272,6 +272,7 @@ def _line(row: BatchRow, columns: list[int], left_out: bool) -> list[str]:
     cells = [row.cells[number] if number < len(row.cells) else "" for number in columns]
     problems = " ".join(f"{column}: {what}" if column else what for column, what in row.problems)
     if left_out:
-        return [*cells, problems]
+        # What is to be corrected. Why the money did not reach would make a large file too large.
+        return [*cells, problems if row.status == _Row.WRONG else ""]
     link = (row.link.id, row.link.url) if row.link else ("", "")
     return [*cells, str(row.number), row.get_status_display(), problems, *link]

@@ -705,7 +705,8 @@ class TestDownloading:
 
         refused, wrong = csv.DictReader(io.StringIO(text))
         assert (refused["amount"], wrong["amount"]) == ("6", "x")
-        assert "does not cover" in refused["problem"]
+        assert refused["problem"] == ""
+        assert wrong["problem"].startswith("amount: Write an amount")
         assert send(text.replace("agent,x", "agent,7")).status_code == 302
         again = LinkBatch.objects.latest("pk")
         assert batches.counts(again) == batches.counts(again) | {"ALL": 2, "READY": 2}
