@@ -38,10 +38,37 @@ class RailType(models.TextChoices):
         return self.value.lower()
 
 
+# Only as their sandbox has it, which lives ahead. Each such organization is asked for its own, by
+# pairs that only the index of just those serves: else all that will ever be due is read each time.
+_DUE_AHEAD = """
+SELECT due.id
+  FROM accounts_organization o
+ CROSS JOIN LATERAL (
+       SELECT t.id, t.next_attempt_at FROM accounts_transfer t
+        WHERE t.organization_id = o.id AND t.environment = 'SANDBOX'
+          AND t.next_attempt_at IS NOT NULL
+          AND (t.organization_id, t.next_attempt_at) > (o.id, %(now)s)
+          AND (t.organization_id, t.next_attempt_at) <= (o.id, %(now)s + o.sandbox_offset)
+        ORDER BY t.next_attempt_at LIMIT %(limit)s
+       ) due
+ WHERE o.sandbox_offset > interval '0'
+ ORDER BY due.next_attempt_at LIMIT %(limit)s
+"""
+
+
 class TransferQuerySet(models.QuerySet):
     def with_parties(self):
         """With the organization, whose clock counts, and the wallet with its account."""
         return self.select_related("organization", "wallet__account", "wallet__organization")
+
+    def due(self, now: datetime, limit: int) -> list[str]:
+        """The ids of those to look after at real time `now`, each by its organization's clock.
+
+        At most so many of those that are due by real time, and as many that only live ahead of it.
+        """
+        waiting = self.filter(next_attempt_at__lte=now).order_by("next_attempt_at")
+        ahead = self.raw(_DUE_AHEAD, {"now": now, "limit": limit})
+        return [*waiting.values_list("pk", flat=True)[:limit], *(some.pk for some in ahead)]
 
     def locked(self, id: str) -> "Transfer":
         """The transfer as it is now, locked: whoever changes it comes one after the other."""

@@ -48,30 +48,10 @@ _REASONS = {
     State.RETURNED: ("RETURNED", "The rail gave it back."),
 }
 
-# Only as their sandbox has it, which lives ahead. Each such organization is asked for its own, by
-# pairs that only the index of just those serves: else all that will ever be due is read each time.
-_DUE_AHEAD = """
-SELECT due.id
-  FROM accounts_organization o
- CROSS JOIN LATERAL (
-       SELECT t.id, t.next_attempt_at FROM accounts_transfer t
-        WHERE t.organization_id = o.id AND t.environment = 'SANDBOX'
-          AND t.next_attempt_at IS NOT NULL
-          AND (t.organization_id, t.next_attempt_at) > (o.id, %(now)s)
-          AND (t.organization_id, t.next_attempt_at) <= (o.id, %(now)s + o.sandbox_offset)
-        ORDER BY t.next_attempt_at LIMIT %(limit)s
-       ) due
- WHERE o.sandbox_offset > interval '0'
- ORDER BY due.next_attempt_at LIMIT %(limit)s
-"""
-
 
 def due() -> list[str]:
     """The transfers to look after now, each by its organization's clock; some of them if many."""
-    now = clock.real_now()
-    waiting = Transfer.objects.filter(next_attempt_at__lte=now).order_by("next_attempt_at")
-    ahead = Transfer.objects.raw(_DUE_AHEAD, {"now": now, "limit": AT_ONCE})
-    return [*waiting.values_list("pk", flat=True)[:AT_ONCE], *(transfer.pk for transfer in ahead)]
+    return Transfer.objects.due(clock.real_now(), AT_ONCE)
 
 
 def hear(rail_name: str, event: Mapping[str, Any]) -> None:
