@@ -272,6 +272,7 @@ class TestBankThatPays:
 
         look = say(visitor, link, **BANK)
         text, wording = text_of(look), mandates.current(link).wording
+        assert "To Acme We have not verified who that is." in text
         assert "What you authorize" in text
         assert wording in text
         refused = confirm(visitor, link, look)
