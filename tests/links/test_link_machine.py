@@ -43,6 +43,7 @@ OPEN = ["CLAIMED", "AWAITING_PAYMENT", "PENDING_APPROVAL"]
 numbers = st.integers(0, 10**6)  # which one of those there are
 faults = st.sampled_from([0, 0, 0, *FAULTS])
 new = st.sampled_from([True, True, True, False])  # whether it is somebody else than the last time
+parts = st.sampled_from(["1", "1", "0.5", "1.5"])  # of what is asked for
 # Of a link: whether it sends, whether it is in USDC, its amount, its uses, its minutes, for whom.
 terms = st.tuples(
     st.booleans(),
@@ -55,12 +56,12 @@ terms = st.tuples(
 # One rule for all of these: of several rules some are left out of each run.
 deeds = st.one_of(
     st.tuples(st.just("claim_by_bank"), numbers, faults, new),
-    st.tuples(st.just("claim_by_chain"), numbers, faults, new),
+    st.tuples(st.just("claim_by_chain"), numbers, faults, new, st.none() | parts),
     st.tuples(st.just("claim_by_wallet"), numbers, st.integers(0, 1), st.booleans()),
     st.tuples(
         st.just("pay"),
         numbers,
-        st.sampled_from(["1", "1", "0.5", "1.5"]),
+        parts,
         st.sampled_from(["ethereum", "ethereum", "ethereum", "polygon"]),
     ),
     st.tuples(st.just("decide"), numbers, st.sampled_from(["approve", "approve", "reject"])),
@@ -174,12 +175,14 @@ class LinkMachine(RuleBasedStateMachine):
         body = ach_body(fault, number=f"55{self.people:06}") | agreed()
         self.claim(self.some_link(number, "USD"), body)
 
-    def claim_by_chain(self, number, fault, is_new):
+    def claim_by_chain(self, number, fault, is_new, part):
         self.people += is_new
         body = usdc_body(fault)
         if not fault:
             body["destination"]["address"] = f"0x{0xABC000 + self.people:040x}"
-        self.claim(self.some_link(number, "USDC"), body)
+        claimed = self.claim(self.some_link(number, "USDC"), body)
+        if part and claimed and claimed.status_code == 200 and claimed.json()["deposit"]:
+            self.pay(0, part, "ethereum")  # the latest one that is expected
 
     def claim_by_wallet(self, number, which, has_key):
         if link := self.some_link(number):
@@ -198,9 +201,8 @@ class LinkMachine(RuleBasedStateMachine):
         return self.one_of(fitting or self.links, number)
 
     def claim(self, link: dict | None, body: dict, client=None):
-        if link:
-            email = {"recipientEmail": PEOPLE[self.people % 2]}
-            self.ok(send_claim(link, body | email, client=client))
+        email = {"recipientEmail": PEOPLE[self.people % 2]}
+        return self.ok(send_claim(link, body | email, client=client)) if link else None
 
     def pay(self, number, part, chain):
         expected = Transfer.objects.filter(direction="DEPOSIT", rail_type="USDC").order_by("-pk")
