@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.core.mail import EmailMessage
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 from django.template.loader import render_to_string
 
@@ -21,6 +21,7 @@ from wallgent.events import facts
 LETTERS_PER_HOUR = 60  # of a person, and of an organization
 LETTERS_PER_ADDRESS = 5  # a day, whoever sends them
 RECEIPTS_PER_CLAIM = 10  # a day
+_COUNTING = (0x6C696E6B, 2)  # the lock under which letters are counted
 
 
 def masked(address: str) -> str:
@@ -56,6 +57,7 @@ def send(link: PaymentLink, *, actor: Actor, address: str, message: str = "") ->
 
 def _count(link: PaymentLink, actor: Actor, address: str) -> None:
     """Note one more letter, unless there were too many lately."""
+    _in_turn()
     # Of the person, too: organizations cost nothing. What strangers ask for is not their doing.
     ours = Sending.objects.filter(Q(organization=link.organization) | Q(sent_by=actor.id))
     ours = ours.exclude(sent_by__startswith="clm_")
@@ -67,11 +69,18 @@ def _count(link: PaymentLink, actor: Actor, address: str) -> None:
 
 def count_receipt(claim: Claim, address: str) -> None:
     """Note one more receipt, which a stranger asks for. Raises RateLimitExceeded."""
+    _in_turn()
     day_ago = clock.real_now() - timedelta(days=1)
     sent = Sending.objects.filter(sent_by=claim.id, created_at__gt=day_ago)
     if sent.count() >= RECEIPTS_PER_CLAIM:
         raise RateLimitExceeded("This receipt was sent several times today. Go on tomorrow.")
     _note(claim.link, claim.id, emails.normalized(address))
+
+
+def _in_turn() -> None:
+    """Of letters that are sent at once, let each be counted before the next one looks."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", _COUNTING)
 
 
 def _note(link: PaymentLink, sent_by: str, address: str) -> None:

@@ -1,6 +1,7 @@
 """A link sent by e-mail, and on paper."""
 
 import re
+from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
 
@@ -14,6 +15,7 @@ from links.services.payment_links import Restrictions
 from tests import world
 from tests.links.test_link_pages import text_of
 from wallgent import clock, ids
+from wallgent.errors import RateLimitExceeded
 from wallgent.mailbox.models import Letter
 
 
@@ -187,6 +189,18 @@ class TestSending:
         assert send(make(), "grace@example.com").status_code == 303
         Sending.objects.update(created_at=clock.real_now() - timedelta(days=1))
         assert send(make()).status_code == 303
+
+    @pytest.mark.django_db(transaction=True)
+    def test_at_once_one_address_gets_no_more(self, make, acme):
+        actor, links = world.actor_for(acme), [make() for _ in range(8)]
+
+        def send(number):
+            with suppress(RateLimitExceeded):
+                letters.send(links[number], actor=actor, address="bob@example.com")
+
+        world.in_parallel(len(links), send)
+
+        assert Sending.objects.count() == letters.LETTERS_PER_ADDRESS
 
     def test_a_person_sends_so_many_an_hour_whatever_clock_and_organization(
         self, send, make, acme, browser, monkeypatch
