@@ -299,7 +299,8 @@ class WalletAdmin(SupportAdmin):
 
     @admin.display
     def see_also(self, wallet):
-        links = {"payments": "accounts.payment", "organization": "accounts.organization"}
+        links = {"payments": "accounts.payment", "transfers": "accounts.transfer"}
+        links |= {"suspended": "accounts.suspended", "organization": "accounts.organization"}
         return lists_about(wallet.id, **links, events="events.event")
 
     @service_action("Freeze", form=ReasonForm)

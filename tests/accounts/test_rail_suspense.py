@@ -53,6 +53,10 @@ def test_support_finds_it_and_pays_it_into_a_wallet(support, acme, wallet, other
     assert kept.id in support.get(path("accounts.suspended", "changelist")).text
     assert support.get(path("accounts.suspended", "change", kept.pk)).status_code == 200
 
+    for thing in (wallet, kept.transfer):
+        page = support.get(path(thing._meta.label_lower, "change", thing.pk)).text
+        assert f"{path('accounts.suspended', 'changelist')}?q={thing.pk}" in page
+
     [said] = act(support, kept, "pay_out", wallet_id=other.id)
     assert "done" in said
     kept.refresh_from_db()
