@@ -36,7 +36,7 @@ class MerchantNotFound(NotFound):
 class InsufficientFunds(DomainError):
     status = 402
     code = "INSUFFICIENT_FUNDS"
-    message = "The wallet's available balance does not cover the amount and its fee."
+    message = "The wallet's available balance does not cover the amount and any fee. Fund it first."
 
 
 class PolicyDenied(DomainError):
