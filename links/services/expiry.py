@@ -37,16 +37,19 @@ SELECT id, expires_at FROM links_paymentlink
    AND expires_at <= %(now)s
  ORDER BY expires_at, id LIMIT %(limit)s
 """
-# Only as their sandbox has it, which lives ahead. Each such organization is asked for its own:
-# without LATERAL the planner reads every open link there is, in the order of their expiry.
+# Only as their sandbox has it, which lives ahead. Each such organization is asked for its own, by
+# pairs that the index of all who are due does not serve: else every open link there is would be
+# read, in the order of their expiry.
 _DUE_AHEAD = """
 SELECT due.id, due.expires_at
   FROM accounts_organization o
  CROSS JOIN LATERAL (
        SELECT l.id, l.expires_at FROM links_paymentlink l
         WHERE l.organization_id = o.id AND l.status = 'ACTIVE' AND l.environment = 'SANDBOX'
-          AND l.expires_at >= %(at)s AND (l.expires_at, l.id) > (%(at)s, %(id)s)
-          AND l.expires_at <= %(now)s + o.sandbox_offset
+          AND l.expires_at IS NOT NULL
+          AND (l.organization_id, l.expires_at) >= (o.id, %(at)s)
+          AND (l.organization_id, l.expires_at) <= (o.id, %(now)s + o.sandbox_offset)
+          AND (l.expires_at, l.id) > (%(at)s, %(id)s)
         ORDER BY l.expires_at, l.id LIMIT %(limit)s
        ) due
  WHERE o.sandbox_offset > interval '0'
