@@ -54,6 +54,8 @@ _OVER = {
 _METHODS = {Wallet: _Method.WALLET, Bank: _Method.ACH, Address: _Method.USDC}
 _TOKEN = signing.Signer(salt="links.claim")
 
+INCOMING_SHOWN = 50  # the latest: anybody can send dust to an address
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incoming:
@@ -309,7 +311,7 @@ def public_status(claim: Claim) -> PublicStatus:
 
 
 def _incoming(transfer: Transfer) -> Iterator[Incoming]:
-    for payment in transfer.incoming_payments.order_by("pk"):
+    for payment in reversed(transfer.incoming_payments.order_by("-pk")[:INCOMING_SHOWN]):
         yield Incoming(
             kind=payment.kind,
             amount=payment.amount,

@@ -321,6 +321,6 @@ def test_links_over_rails_that_misbehave(acme, globex, api, stranger, caplog):
     # What fails here is short enough to be read, and shrinking takes many minutes.
     size = {"max_examples": 14, "stateful_step_count": 14, "phases": [Phase.reuse, Phase.generate]}
     if settings.default.max_examples > 100:  # make soak
-        size = {"max_examples": 200, "stateful_step_count": 25}
+        size = {"max_examples": 600, "stateful_step_count": 40}
 
     run_state_machine_as_test(lambda: LinkMachine(cast), settings=settings(**size))

@@ -8,7 +8,7 @@ import pytest
 from accounts.models import SimulatorEntry
 from accounts.rails.simulator import pay_address
 from links.models import Claim, Mandate
-from links.services import link_settings, mandates
+from links.services import claims, link_settings, mandates
 from tests.accounts import rails
 from tests.links.conftest import (
     ach_body,
@@ -418,6 +418,21 @@ class TestIntoAClosedWallet:
 
 
 class TestStatus:
+    def test_tells_of_the_latest_payments_where_somebody_sends_dust(
+        self, wait, monkeypatch, django_capture_on_commit_callbacks
+    ):
+        monkeypatch.setattr(claims, "INCOMING_SHOWN", 2)
+        _, claimed = wait()
+        with django_capture_on_commit_callbacks(execute=True):
+            for amount in ("0.01", "0.02", "0.03"):
+                pay_address(claimed.json()["deposit"]["address"], Decimal(amount))
+        rails.sweep()
+
+        status = claims.public_status(Claim.objects.get())
+
+        assert [payment.amount for payment in status.incoming] == [Decimal("0.02"), Decimal("0.03")]
+        assert status.received == Decimal("0.06")
+
     def test_is_for_the_claimer_alone(self, make, acme):
         link, other = make(amount="5", maxUses=2), make(amount="5")
         claimed = send_claim(link, ach_body()).json()
