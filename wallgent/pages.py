@@ -1,6 +1,5 @@
 """The door of the dashboard's pages: who looks, where; then forms carried out at most once."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +10,7 @@ from django.shortcuts import render as render_template
 from django.urls import register_converter, reverse
 from django.utils.cache import patch_vary_headers
 
-from wallgent import runner
+from wallgent import credentials, runner
 from wallgent.actors import Actor, ActorType
 from wallgent.api import idempotency
 from wallgent.api.client_ip import client_ip
@@ -230,4 +229,4 @@ def _content_hash(request: HttpRequest) -> bytes:
         for name, values in request.POST.lists()
         if name not in ("csrfmiddlewaretoken", "submission")
     )
-    return hashlib.sha256(repr(said).encode()).digest()
+    return credentials.digest(repr(said))

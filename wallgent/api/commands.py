@@ -1,12 +1,12 @@
 """Running a write: parse, one transaction, at most once for its idempotency key."""
 
-import hashlib
 from functools import wraps
 
 from django.conf import settings
 from django.db import transaction
 from django.http import HttpResponse
 
+from wallgent import credentials
 from wallgent.api import errors, idempotency, json
 from wallgent.api.shapes import Shape
 from wallgent.errors import (
@@ -89,7 +89,7 @@ def command(shape: type[Shape]):
                     key=key,
                     method=request.method,
                     path=request.path_info,
-                    body_hash=hashlib.sha256(data.model_dump_json().encode()).digest(),
+                    body_hash=credentials.digest(data.model_dump_json()),
                 )
             request.run = Run(request.actor, claim)
             return request.run.perform(lambda: handler(self, request, data, **path))
