@@ -15,7 +15,7 @@ run: $(READY)
 	@exec $(IN_VENV) manage.py run
 
 test: $(READY) $(CLIENTS) $(DRIVER)
-	@exec $(IN_VENV) -m pytest -n 2
+	@exec $(IN_VENV) -m pytest -n 3
 
 soak: $(READY)
 	@HYPOTHESIS_PROFILE=soak exec $(IN_VENV) -m pytest -n 2 -m hypothesis --timeout 3600
