@@ -1,1 +1,1 @@
-"""`make bench`: our speed as a ratio to what PostgreSQL itself can do. See design, section 9."""
+"""`make bench`: our speed as a ratio to what PostgreSQL itself can do.."""

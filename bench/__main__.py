@@ -1,4 +1,4 @@
-"""Run the cases; see design, section 9. It asserts that the money is right, never how fast."""
+"""Run the cases beside PostgreSQL alone. It asserts that the money is right, never how fast."""
 
 import argparse
 import contextlib
