@@ -1,1 +1,1 @@
-"""`make bench`: our speed as a ratio to what PostgreSQL itself can do.."""
+"""`make bench`: our speed as a ratio to what PostgreSQL itself can do."""
