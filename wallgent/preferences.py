@@ -17,7 +17,7 @@ _YEAR_SECONDS = 365 * 24 * 3600
 
 
 class ZoneMiddleware:
-    """Shows and reads times in the viewer's zone, which app.js puts into a cookie; else in UTC."""
+    """Shows and reads times in the viewer's zone, which page.js puts into a cookie; else in UTC."""
 
     def __init__(self, get_response):
         self.get_response = get_response

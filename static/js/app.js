@@ -1,50 +1,10 @@
-/* What makes pages nicer where there is a script. Nothing needs it. Listeners sit on the document,
-   so that what htmx swaps in works like what was there. */
+/* What makes the dashboard nicer where there is a script, beside page.js. Nothing needs it. */
 (() => {
   "use strict";
 
-  const YEAR_SECONDS = 365 * 24 * 3600;
   const TOAST_MS = 8000; // long enough to be read twice
-  const BUSY_MS = 30000; // then one may try again: the server does nothing twice
   const root = document.documentElement;
-
-  function remember(name, value) {
-    const secure = location.protocol === "https:" ? "; secure" : "";
-    const age = value ? YEAR_SECONDS : 0;
-    document.cookie = `${name}=${value}; path=/; max-age=${age}; samesite=lax${secure}`;
-  }
-
-  function announce(text) {
-    const announcer = document.getElementById("announcer");
-    if (!announcer) return;
-    announcer.textContent = "";
-    setTimeout(() => (announcer.textContent = text), 50); // a change is what is read out
-  }
-
-  // Times: the server renders them in the zone of this cookie; the first page comes in UTC.
-  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
-  const known = document.cookie.match(/(?:^|; )timezone=([^;]*)/);
-  if (!known || known[1] !== zone) remember("timezone", zone);
-
-  const clock = new Intl.DateTimeFormat("en-US", {
-    day: "numeric",
-    month: "short",
-    year: "numeric",
-    hour: "2-digit",
-    minute: "2-digit",
-    hourCycle: "h23",
-  });
-
-  function localize(time) {
-    const moment = new Date(time.dateTime);
-    if (time.dataset.zone === zone || Number.isNaN(moment.getTime())) return;
-    const part = Object.fromEntries(clock.formatToParts(moment).map((p) => [p.type, p.value]));
-    const day = `${part.day} ${part.month} ${part.year}`;
-    const isDate = time.dataset.when === "date";
-    time.textContent = isDate ? day : `${day}, ${part.hour}:${part.minute}`;
-    time.title = moment.toLocaleString("en-GB", { dateStyle: "long", timeStyle: "long" });
-    time.dataset.zone = zone;
-  }
+  const { announce, localize, releaseAll, remember } = wallgent;
 
   // Toasts
   function dismissLater(toast) {
@@ -86,31 +46,8 @@
 
   // Copying
   async function copy(button) {
-    try {
-      await navigator.clipboard.writeText(button.dataset.copy);
-    } catch {
-      if (!copyByHand(button)) {
-        toast("Copying did not work. Select the text and copy it.", "error");
-        return;
-      }
-    }
-    button.dataset.copied = "yes";
-    announce("Copied");
-    setTimeout(() => delete button.dataset.copied, 2000);
-  }
-
-  // Browsers keep the clipboard from pages without https, such as a server at home.
-  function copyByHand(button) {
-    const text = document.createElement("textarea");
-    text.value = button.dataset.copy;
-    text.className = "sr-only";
-    text.setAttribute("aria-hidden", "true");
-    button.after(text);
-    text.select();
-    const done = document.execCommand("copy");
-    text.remove();
-    button.focus();
-    return done;
+    if (await wallgent.copy(button)) announce("Copied");
+    else toast("Copying did not work. Select the text and copy it.", "error");
   }
 
   // The theme
@@ -179,50 +116,8 @@
     open.querySelector("summary").focus();
   });
 
-  // One click, one submission. The server would do nothing twice; this says that it is at work.
-  document.addEventListener("submit", (event) => {
-    const form = event.target;
-    if (event.defaultPrevented || form.method !== "post" || form.hasAttribute("hx-post")) return;
-    if (form.dataset.busy) return event.preventDefault();
-    if (isTooLarge(form)) {
-      event.preventDefault();
-      location.assign(`${form.getAttribute("action")}?too-large=1`);
-      return;
-    }
-    form.dataset.busy = "yes";
-    const button = event.submitter;
-    // After the browser has taken the button's own name and value into the request.
-    setTimeout(() => {
-      if (!button) return;
-      button.dataset.busy = "yes";
-      button.setAttribute("aria-disabled", "true");
-    });
-    setTimeout(() => release(form), BUSY_MS);
-  });
-
-  // A server hangs up on a file far beyond its limit, and the browser could show no page.
-  function isTooLarge(form) {
-    const chooser = form.querySelector("input[type=file][data-limit-bytes]");
-    return chooser?.files[0]?.size > Number(chooser?.dataset.limitBytes);
-  }
-
-  function release(form) {
-    delete form.dataset.busy;
-    for (const button of form.querySelectorAll("[data-busy]")) {
-      delete button.dataset.busy;
-      button.removeAttribute("aria-disabled");
-    }
-  }
-
-  // Back shows a page as it was left, in the middle of sending.
-  addEventListener("pageshow", (event) => {
-    if (event.persisted) document.querySelectorAll("form[data-busy]").forEach(release);
-  });
-
   // htmx
-  document.addEventListener("htmx:beforeSwap", () => {
-    document.querySelectorAll("form[data-busy]").forEach(release);
-  });
+  document.addEventListener("htmx:beforeSwap", releaseAll);
   document.addEventListener("htmx:responseError", (event) => {
     const status = event.detail.xhr.status;
     if (status === 401 || status === 403) toast("Reload the page and try again.", "error");

@@ -1,44 +1,10 @@
-/* What makes the public page of a payment link nicer where there is a script. Nothing needs it.
-   Its words come with the page, in the reader's language. */
+/* What makes the public page of a payment link nicer where there is a script, beside page.js.
+   Nothing needs it. Its words come with the page, in the reader's language. */
 (() => {
   "use strict";
 
-  const YEAR_SECONDS = 365 * 24 * 3600;
-  const BUSY_MS = 30000; // then one may try again: the server does nothing twice
-  const root = document.documentElement;
   const opened = performance.now();
-
-  function announce(text) {
-    const announcer = document.getElementById("announcer");
-    if (!announcer) return;
-    announcer.textContent = "";
-    setTimeout(() => (announcer.textContent = text), 50); // a change is what is read out
-  }
-
-  // Times: the server renders them in the zone of this cookie; the first page comes in UTC.
-  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
-  const known = document.cookie.match(/(?:^|; )timezone=([^;]*)/);
-  if (!known || known[1] !== zone) {
-    const secure = location.protocol === "https:" ? "; secure" : "";
-    document.cookie = `timezone=${zone}; path=/; max-age=${YEAR_SECONDS}; samesite=lax${secure}`;
-  }
-  const clock = new Intl.DateTimeFormat(root.lang === "es" ? "es" : "en-GB", {
-    day: "numeric",
-    month: "short",
-    year: "numeric",
-    hour: "2-digit",
-    minute: "2-digit",
-    hourCycle: "h23",
-  });
-
-  function localize(time) {
-    const moment = new Date(time.dateTime);
-    if (time.dataset.zone === zone || Number.isNaN(moment.getTime())) return;
-    const part = Object.fromEntries(clock.formatToParts(moment).map((p) => [p.type, p.value]));
-    const month = part.month.replace(".", "").slice(0, 3); // Sep, as the server writes it
-    time.textContent = `${part.day} ${month} ${part.year}, ${part.hour}:${part.minute}`;
-    time.dataset.zone = zone;
-  }
+  const { announce, localize } = wallgent;
 
   // How much time is left
   function tick() {
@@ -62,28 +28,7 @@
 
   // Copying
   async function copy(button) {
-    try {
-      await navigator.clipboard.writeText(button.dataset.copy);
-    } catch {
-      if (!copyByHand(button)) return;
-    }
-    button.dataset.copied = "yes";
-    announce(document.body.dataset.copied || "");
-    setTimeout(() => delete button.dataset.copied, 2000);
-  }
-
-  // Browsers keep the clipboard from pages without https, such as a server at home.
-  function copyByHand(button) {
-    const text = document.createElement("textarea");
-    text.value = button.dataset.copy;
-    text.className = "sr-only";
-    text.setAttribute("aria-hidden", "true");
-    button.after(text);
-    text.select();
-    const done = document.execCommand("copy");
-    text.remove();
-    button.focus();
-    return done;
+    if (await wallgent.copy(button)) announce(document.body.dataset.copied || "");
   }
 
   // While a pointer is down nothing may move: it would be let go beside the button it was on, and
@@ -171,35 +116,6 @@
     const button = event.target.closest?.("[data-copy], [data-print]");
     if (button?.matches("[data-print]")) print();
     else if (button) copy(button);
-  });
-
-  // One click, one submission. The server would do nothing twice; this says that it is at work.
-  document.addEventListener("submit", (event) => {
-    const form = event.target;
-    if (event.defaultPrevented || form.method !== "post") return;
-    if (form.dataset.busy) return event.preventDefault();
-    form.dataset.busy = "yes";
-    const button = event.submitter;
-    // After the browser has taken the button's own name and value into the request.
-    setTimeout(() => {
-      if (!button) return;
-      button.dataset.busy = "yes";
-      button.setAttribute("aria-disabled", "true");
-    });
-    setTimeout(() => release(form), BUSY_MS);
-  });
-
-  function release(form) {
-    delete form.dataset.busy;
-    for (const button of form.querySelectorAll("[data-busy]")) {
-      delete button.dataset.busy;
-      button.removeAttribute("aria-disabled");
-    }
-  }
-
-  // Back shows a page as it was left, in the middle of sending.
-  addEventListener("pageshow", (event) => {
-    if (event.persisted) document.querySelectorAll("form[data-busy]").forEach(release);
   });
 
   function prepare(part) {

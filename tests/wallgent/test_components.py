@@ -370,7 +370,7 @@ class TestAssets:
     def test_what_a_page_asks_for_is_served(self):
         page = Client().get("/nothing").content.decode()
         paths = re.findall(r'(?:href|src)="(/static/[^"]+)"', page)
-        assert len(paths) == 4
+        assert len(paths) == 5
         for path in paths:
             started = []
             environ = RequestFactory().get(path).environ
