@@ -42,6 +42,7 @@ _FORMS = {
 _AGAIN = {Claim.Status.FAILED, Claim.Status.REJECTED, Claim.Status.EXPIRED}
 # What came back leaves the link open only where its maker can pay once more.
 _AGAIN_WHILE_OPEN = _AGAIN | {Claim.Status.RETURNED}
+_DRAFT, _MANDATE = "draft", "mandate"  # what is sealed
 _OVER = {"EXPIRED": "expired", "CANCELLED": "cancelled"}
 
 
@@ -98,7 +99,7 @@ def _method(visit: Visit) -> str:
 def _kept(visit: Visit) -> dict | None:
     """What was said on this step before; of a claim that is made, without the account number."""
     sealed = visit.said.get("draft") or visit.said.get("before")
-    return visit.unseal(sealed) if sealed else None
+    return visit.unseal(_DRAFT, sealed) if sealed else None
 
 
 def _form(visit: Visit, state: str, method: str) -> PageForm | None:
@@ -152,7 +153,7 @@ def _note(visit: Visit, state: str, form: PageForm):
         form.refuse(error)
         return None
     wallet_id = form.draft.get("wallet_id")
-    visit.remember(draft=visit.seal(form.draft), wallet=wallet_id)
+    visit.remember(draft=visit.seal(_DRAFT, form.draft), wallet=wallet_id)
     return visit.see("pay-review")
 
 
@@ -243,11 +244,11 @@ def review(visit):
         return visit.see()  # it was known, but sessions end
     sent = visit.request.POST if visit.request.method == "POST" else None
     sealed = (sent if sent is not None else visit.said).get("draft", "")
-    draft = visit.unseal(sealed) if sealed else None
+    draft = visit.unseal(_DRAFT, sealed) if sealed else None
     if draft is None or (sent is None and state != "choose"):
         return visit.see()
     mandate = hosted_claiming.mandate(visit.link, draft)
-    initial = {"draft": sealed} | ({"read": visit.seal(mandate)} if mandate else {})
+    initial = {"draft": sealed} | ({"read": visit.seal(_MANDATE, mandate)} if mandate else {})
     form = ReviewForm(sent, initial=initial, needs_mandate=bool(mandate))
     if form.is_bound and form.is_valid():
         try:
@@ -277,13 +278,13 @@ def _claim(visit: Visit, form: ReviewForm, draft: dict):
     )
     if answer and claimed:  # else it is a repetition, and was remembered the first time
         shown = {name: said for name, said in draft.items() if name != "account_number"}
-        visit.remember(claim=claimed[0].id, draft=None, before=visit.seal(shown))
+        visit.remember(claim=claimed[0].id, draft=None, before=visit.seal(_DRAFT, shown))
     return answer
 
 
 def _read(visit: Visit, form: ReviewForm) -> dict | None:
     """The mandate as it stands on the page: whatever language another tab speaks meanwhile."""
-    return visit.unseal(form["read"].value() or "")
+    return visit.unseal(_MANDATE, form["read"].value() or "")
 
 
 def _show_review(visit: Visit, form: ReviewForm, draft: dict):

@@ -77,17 +77,17 @@ class Visit:
         """Where whoever made a claim sees what becomes of it: the token in it is theirs."""
         return self.path("pay-receipt", token=claims.token_of(claim))
 
-    def seal(self, draft: dict) -> str:
-        """What a visitor wants, unreadable to whoever sees their session, and for this link."""
-        return credentials.encrypt(json.dumps([self.link.id, draft])).decode()
+    def seal(self, what: str, said: dict) -> str:
+        """A draft or a mandate, unreadable to whoever sees their session, and for this link."""
+        return credentials.encrypt(json.dumps([self.link.id, what, said])).decode()
 
-    def unseal(self, sealed: str) -> dict | None:
-        """What `seal` was given, for this very link; else None."""
+    def unseal(self, what: str, sealed: str) -> dict | None:
+        """What `seal` was given, as the same thing for this very link; else None."""
         try:
-            link_id, draft = json.loads(credentials.decrypt(sealed.encode()))
+            link_id, sealed_as, said = json.loads(credentials.decrypt(sealed.encode()))
         except (credentials.InvalidToken, ValueError):
             return None
-        return draft if link_id == self.link.id else None
+        return said if (link_id, sealed_as) == (self.link.id, what) else None
 
     def see(self, name: str = "pay") -> HttpResponseRedirect:
         return see(self.path(name))

@@ -37,7 +37,7 @@ def say_wallet(visitor, link, wallet_id, **said):
 @cache
 def sealed(link: PaymentLink, wallet_id: str) -> str:
     """What the page of the last look holds of a visitor's choice: the same for each click."""
-    return Visit(None, link).seal({"method": "WALLET", "wallet_id": wallet_id})
+    return Visit(None, link).seal("draft", {"method": "WALLET", "wallet_id": wallet_id})
 
 
 def claim(visitor, link, wallet_id, submission=None):
