@@ -75,14 +75,19 @@ def _explained(refused: journal.Refused, link: PaymentLink, wallet: Wallet) -> D
     return cannot_pay(link)
 
 
+def can_pay(link: PaymentLink) -> bool:
+    """Whether anything may leave the link's wallet now, though its hold keeps enough."""
+    wallet = link.wallet
+    return wallet.status == Wallet.Status.ACTIVE and not wallet.account.debt
+
+
 def check_can_pay(link: PaymentLink) -> None:
-    """Raises InvalidState while nothing may leave the link's wallet, though its hold keeps it.
+    """Raises InvalidState while nothing may leave the link's wallet.
 
     Over a rail nobody else would ask: what has left is booked in any case, so a wallet whose
     deposit was taken back would pay out what it does not have.
     """
-    wallet = link.wallet
-    if wallet.status != Wallet.Status.ACTIVE or wallet.account.debt:
+    if not can_pay(link):
         raise cannot_pay(link)
 
 

@@ -8,7 +8,7 @@ from accounts import permissions
 from accounts.models import LinkDirection, Wallet
 from accounts.services.rail_transfers import Address, Bank
 from links.models import Claim, PaymentLink
-from links.services import claims, mandates, restrictions
+from links.services import claims, mandates, payouts, restrictions
 from links.views.hosted_door import Visit
 from wallgent import banking, pages
 from wallgent.api import throttling
@@ -32,10 +32,9 @@ def methods(visit: Visit) -> list[str]:
 
 def is_available(link: PaymentLink) -> bool:
     """Whether its wallet can pay or be paid just now."""
-    status = link.wallet.status
     if link.direction == LinkDirection.SEND:
-        return status == Wallet.Status.ACTIVE
-    return status != Wallet.Status.CLOSED
+        return payouts.can_pay(link)
+    return link.wallet.status != Wallet.Status.CLOSED
 
 
 def own_wallets(visit: Visit) -> list[Wallet]:

@@ -8,6 +8,7 @@ import pytest
 from django.core import mail
 from django.test import Client
 
+from accounts.ledger import chart, journal
 from accounts.ledger.models import Hold
 from accounts.models import Approval, Organization, Transfer
 from accounts.rails import simulator
@@ -21,7 +22,7 @@ from tests import world
 from tests.accounts import rails
 from tests.links.hosted import address, hidden_of, sent_by_our_server, text_of
 from tests.world import balance_of, everything
-from wallgent import clock
+from wallgent import clock, ids
 from wallgent.errors import ServiceUnavailable
 from wallgent.mailbox.models import Letter
 
@@ -332,6 +333,15 @@ class TestBankThatPays:
         assert answer.status_code == 422
         assert not Claim.objects.exists()
 
+    @pytest.mark.parametrize(("one", "other"), [("read", "draft"), ("draft", "read")])
+    def test_sends_what_was_sealed_for_one_field_in_another(self, visitor, dollars, one, other):
+        link = make(dollars, "RECEIVE")
+        look = say(visitor, link, **BANK)
+
+        confirm(visitor, link, look, accepted="on", **{one: hidden_of(look)[other]})
+
+        assert not Claim.objects.exists()
+
     def test_that_has_no_money_is_said(self, visitor, dollars, acme):
         link = make(dollars, "RECEIVE")
         poor = BANK | {"account_number": simulator.account_number(1)}
@@ -351,6 +361,15 @@ class TestBankThatPays:
         rails.settle(acme, seconds=15)
 
         assert "Your bank took the payment back" in text_of(visitor.get(page.wsgi_request.path))
+
+
+def test_a_wallet_in_debt_is_said_before_anything_is_typed(visitor, dollars):
+    link = make(dollars)
+    back = journal.Move(dollars.account_id, chart.treasury("SANDBOX", "USD"), Decimal(90), "USD")
+    posting = journal.Posting(id=ids.new("txn"), moves=(back,), reason="transfer_return")
+    journal.post_set([posting], book="SANDBOX", forced=True)
+
+    assert "It cannot be paid out right now" in text_of(visitor.get(address(link)))
 
 
 class TestAddressThatIsPaid:
