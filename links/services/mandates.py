@@ -1,5 +1,6 @@
 """Mandates: what a payer agrees to before a link debits their bank account."""
 
+import base64
 from dataclasses import dataclass
 
 from django.utils.translation import gettext_lazy
@@ -7,12 +8,11 @@ from django.utils.translation import gettext_lazy
 from links.models import Claim, PaymentLink
 from links.models.claims import Mandate as Kept
 from links.services import names
-from wallgent import clock, languages
+from wallgent import clock, credentials, languages
 from wallgent.errors import ValidationError
 
-# Another wording is another version; its translations are not. What was agreed to is kept word by
-# word, in the language it was read in.
-VERSION = "2026-11"
+# Of what we ask for, in all languages. What was agreed to is kept word by word, as it was read.
+_TERMS = "2026-11"
 _WORDING = gettext_lazy(
     "I authorize {organization} to debit the bank account given here once, by ACH, for"
     " {amount} {currency}. I confirm that I may use this account. The debit may take place on the"
@@ -25,7 +25,7 @@ _WORDING = gettext_lazy(
 class Mandate:
     """What to show before somebody agrees."""
 
-    version: str
+    version: str  # of these very words
     wording: str
 
 
@@ -46,17 +46,27 @@ def current(link: PaymentLink) -> Mandate:
         amount=languages.spoken().number(link.amount),
         currency="USD",  # what banks carry
     )
-    return Mandate(version=VERSION, wording=wording)
+    return Mandate(version=_version(wording), wording=wording)
+
+
+def _version(wording: str) -> str:
+    """What stands for words that name others by now, such as an organization's former name.
+
+    Its digest is keyed, so that nobody makes up a name with the same one.
+    """
+    digest = base64.urlsafe_b64encode(credentials.digest(wording)[:6]).decode()
+    return f"{_TERMS}.{digest}"
 
 
 def check(link: PaymentLink, acceptance: Acceptance | None) -> None:
     """Raises ValidationError, which says what to agree to, unless that was done."""
-    if acceptance is None or acceptance.version != VERSION:
-        mandate = current(link)
+    mandate = current(link)
+    read = acceptance and (acceptance.wording or mandate.wording)
+    if not read or acceptance.version != _version(read):
         raise ValidationError(
             "Debiting a bank account needs a mandate. Show the payer details.mandate.wording, and"
             " send its version as mandate.version with mandate.accepted once they agree.",
-            fields={"mandate": "must be accepted"},
+            fields={"mandate": "must be accepted as it reads now"},
             mandate={"version": mandate.version, "wording": mandate.wording},
         )
 

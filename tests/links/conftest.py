@@ -1,10 +1,11 @@
 """A wallet with money, and ways to make links on it and to claim them."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
-from accounts.models import Wallet
+from accounts.models import Organization, Wallet
 from accounts.rails import simulator
 from links.models import PaymentLink
 from links.services import mandates
@@ -80,14 +81,26 @@ def usdc_body(fault: int = 0, **more) -> dict:
     return {"method": "usdc", "destination": {"type": "USDC", "address": address}} | more
 
 
+AS_SHOWN = "as shown"  # the version of the mandate that a claim's link shows
+
+
 def agreed() -> dict:
     """What a payer sends along who has agreed to have their bank account debited."""
-    return {"mandate": {"version": mandates.VERSION, "accepted": True}}
+    return {"mandate": {"version": AS_SHOWN, "accepted": True}}
 
 
 def send_claim(link: dict, body: dict, *, client=None):
     """Claim a link, as somebody without a key would."""
+    if AS_SHOWN in str(body.get("mandate")):
+        body = body | {"mandate": body["mandate"] | {"version": version_of(link)}}
     return (client or Client()).post(f"/v1/payment-links/claim/{link['slug']}/claim", body)
+
+
+def version_of(link: dict) -> str:
+    """The version of the mandate for a link of Acme's."""
+    acme = Organization(name="Acme")
+    shown = mandates.current(PaymentLink(organization=acme, amount=Decimal(link["amount"])))
+    return shown.version
 
 
 def look(link: dict, claimed) -> dict:

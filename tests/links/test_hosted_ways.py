@@ -272,10 +272,10 @@ class TestBankThatPays:
         link = make(dollars, "RECEIVE")
 
         look = say(visitor, link, **BANK)
-        text, wording = text_of(look), mandates.current(link).wording
+        text, mandate = text_of(look), mandates.current(link)
         assert "To Acme We have not verified who that is." in text
         assert "What you authorize" in text
-        assert wording in text
+        assert mandate.wording in text
         refused = confirm(visitor, link, look)
         assert refused.status_code == 422
         assert "Tick the box if you agree" in text_of(refused)
@@ -285,7 +285,7 @@ class TestBankThatPays:
         page = confirm(visitor, link, refused, accepted="on")
         assert "The payment is on its way" in text_of(page)
         kept = Mandate.objects.get()
-        assert (kept.version, kept.wording) == (mandates.VERSION, wording)
+        assert (kept.version, kept.wording) == (mandate.version, mandate.wording)
         assert kept.ip == "127.0.0.1"
         rails.settle(acme)
 
