@@ -16,7 +16,7 @@ from accounts.ledger import holds, journal
 from accounts.models import RailType, SimulatorPayment, Transfer, Wallet
 from accounts.rails import directory, simulator
 from accounts.rails.base import Address, Bank, Quote
-from accounts.services import rail_settlement, refusals
+from accounts.services import rail_outcomes, rail_settlement, refusals
 from accounts.services.rail_outcomes import Outcome, is_known
 from wallgent import banking, clock, ethereum, ids
 from wallgent.actors import Actor
@@ -141,6 +141,7 @@ def cancel(transfer: Transfer, *, actor: Actor) -> Transfer:
 
     Raises InvalidState when it has ended.
     """
+    rail_outcomes.lock(transfer)
     transfer = Transfer.objects.locked(transfer.id)
     if not transfer.is_open:
         raise InvalidState(

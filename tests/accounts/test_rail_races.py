@@ -5,7 +5,8 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from accounts.errors import InsufficientFunds
 from accounts.models import (
@@ -88,6 +89,22 @@ def test_who_cancels_and_who_carries_out_agree(acme, payer):
         rails.settle(acme)
         moved = SimulatorEntry.objects.filter(order__reference=rails.uuid_of(transfer)).exists()
         assert stored(transfer).status == ("COMPLETED" if moved else "CANCELLED")
+
+
+def test_who_cancels_locks_what_a_transfer_is_for_before_the_transfer(payer):
+    """As whoever carries it out does: in another order, each could wait for the other."""
+
+    def lock(transfer):
+        Wallet.objects.select_for_update(no_key=True).get(pk=transfer.wallet_id)
+
+    with rails.handler(lambda transfer, outcome, actor: lock(transfer), lock=lock):
+        transfer = rails.withdraw(payer, "1", purpose=PURPOSE)
+        with CaptureQueriesContext(connection) as ran:
+            rails.cancel(transfer)
+
+    locking = [query["sql"] for query in ran if "FOR NO KEY UPDATE" in query["sql"]]
+    assert 'FROM "accounts_wallet"' in locking[0]
+    assert 'FROM "accounts_transfer"' in locking[1]
 
 
 def test_payments_that_come_at_once_are_each_counted_once(acme):
