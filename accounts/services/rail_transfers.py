@@ -16,7 +16,7 @@ from accounts.ledger import holds, journal
 from accounts.models import RailType, SimulatorPayment, Transfer, Wallet
 from accounts.rails import directory, simulator
 from accounts.rails.base import Address, Bank, Quote
-from accounts.services import rail_outcomes, rail_settlement, refusals
+from accounts.services import rail_outcomes, rail_reports, rail_settlement, refusals
 from accounts.services.rail_outcomes import Outcome, is_known
 from wallgent import banking, clock, ethereum, ids
 from wallgent.actors import Actor
@@ -154,7 +154,7 @@ def cancel(transfer: Transfer, *, actor: Actor) -> Transfer:
         transfer.cancel_requested_at = now
     # An address may have been shown, and paid to: its rail must have watched it to know.
     if transfer.status == Transfer.Status.PENDING and not transfer.awaits_payer:
-        rail_settlement.end(transfer, Outcome.CANCELLED, actor=actor)
+        rail_reports.end(transfer, Outcome.CANCELLED, actor=actor)
     else:
         transfer.next_attempt_at = now
         transfer.save(update_fields=["cancel_requested_at", "next_attempt_at"])
