@@ -1,10 +1,7 @@
 """A link sent by e-mail, in calm words, and not too often."""
 
-import hashlib
-import hmac
 from datetime import timedelta
 
-from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import connection, transaction
 from django.db.models import Q
@@ -12,7 +9,7 @@ from django.template.loader import render_to_string
 
 from links.models import Claim, PaymentLink, Sending
 from links.services import emails, names
-from wallgent import clock, mail, money
+from wallgent import clock, credentials, mail, money
 from wallgent.actors import Actor
 from wallgent.environments import Environment
 from wallgent.errors import InvalidState, RateLimitExceeded, ValidationError
@@ -85,8 +82,7 @@ def _in_turn() -> None:
 
 def _note(link: PaymentLink, sent_by: str, address: str) -> None:
     now = clock.real_now()
-    key = settings.SECRET_KEY.encode()
-    digest = hmac.new(key, f"sending\n{address}".encode(), hashlib.sha256).digest()
+    digest = credentials.digest(f"sending\n{address}")
     theirs = Sending.objects.filter(address_digest=digest, created_at__gt=now - timedelta(days=1))
     if theirs.count() >= LETTERS_PER_ADDRESS:
         raise RateLimitExceeded("This address was sent several letters today. Go on tomorrow.")
