@@ -2,8 +2,8 @@
 
 from accounts.models import LinkDirection
 from links.models import Claim, PaymentLink
-from links.services import claims, mandates, payment_links
-from links.services.claims import Incoming, PublicStatus
+from links.services import claim_status, claims, mandates, payment_links
+from links.services.claim_status import Incoming, PublicStatus
 from wallgent.api.shapes import AmountText, Shape, TimeText
 
 
@@ -67,7 +67,7 @@ class ClaimOutput(Shape):
 
     @classmethod
     def of(cls, claim: Claim) -> "ClaimOutput":
-        status = claims.public_status(claim)
+        status = claim_status.public_status(claim)
         return cls.model_construct(
             id=status.id,
             slug=claim.link.slug,

@@ -13,7 +13,7 @@ from links.api.claim_outputs import ClaimOutput, PublicLinkOutput
 from links.api.payment_links import Email
 from links.errors import VerificationRequired
 from links.models import Claim, PaymentLink
-from links.services import claims, mandates, payment_links, restrictions, verification
+from links.services import claim_status, claims, mandates, payment_links, restrictions, verification
 from wallgent import banking, ethereum
 from wallgent.actors import Actor
 from wallgent.api import json, throttling
@@ -126,7 +126,7 @@ class PublicLinkView(_LinkView):
 
     def get(self, request, slug):
         token = self.query(PublicLinkQuery).claim_token
-        claim = claims.find(self.link, token) if token else None
+        claim = claim_status.find(self.link, token) if token else None
         return answer(PublicLinkOutput.of(self.link, claim))
 
 
@@ -145,7 +145,7 @@ class ClaimView(_LinkView):
             request.run.start()  # an answer that is there already is repeated
             raise self.unproven
         if self.link.emails and not verification.is_needed(self.link):
-            self._count(request, "email", claims.guesses(self.link))
+            self._count(request, "email", restrictions.guesses(self.link))
         authorised_by = None
         if self.link.direction == LinkDirection.RECEIVE and data.method == "wallet":
             authorised_by = _key_sent_along(request)
@@ -177,7 +177,7 @@ class ClaimView(_LinkView):
             data = ClaimInput.read(json.read_object(request, settings.BODY_LIMIT_BYTES))
         except DomainError:
             return  # the handler says so
-        self._count(request, "email", claims.guesses(self.link))
+        self._count(request, "email", restrictions.guesses(self.link))
         email, code = data.recipient_email or "", data.verification_code
         try:
             if code:

@@ -1,15 +1,9 @@
 """Claims: whoever knows a link's address takes what it promises, or pays what it asks for."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
-
-from django.core import signing
 from django.db import transaction
 
 from accounts.errors import WalletNotFound
-from accounts.models import LinkDirection, RailType, Transfer, Wallet
+from accounts.models import LinkDirection, RailType, Wallet
 from accounts.services import organizations, rail_transfers, wallets
 from accounts.services.rail_transfers import Address, Bank
 from links.models import Claim, PaymentLink
@@ -23,25 +17,10 @@ from links.services import (
     restrictions,
     verification,
 )
-from links.services.restrictions import Destination, admits, guesses, is_met
+from links.services.restrictions import Destination
 from wallgent import clock
 from wallgent.actors import Actor
-from wallgent.errors import InvalidState, NotAvailable, NotFound, ValidationError
-
-# Written out: what is only passed on would else seem unused.
-__all__ = [
-    "admits",
-    "find",
-    "guesses",
-    "is_met",
-    "methods",
-    "open",
-    "payee",
-    "payer",
-    "public_actor",
-    "public_status",
-    "token_of",
-]
+from wallgent.errors import InvalidState, NotAvailable, ValidationError
 
 _Method = Claim.Method
 _Status = PaymentLink.Status
@@ -52,50 +31,6 @@ _OVER = {
     _Status.CANCELLED: "This payment link was cancelled. Ask whoever made it for a new one.",
 }
 _METHODS = {Wallet: _Method.WALLET, Bank: _Method.ACH, Address: _Method.USDC}
-_TOKEN = signing.Signer(salt="links.claim")
-
-INCOMING_SHOWN = 50  # the latest: anybody can send dust to an address
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Incoming:
-    """One payment that came to the address of a claim."""
-
-    kind: str
-    amount: Decimal
-    chain: str
-    arrived_at: datetime
-    is_credited: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublicStatus:
-    """A claim as its claimer sees it; accounts and addresses only as far as they told them."""
-
-    id: str
-    token: str
-    status: str
-    is_final: bool  # nobody waits for anything any more
-    method: str
-    direction: str
-    amount: Decimal
-    currency: str
-    created_at: datetime
-    settled_at: datetime | None
-    deadline_at: datetime | None
-    reason: str  # of its end
-    transaction_id: str | None
-    transfer_id: str | None
-    transfer_status: str | None
-    wallet_id: str | None
-    bank_name: str
-    account_last4: str
-    address: str
-    chain: str
-    pay_address: str  # where USDC are to be paid
-    received: Decimal | None
-    missing: Decimal | None
-    incoming: tuple[Incoming, ...]
 
 
 def public_actor(link: PaymentLink, *, request_id: str = "") -> Actor:
@@ -256,66 +191,4 @@ def _check_wallet(link: PaymentLink, wallet: Wallet) -> None:
         raise ValidationError(
             f"This payment link {verb} {link.currency}; the wallet holds {wallet.currency}.",
             fields={where: f"must be a wallet in {link.currency}"},
-        )
-
-
-def token_of(claim: Claim) -> str:
-    """What only the claimer is told: with it they see what became of their claim."""
-    return _TOKEN.sign(claim.id)
-
-
-def find(link: PaymentLink, token: str) -> Claim:
-    """The claim of whoever has its token. Raises NotFound."""
-    claim = None
-    try:
-        claims = Claim.objects.select_related("transfer", "link__organization", "link__wallet")
-        claim = claims.filter(pk=_TOKEN.unsign(token), link=link).first()
-    except signing.BadSignature:
-        pass
-    if claim is None:
-        raise NotFound("There is no such claim.")
-    return claim
-
-
-def public_status(claim: Claim) -> PublicStatus:
-    """What a claimer may see of their claim."""
-    link, transfer = claim.link, claim.transfer
-    is_watched = transfer is not None and transfer.awaits_payer
-    is_shown = is_watched and claim.status == Claim.Status.AWAITING_PAYMENT
-    return PublicStatus(
-        id=claim.id,
-        token=token_of(claim),
-        status=claim.status,
-        is_final=not claim.is_open,
-        method=claim.method,
-        direction=link.direction,
-        amount=claim.amount,
-        currency=link.currency,
-        created_at=claim.created_at,
-        settled_at=claim.settled_at,
-        deadline_at=claim.deadline_at if claim.is_open else None,
-        reason=claim.failure_reason,
-        transaction_id=claim.transaction_id,
-        transfer_id=claim.transfer_id,
-        transfer_status=transfer.status if transfer else None,
-        wallet_id=claim.wallet_id,
-        bank_name=transfer.bank_name if transfer else "",
-        account_last4=transfer.account_last4 if transfer else "",
-        address=transfer.address if transfer and not is_watched else "",
-        chain=transfer.chain if transfer else "",
-        pay_address=transfer.address if is_shown else "",
-        received=transfer.received if is_watched else None,
-        missing=transfer.missing if is_shown else None,
-        incoming=tuple(_incoming(transfer)) if is_watched else (),
-    )
-
-
-def _incoming(transfer: Transfer) -> Iterator[Incoming]:
-    for payment in reversed(transfer.incoming_payments.order_by("-pk")[:INCOMING_SHOWN]):
-        yield Incoming(
-            kind=payment.kind,
-            amount=payment.amount,
-            chain=payment.chain,
-            arrived_at=payment.arrived_at,
-            is_credited=payment.transaction_id is not None,
         )

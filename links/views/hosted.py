@@ -23,7 +23,7 @@ from links.forms.hosted import (
     WalletForm,
 )
 from links.models import Claim, PaymentLink
-from links.services import claims, payment_links, verification
+from links.services import payment_links, restrictions, verification
 from links.views import hosted_claiming
 from links.views.hosted_door import Visit, hosted, see
 from wallgent import pages, runner
@@ -74,7 +74,7 @@ def state_of(visit: Visit) -> str:
         return "taken"  # somebody is about to pay, and may yet not do it
     if status != PaymentLink.Status.ACTIVE:
         return _OVER.get(status, "used")
-    if not claims.admits(link, visit.email):
+    if not restrictions.admits(link, visit.email):
         return "email"
     if not visit.is_proven:
         return "code"
@@ -139,7 +139,7 @@ def _note(visit: Visit, state: str, form: PageForm):
     if state != "choose":
         network = client_network(visit.request)
         subject = f"pay:email:{network}:{visit.link.id}"  # which the API counts, too
-        throttling.check(subject=subject, limit=claims.guesses(visit.link))
+        throttling.check(subject=subject, limit=restrictions.guesses(visit.link))
     try:
         if state == "email":
             return _note_email(visit, form)
@@ -159,7 +159,7 @@ def _note(visit: Visit, state: str, form: PageForm):
 
 def _note_email(visit: Visit, form: EmailForm):
     email = form.cleaned_data["email"]
-    if not claims.admits(visit.link, email):
+    if not restrictions.admits(visit.link, email):
         form.add_error(
             "email",
             gettext(

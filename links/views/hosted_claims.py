@@ -10,8 +10,8 @@ from accounts.services import rail_transfers
 from links.forms import words
 from links.forms.hosted import LetterForm, SimulateForm
 from links.models import Claim, PaymentLink
-from links.services import claims, receipts
-from links.services.claims import PublicStatus
+from links.services import claim_status, receipts
+from links.services.claim_status import PublicStatus
 from links.views.hosted_door import Visit, hosted, see
 from wallgent import ethereum, money, pages
 from wallgent.api import throttling
@@ -57,8 +57,8 @@ def _show(visit: Visit, claim: Claim, **more) -> HttpResponse:
 
 
 def _context(visit: Visit, claim: Claim) -> dict:
-    link, token = visit.link, claims.token_of(claim)
-    status = claims.public_status(claim)
+    link, token = visit.link, claim_status.token_of(claim)
+    status = claim_status.public_status(claim)
     face = face_of(status)
     context = {
         "claim": claim,
@@ -123,7 +123,7 @@ def _uri(environment: str, status: PublicStatus) -> str:
 def letter(visit):
     """Send the receipt to an address."""
     claim, here = visit.claim, visit.claim_path(visit.claim)
-    status = claims.public_status(claim)
+    status = claim_status.public_status(claim)
     if visit.request.method != "POST" or status.status != Claim.Status.SETTLED:
         return see(here)
     form = LetterForm(visit.request.POST)

@@ -18,7 +18,7 @@ from django.utils.cache import add_never_cache_headers, patch_vary_headers
 from django.utils.translation import gettext
 
 from links.models import Claim, PaymentLink
-from links.services import claims, payment_links, verification
+from links.services import claim_status, claims, payment_links, restrictions, verification
 from wallgent import credentials, languages
 from wallgent.api import throttling
 from wallgent.api.client_ip import client_network
@@ -75,7 +75,7 @@ class Visit:
 
     def claim_path(self, claim: Claim) -> str:
         """Where whoever made a claim sees what becomes of it: the token in it is theirs."""
-        return self.path("pay-receipt", token=claims.token_of(claim))
+        return self.path("pay-receipt", token=claim_status.token_of(claim))
 
     def seal(self, what: str, said: dict) -> str:
         """A draft or a mandate, unreadable to whoever sees their session, and for this link."""
@@ -96,7 +96,7 @@ class Visit:
         """A page of the link, with what every one of them shows."""
         link = self.link
         named = self.said.get("wallet", "")
-        is_met = claims.is_met(link, email=self.email, wallet_id=named) and self.is_proven
+        is_met = restrictions.is_met(link, email=self.email, wallet_id=named) and self.is_proven
         shown = {
             "link": link,
             "view": payment_links.public_view(link),
@@ -214,7 +214,7 @@ def _find(request, slug: str, token: str = "") -> Visit:
     network = client_network(request)
     try:
         link = payment_links.find_by_slug(slug)
-        claim = claims.find(link, token) if token else None
+        claim = claim_status.find(link, token) if token else None
     except NotFound:
         throttling.check(subject=f"pay:unknown:{network}", limit=UNKNOWN)
         raise

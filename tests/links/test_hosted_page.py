@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts.models import Organization
 from accounts.services import wallets
 from links.models import Claim, PaymentLink
-from links.services import claims, payment_links, restrictions
+from links.services import claim_status, payment_links, restrictions
 from links.services.payment_links import Restrictions
 from links.views import hosted_door
 from tests import world
@@ -277,7 +277,7 @@ class TestClaim:
         assert again.status_code == 422
         assert "claimed already" in text_of(again)
         assert "You have claimed this payment before, and that counts" in text_of(again)
-        assert claims.token_of(Claim.objects.get()) in again.content.decode()
+        assert claim_status.token_of(Claim.objects.get()) in again.content.decode()
         assert "You get" not in text_of(again)
         assert balance_of(shop) == Decimal(25)
 
@@ -347,13 +347,13 @@ class TestReceipt:
     def test_needs_its_whole_token(self, visitor, link, shop, change):
         claimed(link, shop)
         paid = Claim.objects.get(link=link)
-        token = change(claims.token_of(paid))
+        token = change(claim_status.token_of(paid))
 
         assert visitor.get(address(link, "receipt", token)).status_code == 404
 
     def test_belongs_to_its_own_link(self, visitor, make, link, shop):
         claimed(link, shop)
-        token = claims.token_of(Claim.objects.get(link=link))
+        token = claim_status.token_of(Claim.objects.get(link=link))
 
         assert visitor.get(address(make(), "receipt", token)).status_code == 404
 
@@ -673,7 +673,7 @@ class TestRates:
         """They ask every few seconds, in an office from one address."""
         link = make(max_uses=2)
         visitor = claimed(link, shop)
-        news = claims.token_of(Claim.objects.get())
+        news = claim_status.token_of(Claim.objects.get())
         monkeypatch.setattr(hosted_door, "READS", 3)
 
         asked = [visitor.get(address(link, "receipt", news)).status_code for _ in range(4)]

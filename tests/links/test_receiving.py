@@ -8,7 +8,7 @@ import pytest
 from accounts.models import SimulatorEntry
 from accounts.rails.simulator import pay_address
 from links.models import Claim, Mandate
-from links.services import claims, link_settings
+from links.services import claim_status, link_settings
 from tests.accounts import rails
 from tests.links.conftest import (
     AS_SHOWN,
@@ -434,14 +434,14 @@ class TestStatus:
     def test_tells_of_the_latest_payments_where_somebody_sends_dust(
         self, wait, monkeypatch, django_capture_on_commit_callbacks
     ):
-        monkeypatch.setattr(claims, "INCOMING_SHOWN", 2)
+        monkeypatch.setattr(claim_status, "INCOMING_SHOWN", 2)
         _, claimed = wait()
         with django_capture_on_commit_callbacks(execute=True):
             for amount in ("0.01", "0.02", "0.03"):
                 pay_address(claimed.json()["deposit"]["address"], Decimal(amount))
         rails.sweep()
 
-        status = claims.public_status(Claim.objects.get())
+        status = claim_status.public_status(Claim.objects.get())
 
         assert [payment.amount for payment in status.incoming] == [Decimal("0.02"), Decimal("0.03")]
         assert status.received == Decimal("0.06")

@@ -19,7 +19,7 @@ from accounts.models import Approval, Membership, Organization, User, Wallet
 from accounts.rails import simulator
 from accounts.services import books, members
 from accounts.services.rail_transfers import Bank
-from links.services import claims, payment_links
+from links.services import claim_status, claims, payment_links
 from links.services.payment_links import Restrictions
 from tests import pages, world
 from tests.accounts import rails
@@ -212,7 +212,7 @@ def _claim_of_a_bank(link, fault: int) -> str:
     """The page of a claim to an account with that fault."""
     bank = Bank("021000021", simulator.account_number(fault), "Grace Hopper")
     claim = claims.open(link, destination=bank, actor=claims.public_actor(link))
-    return f"/pay/{link.slug}/receipt/{claims.token_of(claim)}"
+    return f"/pay/{link.slug}/receipt/{claim_status.token_of(claim)}"
 
 
 def payers(count: int) -> dict:
