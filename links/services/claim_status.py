@@ -20,6 +20,7 @@ INCOMING_SHOWN = 50  # the latest: anybody can send dust to an address
 class Incoming:
     """One payment that came to the address of a claim."""
 
+    id: str
     kind: str
     amount: Decimal
     chain: str
@@ -111,6 +112,7 @@ def public_status(claim: Claim) -> PublicStatus:
 def _incoming(transfer: Transfer) -> Iterator[Incoming]:
     for payment in reversed(transfer.incoming_payments.order_by("-pk")[:INCOMING_SHOWN]):
         yield Incoming(
+            id=payment.id,
             kind=payment.kind,
             amount=payment.amount,
             chain=payment.chain,

@@ -66,7 +66,8 @@ def _context(visit: Visit, claim: Claim) -> dict:
         "face": face,
         "polls": not status.is_final,
         "pause": "2s" if link.environment == Environment.SANDBOX else "15s",  # between two looks
-        "seen": f"{face}-{len(status.incoming)}",  # changes when what is shown does
+        # Changes when what is shown does.
+        "seen": f"{face}-{status.incoming[-1].id}" if status.incoming else face,
         "here": visit.path("pay-receipt", token=token),
         "sender": link.organization.name,  # whoever claimed knows
         "draft": party(status),

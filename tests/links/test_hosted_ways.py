@@ -15,7 +15,14 @@ from accounts.rails import simulator
 from accounts.services import approvals
 from links.models import Claim, PaymentLink
 from links.models.claims import Mandate
-from links.services import letters, link_settings, mandates, payment_links, restrictions
+from links.services import (
+    claim_status,
+    letters,
+    link_settings,
+    mandates,
+    payment_links,
+    restrictions,
+)
 from links.services.payment_links import Restrictions
 from links.views import hosted_claiming, hosted_claims
 from tests import world
@@ -462,6 +469,19 @@ class TestAddressThatPays:
 
         self.send(visitor, page, "7.5")
         assert "You have paid" in text_of(visitor.get(page.wsgi_request.path))
+
+    def test_is_told_of_a_part_that_comes_after_more_dust_than_is_shown(
+        self, visitor, page, monkeypatch
+    ):
+        monkeypatch.setattr(claim_status, "INCOMING_SHOWN", 2)
+        for _ in range(2):
+            self.send(visitor, page, "0.01")
+        dusty = visitor.get(page.wsgi_request.path)
+
+        self.send(visitor, page, "5")
+        rails.settle(Claim.objects.get().link.organization, seconds=60)
+
+        assert "7.48" in news(visitor, page, seen=seen(dusty)).content.decode()
 
     def test_pays_too_much(self, visitor, page):
         self.send(visitor, page, "20")
