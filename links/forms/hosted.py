@@ -5,25 +5,25 @@ import unicodedata
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.forms.utils import ErrorDict
 from django.utils.translation import gettext_lazy as _
 
 from links.errors import VerificationRequired
 from links.forms import words
 from links.models.payment_links import EMAIL_LENGTH
-from wallgent import banking, ethereum, ids, money
+from wallgent import banking, ethereum, ids
 from wallgent.errors import (
     DomainError,
     IdempotencyKeyReuse,
-    InvalidAmount,
     InvalidState,
     NotAvailable,
     ServiceUnavailable,
 )
 from wallgent.forms import PageForm
 
-_EMAIL = forms.TextInput(attrs={"type": "email", "inputmode": "email", "autocomplete": "email"})
+EMAIL_INPUT = forms.TextInput(
+    attrs={"type": "email", "inputmode": "email", "autocomplete": "email"}
+)
 _IDENTIFIER = {"autocomplete": "off", "autocapitalize": "off", "spellcheck": "false"}
 _DIGITS = {"inputmode": "numeric", **_IDENTIFIER}
 _GAPS = re.compile(r"[\s\-.]+")  # as people group digits
@@ -91,7 +91,7 @@ class EmailForm(HostedForm):
         label=_("E-mail address"),
         max_length=EMAIL_LENGTH,
         error_messages={"required": _("Type the e-mail address this payment was sent to.")},
-        widget=_EMAIL,
+        widget=EMAIL_INPUT,
     )
 
 
@@ -304,47 +304,3 @@ class ReviewForm(HostedForm):
 
     def field_of(self, error: DomainError) -> str | None:
         return None
-
-
-class LetterForm(HostedForm):
-    """Where a receipt is sent."""
-
-    email = forms.CharField(
-        label=_("E-mail address"),
-        max_length=EMAIL_LENGTH,
-        error_messages={"required": _("Type where the receipt should go.")},
-        widget=_EMAIL,
-    )
-
-    def clean_email(self):
-        email = self.cleaned_data["email"].strip()
-        try:
-            validate_email(email)
-        except ValidationError:
-            raise ValidationError(
-                _("This is not an e-mail address. One looks like you@example.com.")
-            ) from None
-        return email
-
-
-class SimulateForm(HostedForm):
-    """A payment that a sandbox lets arrive."""
-
-    amount = forms.CharField(
-        label=_("Amount"),
-        max_length=40,
-        widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
-    )
-    chain = forms.ChoiceField(
-        label=_("Network"),
-        choices=[("ethereum", "Ethereum"), ("polygon", _("Polygon (a wrong one)"))],
-    )
-
-    def clean_amount(self):
-        try:
-            amount = money.read(self.cleaned_data["amount"].strip())
-        except InvalidAmount:
-            amount = money.ZERO
-        if amount <= 0 or amount != amount.quantize(money.UNIT.scaleb(2)):
-            raise ValidationError(_("Write an amount above zero with at most 6 decimals."))
-        return amount

@@ -8,7 +8,7 @@ from django.http import Http404, HttpResponse
 from accounts.models import IncomingPayment
 from accounts.services import rail_transfers
 from links.forms import words
-from links.forms.hosted import LetterForm, SimulateForm
+from links.forms.hosted_claims import ReceiptForm, SimulateForm
 from links.models import Claim, PaymentLink
 from links.services import claim_status, receipts
 from links.services.claim_status import PublicStatus
@@ -72,7 +72,7 @@ def _context(visit: Visit, claim: Claim) -> dict:
         "sender": link.organization.name,  # whoever claimed knows
         "draft": party(status),
         "letter_path": visit.path("pay-receipt-letter", token=token),
-        "form": LetterForm(initial={"email": claim.recipient_email}),
+        "form": ReceiptForm(initial={"email": claim.recipient_email}),
         "is_sent": visit.request.GET.get("sent") == "yes",
         "reason": _reason(claim),
         "is_open_again": face == "RETURNED" and link.status == PaymentLink.Status.ACTIVE,
@@ -127,7 +127,7 @@ def letter(visit):
     status = claim_status.public_status(claim)
     if visit.request.method != "POST" or status.status != Claim.Status.SETTLED:
         return see(here)
-    form = LetterForm(visit.request.POST)
+    form = ReceiptForm(visit.request.POST)
     if form.is_valid():
         for subject in (claim.id, client_network(visit.request)):
             throttling.check(subject=f"pay:letter:{subject}", limit=LETTERS)
