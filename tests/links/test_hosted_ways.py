@@ -692,7 +692,10 @@ class TestReceipt:
     def test_is_sent_a_few_times_only(self, visitor, page):
         answers = [self.letter(visitor, page, f"g{n}@example.com") for n in range(5)]
 
-        assert [answer.status_code for answer in answers] == [303, 303, 303, 429, 429]
+        *taken, fourth, fifth = [answer.status_code for answer in answers]
+        assert taken == [303, 303, 303]
+        assert fourth in (303, 429)  # the first, if a minute ends in between
+        assert fifth == 429
 
     def test_leads_nowhere_but_to_its_own_page(self, visitor, page):
         """A stranger says where it goes, and another one what the organization is called."""
