@@ -13,10 +13,10 @@ from links.api.claim_outputs import ClaimOutput, PublicLinkOutput
 from links.api.payment_links import Email
 from links.errors import VerificationRequired
 from links.models import Claim, PaymentLink
-from links.services import claim_status, claims, mandates, payment_links, restrictions, verification
+from links.services import claim_status, claims, mandates, payment_links, tries, verification
 from wallgent import banking, ethereum
 from wallgent.actors import Actor
-from wallgent.api import json, throttling
+from wallgent.api import json
 from wallgent.api.client_ip import client_ip, client_network
 from wallgent.api.commands import command
 from wallgent.api.public import PublicView
@@ -145,12 +145,12 @@ class ClaimView(_LinkView):
             request.run.start()  # an answer that is there already is repeated
             raise self.unproven
         if self.link.emails and not verification.is_needed(self.link):
-            self._count(request, "email", restrictions.guesses(self.link))
+            self._count(request, tries.count_address)
         authorised_by = None
         if self.link.direction == LinkDirection.RECEIVE and data.method == "wallet":
             authorised_by = _key_sent_along(request)
             if authorised_by is None:
-                self._count(request, "request", restrictions.REQUESTS)
+                self._count(request, tries.count_request)
         destination = data.destination.party(self.link, authorised_by)
         request.run.start()
         claim = claims.open(
@@ -177,7 +177,7 @@ class ClaimView(_LinkView):
             data = ClaimInput.read(json.read_object(request, settings.BODY_LIMIT_BYTES))
         except DomainError:
             return  # the handler says so
-        self._count(request, "email", restrictions.guesses(self.link))
+        self._count(request, tries.count_address)
         email, code = data.recipient_email or "", data.verification_code
         try:
             if code:
@@ -190,11 +190,9 @@ class ClaimView(_LinkView):
         except DomainError as refusal:
             self.unproven = refusal
 
-    def _count(self, request, what: str, limit: int) -> None:
-        """Whoever got hold of a link may not try addresses until one is right."""
+    def _count(self, request, count) -> None:
         self.rate_headers = {}  # what counts from here on
-        subject = f"pay:{what}:{client_network(request)}:{self.link.id}"
-        self.rate_headers = throttling.check(subject=subject, limit=limit)
+        self.rate_headers = count(self.link, client_network(request))
 
 
 def _key_sent_along(request) -> Actor | None:

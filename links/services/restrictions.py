@@ -15,9 +15,6 @@ _SAID = {
     Claim.Method.ACH: "This bank account was used for this payment link already.",
     Claim.Method.USDC: "This address was used for this payment link already.",
 }
-# A minute, of one address and link, on its page and by API.
-GUESSES = 20  # wrong ones
-REQUESTS = 10  # to pay from somebody else's wallet
 _EMAIL_SAID = "This e-mail address was used for this payment link already."
 
 
@@ -29,15 +26,6 @@ def admits(link: PaymentLink, email: str) -> bool:
 def is_met(link: PaymentLink, *, email: str, wallet_id: str) -> bool:
     """Whether a link is for somebody with this address and wallet, who may then know its sender."""
     return admits(link, email) and (not link.wallet_ids or wallet_id in link.wallet_ids)
-
-
-def guesses(link: PaymentLink) -> int:
-    """How often a minute one may say from one place whom a link is for, on its page or by API.
-
-    There is room for all whom it is for, who may sit in one office: an address, its code, and one
-    of them mistyped. Whoever guesses gets no further by that.
-    """
-    return GUESSES + 3 * len(link.emails)
 
 
 def check_email(link: PaymentLink, email: str) -> None:

@@ -23,11 +23,10 @@ from links.forms.hosted import (
     WalletForm,
 )
 from links.models import Claim, PaymentLink
-from links.services import payment_links, restrictions, verification
+from links.services import payment_links, restrictions, tries, verification
 from links.views import hosted_claiming
 from links.views.hosted_door import Visit, hosted, see
 from wallgent import pages, runner
-from wallgent.api import throttling
 from wallgent.api.client_ip import client_network
 from wallgent.errors import DomainError, RateLimitExceeded
 from wallgent.forms import PageForm
@@ -137,9 +136,7 @@ def _note(visit: Visit, state: str, form: PageForm):
     if not form.is_bound or not form.is_valid():
         return None
     if state != "choose":
-        network = client_network(visit.request)
-        subject = f"pay:email:{network}:{visit.link.id}"  # which the API counts, too
-        throttling.check(subject=subject, limit=restrictions.guesses(visit.link))
+        tries.count_address(visit.link, client_network(visit.request))
     try:
         if state == "email":
             return _note_email(visit, form)

@@ -8,10 +8,9 @@ from accounts import permissions
 from accounts.models import LinkDirection, Wallet
 from accounts.services.rail_transfers import Address, Bank
 from links.models import Claim, PaymentLink
-from links.services import claims, mandates, payouts, restrictions
+from links.services import claims, mandates, payouts, tries
 from links.views.hosted_door import Visit
 from wallgent import banking, pages
-from wallgent.api import throttling
 from wallgent.api.client_ip import client_ip, client_network
 from wallgent.environments import Environment
 from wallgent.money import Currency
@@ -92,8 +91,7 @@ def count(visit: Visit, draft: dict) -> None:
     """Whose wallet may be asked to pay is not for anybody to try out. Raises RateLimitExceeded."""
     asks = visit.link.direction == LinkDirection.RECEIVE and draft["method"] == _Method.WALLET
     if asks and _own(visit, draft) is None:
-        subject = f"pay:request:{client_network(visit.request)}:{visit.link.id}"
-        throttling.check(subject=subject, limit=restrictions.REQUESTS)
+        tries.count_request(visit.link, client_network(visit.request))
 
 
 def _destination(link: PaymentLink, draft: dict, payer) -> Wallet | Bank | Address:

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from accounts.ledger import chart, holds, journal
 from links.models import Claim
-from links.services import restrictions
+from links.services import tries
 from tests.links.conftest import lapse, soon, stored
 from tests.world import (
     A_TIME,
@@ -494,7 +494,7 @@ class TestThrottling:
         assert Client(ip="fe80::1%eth0").get(path).status_code == 404
 
     def test_of_guesses_at_whom_a_link_is_for(self, make, claim, monkeypatch, shop):
-        monkeypatch.setattr(restrictions, "GUESSES", 0)  # but three for the one it is for
+        monkeypatch.setattr(tries, "ADDRESSES", 0)  # but three for the one it is for
         link = make(amount="5", recipientRestrictions={"emails": ["ada@example.com"]})
         other = make(amount="5", recipientRestrictions={"emails": ["ada@example.com"]})
 

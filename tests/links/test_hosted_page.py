@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts.models import Organization
 from accounts.services import wallets
 from links.models import Claim, PaymentLink
-from links.services import claim_status, payment_links, restrictions
+from links.services import claim_status, payment_links, tries
 from links.services.payment_links import Restrictions
 from links.views import hosted_door
 from tests import world
@@ -630,7 +630,7 @@ class TestLinkThatIsOver:
 
 class TestRates:
     def test_of_typed_addresses_stop_guessing(self, visitor, make, monkeypatch):
-        monkeypatch.setattr(restrictions, "GUESSES", 0)  # but three for one whom it is for
+        monkeypatch.setattr(tries, "ADDRESSES", 0)  # but three for one whom it is for
         link, other = make(emails=[ADA]), make(emails=[ADA])
         guesses = [say_email(visitor, link, f"g{n}@example.com") for n in range(5)]
 

@@ -21,7 +21,7 @@ from links.services import (
     link_settings,
     mandates,
     payment_links,
-    restrictions,
+    tries,
 )
 from links.services.payment_links import Restrictions
 from links.views import hosted_claiming, hosted_claims
@@ -580,7 +580,7 @@ class TestWalletThatPays:
         assert "aún no ha decidido" in text_of(say(second, link, step="wallet", wallet_id=shop.id))
 
     def test_is_not_for_anybody_to_try_out(self, visitor, dollars, shop, monkeypatch):
-        monkeypatch.setattr(restrictions, "REQUESTS", 2)
+        monkeypatch.setattr(tries, "REQUESTS", 2)
         link = make(dollars, "RECEIVE")
         named = {"step": "wallet", "wallet_id": shop.id}
 

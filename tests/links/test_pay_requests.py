@@ -9,7 +9,7 @@ from accounts.models import Approval, Organization, Payment
 from accounts.services import approvals
 from links import tasks
 from links.models import Claim
-from links.services import pay_requests, restrictions
+from links.services import pay_requests, tries
 from tests.accounts import rails
 from tests.links.conftest import (
     claim_body,
@@ -348,7 +348,7 @@ class TestRefused:
         assert send_claim(link, claim_body(till)).status_code == 202
 
     def test_asking_is_throttled(self, ask, till, monkeypatch):
-        monkeypatch.setattr(restrictions, "REQUESTS", 2)
+        monkeypatch.setattr(tries, "REQUESTS", 2)
         link = ask()
 
         seen = [send_claim(link, claim_body(till)).status_code for _ in range(3)]

@@ -10,7 +10,7 @@ from django.db import connection
 from links import tasks
 from links.errors import CodeExpired, WrongCode
 from links.models import Claim, EmailProof
-from links.services import restrictions, verification
+from links.services import tries, verification
 from tests.links.conftest import ach_body, agreed, claim_body, lapse, send_claim, soon, stored
 from tests.world import (
     Client,
@@ -262,7 +262,7 @@ class TestTries:
         assert stored(link).use_count == 1
 
     def test_at_whom_a_link_is_for_are_limited(self, link, shop, monkeypatch):
-        monkeypatch.setattr(restrictions, "GUESSES", 0)  # but three for each it is for
+        monkeypatch.setattr(tries, "ADDRESSES", 0)  # but three for each it is for
 
         seen = [try_claim(link, shop, email=f"{n}@example.com").status_code for n in range(7)]
 
