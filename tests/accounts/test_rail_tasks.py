@@ -90,7 +90,8 @@ def test_the_sweep_does_not_read_what_is_due_much_later(globex, shop, transfer):
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO accounts_transfer SELECT (jsonb_populate_record(t, jsonb_build_object("
-            " 'id', gen_random_uuid(), 'next_attempt_at', now() + n * interval '1 day'))).*"
+            " 'id', gen_random_uuid(),"
+            " 'next_attempt_at', now() + interval '30 minutes' + n * interval '1 second'))).*"
             " FROM accounts_transfer t, generate_series(1, 3000) n WHERE t.id = %s",
             [ids.to_uuid(transfer.id)],
         )
