@@ -43,9 +43,9 @@ class PaymentLinkAdmin(SupportAdmin):
         **{"lnk": ["pk"], "pyl": ["pk"], "plink": ["pk"]},
         **{"org": ["organization"], "wal": ["wallet"], "hld": ["hold"], "clm": ["claims"]},
     }
-    search_fields = ["slug__exact"]
     search_help_text = (
-        "The id of a link, of its organization, wallet, hold or claim; the whole slug."
+        "The id of a link, of its organization, wallet, hold or claim; the start of its slug, as"
+        f" far as it is shown ({_SLUG_SHOWN} characters)."
     )
     fields = [
         *("id", "organization", "environment", "wallet", "direction", "status", "start"),
@@ -56,6 +56,13 @@ class PaymentLinkAdmin(SupportAdmin):
     ]
     inlines = [ClaimInline]
     actions = ["cancel"]
+
+    def get_search_results(self, request, queryset, search_term):
+        """By the start of the slug, which is shown. The rest would be a secret in an address."""
+        term = search_term.strip()
+        if len(term) == _SLUG_SHOWN:
+            return queryset.filter(slug__startswith=term), False
+        return super().get_search_results(request, queryset, term)
 
     @admin.display(description="slug")
     def start(self, payment_link):

@@ -6,7 +6,18 @@ from operator import attrgetter
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.utils import quote, unquote
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.utils import get_fields_from_path, quote, unquote
+from django.contrib.admin.views.main import (
+    ALL_VAR,
+    ERROR_FLAG,
+    IS_POPUP_VAR,
+    PAGE_VAR,
+    SEARCH_VAR,
+    TO_FIELD_VAR,
+    ChangeList,
+)
+from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Q
 from django.http import HttpResponseRedirect
@@ -20,12 +31,14 @@ from wallgent.actors import Actor
 from wallgent.environments import Environment
 from wallgent.errors import DomainError
 from wallgent.events.models import Event
-
-admin.site.site_title = admin.site.site_header = "Wallgent support"
+from wallgent.staff import log as staff_log
 
 _COUNTED = 10_000  # enough pages for a person; counting on would read whole tables
 _AT_ONCE = 50
 _FACTS_SHOWN = 100
+# Of the parameters that Django reads on every list; `o` is left out, since lists keep their order.
+_LIST_PARAMETERS = {ALL_VAR, ERROR_FLAG, IS_POPUP_VAR, PAGE_VAR, SEARCH_VAR, TO_FIELD_VAR}
+_DATE_PARTS = ("year", "month", "day")
 
 
 class BoundedPaginator(Paginator):
@@ -34,6 +47,16 @@ class BoundedPaginator(Paginator):
     @cached_property
     def count(self):
         return self.object_list.order_by()[:_COUNTED].count()
+
+
+class SupportChangeList(ChangeList):
+    """A list that answers dates which do not exist as it answers other malformed values."""
+
+    def get_filters(self, request):
+        try:
+            return super().get_filters(request)
+        except (ValueError, OverflowError) as error:
+            raise IncorrectLookupParameters from error
 
 
 class ReadOnly:
@@ -62,7 +85,9 @@ class SupportInline(ReadOnly, admin.TabularInline):
 class SupportAdmin(ReadOnly, admin.ModelAdmin):
     """Lists newest first, searches by id, shows what happened to the object.
 
-    A subclass says what may be seen in `fields`, and offers what services do in `actions`.
+    A subclass says what may be seen in `fields`, and offers what services do in `actions`. Filters
+    and search are for what is shown, and a list takes no other lookup: whatever else it could be
+    asked about, staff could find out by asking often enough.
     """
 
     # For each prefix the fields that hold such an id. One that joins stands alone in its list.
@@ -75,6 +100,44 @@ class SupportAdmin(ReadOnly, admin.ModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     change_form_template = "admin/support_change_form.html"
     object_history_template = "admin/support_history.html"
+
+    def get_changelist(self, request, **kwargs):
+        return SupportChangeList
+
+    def lookup_allowed(self, lookup, value, request):
+        return lookup in self._declared_lookups(request)
+
+    def to_field_allowed(self, request, to_field):
+        return to_field == self.opts.pk.name
+
+    def undeclared_lookups(self, request, *, is_list: bool) -> list[str]:
+        """The names of query parameters that test what this admin does not offer to be tested."""
+        names = set()
+        if is_list:
+            declared = _LIST_PARAMETERS | self._declared_lookups(request)
+            names = {
+                name
+                for name, values in request.GET.lists()
+                if name not in declared or "\0" in "".join(values)  # no column can hold it
+            }
+        for sent in (request.GET, request.POST):
+            if not set(sent.getlist(TO_FIELD_VAR)) <= {"", self.opts.pk.name}:
+                names.add(TO_FIELD_VAR)
+        return sorted(names)
+
+    def _declared_lookups(self, request) -> set[str]:
+        names = {f"{self.date_hierarchy}__{part}" for part in _DATE_PARTS if self.date_hierarchy}
+        for item in self.get_list_filter(request):
+            names.update(self._filter(item, request).expected_parameters())
+        return names
+
+    def _filter(self, item, request) -> admin.ListFilter:
+        """The filter that an item of `list_filter` declares, made as Django's lists make it."""
+        if callable(item):
+            return item(request, {}, self.model, self)
+        path, make = item if isinstance(item, tuple) else (item, admin.FieldListFilter.create)
+        field = get_fields_from_path(self.model, path)[-1]
+        return make(field, request, {}, self.model, self, field_path=path)
 
     def get_search_fields(self, request):
         return self.search_fields or ["pk"]  # without any there would be no search box
@@ -101,10 +164,16 @@ class SupportAdmin(ReadOnly, admin.ModelAdmin):
         return "__" not in name and self.opts.get_field(name).concrete
 
     def get_object(self, request, object_id, from_field=None):
-        return super().get_object(request, ids.read(object_id) or object_id, from_field)
+        return super().get_object(request, ids.read(object_id) or object_id)
+
+    def id_of(self, object_id: str) -> str:
+        """The id of an existing object as its page prints it, from any spelling of it."""
+        return str(self.opts.pk.to_python(ids.read(object_id) or object_id))
 
     def history_view(self, request, object_id, extra_context=None):
         """What happened to the object, from the events; then what Django's own log knows."""
+        if not self.has_view_or_change_permission(request):
+            raise PermissionDenied  # before anyone learns whether there is such an object
         found = self.get_object(request, unquote(object_id))
         context = {"facts": [], "subject": found and found.pk}
         if found and request.user.has_perm("events.view_event"):
@@ -115,6 +184,31 @@ class SupportAdmin(ReadOnly, admin.ModelAdmin):
         actions = self.get_actions(request).values()
         context["service_actions"] = [(name, description) for _, name, description in actions]
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def response_action(self, request, queryset):
+        try:
+            queryset.filter(pk__in=request.POST.getlist(ACTION_CHECKBOX_NAME))
+        except (ValueError, ValidationError) as error:
+            raise BadRequest("not an id") from error
+        return super().response_action(request, queryset)
+
+    def log_addition(self, request, obj, message):
+        self.log_staff_change(request, obj, "add")
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request, obj, message):
+        self.log_staff_change(request, obj, "change")
+        return super().log_change(request, obj, message)
+
+    def log_deletions(self, request, queryset):
+        for obj in queryset:
+            self.log_staff_change(request, obj, "delete")
+        return super().log_deletions(request, queryset)
+
+    def log_staff_change(self, request, obj, change: str):
+        """Log a change of `obj`, in the transaction that makes it."""
+        kind, model = staff_log.Kind.CHANGED, self.opts.label_lower
+        staff_log.record(request, kind, model, object_id=str(obj.pk), detail=change)
 
     def has_act_permission(self, request) -> bool:
         """Whether this member of staff may use actions: with Django's permission to change."""
@@ -158,8 +252,13 @@ def service_action(description: str, *, form: type[forms.Form] = forms.Form):
 
 def _perform(model_admin, request, obj, method, description: str, fields: dict) -> None:
     actor = model_admin.actor_for(request, obj)
+
+    def work():
+        method(model_admin, obj, actor=actor, **fields)
+        model_admin.log_staff_change(request, obj, method.__name__)
+
     try:
-        runner.run(lambda: method(model_admin, obj, actor=actor, **fields), actor=actor)
+        runner.run(work, actor=actor)
     except DomainError as refusal:
         model_admin.message_user(request, f"{obj}: {refusal.message}", messages.ERROR)
     else:

@@ -1,5 +1,6 @@
 from allauth.account.apps import AccountConfig
 from django.apps import AppConfig
+from django.contrib.admin import apps as admin_apps
 from django.core.signals import request_started
 
 from wallgent import connections
@@ -12,6 +13,13 @@ class WallgentConfig(AppConfig):
 
     def ready(self):
         request_started.connect(connections.drop_dead)
+
+
+class SupportConfig(admin_apps.AdminConfig):
+    """Django's admin, with our own site in place of its."""
+
+    default = False
+    default_site = "wallgent.staff.site.SupportSite"
 
 
 class SignInConfig(AccountConfig):

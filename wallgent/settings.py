@@ -61,7 +61,7 @@ UPLOAD_LIMIT_BYTES = 5 * 1024 * 1024 + 64 * 1024
 UPLOAD_DEADLINE_SECONDS = 60
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "wallgent.apps.SupportConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -78,6 +78,7 @@ INSTALLED_APPS = [
     "wallgent.api",
     "wallgent.events",
     "wallgent.mailbox",
+    "wallgent.staff",
     "accounts.ledger",
     "accounts",
     "billing",

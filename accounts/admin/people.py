@@ -2,8 +2,9 @@
 
 from allauth.account.decorators import secure_admin_login
 from django import forms
-from django.apps import apps
 from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.models import Group
 
 from accounts.models import ApiKey, Invitation, LinkDirection, Membership, Organization, Plan, User
 from accounts.services import api_keys, organizations, users
@@ -13,10 +14,6 @@ _POSTGRES_INTEGER_MAX = 2**31 - 1
 
 # Support signs in as everybody does, second factors and lock-outs included.
 admin.site.login = secure_admin_login(admin.site.login)
-
-# What these would let support change, nobody would know of; and some of it is secret.
-for _model in ("account.EmailAddress", "mfa.Authenticator", "usersessions.UserSession"):
-    admin.site.unregister(apps.get_model(_model))
 
 
 class PlanForm(forms.Form):
@@ -164,6 +161,24 @@ class UserAdmin(SupportAdmin):
     def has_change_permission(self, request, obj=None):
         # Not their own: the last superuser would lock the door from the outside.
         return request.user.is_superuser and obj != request.user
+
+
+@admin.register(Group)
+class GroupAdmin(SupportAdmin, DjangoGroupAdmin):
+    """Sets of rights for staff. Only superusers change them, as they alone give rights."""
+
+    list_display = ["id", "name"]
+    search_help_text = "A name."
+    fields = ["name", "permissions"]
+
+    def has_add_permission(self, request):
+        return request.user.is_superuser
+
+    def has_change_permission(self, request, obj=None):
+        return request.user.is_superuser
+
+    def has_delete_permission(self, request, obj=None):
+        return request.user.is_superuser
 
 
 @admin.register(Membership)

@@ -102,8 +102,8 @@ class SuspendedAdmin(SupportAdmin):
     """What came for a wallet that was closed or full, until support pays it into another."""
 
     list_display = [
-        *("id", "created_at", "transfer", "organization", amount("amount"), "currency"),
-        *("ended_at", "wallet"),
+        *("id", "created_at", "transfer", "organization", "environment", amount("amount")),
+        *("currency", "ended_at", "wallet"),
     ]
     list_select_related = ["transfer__organization", "wallet"]
     list_filter = [
@@ -118,14 +118,18 @@ class SuspendedAdmin(SupportAdmin):
         " organization that it came for."
     )
     fields = [
-        *("id", "transfer", "organization", amount("amount"), "currency", "kept_by", "created_at"),
-        *("wallet", "ended_by", "ended_at"),
+        *("id", "transfer", "organization", "environment", amount("amount"), "currency"),
+        *("kept_by", "created_at", "wallet", "ended_by", "ended_at"),
     ]
     actions = ["pay_out"]
 
     @admin.display
     def organization(self, kept):
         return kept.transfer.organization
+
+    @admin.display
+    def environment(self, kept):
+        return kept.transfer.environment
 
     @admin.display(description="kept by")
     def kept_by(self, kept):

@@ -3,21 +3,20 @@ import json
 from django.contrib import admin
 
 from wallgent import ids
+from wallgent.admin import SupportAdmin
 from wallgent.events import catalogue
 from wallgent.events.models import Event
 
 
 @admin.register(Event)
-class EventAdmin(admin.ModelAdmin):
+class EventAdmin(SupportAdmin):
     """The log, to look things up in."""
 
     list_display = ["id", "created_at", "organization", "environment", "type", "subject", "actor"]
     list_select_related = ["organization", "origin", "place"]
     list_filter = ["environment"]
-    search_fields = ["subject"]
+    search_fields = ["subject__exact"]
     search_help_text = "The id of an event, of an organization, or of what the event is about."
-    ordering = ["-id"]
-    show_full_result_count = False
     fields = [
         *("id", "position", "type", "subject", "organization", "environment", "actor"),
         *("request_id", "is_public", "created_at", "said", "came_from"),
@@ -49,12 +48,3 @@ class EventAdmin(admin.ModelAdmin):
         if organization_id := ids.parse(term, "org"):
             return queryset.filter(organization_id=organization_id), False
         return queryset.filter(subject=term), False
-
-    def has_add_permission(self, request):
-        return False
-
-    def has_change_permission(self, request, obj=None):
-        return False
-
-    def has_delete_permission(self, request, obj=None):
-        return False
