@@ -8,7 +8,7 @@ from wallgent.staff.models import StaffAction
 class StaffActionAdmin(SupportAdmin):
     """For superusers: a right to view it cannot be given."""
 
-    list_display = ["id", "created_at", "user", "kind", "model", "object_id", "detail"]
+    list_display = ["created_at", "user", "kind", "detail", "model", "object_id"]
     list_select_related = ["user"]
     list_filter = ["kind"]
     date_hierarchy = "created_at"
