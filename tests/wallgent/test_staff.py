@@ -295,6 +295,14 @@ class TestTheLog:
         assert {row.user for row in log()} == {boss}
         assert link.slug not in log_text()
 
+    def test_a_search_is_logged_whatever_it_is_answered(self, support, acme):  # noqa: F811
+        for number in range(51):
+            User.objects.create_user(f"ada{number}@acme.example")
+        answer = support.get(path("accounts.user", "changelist"), {"q": "ada", "p": "9"})
+
+        assert answer.status_code == 302
+        assert [row.kind for row in log()] == ["SEARCHED"]
+
     def test_a_viewed_object_is_logged_by_its_id(self, support, everything):  # noqa: F811
         for model, thing in everything.items():
             support.get(path(model, "change", thing.pk))

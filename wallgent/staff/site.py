@@ -70,13 +70,12 @@ def _watched(view, model_admin: SupportAdmin):
             named = log.object_id_in(object_id)
             log.record(request, log.Kind.ACCESS_REFUSED, model, object_id=named, detail=page)
             raise
-        if response.status_code == 200:
-            term = request.GET.get(SEARCH_VAR, "").strip()
-            if object_id:  # it exists, so this is its id
-                shown = model_admin.id_of(object_id)
-                log.record(request, log.Kind.VIEWED, model, object_id=shown, detail=page)
-            elif is_list and term:
-                log.record_search(request, model, term)
+        term = request.GET.get(SEARCH_VAR, "").strip() if is_list else ""
+        if term:
+            log.record_search(request, model, term)
+        if object_id and response.status_code == 200:  # it exists, so this is its id
+            shown = model_admin.id_of(object_id)
+            log.record(request, log.Kind.VIEWED, model, object_id=shown, detail=page)
         return response
 
     return watched
