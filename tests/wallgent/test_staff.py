@@ -444,3 +444,26 @@ class TestRights:
         assert link.slug not in answer.text
         assert 'name="confirmed"' not in answer.text
         assert log() == []
+
+    def test_questions_of_actions_and_histories_hold_no_secret(
+        self,
+        support,  # noqa: F811
+        everything,  # noqa: F811
+        api,
+    ):
+        key, person = everything["accounts.apikey"], everything["accounts.user"]
+        secrets = [api.key, bytes(key.secret_hash).hex(), repr(bytes(key.secret_hash))]
+        secrets += [person.password, everything["api.idempotencyrecord"].answer]
+        secrets += [bytes(everything["accounts.invitation"].token_hash).hex()]
+        secrets += [everything[LINKS].slug]
+        asked = 0
+        for model, thing in everything.items():
+            pages = support.get(path(model, "history", thing.pk)).text
+            for action in admin.site._registry[type(thing)].actions:
+                order = {"action": action, "index": "0", "_selected_action": thing.pk}
+                question = support.post(path(model, "changelist"), order)
+                assert question.status_code == 200, (model, action)
+                pages += question.text
+                asked += 1
+            assert not [secret for secret in secrets if secret in pages], model
+        assert asked >= 9
