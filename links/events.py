@@ -11,14 +11,16 @@ from wallgent import money
 from wallgent.api.shapes import timestamp_text
 from wallgent.events.catalogue import declare
 
-_SECRETS = ("slug", "url")  # whoever has them may claim
+_SECRETS = ("slug", "url")  # not for our support
 
 
 def _link(link: PaymentLink, *, organization: Organization) -> dict:
+    # An event is written once for all who will ever read it, with or without payments:write.
+    address = link.address_for(None)
     return {
         "paymentLinkId": link.id,
-        "slug": link.slug,
-        "url": link.url,
+        "slug": address.slug,
+        "url": address.url,
         "walletId": link.wallet_id,
         "amount": money.amount_text(link.amount),
         "currency": link.currency,

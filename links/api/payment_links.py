@@ -1,6 +1,7 @@
 """Payment links (contract 3.13): as their organization sees them."""
 
 import re
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -13,6 +14,7 @@ from links.models import PaymentLink
 from links.models.payment_links import EMAIL_LENGTH, MAX_USES_LIMIT
 from links.services import emails, payment_links
 from links.services.payment_links import Restrictions
+from wallgent.actors import Actor
 from wallgent.api.commands import command
 from wallgent.api.pagination import PageQuery
 from wallgent.api.shapes import (
@@ -97,8 +99,8 @@ class RestrictionsOutput(Shape):
 
 class PaymentLinkOutput(Shape):
     id: str
-    slug: str
-    url: str
+    slug: str | None  # null where the caller may not know it
+    url: str | None
     wallet_id: str
     direction: str
     amount: AmountText
@@ -120,16 +122,17 @@ class PaymentLinkOutput(Shape):
     reopen_reason: str | None
 
     @classmethod
-    def of(cls, link: PaymentLink) -> "PaymentLinkOutput":
-        restrictions = None
+    def of(cls, link: PaymentLink, *, actor: Actor | None) -> "PaymentLinkOutput":
+        """The link as `actor` may see it; without one, as it may be stored."""
+        restrictions, address = None, link.address_for(actor)
         if link.is_restricted:
             restrictions = RestrictionsOutput.model_construct(
                 emails=link.emails, wallet_ids=link.wallet_ids, proof=link.proof
             )
         return cls.model_construct(
             id=link.id,
-            slug=link.slug,
-            url=link.url,
+            slug=address.slug,
+            url=address.url,
             wallet_id=link.wallet_id,
             direction=link.direction,
             amount=link.amount,
@@ -162,12 +165,14 @@ class PaymentLinksView(ApiView):
             found = found.filter(wallet=wallets.access(query.wallet_id, actor=request.actor))
         if query.status:
             found = found.in_status(query.status)
-        return self.page(found, query, lambda link: PaymentLinkOutput.of(link).wire())
+        return self.page(
+            found, query, lambda link: PaymentLinkOutput.of(link, actor=request.actor).wire()
+        )
 
     @command(PaymentLinkInput)
     def post(self, request, data):
         wallet = wallets.access(data.wallet_id, actor=request.actor)
-        request.run.start()
+        request.run.start(complete=partial(_address, actor=request.actor))
         limits = data.recipient_restrictions
         link = payment_links.create(
             actor=request.actor,
@@ -181,17 +186,25 @@ class PaymentLinksView(ApiView):
             max_uses=data.max_uses or 1,
             metadata=data.metadata,
         )
-        return answer(PaymentLinkOutput.of(link), status=201)
+        secret = link.address_for(request.actor)._asdict()
+        return answer(PaymentLinkOutput.of(link, actor=None), status=201, secret=secret)
+
+
+def _address(stored: dict, *, actor: Actor) -> dict:
+    """What the stored answer of a create call leaves out."""
+    return payment_links.access(stored["id"], actor=actor).address_for(actor)._asdict()
 
 
 class PaymentLinkView(ApiView):
     permissions = {"GET": "payments:read", "PATCH": "payments:write"}
 
     def get(self, request, id):
-        return answer(PaymentLinkOutput.of(payment_links.access(id, actor=request.actor)))
+        link = payment_links.access(id, actor=request.actor)
+        return answer(PaymentLinkOutput.of(link, actor=request.actor))
 
     @command(CancelInput)
     def patch(self, request, data, id):
         link = payment_links.access(id, actor=request.actor)
         request.run.start()
-        return answer(PaymentLinkOutput.of(payment_links.cancel(link, actor=request.actor)))
+        link = payment_links.cancel(link, actor=request.actor)
+        return answer(PaymentLinkOutput.of(link, actor=request.actor))

@@ -1,5 +1,6 @@
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -17,6 +18,13 @@ from wallgent.money import CurrencyField, MoneyField
 
 MAX_USES_LIMIT = 10_000
 EMAIL_LENGTH = 254
+
+
+class LinkAddress(NamedTuple):
+    """Where a link is opened; None where the reader may not know it."""
+
+    slug: str | None
+    url: str | None
 
 
 class PaymentLinkQuerySet(models.QuerySet):
@@ -177,8 +185,26 @@ class PaymentLink(models.Model):
 
     @property
     def url(self) -> str:
-        """Where whoever gets the link opens it."""
+        """Where its recipient opens it. What shows it to anyone else asks `address_for`."""
         return f"{settings.PUBLIC_ORIGIN}/pay/{self.slug}"
+
+    def address_for(self, actor: Actor | None) -> LinkAddress:
+        """The slug and url as far as `actor` may know them. The only rule about it.
+
+        Anyone with the address of a SEND link can claim its money, so it is shown only to those
+        who may pay from its wallet. None stands for readers that are not known yet, such as those
+        of an event or a stored answer: they learn the address of no SEND link.
+        """
+        may_pay = (
+            actor is not None
+            and actor.may("payments:write")
+            and actor.organization.id == self.organization_id
+            and actor.environment == self.environment
+            and actor.covers(self.wallet_id)
+        )
+        if self.direction == LinkDirection.SEND and not may_pay:
+            return LinkAddress(None, None)
+        return LinkAddress(self.slug, self.url)
 
     @property
     def is_past_expiry(self) -> bool:

@@ -235,8 +235,10 @@ def _finish(batch: LinkBatch, status: str) -> None:
     batch.save(update_fields=["status", "finished_at"])
 
 
-def exported(batch: LinkBatch, *, left_out: bool = False) -> Iterator[str]:
+def exported(batch: LinkBatch, *, actor: Actor, left_out: bool = False) -> Iterator[str]:
     """The whole file again as CSV, with what became of each row; nothing in it is a formula.
+
+    The addresses of links are those that `actor` may know.
 
     With `left_out`, only the rows that are no link, to be corrected and sent again.
     """
@@ -258,21 +260,25 @@ def exported(batch: LinkBatch, *, left_out: bool = False) -> Iterator[str]:
     while True:
         found = list(
             rows.select_related("link")
-            .only("batch", "number", "status", "cells", "problems", "link__slug")
+            .only(
+                *("batch", "number", "status", "cells", "problems"),
+                *("link__slug", "link__direction", "link__organization"),
+                *("link__environment", "link__wallet"),
+            )
             .filter(number__gt=last)
             .order_by("number")[:_EXPORT_ROWS]
         )
         if not found:
             return
-        yield batch_files.written(_line(row, columns, left_out) for row in found)
+        yield batch_files.written(_line(row, columns, left_out, actor) for row in found)
         last = found[-1].number
 
 
-def _line(row: BatchRow, columns: list[int], left_out: bool) -> list[str]:
+def _line(row: BatchRow, columns: list[int], left_out: bool, actor: Actor) -> list[str]:
     cells = [row.cells[number] if number < len(row.cells) else "" for number in columns]
     problems = " ".join(f"{column}: {what}" if column else what for column, what in row.problems)
     if left_out:
         # What is to be corrected. Why the money did not reach would make a large file too large.
         return [*cells, problems if row.status == _Row.WRONG else ""]
-    link = (row.link.id, row.link.url) if row.link else ("", "")
+    link = (row.link.id, row.link.address_for(actor).url or "") if row.link else ("", "")
     return [*cells, str(row.number), row.get_status_display(), problems, *link]

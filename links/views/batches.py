@@ -15,6 +15,7 @@ from links.forms.batches import STOPPED, ConfirmForm, FileForm, RowFilters
 from links.models import BatchRow, LinkBatch
 from links.services import batch_files, batch_rows, batch_uploads, batches
 from wallgent import clock, pages, runner
+from wallgent.actors import Actor
 from wallgent.errors import DomainError
 from wallgent.listing import Column, Listing
 
@@ -85,7 +86,8 @@ def show(request, id):
     """A file: its rows and what is wrong with them, then how far it is, then what became of it."""
     batch = batches.access(id, actor=request.actor)
     if request.method != "POST" and "download" in request.GET:
-        return _file(batch, left_out=request.GET["download"] == "left-out")
+        left_out = request.GET["download"] == "left-out"
+        return _file(batch, actor=request.actor, left_out=left_out)
     form = ConfirmForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         answer = pages.submit(
@@ -168,8 +170,8 @@ def _totals(request, batch: LinkBatch) -> list[dict]:
     ]
 
 
-def _file(batch: LinkBatch, *, left_out: bool) -> StreamingHttpResponse:
-    rows = batches.exported(batch, left_out=left_out)
+def _file(batch: LinkBatch, *, actor: Actor, left_out: bool) -> StreamingHttpResponse:
+    rows = batches.exported(batch, actor=actor, left_out=left_out)
     response = StreamingHttpResponse(rows, content_type="text/csv")
     name = f"{batch.id}-left-out" if left_out else batch.id
     response.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'

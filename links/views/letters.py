@@ -42,7 +42,12 @@ def send(request, id):
 def sheet(request, id):
     """The link on one sheet of paper, with a code to scan."""
     link = payment_links.access(id, actor=request.actor)
-    return pages.render(request, "links/sheet.html", {"link": link, "is_open": is_open(link)})
+    context = {
+        "link": link,
+        "url": link.address_for(request.actor).url,
+        "is_open": is_open(link),
+    }
+    return pages.render(request, "links/sheet.html", context)
 
 
 def is_open(link: PaymentLink) -> bool:

@@ -112,8 +112,8 @@ def detail(request, id):
         "links/detail.html",
         {
             "link": link,
-            # Whoever has the address of a link that sends may take its money.
-            "url": link.url if may_hand_on else "",
+            # Only those who may pay hand links on, of either direction.
+            "url": link.address_for(request.actor).url if may_hand_on else "",
             "short_url": f"{settings.PUBLIC_ORIGIN}/pay/{link.slug[:_SLUG_SHOWN]}…",
             "may_change": _may_change(request.actor),
             "is_open": is_open(link),

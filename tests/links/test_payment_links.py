@@ -129,7 +129,8 @@ class TestCreate:
         assert (fact.subject, fact.is_public) == (link["id"], True)
         assert fact.data == {
             "paymentLinkId": link["id"],
-            **{k: link[k] for k in ("slug", "url", "walletId", "currency", "direction")},
+            **{"slug": None, "url": None},  # with them anyone who reads the event could claim
+            **{k: link[k] for k in ("walletId", "currency", "direction")},
             **{k: link[k] for k in ("amount", "status", "expiresAt")},
             "environment": "SANDBOX",
         }

@@ -1,6 +1,8 @@
 """Running a write: parse, one transaction, at most once for its idempotency key."""
 
+from collections.abc import Callable
 from functools import wraps
+from http import HTTPStatus
 
 from django.conf import settings
 from django.db import transaction
@@ -37,10 +39,20 @@ class Run:
     def key(self) -> str:
         return self.claim.key if self.claim else ""
 
-    def start(self) -> None:
-        """Claim the key. Raises Replayed, IdempotencyKeyReuse."""
+    def start(self, *, complete: Callable[[dict], dict] | None = None) -> None:
+        """Claim the key. Raises Replayed, IdempotencyKeyReuse.
+
+        `complete(stored)` answers what a success that is repeated shows and was not stored with:
+        secrets that this caller may know.
+        """
         if self.claim:
-            self.claim.take()
+            try:
+                self.claim.take()
+            except idempotency.Replayed as replayed:
+                if complete and replayed.answer.status_code < HTTPStatus.BAD_REQUEST:
+                    stored = json.parse_object(replayed.answer.content)
+                    replayed.answer.content = json.write(stored | complete(stored))
+                raise
         self.started = True
 
     def perform(self, work) -> HttpResponse:
