@@ -1,6 +1,7 @@
 """Who acts: an API key, a signed-in user, or the system itself."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import models
@@ -18,7 +19,9 @@ class ActorType(models.TextChoices):
 class Actor:
     """One organization in one environment, and what this caller may do there.
 
-    `wallet_scope` holds wallet ids; None means every wallet of the organization.
+    `wallet_scope` holds wallet ids; None means every wallet of the organization. `allowed_ips`
+    and `expires_at` are the limits of an API key, which it passes on to the keys it creates; None
+    is no limit.
     """
 
     organization: Any
@@ -27,6 +30,8 @@ class Actor:
     id: str = ""
     permissions: frozenset[str] = frozenset()
     wallet_scope: frozenset[str] | None = None
+    allowed_ips: tuple[str, ...] | None = None
+    expires_at: datetime | None = None
     ip: str = ""
     user_agent: str = ""
     request_id: str = ""
@@ -43,6 +48,17 @@ class Actor:
                 else f"This key lacks the permission {permission}."
             )
             raise PermissionDenied(lacking, permission=permission)
+
+    def require_every_wallet(self, action: str) -> None:
+        """Raises PermissionDenied for a key with a wallet scope: `action` is not about its wallets.
+
+        For what concerns the whole organization, such as its settings and approvals.
+        """
+        if self.wallet_scope is not None:
+            raise PermissionDenied(
+                f"A key with a wallet scope cannot {action}. Use a key without one, or the"
+                " dashboard."
+            )
 
     def covers(self, wallet_id: str) -> bool:
         """Whether the wallet is inside this caller's scope."""

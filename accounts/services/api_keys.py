@@ -1,6 +1,7 @@
 """API keys: made, shown once, checked on every call, revoked at once."""
 
 import ipaddress
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
@@ -10,6 +11,7 @@ from accounts.errors import ApiKeyRevoked, KybRequired
 from accounts.models import ApiKey, Wallet
 from wallgent import clock, compiled, credentials, ids
 from wallgent.actors import Actor, ActorType
+from wallgent.api.shapes import timestamp_text
 from wallgent.environments import Environment
 from wallgent.errors import (
     EnvironmentMismatch,
@@ -64,6 +66,8 @@ def authenticate(secret: str, *, ip: str, user_agent: str = "", request_id: str 
         id=key.id,
         permissions=frozenset(key.permissions),
         wallet_scope=None if key.wallet_scope is None else frozenset(key.wallet_scope),
+        allowed_ips=None if key.allowed_ips is None else tuple(key.allowed_ips),
+        expires_at=key.expires_at,
         ip=ip,
         user_agent=user_agent,
         request_id=request_id,
@@ -96,21 +100,23 @@ def create(
 ) -> tuple[ApiKey, str]:
     """A new key and its secret, which is never to be had again.
 
-    Environment, permissions and scope are the actor's own where not given, and never more.
-    Raises ValidationError, PermissionDenied, EnvironmentMismatch, KybRequired.
+    Environment, permissions and every limit are the actor's own where not given, and it is never
+    granted more than the actor has. Raises ValidationError, PermissionDenied, EnvironmentMismatch,
+    KybRequired.
     """
     environment = environment or actor.environment
     _check_environment(environment, actor)
     if permissions is None:
         permissions = sorted(actor.permissions)
-    _check_grant(permissions, actor)
+    _check_known(permissions)
     if wallet_scope is None and actor.wallet_scope is not None:
         wallet_scope = sorted(actor.wallet_scope)
     _check_scope(wallet_scope, environment, actor)
+    expires_at = expires_at or actor.expires_at
     if expires_at and expires_at <= clock.real_now():
         raise ValidationError("expiresAt is in the past.", fields={"expiresAt": "is in the past"})
     secret = credentials.new_secret(SECRET_PREFIXES[environment])
-    key = ApiKey.objects.create(
+    key = ApiKey(
         organization=actor.organization,
         environment=environment,
         name=name or "API key",
@@ -118,9 +124,11 @@ def create(
         secret_hash=credentials.fingerprint(secret),
         permissions=_once_each(permissions),
         wallet_scope=wallet_scope and _once_each(wallet_scope),
-        allowed_ips=_networks(allowed_ips),
+        allowed_ips=_networks(allowed_ips) or (actor.allowed_ips and list(actor.allowed_ips)),
         expires_at=expires_at,
     )
+    _check_grant(key, actor)
+    key.save(force_insert=True)
     facts.record("api_key.created", key, actor=actor)
     return key, secret
 
@@ -129,21 +137,25 @@ def create(
 def update(key: ApiKey, *, actor: Actor, **changes) -> ApiKey:
     """Change name, permissions, allowed_ips or expires_at, as far as given.
 
+    The key may do no more than the actor, before the change and after it.
     Raises ValidationError, PermissionDenied, InvalidState when revoked.
     """
     if not changes:
         return key
+    # What is granted is judged by the key as it is now: two changes at once would add up.
+    key = ApiKey.objects.select_for_update(no_key=True).get(pk=key.pk)
+    _check_manageable(key, actor)
     if key.revoked_at:
         raise InvalidState("The API key is revoked.", apiKeyId=key.id)
-    if changes.keys() - {"name"}:
-        # Opening a key to more addresses, or for longer, grants all that it may do.
-        _check_grant(changes.get("permissions", key.permissions), actor)
     if "permissions" in changes:
+        _check_known(changes["permissions"])
         changes["permissions"] = _once_each(changes["permissions"])
     if "allowed_ips" in changes:
         changes["allowed_ips"] = _networks(changes["allowed_ips"])
     for name, value in changes.items():
         setattr(key, name, value)
+    if changes.keys() - {"name"}:
+        _check_grant(key, actor)
     key.save(update_fields=[*changes, "updated_at"])
     facts.record("api_key.updated", key, actor=actor, changed=sorted(changes))
     return key
@@ -151,7 +163,11 @@ def update(key: ApiKey, *, actor: Actor, **changes) -> ApiKey:
 
 @transaction.atomic(savepoint=False)
 def revoke(key: ApiKey, *, actor: Actor) -> ApiKey:
-    """End a key for good. Revoking it again changes nothing."""
+    """End a key for good. Revoking it again changes nothing.
+
+    Raises PermissionDenied for a key that may do more than the actor.
+    """
+    _check_manageable(key, actor)
     now = clock.real_now()
     if ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=now, updated_at=now):
         key.revoked_at = key.updated_at = now
@@ -205,18 +221,70 @@ def _check_environment(environment: str, actor: Actor) -> None:
         )
 
 
-def _check_grant(permissions: list[str], actor: Actor) -> None:
+def _check_known(permissions: list[str]) -> None:
     unknown = sorted(set(permissions) - set(known.ALL))
     if unknown:
         raise ValidationError(
             f"There is no permission {unknown[0]}.", fields={"permissions": f"{unknown} unknown"}
         )
-    beyond = sorted(set(permissions) - actor.permissions)
-    if beyond:
+
+
+def _check_grant(key: ApiKey, actor: Actor) -> None:
+    """Raises PermissionDenied where the key would have more than whoever grants it."""
+    if excess := _excess(key, actor):
+        what, own = excess
         raise PermissionDenied(
-            f"This key cannot grant {beyond[0]}, which it does not have itself.",
-            permission=beyond[0],
+            f"This key cannot grant {what}: it does not have that itself. Grant less, or use the"
+            " dashboard or a key that has it.",
+            **own,
         )
+
+
+def _check_manageable(key: ApiKey, actor: Actor) -> None:
+    """Raises PermissionDenied where an API key would change or end one that may do more.
+
+    People manage keys by their role.
+    """
+    if actor.type == ActorType.API_KEY and (excess := _excess(key, actor)):
+        what, own = excess
+        raise PermissionDenied(
+            f"That key has {what}: this key does not have that. Use the dashboard or a key with at"
+            " least the same rights.",
+            **own,
+        )
+
+
+def _excess(key: ApiKey, actor: Actor) -> tuple[str, dict] | None:
+    """What the key has and the actor has not, in words, and the actor's own limit; or nothing."""
+    if beyond := sorted(set(key.permissions) - actor.permissions):
+        return f"the permission {beyond[0]}", {"permission": beyond[0]}
+    if not _within_scope(key.wallet_scope, actor):
+        own = sorted(actor.wallet_scope)
+        return "access to wallets outside this key's wallet scope", {"walletScope": own}
+    if actor.allowed_ips is not None and not _within(key.allowed_ips, actor.allowed_ips):
+        own = list(actor.allowed_ips)
+        return "access from addresses outside this key's allowedIps", {"allowedIps": own}
+    if actor.expires_at and (key.expires_at is None or key.expires_at > actor.expires_at):
+        own = timestamp_text(actor.expires_at)
+        return f"access after {own}, when this key expires", {"expiresAt": own}
+    return None
+
+
+def _within(networks: Sequence[str] | None, own: Sequence[str]) -> bool:
+    """Whether every address of `networks`, None being all there are, lies in `own`."""
+    if networks is None:
+        return False
+    read = [ipaddress.ip_network(text) for text in own]
+    # Joined, since two neighbors together may cover what neither does.
+    joined = [
+        network
+        for version in (4, 6)
+        for network in ipaddress.collapse_addresses(n for n in read if n.version == version)
+    ]
+    return all(
+        any(other.version == network.version and network.subnet_of(other) for other in joined)
+        for network in map(ipaddress.ip_network, networks)
+    )
 
 
 def _check_scope(wallet_scope: list[str] | None, environment: str, actor: Actor) -> None:
@@ -231,8 +299,6 @@ def _check_scope(wallet_scope: list[str] | None, environment: str, actor: Actor)
             "walletScope names a wallet that this organization does not have in this environment.",
             fields={"walletScope": "names an unknown wallet, or none"},
         )
-    if not _within_scope(wallet_scope, actor):
-        raise PermissionDenied("This key cannot grant a wallet outside its own scope.")
 
 
 def _within_scope(wallet_scope: list[str] | None, actor: Actor) -> bool:

@@ -111,11 +111,7 @@ def check_decider(actor: Actor) -> None:
 
     An agent that could approve its own payments would need no approval.
     """
-    if actor.wallet_scope is not None:
-        raise PermissionDenied(
-            "A key with a wallet scope cannot decide about approvals. Use a key without one, or"
-            " the dashboard."
-        )
+    actor.require_every_wallet("decide about approvals")
 
 
 def organization_accepts_pay_requests(organization: Organization, environment: str) -> bool:

@@ -11,7 +11,7 @@ from accounts.services import wallets
 from wallgent import clock, ids
 from wallgent.actors import Actor, ActorType
 from wallgent.environments import Environment
-from wallgent.errors import InvalidState, NotFound, PermissionDenied, ValidationError
+from wallgent.errors import InvalidState, NotFound, ValidationError
 from wallgent.events import facts
 
 CLOCK_LIMIT = timedelta(days=3_650)  # ten years ahead of real time, in all
@@ -47,7 +47,11 @@ def create(*, name: str, email: str, owner: User | None = None, plan: str = "") 
 
 @transaction.atomic(savepoint=False)
 def update(organization: Organization, *, actor: Actor, name: str | None = None) -> Organization:
-    """Change the name; with nothing given, nothing happens."""
+    """Change the name; with nothing given, nothing happens.
+
+    Raises PermissionDenied (a key with a wallet scope), as every change of a setting does.
+    """
+    actor.require_every_wallet("change the organization")
     if name is not None and name != organization.name:
         organization.name = name
         organization.save(update_fields=["name", "updated_at"])
@@ -98,6 +102,7 @@ def set_limits(
 @transaction.atomic(savepoint=False)
 def set_link_direction(organization: Organization, *, actor: Actor, direction: str) -> Organization:
     """Say which way new payment links go that do not say themselves."""
+    actor.require_every_wallet("change the organization")
     if organization.default_link_direction == direction:
         return organization
     organization.default_link_direction = LinkDirection(direction)
@@ -122,10 +127,7 @@ def advance_clock(
     """
     if actor.environment != Environment.SANDBOX:
         raise SandboxOnly("Only the clock of a sandbox can be moved: use a sandbox key.")
-    if actor.wallet_scope is not None:
-        raise PermissionDenied(
-            "The clock is the whole sandbox's: a key with a wallet scope cannot move it."
-        )
+    actor.require_every_wallet("advance the sandbox clock")
     organization = Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
     if to is not None:  # reckoned under the lock: of two who mean the same time, one moves it
         by = to - (clock.real_now() + organization.sandbox_offset)
@@ -147,6 +149,7 @@ def accept_pay_requests(
     organization: Organization, *, actor: Actor, sandbox: bool, production: bool
 ) -> Organization:
     """Say where strangers' payment links may ask it to pay. Its approvals decide each time."""
+    actor.require_every_wallet("change the organization")
     chosen = {
         "accepts_pay_requests_sandbox": sandbox,
         "accepts_pay_requests_production": production,

@@ -21,7 +21,7 @@ from accounts.services.rail_outcomes import Outcome, is_known
 from wallgent import banking, clock, ethereum, ids
 from wallgent.actors import Actor
 from wallgent.environments import Environment
-from wallgent.errors import InvalidAmount, InvalidState, ValidationError
+from wallgent.errors import InvalidAmount, InvalidState, PermissionDenied, ValidationError
 from wallgent.events import facts
 from wallgent.waking import wake
 
@@ -175,7 +175,8 @@ def simulate_payment(
 ) -> tuple[SimulatorPayment, bool]:
     """Let USDC arrive at an address in the sandbox; and whether anybody waits for it there.
 
-    Raises SandboxOnly, ValidationError, InvalidAmount.
+    Raises SandboxOnly, ValidationError, InvalidAmount, and PermissionDenied where it would fund a
+    wallet of the actor's organization outside its wallet scope.
     """
     if actor.environment != Environment.SANDBOX:
         raise SandboxOnly("Only in the sandbox does money come from nowhere: use a sandbox key.")
@@ -185,10 +186,16 @@ def simulate_payment(
             fields={"address": "is not an Ethereum address: check its letters"},
         )
     _check_places(amount, RailType.USDC)
-    payment = simulator.pay_address(address, amount, chain)
-    return payment, Transfer.objects.filter(
-        direction=_Direction.DEPOSIT, rail_type=RailType.USDC, address=payment.address
-    ).exists()
+    expected = Transfer.objects.filter(
+        direction=_Direction.DEPOSIT, rail_type=RailType.USDC, address=ethereum.checksum(address)
+    ).first()
+    is_ours = expected is not None and expected.organization_id == actor.organization.id
+    if is_ours and not actor.covers(expected.wallet_id):
+        raise PermissionDenied(
+            "USDC at that address fund a wallet outside this key's wallet scope. Use a key whose"
+            " scope covers it."
+        )
+    return simulator.pay_address(address, amount, chain), expected is not None
 
 
 def _check_places(amount: Decimal, rail_type: RailType) -> None:

@@ -20,7 +20,7 @@ from accounts.models import Organization, Wallet
 from accounts.models.wallets import SANDBOX_FUNDS_CEILING
 from accounts.services import refusals
 from wallgent import clock, compiled, ids
-from wallgent.actors import Actor
+from wallgent.actors import Actor, ActorType
 from wallgent.environments import Environment
 from wallgent.errors import (
     EnvironmentMismatch,
@@ -29,6 +29,7 @@ from wallgent.errors import (
     PermissionDenied,
 )
 from wallgent.events import facts
+from wallgent.events.models import Event
 from wallgent.money import Currency
 
 FUND_CALL_LIMIT = Decimal(10_000)
@@ -88,8 +89,7 @@ def create(
     currency: str = Currency.USD,
 ) -> Wallet:
     """A new empty wallet. Raises WalletLimitExceeded, PermissionDenied (a scoped key)."""
-    if actor.wallet_scope is not None:
-        raise PermissionDenied("A key with a wallet scope cannot make wallets it would not reach.")
+    actor.require_every_wallet("create wallets")
     organization = Organization.objects.select_for_update(no_key=True).get(pk=actor.organization.pk)
     limit = organization.limits.wallets
     existing = organization.wallets.filter(is_default=False).exclude(account__state="CLOSED")
@@ -202,13 +202,21 @@ def fundable(id: str, *, actor: Actor) -> Wallet:
 
 @transaction.atomic(savepoint=False)
 def freeze(wallet: Wallet, *, actor: Actor, reason: str = "") -> Wallet:
-    """Let no more money out until it is unfrozen. Raises InvalidState when closed."""
+    """Let no more money out until it is unfrozen. Raises InvalidState when closed.
+
+    Freezing it again changes nothing, except that the freeze of another API key becomes the
+    actor's own: that key can no longer end it.
+    """
     return _move_to(wallet, Wallet.Status.FROZEN, "wallet.frozen", actor, reason=reason)
 
 
 @transaction.atomic(savepoint=False)
 def unfreeze(wallet: Wallet, *, actor: Actor) -> Wallet:
-    """Let money out again. Raises InvalidState when closed."""
+    """Let money out again. Raises InvalidState when closed.
+
+    A key with a wallet scope ends only a freeze of its own (else PermissionDenied): the wallet of
+    an agent is frozen to stop the agent.
+    """
     return _move_to(wallet, Wallet.Status.ACTIVE, "wallet.unfrozen", actor)
 
 
@@ -249,7 +257,42 @@ def _move_to(wallet: Wallet, status: str, event: str, actor: Actor, **extra) -> 
     wallet = _locked(wallet)
     if wallet.status == Wallet.Status.CLOSED:
         raise InvalidState("The wallet is closed.", walletId=wallet.id)
-    return wallet if wallet.status == status else _advance(wallet, status, event, actor, **extra)
+    if wallet.status == status:
+        if status == Wallet.Status.FROZEN and _takes_over(wallet, actor):
+            facts.record(event, wallet, actor=actor, **extra)
+        return wallet
+    if status == Wallet.Status.ACTIVE and not _may_unfreeze(wallet, actor):
+        raise PermissionDenied(
+            "A key with a wallet scope ends only a freeze that it made itself. Use a key without a"
+            " wallet scope, or the dashboard."
+        )
+    return _advance(wallet, status, event, actor, **extra)
+
+
+def _may_unfreeze(wallet: Wallet, actor: Actor) -> bool:
+    if actor.wallet_scope is None:
+        return True
+    freeze = _last_freeze(wallet)
+    return freeze is not None and freeze.actor_id == actor.id
+
+
+def _takes_over(wallet: Wallet, actor: Actor) -> bool:
+    """Whether a freeze that stands was made by a key, and somebody without a scope wants it too."""
+    if actor.wallet_scope is not None:
+        return False
+    freeze = _last_freeze(wallet)
+    return (
+        freeze is not None
+        and freeze.actor_type == ActorType.API_KEY
+        and freeze.actor_id != actor.id
+    )
+
+
+def _last_freeze(wallet: Wallet) -> Event | None:
+    frozen = Event.objects.filter(
+        subject=wallet.id, type="wallet.frozen", organization=wallet.organization_id
+    )
+    return frozen.order_by("-pk").first()
 
 
 def _advance(wallet: Wallet, status: str, event: str, actor: Actor, **extra) -> Wallet:

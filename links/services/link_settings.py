@@ -16,7 +16,11 @@ def converts_currencies(organization: Organization) -> bool:
 
 @transaction.atomic(savepoint=False)
 def set_conversion(organization: Organization, *, actor: Actor, allowed: bool) -> None:
-    """Allow, or stop allowing, that USD and USDC are exchanged 1:1."""
+    """Allow, or stop allowing, that USD and USDC are exchanged 1:1.
+
+    Raises PermissionDenied (a key with a wallet scope).
+    """
+    actor.require_every_wallet("change the organization")
     Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
     if converts_currencies(organization) == allowed:
         return
