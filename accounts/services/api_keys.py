@@ -66,7 +66,7 @@ def authenticate(secret: str, *, ip: str, user_agent: str = "", request_id: str 
         id=key.id,
         permissions=frozenset(key.permissions),
         wallet_scope=None if key.wallet_scope is None else frozenset(key.wallet_scope),
-        allowed_ips=None if key.allowed_ips is None else tuple(key.allowed_ips),
+        allowed_ips=tuple(key.allowed_ips) if key.allowed_ips else None,
         expires_at=key.expires_at,
         ip=ip,
         user_agent=user_agent,
@@ -271,8 +271,8 @@ def _excess(key: ApiKey, actor: Actor) -> tuple[str, dict] | None:
 
 
 def _within(networks: Sequence[str] | None, own: Sequence[str]) -> bool:
-    """Whether every address of `networks`, None being all there are, lies in `own`."""
-    if networks is None:
+    """Whether every address of `networks`, none being all there are, lies in `own`."""
+    if not networks:
         return False
     read = [ipaddress.ip_network(text) for text in own]
     # Joined, since two neighbors together may cover what neither does.

@@ -72,6 +72,13 @@ def list_filters(stage):
     assert stage.client_of("live").payment_links.list() == []
 
 
+def only_those_who_may_pay_see_the_address_of_a_link_that_sends(stage):
+    sends, receives = make(stage, direction="SEND"), make(stage)
+    reader = stage.client_of("reader").payment_links
+    assert reader.list() == [receives, sends | {"slug": None, "url": None}]
+    assert stage.client_of("scoped").payment_links.list() == [receives, sends]
+
+
 def whoever_has_the_address_claims_it_once(stage):
     link = make(stage, direction="SEND")
     path = f"/payment-links/claim/{link['slug']}"
