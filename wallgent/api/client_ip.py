@@ -1,9 +1,15 @@
 """Whose request it is, behind our own proxies or not."""
 
 import ipaddress
+import re
 from functools import cache
 
 from django.conf import settings
+
+UNKNOWN = "::"  # what callers without an address are counted under, all together
+
+# Some proxies write an address as in a URL: with a port, and brackets around IPv6.
+_WITH_PORT = re.compile(r"(?:\[(?P<six>[^\]]+)\]|(?P<four>[0-9.]+))(?::[0-9]{1,5})?")
 
 
 @cache
@@ -12,30 +18,48 @@ def _trusted():
 
 
 def client_ip(request) -> str:
-    """The caller's address: the last hop that is not one of our proxies; "" when unknown.
+    """The caller's address: the nearest hop that is not one of our proxies; "" when unknown.
 
-    X-Forwarded-For is believed only as far as trusted proxies wrote it.
+    X-Forwarded-For is believed only as far as trusted proxies wrote it. Where every hop is
+    trusted, the caller is one of them: the farthest.
     """
-    hops = [request.META.get("REMOTE_ADDR", "")]
-    hops += reversed(request.META.get("HTTP_X_FORWARDED_FOR", "").split(","))
-    for hop in hops:
+    farthest = ""
+    for hop in _hops(request):
         address = _address(hop)
-        if address is None or not any(address in network for network in _trusted()):
-            return str(address or "")
-    return ""
+        if address is None:
+            return ""
+        farthest = str(address)
+        if not any(address in network for network in _trusted()):
+            break
+    return farthest
 
 
 def client_network(request) -> str:
-    """Whose address that is: of IPv6 anybody has a whole /64, so one of them limits nobody."""
-    address = client_ip(request)
+    """What limits count by: the address, or of IPv6 its /64, since one caller has all of that.
+
+    Never empty: callers whose address is unknown share one count.
+    """
+    address = client_ip(request) or UNKNOWN
     if ":" not in address:
         return address
-    return str(ipaddress.ip_network((address.partition("%")[0], 64), strict=False))
+    return str(ipaddress.ip_network((address, 64), strict=False))
+
+
+def _hops(request):
+    """The addresses a request came through, as they are written, the nearest first."""
+    yield request.META.get("REMOTE_ADDR", "")
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
+    if forwarded.strip():
+        yield from reversed(forwarded.split(","))
 
 
 def _address(text: str):
+    text = text.strip()
+    if found := _WITH_PORT.fullmatch(text):
+        text = found["six"] or found["four"]
     try:
-        address = ipaddress.ip_address(text.strip())
+        # A zone names a network card of ours, and neither limits nor columns know it.
+        address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
