@@ -118,6 +118,33 @@ def places(found: Callable[[ast.AST], bool], within: Callable[[str], bool]) -> l
     ]
 
 
+class TestUrls:
+    """A Host header is what its sender says: no URL and no decision comes from it."""
+
+    FROM_THE_REQUEST = {
+        *("build_absolute_uri", "get_host", "get_port", "get_raw_uri", "_current_scheme_host"),
+        *("get_current_site", "HTTP_HOST", "HTTP_X_FORWARDED_HOST", "SERVER_NAME"),
+    }
+
+    def test_are_never_made_from_a_request(self):
+        def names_the_host(node):
+            named = getattr(node, "attr", None) or getattr(node, "id", None)
+            named = named or getattr(node, "value", None) or getattr(node, "name", None)
+            return isinstance(named, str) and named in self.FROM_THE_REQUEST
+
+        assert places(names_the_host, lambda module: True) == []
+
+    def test_are_not_made_so_in_templates(self):
+        found = [
+            f"{path.relative_to(ROOT)}: {name}"
+            for path in (ROOT / "templates").rglob("*.*")
+            for name in self.FROM_THE_REQUEST
+            if name in path.read_text()
+        ]
+
+        assert found == []
+
+
 class TestImports:
     def test_go_down_from_package_to_package(self):
         def allowed(module, name):

@@ -66,7 +66,4 @@ def theme(request):
 def _back(request) -> str:
     """The page that the form stood on, if it is one of ours."""
     target = request.POST.get("next", "")
-    is_ours = url_has_allowed_host_and_scheme(
-        target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    )
-    return target if is_ours else "/"
+    return target if url_has_allowed_host_and_scheme(target, allowed_hosts=None) else "/"

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from wallgent import public_origin
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.Env()
@@ -42,9 +44,15 @@ if not DEVELOPMENT:
                 f"{_name} stands in {_MADE_UP}, which is for development. Set one of your own."
             )
 
-# The origin that people and programs reach us at, without a slash at the end.
-_LOCAL = f"http://127.0.0.1:{env.int('PORT', 8000)}"
-PUBLIC_ORIGIN = env.str("PUBLIC_ORIGIN", _LOCAL if DEVELOPMENT else env.NOTSET)
+PORT = env.str("PORT", "8000")  # where `make run` listens
+if not (PORT.isascii() and PORT.isdecimal() and 0 < int(PORT) < 65_536):
+    raise ImproperlyConfigured(f"PORT is '{PORT}'. Write a number from 1 to 65535, such as 8000.")
+_LOCAL = f"http://127.0.0.1:{PORT}"
+PUBLIC_ORIGIN = public_origin.normalized(
+    env.str("PUBLIC_ORIGIN", _LOCAL if DEVELOPMENT else env.NOTSET),
+    development=DEVELOPMENT,
+    allowed_hosts=ALLOWED_HOSTS,
+)
 # Whose X-Forwarded-For is believed: addresses or networks of our own proxies.
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
 for _proxy in TRUSTED_PROXIES:
@@ -338,6 +346,7 @@ CSRF_FAILURE_VIEW = "wallgent.faults.csrf_failure"
 
 if not DEVELOPMENT:
     SECURE_SSL_REDIRECT = True
+    SECURE_SSL_HOST = urlsplit(PUBLIC_ORIGIN).netloc  # not what the request says it is
     SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_HSTS_SECONDS = 365 * 24 * 3600

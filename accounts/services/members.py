@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 
-from django.conf import settings
 from django.core import exceptions
 from django.core.mail import EmailMessage
 from django.core.validators import validate_email
@@ -11,7 +10,7 @@ from django.db.models import Q
 from django.template.loader import render_to_string
 
 from accounts.models import Invitation, Membership, Organization, User
-from wallgent import clock, credentials, ids, mail
+from wallgent import clock, credentials, ids, mail, public_origin
 from wallgent.actors import Actor, ActorType
 from wallgent.environments import Environment
 from wallgent.errors import (
@@ -105,7 +104,7 @@ def invite(
         expires_at=clock.real_now() + INVITATION_LIFETIME,
     )
     facts.record("member.invited", invitation, actor=actor)
-    url = f"{settings.PUBLIC_ORIGIN}/invitations/{token}"
+    url = public_origin.url(f"/invitations/{token}")
     mail.send(_letter(invitation, url))
     return invitation, url
 

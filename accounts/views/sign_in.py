@@ -1,11 +1,9 @@
 """Signing in: where django-allauth and django-axes ask us how."""
 
 from datetime import timedelta
-from urllib.parse import urljoin
 
 from allauth.account import signals as account_signals
 from allauth.account.adapter import DefaultAccountAdapter
-from allauth.core import context
 from allauth.mfa import signals as factor_signals
 from allauth.mfa.adapter import DefaultMFAAdapter
 from axes.models import AccessAttempt
@@ -20,7 +18,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from accounts.models import User
 from accounts.services import users
 from accounts.views.invitations import invitation_of, origin_of
-from wallgent import clock, credentials, mail
+from wallgent import clock, credentials, mail, public_origin
 from wallgent.api.client_ip import client_ip, client_network
 
 _EMAIL_LENGTH = User._meta.get_field("email").max_length
@@ -72,11 +70,8 @@ class AccountAdapter(DefaultAccountAdapter):
         return email_tried(request, credentials)
 
     def is_safe_url(self, url: str) -> bool:
-        """Only our own pages, here."""
-        request = context.request
-        return url_has_allowed_host_and_scheme(
-            url, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-        )
+        """Only a path of our own, on whatever host it was asked for."""
+        return url_has_allowed_host_and_scheme(url, allowed_hosts=None)
 
     # Letters lead to our public address, whatever host name a request claims.
 
@@ -104,7 +99,7 @@ def _no_urls(context: dict) -> dict:
 
 
 def _public(path: str) -> str:
-    return urljoin(settings.PUBLIC_ORIGIN, path)
+    return public_origin.url(path)
 
 
 class FactorAdapter(DefaultMFAAdapter):

@@ -2,14 +2,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import CheckConstraint, F, Q, UniqueConstraint
 
 from accounts.ledger.models import Hold, Transaction
 from accounts.models import LinkDirection, Organization, Wallet
-from wallgent import clock
+from wallgent import clock, public_origin
 from wallgent.actors import Actor
 from wallgent.api.json import MetadataDecoder, MetadataEncoder
 from wallgent.environments import EnvironmentField
@@ -186,7 +185,7 @@ class PaymentLink(models.Model):
     @property
     def url(self) -> str:
         """Where its recipient opens it. What shows it to anyone else asks `address_for`."""
-        return f"{settings.PUBLIC_ORIGIN}/pay/{self.slug}"
+        return public_origin.url(f"/pay/{self.slug}")
 
     def address_for(self, actor: Actor | None) -> LinkAddress:
         """The slug and url as far as `actor` may know them. The only rule about it.

@@ -13,7 +13,7 @@ from links.models import Claim, PaymentLink
 from links.services import claim_status, receipts
 from links.services.claim_status import PublicStatus
 from links.views.hosted_door import Visit, hosted, see
-from wallgent import ethereum, money, pages
+from wallgent import ethereum, money, pages, public_origin
 from wallgent.api import throttling
 from wallgent.api.client_ip import client_network
 from wallgent.environments import Environment
@@ -138,7 +138,7 @@ def letter(visit):
                 to=form.cleaned_data["email"],
                 party=party(status),
                 locale=visit.request.locale,
-                url=visit.request.build_absolute_uri(here),
+                url=public_origin.url(here),
             )
 
         done = f"{here}?sent=yes"

@@ -2,8 +2,6 @@
 
 from functools import partial
 
-from django.conf import settings
-
 from accounts.models import LinkDirection
 from accounts.services import activity, overview
 from accounts.views.dashboard import dashboard
@@ -12,7 +10,7 @@ from links.models import Claim, PaymentLink
 from links.services import payment_links
 from links.views import claims
 from links.views.letters import is_open
-from wallgent import pages
+from wallgent import pages, public_origin
 from wallgent.api.json import MetadataEncoder
 from wallgent.events.models import Event
 from wallgent.listing import Column, Listing
@@ -114,7 +112,7 @@ def detail(request, id):
             "link": link,
             # Only those who may pay hand links on, of either direction.
             "url": link.address_for(request.actor).url if may_hand_on else "",
-            "short_url": f"{settings.PUBLIC_ORIGIN}/pay/{link.slug[:_SLUG_SHOWN]}…",
+            "short_url": public_origin.url(f"/pay/{link.slug[:_SLUG_SHOWN]}…"),
             "may_change": _may_change(request.actor),
             "is_open": is_open(link),
             "held": _held(link),

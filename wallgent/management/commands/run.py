@@ -29,7 +29,7 @@ class Command(BaseCommand):
         lock = processes.hold(home.folder / "lock")
         if lock is None:
             raise CommandError(f"Wallgent is already running in {home.folder}.")
-        port = int(os.environ.get("PORT", 8000))
+        port = int(settings.PORT)
         try:
             _check_port(port)
             with Supervisor(self.stdout.write) as supervisor:
