@@ -1,6 +1,7 @@
 """Letters. They leave after the commit, and a mail server that is away stops nothing."""
 
 import logging
+import re
 from typing import Any
 
 from django.core.mail import EmailMessage
@@ -11,6 +12,27 @@ from wallgent.environments import Environment
 from wallgent.mailbox.models import Letter
 
 log = logging.getLogger("wallgent.mail")
+
+# What turns the direction of writing (Unicode, UAX 9): amounts behind it would read backwards.
+_TURNS = dict.fromkeys([0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+# What mail programs turn into a link: an email holds one of ours, and no other.
+_ADDRESS = re.compile(r"://|www\.|\b[a-z0-9-]+\.[a-z]{2,}/", re.IGNORECASE)
+
+
+def one_line(text: str) -> str:
+    """A stranger's text that writes no header and no paragraph, and turns nothing."""
+    return " ".join(text.translate(_TURNS).split())
+
+
+def without_links(text: str) -> str:
+    """The same in one line, or "" where a mail program would turn part of it into a link."""
+    line = one_line(text)
+    return "" if holds_address(line) else line
+
+
+def holds_address(text: str) -> bool:
+    """Whether an email with this text would lead to some page."""
+    return _ADDRESS.search(text) is not None
 
 
 def send(message: EmailMessage, *, organization: Any = None, environment: str = "") -> None:

@@ -276,17 +276,13 @@ def _revoke_all(invitations, *, actor: Actor) -> None:
 
 
 def _letter(invitation: Invitation, url: str) -> EmailMessage:
-    # A name may hold what ends a line, and so a header; or whole paragraphs in our name.
+    # A name may hold what ends a line, and so a header; or paragraphs and links in our name.
     context = {
         "invitation": invitation,
-        "organization": _one_line(invitation.organization.name),
-        "inviter": _one_line(invitation.invited_by.name),
+        "organization": mail.without_links(invitation.organization.name),
+        "inviter": mail.without_links(invitation.invited_by.name),
         "url": url,
     }
     subject = render_to_string("invitations/letter_subject.txt", context).strip()
     text = render_to_string("invitations/letter.txt", context)
     return EmailMessage(subject, text, to=[invitation.email])
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

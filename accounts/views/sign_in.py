@@ -19,9 +19,10 @@ from accounts.models import User
 from accounts.services import users
 from accounts.views.invitations import invitation_of, origin_of
 from wallgent import clock, credentials, mail, public_origin
-from wallgent.api.client_ip import client_ip, client_network
+from wallgent.api.client_ip import UNKNOWN, client_ip, client_network
 
 _EMAIL_LENGTH = User._meta.get_field("email").max_length
+_AGENT_LENGTH = 200
 _TRIED_LENGTH = AccessAttempt._meta.get_field("username").max_length
 
 
@@ -63,7 +64,7 @@ class AccountAdapter(DefaultAccountAdapter):
         return super().get_login_redirect_url(request)
 
     def get_client_ip(self, request) -> str:
-        return client_ip(request) or "::"  # nobody's address: the request came by a unix socket
+        return client_ip(request) or UNKNOWN
 
     def _get_login_attempts_cache_key(self, request, **credentials) -> str:
         # allauth's begins with the Host header: another port in it would be another counter.
@@ -73,33 +74,45 @@ class AccountAdapter(DefaultAccountAdapter):
         """Only a path of our own, on whatever host it was asked for."""
         return url_has_allowed_host_and_scheme(url, allowed_hosts=None)
 
-    # Letters lead to our public address, whatever host name a request claims.
+    # Links in emails lead to our public address, whatever host name a request claims.
 
     def get_email_confirmation_url(self, request, emailconfirmation) -> str:
-        return _public(reverse("account_confirm_email", args=[emailconfirmation.key]))
+        return _public("account_confirm_email", emailconfirmation.key)
 
     def get_reset_password_from_key_url(self, key: str) -> str:
         id, _, secret = key.partition("-")
         uid = id.rpartition("_")[2]  # allauth's path takes no underscore, and ours reads it so, too
-        return _public(reverse("account_reset_password_from_key", args=[uid, secret]))
+        return _public("account_reset_password_from_key", uid, secret)
+
+    def send_notification_mail(self, template_prefix, user, context=None, email=None) -> None:
+        about = {"user": user, "account": user.email, "browser": _browser(self.request)}
+        about |= {"ip": client_ip(self.request), **(context or {})}
+        super().send_notification_mail(template_prefix, user, about, email)
 
     def send_mail(self, template_prefix: str, email: str, context: dict) -> None:
-        links = {
+        user = context.get("user")
+        shown = context | {
+            "email": email,
+            # Of whom it is for: the request may come from anyone else who is signed in.
+            "user": user,
+            "name": mail.without_links(user.name) if user else "",
             "origin": settings.PUBLIC_ORIGIN,
-            "signup_url": _public(reverse("account_signup")),
-            "password_reset_url": _public(reverse("account_reset_password")),
+            "login_url": _public("account_login"),
+            "signup_url": _public("account_signup"),
+            "is_signup_open": settings.SIGNUP_OPEN,
         }
-        mail.send(self.render_mail(template_prefix, email, {**links, **_no_urls(context)}))
+        if "key" not in context:  # else it is the one that holds the key
+            shown["password_reset_url"] = _public("account_reset_password")
+        mail.send(self.render_mail(template_prefix, email, shown))
 
 
-def _no_urls(context: dict) -> dict:
-    """What allauth put into a letter, without the addresses it took from the request."""
-    made_here = ("signup_url",) if "key" in context else ("signup_url", "password_reset_url")
-    return {name: value for name, value in context.items() if name not in made_here}
+def _browser(request) -> str:
+    """What a browser says it is, as far as an email may repeat it."""
+    return mail.without_links(request.headers.get("User-Agent", "")[:_AGENT_LENGTH])
 
 
-def _public(path: str) -> str:
-    return public_origin.url(path)
+def _public(name: str, *arguments: str) -> str:
+    return public_origin.url(reverse(name, args=arguments))
 
 
 class FactorAdapter(DefaultMFAAdapter):
@@ -136,14 +149,17 @@ def email_tried(request, credentials: dict | None) -> str:
 
 
 def tried_from(request) -> str:
-    """Where somebody tries it from: of IPv6 the first address of their network, for all of it."""
+    """Where somebody tries it from: of IPv6 the first address of their network, for all of it.
+
+    Never empty: what has no address would match nothing in PostgreSQL, and count nothing.
+    """
     return client_network(request).partition("/")[0]
 
 
 def locked_out(request, response, credentials):
     """The page after too many failures; it says when to try again."""
     failures = AccessAttempt.objects.filter(
-        username=email_tried(request, credentials), ip_address=tried_from(request) or None
+        username=email_tried(request, credentials), ip_address=tried_from(request)
     )
     now = clock.real_now()
     last = max((failure.attempt_time for failure in failures), default=now)

@@ -4,7 +4,7 @@ from django import forms
 
 from links.forms import fields
 from links.models.payment_links import EMAIL_LENGTH
-from links.services import names
+from wallgent import mail
 from wallgent.errors import DomainError
 from wallgent.forms import PageForm
 
@@ -35,7 +35,7 @@ class LetterForm(PageForm):
 
     def clean_message(self):
         message = self.cleaned_data["message"]
-        if names.holds_address(message):
+        if mail.holds_address(message):
             raise forms.ValidationError(
                 "Leave addresses of pages out. The letter holds the link, and no other."
             )

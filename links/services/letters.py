@@ -100,7 +100,7 @@ def _letter(link: PaymentLink, address: str, message: str) -> EmailMessage:
         "link": link,
         "sender": names.in_letter(link.organization) or "Somebody",
         # It stands on the page in any case.
-        "description": "" if names.holds_address(link.description) else link.description,
+        "description": "" if mail.holds_address(link.description) else link.description,
         "amount": _printed(link),
         "message": [line.strip() for line in message.splitlines()] if message.strip() else [],
         "sends": link.direction == PaymentLink.Direction.SEND,

@@ -1,7 +1,10 @@
 """Receipts by e-mail, in the language of whoever asks for one."""
 
+from datetime import UTC
+
 from django.core.mail import EmailMessage
 from django.template.loader import render_to_string
+from django.utils import timezone
 from django.utils.translation import gettext
 
 from links.models import Claim
@@ -20,13 +23,15 @@ def send(claim: Claim, *, to: str, party: dict, locale: Locale, url: str) -> Non
     """
     letters.count_receipt(claim, to)
     link = claim.link
+    with timezone.override(UTC):  # of its reader's zone nothing is known
+        settled = locale.minute(claim.settled_at)
     context = {
         "claim": claim,
         "link": link,
         "party": party,
         "sender": names.in_letter(link.organization) or gettext("Somebody"),
         "amount": locale.money(claim.amount, link.currency),
-        "settled": locale.minute(claim.settled_at),
+        "settled": settled,
         "url": url,
     }
     subject = " ".join(render_to_string("links/pay_receipt_subject.txt", context).split())

@@ -58,7 +58,7 @@ class TestInvite:
         (letter,) = people.letters_to("bob@acme.example")
         assert letter.subject == "Acme invites you to Wallgent"
         assert people.link_in(letter) == path
-        assert "as admin" in letter.body
+        assert "Your role: admin" in letter.body
         assert len(token_of(path)) >= 43  # 256 bits
         assert token_of(path) not in str(vars(invitation))
         assert invitation.expires_at - clock.real_now() > timedelta(days=6, hours=23)

@@ -168,7 +168,7 @@ class TestProof:
 
         assert (known.status_code, known.url) == (unknown.status_code, unknown.url)
         (letter,) = people.letters_to("ada@engines.example")
-        assert "have an account already" in letter.subject
+        assert "already have a Wallgent account" in letter.subject
         assert User.objects.count() == 2
 
     def test_staff_made_in_the_shell_need_none(self, db, proving):
