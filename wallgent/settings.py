@@ -156,7 +156,7 @@ TEMPLATES = [
 
 # Who may sign in, and how: django-allauth, with django-axes in front of it.
 AUTHENTICATION_BACKENDS = [
-    "axes.backends.AxesStandaloneBackend",
+    "accounts.views.sign_in.LockOut",
     "allauth.account.auth_backends.AuthenticationBackend",
 ]
 LOGIN_URL = "account_login"

@@ -6,6 +6,7 @@ from allauth.account import signals as account_signals
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.mfa import signals as factor_signals
 from allauth.mfa.adapter import DefaultMFAAdapter
+from axes.backends import AxesStandaloneBackend
 from axes.models import AccessAttempt
 from axes.signals import user_locked_out
 from django import forms
@@ -16,7 +17,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from accounts.models import User
-from accounts.services import users
+from accounts.services import one_time_codes, users
 from accounts.views.invitations import invitation_of, origin_of
 from wallgent import clock, credentials, mail, public_origin
 from wallgent.api.client_ip import UNKNOWN, client_ip, client_network
@@ -134,6 +135,15 @@ class FactorAdapter(DefaultMFAAdapter):
 
     def _get_site_name(self) -> str:
         return settings.MFA_TOTP_ISSUER
+
+
+class LockOut(AxesStandaloneBackend):
+    """Keeps out who failed too often. Of many guesses at once, each is counted before the next."""
+
+    def authenticate(self, request, username=None, password=None, **credentials):
+        tried = {"username": username, **credentials}
+        one_time_codes.wait_for_turn(email_tried(request, tried), tried_from(request))
+        return super().authenticate(request, username, password, **credentials)
 
 
 def end_some_day(request) -> None:

@@ -1,6 +1,7 @@
 """The forms of signing in, and of what one signs in with."""
 
 import json
+import time
 
 from allauth.account.forms import (
     AddEmailForm,
@@ -9,28 +10,33 @@ from allauth.account.forms import (
     ResetPasswordForm,
     ResetPasswordKeyForm,
     SetPasswordForm,
+    default_token_generator,
 )
 from allauth.account.forms import (
     ReauthenticateForm as PasswordForm,
 )
 from allauth.account.models import EmailAddress
 from allauth.core import context
-from allauth.core.internal.cryptokit import normalize_user_code
-from allauth.mfa import app_settings
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
+from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.forms import ActivateTOTPForm
+from allauth.mfa.totp.internal.auth import clear_totp_secret, generate_totp_secret
 from allauth.mfa.webauthn.forms import (
     AddWebAuthnForm,
     AuthenticateWebAuthnForm,
     LoginWebAuthnForm,
     ReauthenticateWebAuthnForm,
 )
+from allauth.mfa.webauthn.internal.auth import clear_state
 from axes.handlers.proxy import AxesProxyHandler
 from django import forms
-from django.core.cache import cache
 
-from accounts.views.sign_in import AccountAdapter, end_some_day
+from accounts.services import one_time_codes
+from accounts.views.sign_in import AccountAdapter, email_tried, end_some_day, tried_from
+from wallgent import credentials
 
+_PENDING = "pending_app"  # where a session keeps the secret of an app that is being set up
+_PENDING_SECONDS = 30 * 60
 ADVICE = "At least 12 characters. Several words are easy to remember."
 
 
@@ -69,6 +75,13 @@ class NewPassword(_InOurWords, ResetPasswordKeyForm):
 
     words = _NEW_PASSWORD
 
+    def clean(self):
+        # Of two who use the same link at once, the second finds it used.
+        person = one_time_codes.lock_person(self.user)
+        if not default_token_generator.check_token(person, self.temp_key):
+            raise forms.ValidationError("This link was already used. Ask for a new one.")
+        return super().clean()
+
 
 class ForgottenPassword(_InOurWords, ResetPasswordForm):
     """Where to send the link to."""
@@ -83,16 +96,58 @@ class PasswordAgain(_InOurWords, PasswordForm):
 
 
 class NewApp(_InOurWords, ActivateTOTPForm):
-    """The first code of an authenticator app."""
+    """The first code of an authenticator app.
+
+    Its secret stays the same for half an hour, however often the page is loaded: the app may have
+    scanned it from an earlier one. Until the app is set up the session keeps it, encrypted.
+    """
 
     words = {"code": ("Code", "")}
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
+        session = context.request.session
+        clear_totp_secret(context.request)  # allauth's own, which is another one at each look
+        kept = _pending_secret(session, self.user)
+        self._is_late = kept is None
+        self.secret = kept or _new_secret(session, self.user)
         self.fields["code"].widget.attrs |= {
             "autocomplete": "one-time-code",
             "inputmode": "numeric",
         }
+
+    def clean_code(self):
+        if self._is_late:
+            raise forms.ValidationError(
+                "The QR code expired. Scan the new one, then enter the code from your app."
+            )
+        return super().clean_code()
+
+
+def _pending_secret(session, user) -> str | None:
+    """The secret that this person was shown lately, if there is one."""
+    kept = session.get(_PENDING, {})
+    if kept.get("user") != user.id or kept["until"] < time.time():
+        return None
+    try:
+        return credentials.decrypt(kept["secret"].encode())
+    except credentials.InvalidToken:
+        return None
+
+
+def _new_secret(session, user) -> str:
+    secret = generate_totp_secret()
+    session[_PENDING] = {
+        "user": user.id,
+        "secret": credentials.encrypt(secret).decode(),
+        "until": time.time() + _PENDING_SECONDS,
+    }
+    return secret
+
+
+def forget_pending_secret(session) -> None:
+    """Keep nothing of it, once the app is set up."""
+    session.pop(_PENDING, None)
 
 
 class SignInForm(LoginForm):
@@ -127,20 +182,17 @@ class _CountedCode:
 
     def clean_code(self):
         request, tried = context.request, {"email": self.user.email}
+        one_time_codes.wait_for_turn(email_tried(request, tried), tried_from(request))
         if not AxesProxyHandler.is_allowed(request, tried):
             request.axes_locked_out, request.axes_credentials = True, tried
             raise forms.ValidationError(AccountAdapter.error_messages["too_many_login_attempts"])
         code = super().clean_code()
-        if not _is_new(self.user, code):
+        # allauth remembers it for half a minute, and in Redis only. Recovery codes it uses up.
+        is_app = self.authenticator.type == Authenticator.Type.TOTP
+        if is_app and not one_time_codes.use(self.authenticator, code):
+            self._emit_authentication_failed(self.authenticator)
             raise forms.ValidationError(AccountAdapter.error_messages["incorrect_code"])
         return code
-
-
-def _is_new(user, code: str) -> bool:
-    """Whether the code is used for the first time. allauth remembers it for half a minute only."""
-    periods = 2 * app_settings.TOTP_TOLERANCE + 1  # before, during and after its own
-    key = f"code-used:{user.id}:{normalize_user_code(code)}"
-    return cache.add(key, 1, timeout=periods * app_settings.TOTP_PERIOD)
 
 
 class CodeForm(_CountedCode, AuthenticateForm):
@@ -162,7 +214,10 @@ class _AnyJson(json.JSONDecoder):
 
 
 class _Key:
-    """A passkey's answer comes from a browser's script, or from anybody: it may be anything."""
+    """A passkey's answer comes from a browser's script, or from anybody: it may be anything.
+
+    A challenge is good for one answer, right or wrong: the page comes back with a new one.
+    """
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -180,6 +235,8 @@ class _Key:
             return super().clean()
         except (AttributeError, KeyError, TypeError, ValueError):
             raise self._refusal() from None
+        finally:
+            clear_state()
 
     def _refusal(self):
         return forms.ValidationError("The passkey did not work. Try again, or use another way.")

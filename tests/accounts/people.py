@@ -79,6 +79,11 @@ def totp(secret: str, *, ahead: int = 0) -> str:
     return f"{number % 1_000_000:06}"
 
 
+def next_code(secret: str) -> str:
+    """The code after the one with which the app was just set up, and which was used by that."""
+    return totp(secret, ahead=1)
+
+
 def add_app(client) -> tuple[str, list[str]]:
     """Set up an authenticator app, as its pages lead; its secret, and the recovery codes."""
     prove(client)

@@ -15,6 +15,7 @@ from accounts.models import User
 from tests import world
 from tests.accounts import people
 from wallgent import cache, clock, middleware, redis
+from wallgent.api import client_ip
 
 NEW = "a longer horse of another battery"
 
@@ -134,6 +135,33 @@ class TestSignOut:
         assert not people.is_signed_in(browser)
 
 
+@pytest.fixture
+def proxies(settings):
+    """Name the proxies that are ours."""
+
+    def trust(*networks):
+        settings.TRUSTED_PROXIES = list(networks)
+        client_ip._trusted.cache_clear()
+
+    yield trust
+    client_ip._trusted.cache_clear()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_guesses_at_once_five_are_judged(monkeypatch):
+    ada = people.person(organization=world.make_organization("Acme"))
+    judged = []
+    check = User.check_password
+    monkeypatch.setattr(
+        User, "check_password", lambda self, text: judged.append(text) or check(self, text)
+    )
+
+    answers = world.in_parallel(9, lambda number: fail(people.browser(), 1, ada.email))
+
+    assert len(judged) == 5
+    assert sorted(answer.status_code for answer in answers) == [200] * 4 + [429] * 5
+
+
 class TestLockOut:
     def test_five_failures_close_the_door_even_to_the_right_password(self, ada):
         browser = people.browser()
@@ -176,6 +204,48 @@ class TestLockOut:
             )
 
         assert people.sign_in(browser).status_code == 429
+
+    @pytest.mark.parametrize(
+        ("remote", "forwarded"),
+        [
+            ("", None),  # a unix socket
+            ("", "203.0.113.7"),
+            ("10.0.0.1", None),
+            ("10.0.0.1", ""),
+            ("10.0.0.1", "10.0.0.2, 10.0.0.3"),
+            ("10.0.0.1", "unknown"),
+            ("10.0.0.1", "203.0.113.7, x" * 100),
+            ("fe80::1%eth0", None),
+        ],
+    )
+    def test_where_the_address_is_ours_or_unknown_too(
+        self, ada, proxies, monkeypatch, remote, forwarded
+    ):
+        proxies("10.0.0.0/8")
+        gone = redis_package.Redis(port=1, socket_connect_timeout=0.1)
+        monkeypatch.setattr(redis, "client", lambda: gone)
+        monkeypatch.setattr(redis, "_resting_until", 0)
+        claim = {} if forwarded is None else {"HTTP_X_FORWARDED_FOR": forwarded}
+        browser = people.browser(REMOTE_ADDR=remote, **claim)
+
+        statuses = [fail(browser, 1).status_code for _ in range(7)]
+
+        assert statuses == [200] * 4 + [429] * 3
+        locked = people.sign_in(browser)
+        assert locked.status_code == 429
+        assert "Try again in 15 minutes" in locked.text
+
+    def test_behind_a_proxy_it_is_the_callers(self, ada, proxies):
+        proxies("10.0.0.0/8")
+
+        def behind(*hops):
+            return people.browser(REMOTE_ADDR="10.0.0.1", HTTP_X_FORWARDED_FOR=", ".join(hops))
+
+        for claim in range(5):  # the beginning of a chain is what the caller said
+            fail(behind(f"198.51.100.{claim}", "203.0.113.7", "10.0.0.2"), 1)
+
+        assert people.sign_in(behind("203.0.113.7:4711", "10.0.0.9")).status_code == 429
+        assert people.sign_in(behind("203.0.113.8")).status_code == 302
 
     def test_a_network_of_ipv6_is_one_address(self, ada):
         for number in range(5):
@@ -314,6 +384,23 @@ class TestPassword:
         again = people.browser().get(people.link_in(letter), follow=True)
         assert "no longer valid" in again.text
 
+    @pytest.mark.django_db(transaction=True)
+    def test_of_two_who_use_one_link_at_once_one_succeeds(self):
+        ada = people.person(organization=world.make_organization("Acme"))
+        people.browser().post("/account/password/reset/", {"email": ada.email})
+        (letter,) = people.letters_to(ada.email)
+        browsers = [people.browser() for _ in range(3)]
+        pages = [browser.get(people.link_in(letter), follow=True) for browser in browsers]
+
+        def choose(number):
+            new = {"password1": f"{NEW} {number}", "password2": f"{NEW} {number}"}
+            return browsers[number].post(pages[number].request["PATH_INFO"], new)
+
+        answers = world.in_parallel(3, choose)
+
+        (won,) = [number for number, answer in enumerate(answers) if answer.status_code == 302]
+        assert people.sign_in(people.browser(), password=f"{NEW} {won}").status_code == 302
+
     def test_that_letter_is_soon_worth_nothing(
         self, ada, django_capture_on_commit_callbacks, monkeypatch
     ):
@@ -382,6 +469,28 @@ class TestEmailAddress:
         with django_capture_on_commit_callbacks(execute=True):
             browser.post(asked.url, {"password": people.PASSWORD})
         assert people.letters_to("ada@new.example")
+
+    def test_a_link_confirms_the_address_it_was_sent_to_once(
+        self, ada, django_capture_on_commit_callbacks
+    ):
+        browser = people.signed_in(ada)
+        people.prove(browser)
+        links = {}
+        for email in ("mine@new.example", "hers@new.example"):
+            with django_capture_on_commit_callbacks(execute=True):
+                browser.post("/account/email/", {"email": email, "action_add": ""})
+            (letter,) = people.letters_to(email)
+            links[email] = people.link_in(letter)
+
+        browser.post(links["mine@new.example"])  # of an address that was given up
+        ada.refresh_from_db()
+        assert ada.email == "ada@acme.example"
+
+        browser.post(links["hers@new.example"])
+        browser.post(links["hers@new.example"])
+        ada.refresh_from_db()
+        assert ada.email == "hers@new.example"
+        assert len(people.facts("user.email_changed")) == 1
 
     def test_that_of_somebody_else_cannot_be_taken(
         self, ada, acme, django_capture_on_commit_callbacks
