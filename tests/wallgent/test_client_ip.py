@@ -67,6 +67,22 @@ def test_whose_request_it_is(ip_of, remote, forwarded, ip):
     assert ip_of(remote, forwarded) == ip
 
 
+@pytest.mark.parametrize(
+    ("remote", "network"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("2001:db8:0:1::7", "2001:db8:0:1::/64"),
+        ("fe80::7%eth0", "fe80::/64"),
+        ("", "::/64"),
+        ("unix:", "::/64"),
+    ],
+)
+def test_what_limits_count_by_is_never_empty(remote, network):
+    request = RequestFactory(REMOTE_ADDR=remote).get("/")
+
+    assert client_ip.client_network(request) == network
+
+
 def test_without_proxies_of_our_own_nobody_is_believed(settings):
     settings.TRUSTED_PROXIES = []
     client_ip._trusted.cache_clear()
