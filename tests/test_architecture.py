@@ -260,6 +260,26 @@ class TestHabits:
 
         assert places(asks, lambda module: module != "wallgent.clock") == []
 
+    def test_plain_hashes_are_of_what_nobody_can_guess(self):
+        """Amounts and account numbers can be: for those there is the keyed `credentials.digest`."""
+        unguessable = {
+            "wallgent.credentials",  # secrets of 256 bits, and the keyed digest itself
+            "wallgent.api.idempotency",  # the id of a key, stored beside the key
+            "wallgent.api.public",  # a path with a secret, in Redis for a minute
+            "wallgent.engines.sockets",  # a folder's path
+            "wallgent.events.chain",  # events, in which nothing is secret
+            "wallgent.events.facts",  # salted for each row
+            "wallgent.templatetags.wallgent",  # files that everybody may read
+            "accounts.views.organizations",  # as wallgent.api.idempotency
+            "accounts.rails.simulator",  # an order's id
+            "links.services.batch_uploads",  # which keys what comes out
+        }
+
+        def hashes(node):
+            return isinstance(node, ast.Import) and node.names[0].name == "hashlib"
+
+        assert places(hashes, lambda module: module not in unguessable) == []
+
 
 def api_views() -> list[type[ApiView]]:
     found = []

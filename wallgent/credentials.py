@@ -32,9 +32,10 @@ def fingerprint(secret: str) -> bytes:
 
 
 def digest(text: str) -> bytes:
-    """What tells whether two texts are alike, and without our key nothing, however few there are.
+    """Tell whether two texts are alike without keeping them. Only our key can compute it.
 
-    Account numbers are so few that a plain hash of one gives it away.
+    Use this for everything that can be guessed, such as amounts, addresses and account numbers: a
+    plain hash of those gives them away.
     """
     return salted_hmac("wallgent.digest", text, algorithm="sha256").digest()
 

@@ -21,6 +21,11 @@ class DomainError(Exception):
         self.aftermath: Callable | None = None
         super().__init__(self.message)
 
+    @property
+    def has_record(self) -> bool:
+        """Whether `record` has anything to write."""
+        return self.aftermath is not None
+
     def record(self, *, actor) -> None:
         """Write what must outlive the rolled-back work, in a transaction of its own.
 

@@ -50,6 +50,14 @@ def page(request, status: int, words: tuple[str, str] | None = None) -> HttpResp
     return response
 
 
+def refused(request, refusal) -> HttpResponse:
+    """The page for a refusal that no other page can show, with the headers it sends."""
+    response = page(request, refusal.status)
+    for name, value in refusal.headers.items():
+        response.headers[name] = value
+    return response
+
+
 def forbidden(request, exception=None) -> HttpResponse:
     """The answer to a person who may not do that."""
     return page(request, 403)

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import DatabaseError, InterfaceError, transaction
 
 from wallgent.actors import Actor
-from wallgent.api.errors import translate
+from wallgent.api.errors import is_passing, translate
 from wallgent.errors import DomainError
 
 Result = TypeVar("Result")
@@ -15,13 +15,26 @@ Result = TypeVar("Result")
 def run(work: Callable[[], Result], *, actor: Actor) -> Result:
     """What `work()` answers, done in one transaction.
 
-    A refusal rolls all of it back; then what must outlive it is written, and it is raised.
+    A refusal rolls all of it back; then what must outlive it is written in a second transaction,
+    and the refusal is raised. Raises ServiceUnavailable while the database is away, whichever of
+    the two it leaves.
     """
     try:
         with transaction.atomic():
             return work()
-    except (DomainError, OperationalError, InterfaceError) as error:
-        refusal = translate(error)
-        with transaction.atomic():
-            refusal.record(actor=actor)
-        raise refusal from None
+    except (DomainError, DatabaseError, InterfaceError) as error:
+        refusal = _refusal(error)
+    if refusal.has_record:
+        try:
+            with transaction.atomic():
+                refusal.record(actor=actor)
+        except (DatabaseError, InterfaceError) as error:
+            refusal = _refusal(error)
+    raise refusal
+
+
+def _refusal(error: Exception) -> DomainError:
+    """The refusal that an error amounts to. A bug is raised as it is."""
+    if isinstance(error, DomainError) or is_passing(error):
+        return translate(error)
+    raise error

@@ -1,6 +1,5 @@
 """Payments (contract 3.2)."""
 
-import hashlib
 import uuid
 from typing import Annotated, Literal
 
@@ -238,7 +237,7 @@ class _Batch:
                     key=item.idempotency_key,
                     method="POST",
                     path="/v1/payments/batch#item",
-                    body_hash=hashlib.sha256(item.model_dump_json().encode()).digest(),
+                    content=item.model_dump_json(),
                 )
         first: dict[uuid.UUID, int] = {}
         refusals: dict[int, DomainError] = {}

@@ -134,5 +134,5 @@ def _claim(request, organization, form: NewOrganizationForm) -> idempotency.Clai
         key=form.cleaned_data["submission"],
         method="POST",
         path=request.path_info,
-        body_hash=hashlib.sha256(form.cleaned_data["name"].encode()).digest(),
+        content=form.cleaned_data["name"],
     )

@@ -1,9 +1,11 @@
 """The batch endpoint: several payments, all or none."""
 
+import hashlib
 from decimal import Decimal
 
 import pytest
 
+from accounts.api.payments import BatchItem
 from accounts.models import Payment
 from tests.world import (
     Client,
@@ -16,6 +18,8 @@ from tests.world import (
     make_key,
     unknown_id,
 )
+from wallgent import credentials
+from wallgent.api.models import IdempotencyRecord
 
 PATH = "/v1/payments/batch"
 
@@ -290,6 +294,16 @@ class TestKeys:
         assert statuses(response) == ["reversed", "failed"]
         assert response.json()["results"][1]["error"]["code"] == "IDEMPOTENCY_KEY_REUSE"
         assert balance_of(wallet) == 1000
+
+    def test_what_an_item_says_is_kept_as_a_keyed_digest(self, api, item):
+        """An amount and two wallets can be guessed: a plain hash of them would give them away."""
+        paid = item(idempotencyKey="i-1")
+        api.post(PATH, {"payments": [paid]})
+
+        said = BatchItem.read(paid).model_dump_json()
+        [kept] = IdempotencyRecord.objects.values_list("body_hash", flat=True)
+        assert bytes(kept) == credentials.digest(said)
+        assert bytes(kept) != hashlib.sha256(said.encode()).digest()
 
     def test_the_payment_shows_its_own_key(self, api, item):
         batch = api.post(PATH, {"payments": [item(idempotencyKey="i-1")]}).json()

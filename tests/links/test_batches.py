@@ -1,14 +1,17 @@
 """Many links out of one file: read in every spelling, looked at, confirmed, made once."""
 
 import csv
+import hashlib
 import io
 import re
 import time
 from datetime import UTC, timedelta
 from decimal import Decimal
+from importlib import import_module
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.apps import apps
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import OperationalError, connection
 
@@ -384,6 +387,22 @@ class TestLooking:
 
         again = LinkBatch.objects.latest("pk")
 
+        assert "made from this very file before" in text_of(browser.get(at(again.id)))
+
+    def test_a_file_from_before_its_digest_was_keyed_is_still_known(self, order, send, browser, at):
+        text = "wallet,amount\nResearch agent,5\n"
+        order(text)
+        before = LinkBatch.objects.latest("pk")
+        plain = hashlib.sha256(text.encode()).digest()
+        assert bytes(before.digest) != plain
+        LinkBatch.objects.filter(pk=before.pk).update(digest=plain)
+
+        migration = import_module("links.migrations.0006_keyed_file_digests")
+        migration.key_digests(apps, None)
+        send(text)
+
+        again = LinkBatch.objects.latest("pk")
+        assert bytes(again.digest) == bytes(LinkBatch.objects.get(pk=before.pk).digest)
         assert "made from this very file before" in text_of(browser.get(at(again.id)))
 
     def test_confirmed_in_two_tabs_is_made_twice_only_after_a_warning(self, send, browser, at):

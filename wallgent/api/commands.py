@@ -8,7 +8,6 @@ from django.conf import settings
 from django.db import transaction
 from django.http import HttpResponse
 
-from wallgent import credentials
 from wallgent.api import errors, idempotency, json
 from wallgent.api.shapes import Shape
 from wallgent.errors import (
@@ -73,6 +72,8 @@ class Run:
 
     def _refuse(self, refusal: DomainError) -> HttpResponse:
         answer = errors.render(refusal)
+        if not self.claim and not refusal.has_record:
+            return answer
         try:
             with transaction.atomic():
                 # The rollback let the key go: a twin may have taken it, and its answer stands.
@@ -101,7 +102,7 @@ def command(shape: type[Shape]):
                     key=key,
                     method=request.method,
                     path=request.path_info,
-                    body_hash=credentials.digest(data.model_dump_json()),
+                    content=data.model_dump_json(),
                 )
             request.run = Run(request.actor, claim)
             return request.run.perform(lambda: handler(self, request, data, **path))

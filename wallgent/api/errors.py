@@ -44,7 +44,7 @@ def translate(error: Exception) -> errors.DomainError:
         return errors.NotFound("There is nothing at this path. Check it against the API reference.")
     if isinstance(error, SuspiciousOperation | BadRequest):
         return errors.ValidationError("The request is malformed.")
-    if _is_passing(error):
+    if is_passing(error):
         log.warning("database unavailable: %s", type(error.__cause__ or error).__name__)
         if not connection.in_atomic_block:  # else it is the caller's, who rolls back
             connection.close_if_unusable_or_obsolete()
@@ -53,8 +53,8 @@ def translate(error: Exception) -> errors.DomainError:
     return errors.InternalError()
 
 
-def _is_passing(error: Exception) -> bool:
-    """A lost connection, a time-out, a deadlock: the same request may succeed in a moment."""
+def is_passing(error: Exception) -> bool:
+    """Whether the same request may succeed in a moment: a lost connection, time-out or deadlock."""
     if isinstance(error, OperationalError | InterfaceError):
         return True
     return getattr(error.__cause__, "sqlstate", None) in _PASSING_STATES
@@ -82,4 +82,4 @@ def not_found(request, exception):
 
 def server_error(request):
     refusal = translate(sys.exception())  # Django calls this while handling it
-    return render(refusal) if is_api(request) else faults.page(request, refusal.status)
+    return render(refusal) if is_api(request) else faults.refused(request, refusal)

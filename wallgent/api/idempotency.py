@@ -8,7 +8,7 @@ from datetime import timedelta
 from django.db import connection
 from django.http import HttpResponse
 
-from wallgent import clock, ids
+from wallgent import clock, credentials, ids
 from wallgent.actors import Actor
 from wallgent.api.models import IdempotencyRecord
 from wallgent.errors import IdempotencyKeyReuse, ValidationError
@@ -46,7 +46,7 @@ class Claim:
     key: str
     method: str
     path: str
-    body_hash: bytes
+    content: str  # what is asked for; only its keyed digest is stored
 
     @property
     def id(self) -> uuid.UUID:
@@ -54,6 +54,10 @@ class Claim:
         scope = [actor.organization.id, actor.environment, actor.principal, self.method, self.path]
         digest = hashlib.sha256("\n".join([*scope, self.key]).encode()).digest()
         return uuid.UUID(bytes=digest[:16])
+
+    @property
+    def body_hash(self) -> bytes:
+        return credentials.digest(self.content)
 
     def take(self) -> None:
         """Claim the key in the caller's transaction. Raises Replayed, IdempotencyKeyReuse."""
