@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
-from django.db import DataError, connection
-from psycopg.errors import NumericValueOutOfRange
+from django.db import connection
 
 from wallgent import ids
-from wallgent.errors import InvalidAmount
 from wallgent.money import PLACES, ZERO
 
 _POST = (
@@ -54,8 +52,7 @@ class Refused(Exception):
 def post(id: str, *moves: Move, book: str, reason: str, ahead=timedelta(0), **more) -> None:
     """Write one transaction, in the caller's atomic block.
 
-    `ahead` is how far the payer's clock runs ahead. Raises Refused, InvalidAmount (a balance would
-    pass the ceiling).
+    `ahead` is how far the payer's clock runs ahead. Raises Refused.
     """
     post_set([Posting(id=id, moves=moves, reason=reason, **more)], book=book, ahead=ahead)
 
@@ -66,7 +63,7 @@ def post_set(
     """Write several transactions of one book in order, all or none, in the caller's atomic block.
 
     A forced posting cannot be refused for want of funds or a freeze: what is missing becomes the
-    account's debt. Raises Refused, InvalidAmount.
+    account's debt. Raises Refused: a closed or full account takes nothing, forced or not.
     """
     assert connection.in_atomic_block, "a refusal must be able to roll back"
     postings = list(postings)
@@ -89,12 +86,7 @@ def post_set(
         _array(currency for _, _, _, currency in entries),
     ]
     with connection.cursor() as cursor:
-        try:
-            cursor.execute(_POST, arguments)
-        except DataError as error:
-            if not isinstance(error.__cause__, NumericValueOutOfRange):
-                raise
-            raise InvalidAmount("The wallet cannot hold that much.") from error
+        cursor.execute(_POST, arguments)
         outcome, item, account_id, available, needed = cursor.fetchone()
     if outcome not in ("POSTED", "REPEATED"):
         account = ids.to_text("acc", account_id) if account_id else ""

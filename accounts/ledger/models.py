@@ -81,11 +81,11 @@ class LedgerAccount(models.Model):
     currency = CurrencyField()
     owner = models.UUIDField(null=True, blank=True)  # opaque to the ledger
     state = models.CharField(max_length=6, choices=State, default=State.ACTIVE)
-    # What a wallet may have in it is limited by `balance_after` of its entries; the system's own
-    # accounts add up what all wallets do, and must never be full.
+    # What a wallet may hold is limited by `ledger_post`. The system's own accounts add up what all
+    # wallets do, and a wallet may owe more than it may hold: neither must ever be full.
     balance = TotalField(default=ZERO)
     held = MoneyField(default=ZERO)  # promised, and still part of the balance
-    debt = MoneyField(default=ZERO)  # what a network forced on us; every credit pays it first
+    debt = TotalField(default=ZERO)  # what a network forced on us; every credit pays it first
     lines = models.BigIntegerField(default=0)  # the number of the newest line on its page
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -156,7 +156,7 @@ class Entry(models.Model):
     currency = CurrencyField()
     # Wallets only: a system account is never locked, so it has no order to number.
     line = models.BigIntegerField(null=True, blank=True)
-    balance_after = MoneyField(null=True, blank=True)
+    balance_after = TotalField(null=True, blank=True)
 
     class Meta:
         verbose_name_plural = "entries"

@@ -5,8 +5,8 @@
 -- brings can be spent by a later one.
 --
 -- outcome: POSTED; REPEATED (all were posted before, with the same entries; nothing is done);
--- or the first refusal: CLOSED, FROZEN, DEBT, NO_FUNDS, or CHANGED when an id was posted before
--- with other entries. The caller rolls back on a refusal.
+-- or the first refusal: CLOSED, FULL, FROZEN, DEBT, NO_FUNDS, or CHANGED when an id was posted
+-- before with other entries. The caller rolls back on a refusal.
 --
 -- Generic plans, because planning anew for each array would take longer than posting.
 CREATE FUNCTION ledger_post(
@@ -19,6 +19,7 @@ CREATE FUNCTION ledger_post(
     OUT outcome text, OUT item int, OUT account uuid, OUT available numeric, OUT needed numeric
 ) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
+    ceiling  CONSTANT numeric := 1000000000000;  -- a wallet holds less: wallgent.money.CEILING
     -- The wallets' accounts, locked. Those not among them are the system's.
     ids      uuid[];
     states   text[];
@@ -61,6 +62,9 @@ BEGIN
         ELSIF p_types[i] = 'CREDIT' THEN
             balances[w] := balances[w] + p_amounts[i];
             debts[w] := greatest(debts[w] - p_amounts[i], 0);  -- every credit pays debt first
+            IF balances[w] >= ceiling THEN
+                outcome := 'FULL';
+            END IF;
         ELSIF p_forced THEN
             balances[w] := balances[w] - p_amounts[i];
             debts[w] := greatest(debts[w], helds[w] - balances[w]);

@@ -11,7 +11,6 @@ from accounts.ledger.models import Entry, LedgerAccount
 from accounts.models import RailType, Transfer
 from accounts.services import rail_suspense
 from wallgent import clock, ids
-from wallgent.errors import InvalidAmount
 
 _Kind = LedgerAccount.Kind
 
@@ -118,10 +117,8 @@ def _post(transfer: Transfer, moves: list[Move], spare: str, *, own: str, **said
     try:
         with transaction.atomic():
             return _posted(transfer, moves, **said)
-    except InvalidAmount:
-        pass
     except journal.Refused as refused:
-        if refused.outcome != "CLOSED":
+        if refused.outcome not in ("CLOSED", "FULL"):
             raise
     instead = chart.system_id(transfer.environment, spare, transfer.currency)
     transaction_id = _posted(transfer, _instead_of(own, instead, moves), **said)

@@ -4,7 +4,7 @@ from accounts.errors import InsufficientFunds, WalletFrozen
 from accounts.ledger import journal
 from accounts.models import Wallet
 from wallgent import money
-from wallgent.errors import DomainError, InvalidState
+from wallgent.errors import DomainError, InvalidAmount, InvalidState
 
 
 def explain(refused: journal.Refused, *wallets: Wallet) -> DomainError:
@@ -27,4 +27,6 @@ def explain(refused: journal.Refused, *wallets: Wallet) -> DomainError:
         )
     if refused.outcome == "CLOSED":
         return InvalidState("The wallet is closed.", walletId=wallet_id)
+    if refused.outcome == "FULL":
+        return InvalidAmount("The wallet cannot hold that much.", walletId=wallet_id)
     raise refused  # a bug of ours, not a refusal

@@ -6,16 +6,20 @@ from decimal import Decimal
 import pytest
 
 from accounts.api.payments import BatchItem
+from accounts.ledger import chart
 from accounts.models import Payment
+from tests.accounts.ledger.book import force
 from tests.world import (
     Client,
     an_id,
     balance_of,
+    deposit,
     error_of,
     everything,
     facts_of,
     fund,
     make_key,
+    make_wallet,
     unknown_id,
 )
 from wallgent import credentials
@@ -153,6 +157,44 @@ class TestOneFails:
         assert response.json()["results"][place]["error"]["code"] == code
         assert response.json()["error"]["details"] == {"index": place, "code": code}
         assert balance_of(wallet) == 1000
+
+    @pytest.mark.parametrize("place", [0, 1, 2])
+    @pytest.mark.parametrize(
+        ("why", "code"),
+        [
+            ("full", "INVALID_AMOUNT"),
+            ("closed", "INVALID_STATE"),
+            ("frozen", "WALLET_FROZEN"),
+            ("in debt", "INSUFFICIENT_FUNDS"),
+            ("empty", "INSUFFICIENT_FUNDS"),
+            ("itself", "VALIDATION_ERROR"),
+            ("another currency", "VALIDATION_ERROR"),
+        ],
+    )
+    def test_whichever_wallet_refuses_it(self, api, acme, item, wallet, shop, why, code, place):
+        other = make_wallet(acme, "Other", currency="USDC" if why == "another currency" else "USD")
+        change = {"from": other.id} if why in ("frozen", "in debt", "empty") else {"to": other.id}
+        if why == "full":
+            deposit(other, "999999999999")
+        elif why == "itself":
+            change = {"to": wallet.id}
+        elif why == "in debt":
+            fund(other, "100")
+            force(other.account_id, "200")
+        elif why in ("closed", "frozen"):
+            chart.set_state(other.account_id, why.upper())
+        items = [item("1"), item("1"), item("1")]
+        items[place] |= change
+
+        response = api.post(PATH, {"payments": items, "idempotencyKey": "b"})
+
+        assert response.status_code == 207
+        assert statuses(response) == ["reversed"] * place + ["failed"] + ["skipped"] * (2 - place)
+        assert response.json()["results"][place]["error"]["code"] == code
+        assert response.json()["error"]["details"] == {"index": place, "code": code}
+        assert (balance_of(wallet), balance_of(shop)) == (1000, 0)
+        again = api.post(PATH, {"payments": items, "idempotencyKey": "b"})
+        assert (again.status_code, again.json()) == (207, response.json())
 
     def test_a_strangers_wallet_pays_nothing(self, api, item, wallet, shop):
         fund(shop, "100")

@@ -32,7 +32,6 @@ from tests.accounts.ledger.book import (
 )
 from tests.world import in_parallel
 from wallgent import clock, ids
-from wallgent.errors import InvalidAmount
 from wallgent.money import CEILING
 
 pytestmark = pytest.mark.django_db
@@ -480,36 +479,42 @@ class TestForced:
 
 
 class TestCeiling:
-    def test_an_account_cannot_hold_more_than_the_column(self):
+    def test_an_account_cannot_hold_as_much_as_the_ceiling(self):
         most = CEILING - Decimal("0.00000001")
         ada = open_account(str(most))
 
         for amount in ("0.00000001", str(most)):
-            with pytest.raises(InvalidAmount):
-                deposit(ada, amount)
+            refusal = refused("FULL", deposit, ada, amount)
+            assert (refusal.account_id, refusal.item) == (ada, 0)
 
         assert money(ada)[0] == most
 
-    def test_nor_owe_more(self):
-        ada = open_account()
-        force(ada, str(CEILING - 1))
+    def test_forced_or_not_a_full_account_takes_nothing(self):
+        ada, bob = open_account(str(CEILING - 1)), open_account()
 
-        with pytest.raises(InvalidAmount):
-            force(ada, "1")
+        assert refused("FULL", transfer, bob, ada, "1", forced=True).account_id == ada
+
+    def test_a_full_account_is_named_with_its_item(self):
+        ada, bob = open_account(str(CEILING - 2)), open_account("10")
+        set_ = [posting(move(bob, ada, "1")), posting(move(bob, ada, "1"))]
+
+        assert refused("FULL", post, *set_).item == 1
+
+    def test_what_a_network_takes_always_has_room(self):
+        """Nobody else would owe it: a debt has no ceiling."""
+        ada = open_account()
+
+        for _ in range(3):
+            force(ada, str(CEILING - 1))
+
+        assert money(ada) == (-3 * (CEILING - 1), 0, 3 * (CEILING - 1))
+        deposit(ada, str(CEILING - 1))
+        assert money(ada) == (-2 * (CEILING - 1), 0, 2 * (CEILING - 1))
 
     def test_moves_that_come_to_more_are_refused(self):
         ada, half = open_account(), str(CEILING / 2)
 
-        with pytest.raises(InvalidAmount):
-            post(posting(move(TREASURY, ada, half), move(TREASURY, ada, half)))
-
-    def test_other_bad_data_is_not_called_an_amount(self):
-        ada = open_account()
-
-        with pytest.raises(Exception, match="too long") as caught:
-            post(posting(move(TREASURY, ada, "1"), memo="x" * 1025))
-
-        assert not isinstance(caught.value, InvalidAmount)
+        refused("FULL", post, posting(move(TREASURY, ada, half), move(TREASURY, ada, half)))
 
 
 class TestRolling:
