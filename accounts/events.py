@@ -81,6 +81,26 @@ def _wallet_funded(
     }
 
 
+def _wallet_charged(
+    wallet: Wallet,
+    *,
+    organization: Organization,
+    transfer: Transfer,
+    closed: Wallet,
+    transaction_id: str,
+) -> dict:
+    return {
+        "walletId": wallet.id,
+        "closedWalletId": closed.id,
+        "transferId": transfer.id,
+        "transactionId": transaction_id,
+        "amount": money.amount_text(transfer.amount),
+        "currency": transfer.currency,
+        "newBalance": money.balance_text(wallet.account.balance),
+        "debt": money.balance_text(wallet.account.debt),
+    }
+
+
 def _wallet_frozen(wallet: Wallet, *, organization: Organization, reason: str) -> dict:
     return {"walletId": wallet.id, "reason": reason or None}
 
@@ -120,6 +140,7 @@ def _transfer_returned(transfer: Transfer, *, organization: Organization) -> dic
     return _transfer_failed(transfer, organization=organization) | {
         "transactionId": transfer.return_transaction_id,
         "returnedAt": timestamp_text(transfer.returned_at),
+        "chargedWalletId": transfer.charged_wallet_id,
     }
 
 
@@ -221,6 +242,7 @@ def declare_all() -> None:
     declare("wallet.unfrozen", _wallet_id)
     declare("wallet.closed", _wallet_id)
     declare("wallet.updated", _wallet, public=False)
+    declare("wallet.charged", _wallet_charged, public=False)
     declare("transfer.created", _transfer)
     declare("transfer.processing", _transfer)
     declare("transfer.completed", _transfer_completed)

@@ -51,7 +51,12 @@ class TransferAdmin(SupportAdmin):
     list_select_related = ["wallet"]
     list_filter = ["environment", "provider", "direction", "rail_type", "status", "purpose"]
     id_fields = {
-        **{"xfr": ["pk"], "wal": ["wallet"], "org": ["organization"], "hld": ["hold"]},
+        **{
+            "xfr": ["pk"],
+            "wal": ["wallet", "charged_wallet"],
+            "org": ["organization"],
+            "hld": ["hold"],
+        },
         **{"txn": ["transaction", "return_transaction"]},
     }
     search_fields = ["external_id__exact", "reference__exact", "address__exact"]
@@ -64,7 +69,7 @@ class TransferAdmin(SupportAdmin):
         *("status", amount("amount"), amount("fee"), "currency", amount("received")),
         *("account_name", "account", "bank_name", "address", "chain", "description"),
         *("purpose", "reference", "hold", "owns_hold", "external_id"),
-        *("failure_code", "failure_reason", "completed_by", "returned_by"),
+        *("failure_code", "failure_reason", "completed_by", "returned_by", "charged_wallet"),
         *("created_at", "submitted_at", "cancel_requested_at", "completed_at", "failed_at"),
         *("cancelled_at", "returned_at", "deadline_at", "next_attempt_at", "attempts", "see_also"),
     ]

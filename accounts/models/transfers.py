@@ -128,6 +128,8 @@ class Transfer(models.Model):
     received = TotalField(default=ZERO)  # what has come to an address of ours, and was credited
     transaction = models.OneToOneField(Transaction, **_POSTED)  # what completed it
     return_transaction = models.OneToOneField(Transaction, **_POSTED)
+    # Which wallet a returned deposit was taken from, if it was another: of the organization, too.
+    charged_wallet = models.ForeignKey("Wallet", **_KEYED, null=True, blank=True, related_name="+")
     # Times are the organization's.
     created_at = models.DateTimeField()
     submitted_at = models.DateTimeField(null=True, blank=True)
@@ -163,6 +165,10 @@ class Transfer(models.Model):
                 condition=Q(status="RETURNED", return_transaction__isnull=False)
                 | (~Q(status="RETURNED") & Q(return_transaction__isnull=True)),
                 name="transfer_booked_back_when_returned",
+            ),
+            CheckConstraint(
+                condition=Q(charged_wallet=None) | Q(direction="DEPOSIT", status="RETURNED"),
+                name="transfer_charged_when_a_deposit_returned",
             ),
             *(
                 CheckConstraint(

@@ -8,7 +8,7 @@ from wallgent.actors import Actor
 from wallgent.api.json import MetadataDecoder, MetadataEncoder
 from wallgent.environments import EnvironmentField
 from wallgent.ids import PrefixedIdField
-from wallgent.money import ZERO, MoneyField
+from wallgent.money import ZERO, CurrencyField, MoneyField
 
 # What one sandbox wallet may be given in all (contract 3.26).
 SANDBOX_FUNDS_CEILING = Decimal(100_000)
@@ -25,8 +25,8 @@ class WalletQuerySet(models.QuerySet):
     def as_parties(self):
         """With what a payment reads of its wallets: reading the rest costs it a tenth."""
         return self.only(
-            *("organization", "environment", "account"),
-            *("account__currency", "account__state", "organization__sandbox_offset"),
+            *("organization", "environment", "account", "currency"),
+            *("account__state", "organization__sandbox_offset"),
         )
 
     def locked(self, id: str) -> "Wallet":
@@ -52,14 +52,17 @@ class Wallet(models.Model):
     id = PrefixedIdField("wal")
     organization = models.ForeignKey("Organization", models.PROTECT, related_name="wallets")
     environment = EnvironmentField()
+    # The database's own key is from (account, currency, environment) to the account.
     account = models.OneToOneField(LedgerAccount, models.PROTECT)
+    currency = CurrencyField()
     name = models.CharField(max_length=256)
     agent_name = models.CharField(max_length=256, blank=True, default="")
     metadata = models.JSONField(
         null=True, blank=True, encoder=MetadataEncoder, decoder=MetadataDecoder
     )
     type = models.CharField(max_length=5, choices=Type)
-    # The one made with the organization: it funds the agents and cannot be closed.
+    # One for each currency; that of USD is made with the organization. It funds the agents, pays
+    # what a network takes back from closed wallets, and cannot be closed.
     is_default = models.BooleanField(default=False)
     address = models.CharField(max_length=64)  # wg_…, by which agents find each other
     sandbox_funds = MoneyField(default=ZERO)  # given so far by funding calls
@@ -76,7 +79,7 @@ class Wallet(models.Model):
                 fields=["id", "organization", "environment"], name="wallet_of_its_organization"
             ),
             UniqueConstraint(
-                fields=["organization", "environment"],
+                fields=["organization", "environment", "currency"],
                 condition=Q(is_default=True),
                 name="wallet_one_default",
             ),
@@ -96,7 +99,3 @@ class Wallet(models.Model):
     @property
     def status(self) -> str:
         return self.account.state
-
-    @property
-    def currency(self) -> str:
-        return self.account.currency

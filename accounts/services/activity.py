@@ -115,7 +115,11 @@ def _happening(event: Event, names: Names, doers: dict[str, str]) -> Happening:
 
 
 def _wallet_ids(event: Event) -> list[str]:
-    return [value for key in ("walletId", "from", "to") if (value := event.data.get(key))]
+    return [
+        value
+        for key in ("walletId", "closedWalletId", "from", "to")
+        if (value := event.data.get(key))
+    ]
 
 
 def _plain(type: str) -> str:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from accounts.ledger import statements
 from accounts.ledger.models import Entry, Hold
-from accounts.models import Payment
+from accounts.models import Payment, Transfer
 from accounts.services import activity
 from accounts.services.activity import Names
 from wallgent.actors import Actor
@@ -44,22 +44,37 @@ class Promise:
 
 
 def lines(entries: Iterable[Entry], *, actor: Actor) -> list[Line]:
-    """The entries of one wallet of the actor, told in two queries however many there are."""
+    """The entries of one wallet of the actor, told in as many queries however many there are."""
     entries = list(entries)
     payments = Payment.objects.in_bulk([entry.transaction_id for entry in entries])
+    returns = _returns(entries)
     ends = {id for p in payments.values() for id in (p.sender_id, p.recipient_id)}
-    names = Names(ends, actor=actor)
-    return [_line(entry, payments.get(entry.transaction_id), names) for entry in entries]
+    names = Names(ends | {transfer.wallet_id for transfer in returns.values()}, actor=actor)
+    return [_line(entry, payments, returns, names) for entry in entries]
 
 
-def _line(entry: Entry, payment: Payment | None, names: Names) -> Line:
+def _returns(entries: list[Entry]) -> dict[str, Transfer]:
+    """The returned transfers by the transaction that booked it."""
+    of_returns = [e.transaction_id for e in entries if e.transaction.reason == _RETURN]
+    if not of_returns:
+        return {}
+    found = Transfer.objects.filter(return_transaction__in=of_returns)
+    return {transfer.return_transaction_id: transfer for transfer in found}
+
+
+def _line(
+    entry: Entry, payments: dict[str, Payment], returns: dict[str, Transfer], names: Names
+) -> Line:
     leaves = entry.type == Entry.Type.DEBIT
-    reason = entry.transaction.reason
+    reason, payment = entry.transaction.reason, payments.get(entry.transaction_id)
+    what, description = _REASONS.get(reason, plain(reason)), ""
+    if payment:
+        what, description = _of_payment(payment, leaves, names), payment.description
+    elif transfer := returns.get(entry.transaction_id):
+        description = _of_return(transfer, names)
     return Line(
-        what=_of_payment(payment, leaves, names)
-        if payment
-        else _REASONS.get(reason, plain(reason)),
-        description=payment.description if payment else "",
+        what=what,
+        description=description,
         page=activity.page_of(payment.id) if payment else "",
         id=entry.transaction_id,
         change=-entry.amount if leaves else entry.amount,
@@ -76,6 +91,15 @@ def _of_payment(payment: Payment, leaves: bool, names: Names) -> str:
     return f"{source} {names.of(payment.sender_id)}"
 
 
+def _of_return(transfer: Transfer, names: Names) -> str:
+    """Which transfer was returned, why, and which wallet it was for where that is another."""
+    said = f"Transfer {transfer.id}"
+    if transfer.charged_wallet_id:
+        said = f"{said} into wallet {names.of(transfer.wallet_id)}, which could not give it back"
+    return f"{said}: {transfer.failure_reason}" if transfer.failure_reason else said
+
+
+_RETURN = "transfer_return"
 _KINDS = {
     Payment.Kind.PAYMENT: ("Payment to", "Payment from"),
     Payment.Kind.INTERNAL: ("Transfer to", "Transfer from"),
@@ -86,7 +110,7 @@ _REASONS = {
     "funding": "Sandbox money",
     "deposit": "Deposit",
     "withdrawal": "Withdrawal",
-    "transfer_return": "Return of a transfer",
+    _RETURN: "Return of a transfer",
 }
 
 

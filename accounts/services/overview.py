@@ -169,7 +169,7 @@ def first_steps(*, actor: Actor) -> FirstSteps:
 
 def wallet_to_fund(*, actor: Actor) -> Wallet | None:
     """The wallet that is there from the first day."""
-    return Wallet.objects.visible_to(actor).filter(is_default=True).first()
+    return Wallet.objects.visible_to(actor).filter(is_default=True).order_by("pk").first()
 
 
 def is_locked(actor: Actor) -> bool:

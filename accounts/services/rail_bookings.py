@@ -9,8 +9,9 @@ from accounts.ledger import chart, holds, journal
 from accounts.ledger.journal import Move, Posting
 from accounts.ledger.models import Entry, LedgerAccount
 from accounts.models import RailType, Transfer
-from accounts.services import rail_suspense
+from accounts.services import organizations, rail_suspense, wallets
 from wallgent import clock, ids
+from wallgent.events import facts
 
 _Kind = LedgerAccount.Kind
 
@@ -50,39 +51,55 @@ def pay_in(transfer: Transfer, amount: Decimal) -> str:
         Move(move.credit, move.debit, move.amount, move.currency)
         for move in reversed(_to_rail(transfer, transfer.wallet.account_id, amount))
     ]
-    own = transfer.wallet.account_id
-    return _post(
-        transfer, moves, _Kind.SUSPENSE, own=own, reason="deposit", memo=transfer.description
-    )
+    return _credit(transfer, moves, reason="deposit", memo=transfer.description)
 
 
 def give_back(transfer: Transfer) -> str:
     """Book the return of a completed transfer: each move the other way; the transaction's id.
 
-    The bank has taken a returned deposit from us, so what the wallet lacks becomes its debt. What a
-    closed wallet would have to give back is our loss, and what it would get waits in suspense. What
-    waited there is taken from there, or from the wallet that has got it since.
+    The bank has taken a returned deposit from us, so what the wallet lacks becomes its debt. What
+    waited in suspense is taken from there, or from the wallet that has got it since. What a closed
+    wallet would have to give back is charged to the default wallet; what it would get waits in
+    suspense. Sets `transfer.charged_wallet`; the caller saves it.
     """
-    is_deposit = transfer.direction == Transfer.Direction.DEPOSIT
     moves = [
         Move(credit.account_id, debit.account_id, debit.amount, debit.currency)
         for debit, credit in _sides(transfer.transaction_id)
     ]
-    own, kept = transfer.wallet.account_id, rail_suspense.of(transfer.transaction_id)
+    said = {
+        "reason": "transfer_return",
+        "memo": transfer.failure_reason,
+        "reverses": transfer.transaction_id,
+    }
+    if transfer.direction == Transfer.Direction.WITHDRAWAL:
+        return _credit(transfer, moves, **said)
+    kept = rail_suspense.of(transfer.transaction_id)
     if kept and kept.wallet:
-        own = kept.wallet.account_id
-        moves = _instead_of(rail_suspense.account(transfer), own, moves)
-    transaction_id = _post(
-        transfer,
-        moves,
-        _Kind.EXPENSES if is_deposit else _Kind.SUSPENSE,
-        own=own,
-        reason="transfer_return",
-        memo=transfer.failure_reason,
-        reverses=transfer.transaction_id,
-    )
+        transfer.charged_wallet = kept.wallet
+        moves = _instead_of(rail_suspense.account(transfer), kept.wallet.account_id, moves)
+    try:
+        with transaction.atomic():
+            transaction_id = _posted(transfer, moves, **said)
+    except journal.Refused as refused:
+        if refused.outcome != "CLOSED":
+            raise
+        transaction_id = _charge_default(transfer, moves, **said)
     if kept and not kept.ended_at:
         rail_suspense.end(kept, transaction_id)
+    return transaction_id
+
+
+def _charge_default(transfer: Transfer, moves: list[Move], **said) -> str:
+    """Book a return on the organization's default wallet, in place of one that is closed."""
+    closed = transfer.charged_wallet or transfer.wallet
+    actor = organizations.system_actor(transfer.organization, transfer.environment)
+    default = wallets.default_of(actor=actor, currency=transfer.currency)
+    moves = _instead_of(closed.account_id, default.account_id, moves)
+    transaction_id = _posted(transfer, moves, **said)
+    transfer.charged_wallet = default
+    default.account.refresh_from_db()
+    charge = {"transfer": transfer, "closed": closed, "transaction_id": transaction_id}
+    facts.record("wallet.charged", default, actor=actor, **charge)
     return transaction_id
 
 
@@ -108,11 +125,10 @@ def _to_rail(transfer: Transfer, account_id: str, amount: Decimal) -> list[Move]
     ]
 
 
-def _post(transfer: Transfer, moves: list[Move], spare: str, *, own: str, **said) -> str:
-    """Post what has happened out there already: nothing can refuse it any more.
+def _credit(transfer: Transfer, moves: list[Move], **said) -> str:
+    """Credit the wallet with what is there already: nothing can refuse it any more.
 
-    The system account of the kind `spare` stands in for the wallet's account `own`, if that is
-    closed or cannot hold that much.
+    The suspense account stands in for a wallet that is closed, or cannot hold that much.
     """
     try:
         with transaction.atomic():
@@ -120,11 +136,10 @@ def _post(transfer: Transfer, moves: list[Move], spare: str, *, own: str, **said
     except journal.Refused as refused:
         if refused.outcome not in ("CLOSED", "FULL"):
             raise
-    instead = chart.system_id(transfer.environment, spare, transfer.currency)
-    transaction_id = _posted(transfer, _instead_of(own, instead, moves), **said)
-    if spare == _Kind.SUSPENSE:
-        amount = sum(move.amount for move in moves if move.credit == own)
-        rail_suspense.keep(transfer, amount, transaction_id)
+    own, suspense = transfer.wallet.account_id, rail_suspense.account(transfer)
+    transaction_id = _posted(transfer, _instead_of(own, suspense, moves), **said)
+    amount = sum(move.amount for move in moves if move.credit == own)
+    rail_suspense.keep(transfer, amount, transaction_id)
     return transaction_id
 
 

@@ -50,6 +50,21 @@ WITH treasury AS (
     SELECT t.environment AS book, s.currency, sum(s.amount) AS amount
       FROM accounts_suspended s JOIN accounts_transfer t ON t.id = s.transfer_id
      WHERE s.ended_at IS NULL GROUP BY t.environment, s.currency
+), returned AS (
+    SELECT t.id, t.currency, t.charged_wallet_id, coalesce(s.wallet_id, t.wallet_id) AS owing_id,
+           s.wallet_id AS received_by,
+           (SELECT array_agg(e.account_id) FROM ledger_entry e
+              JOIN ledger_account a ON a.id = e.account_id
+             WHERE e.transaction_id = t.return_transaction_id AND e.type = 'DEBIT'
+               AND a.kind NOT IN ('TREASURY', 'EXCHANGE')) AS taken_from,
+           CASE WHEN s.id IS NULL OR s.wallet_id IS NOT NULL THEN w.account_id
+                ELSE (SELECT id FROM ledger_account a
+                       WHERE (a.kind, a.book, a.currency)
+                             = ('SUSPENSE', t.environment, t.currency)) END AS account_id
+      FROM accounts_transfer t
+      JOIN accounts_wallet w ON w.id = coalesce(t.charged_wallet_id, t.wallet_id)
+      LEFT JOIN accounts_suspended s ON s.transaction_id = t.transaction_id
+     WHERE t.direction = 'DEPOSIT' AND t.status = 'RETURNED'
 ), moved AS (
     SELECT t.*, t.direction = 'DEPOSIT' AND t.rail_type = 'USDC' AS awaits,
            coalesce(b.amount, 0) AS booked, coalesce(b.times, 0) AS booked_times,
@@ -84,6 +99,25 @@ SELECT format('transfer %s: its return does not reverse what completed it', t.id
   FROM accounts_transfer t
   LEFT JOIN ledger_transaction l ON l.id = t.return_transaction_id
  WHERE t.return_transaction_id IS NOT NULL AND l.reverses_id IS DISTINCT FROM t.transaction_id
+UNION ALL
+SELECT format('transfer %s: its return was not taken from whoever owes it', id)
+  FROM returned WHERE taken_from IS DISTINCT FROM ARRAY[account_id]
+UNION ALL
+SELECT format('transfer %s: its return is charged to wallet %s without a reason',
+              r.id, coalesce(r.charged_wallet_id::text, 'none'))
+  FROM returned r
+  JOIN accounts_wallet owing ON owing.id = r.owing_id
+  JOIN ledger_account a ON a.id = owing.account_id
+  LEFT JOIN accounts_wallet c ON c.id = r.charged_wallet_id
+ WHERE r.charged_wallet_id IS DISTINCT FROM r.received_by
+   AND (c.is_default AND c.currency = r.currency AND NOT owing.is_default AND a.state = 'CLOSED')
+       IS NOT TRUE
+UNION ALL
+SELECT format('transaction %s: over a rail, and charged to us', e.transaction_id)
+  FROM ledger_entry e
+  JOIN ledger_account a ON a.id = e.account_id AND a.kind = 'EXPENSES'
+ WHERE EXISTS (SELECT 1 FROM ledger_entry o JOIN treasury y ON y.id = o.account_id
+                WHERE o.transaction_id = e.transaction_id)
 UNION ALL
 SELECT format('suspense in %s of %s: keeps %s, and %s waits there for wallets',
               b.currency, b.book, b.amount, coalesce(w.amount, 0))

@@ -70,6 +70,11 @@ def _wallet_funded(data: dict, names: Names) -> str:
     return f"{money_text(data)} of sandbox money funded into {names.of(data['walletId'])}"
 
 
+def _wallet_charged(data: dict, names: Names) -> str:
+    wallet, closed = names.of(data["walletId"]), names.of(data["closedWalletId"])
+    return f"{money_text(data)} charged to {wallet}: a deposit into closed wallet {closed} returned"
+
+
 def _transfer(out: str, into: str):
     def sentence(data: dict, names: Names) -> str:
         is_out = data["direction"] == Transfer.Direction.WITHDRAWAL
@@ -121,6 +126,7 @@ _TELLINGS = {
     "wallet.created": Telling(_wallet("opened"), "wallet"),
     "wallet.updated": Telling(_wallet("changed"), "pencil"),
     "wallet.funded": Telling(_wallet_funded, "coins", "success"),
+    "wallet.charged": Telling(_wallet_charged, "undo-2", "warning"),
     "wallet.frozen": Telling(_wallet_frozen, "snowflake", "info"),
     "wallet.unfrozen": Telling(_wallet("unfrozen"), "lock-open"),
     "wallet.closed": Telling(_wallet("closed"), "archive"),

@@ -5,7 +5,7 @@ import secrets
 import unicodedata
 from decimal import Decimal
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from accounts.errors import (
     SandboxOnly,
@@ -105,15 +105,33 @@ def create(
     )
 
 
-def create_default(*, actor: Actor) -> Wallet:
-    """The ORG wallet that an organization has in each environment from its first day."""
+def create_default(*, actor: Actor, currency: str = Currency.USD) -> Wallet:
+    """The default wallet of a currency. An organization has that of USD from its first day."""
     return _create(
         actor,
-        name="Main wallet",
-        currency=Currency.USD,
+        name="Main wallet" if currency == Currency.USD else f"Main {currency} wallet",
+        currency=currency,
         type=Wallet.Type.ORG,
         is_default=True,
     )
+
+
+def default_of(*, actor: Actor, currency: str) -> Wallet:
+    """The default wallet of the actor's organization and environment, opened if there is none."""
+    found = Wallet.objects.filter(
+        organization=actor.organization,
+        environment=actor.environment,
+        currency=currency,
+        is_default=True,
+    )
+    if wallet := found.first():
+        return wallet
+    try:
+        # A twin that opens it at the same time waits on the constraint for the first one's end.
+        with transaction.atomic():
+            return create_default(actor=actor, currency=currency)
+    except IntegrityError:
+        return found.get()
 
 
 def _create(actor: Actor, *, name: str, currency: str, **fields) -> Wallet:
@@ -124,6 +142,7 @@ def _create(actor: Actor, *, name: str, currency: str, **fields) -> Wallet:
         organization=actor.organization,
         environment=actor.environment,
         account=account,
+        currency=currency,
         name=name,
         address=_address(fields.get("agent_name") or name),
         created_at=clock.now(actor),

@@ -106,6 +106,7 @@ def test_a_return_takes_it_from_who_has_got_it(
     other,
     is_closed,
 ):
+    main = acme.wallets.get(environment="SANDBOX", is_default=True)
     kept = kept_of(wallet, fault=10)
     act(support, kept, "pay_out", wallet_id=other.id)
     if is_closed:
@@ -116,8 +117,9 @@ def test_a_return_takes_it_from_who_has_got_it(
 
     assert (stored(kept.transfer).status, in_suspense()) == ("RETURNED", 0)
     assert (balance_of(other), books.differences()) == (0, [])
-    loss = statements.exact_balance(chart.system_id("SANDBOX", "EXPENSES", "USD"))
-    assert loss == (25 if is_closed else 0)
+    assert stored(kept.transfer).charged_wallet == (main if is_closed else other)
+    assert Wallet.objects.get(pk=main.pk).account.debt == (25 if is_closed else 0)
+    assert statements.exact_balance(chart.system_id("SANDBOX", "EXPENSES", "USD")) == 0
 
 
 def test_a_return_to_a_closed_wallet_waits_too(support, acme, wallet, other):  # noqa: F811

@@ -346,9 +346,17 @@ class TestWallets:
             wallet.id,
         )
 
+    def test_a_wallet_is_of_the_book_and_currency_of_its_account(self, wallet):
+        for change in ("currency = 'USDC'", "environment = 'PRODUCTION'"):
+            attack(
+                "wallet_account_in_its_currency",
+                f"UPDATE accounts_wallet SET {change} WHERE id = %s",
+                wallet.id,
+            )
+
     def test_a_wallet_with_an_account_keeps_it(self, wallet):
         attack(
-            "accounts_wallet_account_id",
+            "wallet_account_in_its_currency",
             "DELETE FROM ledger_account WHERE id = %s",
             wallet.account_id,
         )

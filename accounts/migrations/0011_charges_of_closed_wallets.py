@@ -1,0 +1,80 @@
+import django.db.models.deletion
+from django.db import migrations, models
+
+import wallgent.money
+
+FORWARD = """
+    ALTER TABLE accounts_wallet
+        ADD CONSTRAINT wallet_account_in_its_currency
+            FOREIGN KEY (account_id, currency, environment)
+            REFERENCES ledger_account (id, currency, book);
+    ALTER TABLE accounts_transfer
+        ADD CONSTRAINT transfer_charged_wallet_in_its_organization
+            FOREIGN KEY (charged_wallet_id, organization_id, environment)
+            REFERENCES accounts_wallet (id, organization_id, environment);
+"""
+BACKWARD = """
+    ALTER TABLE accounts_transfer DROP CONSTRAINT transfer_charged_wallet_in_its_organization;
+    ALTER TABLE accounts_wallet DROP CONSTRAINT wallet_account_in_its_currency;
+"""
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("accounts", "0010_suspended_money"),
+        ("ledger", "0004_full_accounts"),
+    ]
+
+    operations = [
+        migrations.AddField(
+            model_name="wallet",
+            name="currency",
+            field=wallgent.money.CurrencyField(null=True),
+        ),
+        migrations.RunSQL(
+            """
+            UPDATE accounts_wallet w SET currency = a.currency
+              FROM ledger_account a WHERE a.id = w.account_id
+            """,
+            migrations.RunSQL.noop,
+        ),
+        migrations.AlterField(
+            model_name="wallet",
+            name="currency",
+            field=wallgent.money.CurrencyField(),
+        ),
+        migrations.RemoveConstraint(model_name="wallet", name="wallet_one_default"),
+        migrations.AddConstraint(
+            model_name="wallet",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("is_default", True)),
+                fields=("organization", "environment", "currency"),
+                name="wallet_one_default",
+            ),
+        ),
+        migrations.AddField(
+            model_name="transfer",
+            name="charged_wallet",
+            field=models.ForeignKey(
+                blank=True,
+                db_constraint=False,
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="accounts.wallet",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="transfer",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("charged_wallet", None),
+                    models.Q(("direction", "DEPOSIT"), ("status", "RETURNED")),
+                    _connector="OR",
+                ),
+                name="transfer_charged_when_a_deposit_returned",
+            ),
+        ),
+        migrations.RunSQL(FORWARD, BACKWARD),
+    ]
