@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.template.loader import render_to_string
 
 from accounts.models import Invitation, Membership, Organization, User
-from wallgent import clock, credentials, ids, mail, public_origin
+from wallgent import clock, credentials, ids, mail, public_origin, turns
 from wallgent.actors import Actor, ActorType
 from wallgent.environments import Environment
 from wallgent.errors import (
@@ -87,6 +87,8 @@ def invite(
         raise Conflict(f"{email} is a member already.", fields={"email": "is a member already"})
     an_hour_ago = clock.real_now() - timedelta(hours=1)
     # Of the person, too: whoever wants to write to strangers could found ever more organizations.
+    # The organization is locked; what the person does in another one at the same time is not.
+    turns.take("invitations", acting.user.id)
     lately = Invitation.objects.filter(
         Q(organization=organization) | Q(invited_by=acting.user), created_at__gt=an_hour_ago
     )

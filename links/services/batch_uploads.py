@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from accounts.models import LinkDirection
 from links.models import BatchRow, LinkBatch
 from links.services import batch_files, batch_rows
-from wallgent import clock, credentials, ids, money
+from wallgent import clock, credentials, ids, money, turns
 from wallgent.actors import Actor
 from wallgent.errors import RateLimitExceeded
 
@@ -34,11 +34,7 @@ def read(content: bytes, *, actor: Actor, zone: tzinfo) -> Reading:
 
     Raises ValidationError for what is no such file, RateLimitExceeded.
     """
-    lately = LinkBatch.objects.filter(
-        organization=actor.organization, uploaded_at__gt=clock.real_now() - timedelta(hours=1)
-    )
-    if lately.count() >= FILES_PER_HOUR:
-        raise RateLimitExceeded("Many files were sent within an hour. Go on a little later.")
+    _check_rate(actor)  # before the work; what counts is the check in `keep`
     table = batch_files.read(content)
     reader = batch_rows.Reader(batch_rows.heading(table.columns), actor=actor, zone=zone)
     drafts = [reader.read(number, cells) for number, cells in table.rows]
@@ -47,9 +43,19 @@ def read(content: bytes, *, actor: Actor, zone: tzinfo) -> Reading:
     return Reading(table, drafts, digest)
 
 
+def _check_rate(actor: Actor) -> None:
+    lately = LinkBatch.objects.filter(
+        organization=actor.organization, uploaded_at__gt=clock.real_now() - timedelta(hours=1)
+    )
+    if lately.count() >= FILES_PER_HOUR:
+        raise RateLimitExceeded("Many files were sent within an hour. Go on a little later.")
+
+
 @transaction.atomic(savepoint=False)
 def keep(reading: Reading, *, actor: Actor, file_name: str) -> LinkBatch:
-    """Keep a file that was read for a look; nothing is made of it yet."""
+    """Keep a file that was read for a look; nothing is made of it yet. Raises RateLimitExceeded."""
+    turns.take("link_files", actor.organization.id)
+    _check_rate(actor)
     table = reading.table
     batch = LinkBatch.objects.create(
         organization=actor.organization,

@@ -6,7 +6,7 @@ from accounts.models import Approval, Wallet
 from accounts.services import approvals
 from links.models import Claim, PaymentLink
 from links.services.histories import PURPOSE, note
-from wallgent import clock
+from wallgent import clock, turns
 from wallgent.actors import Actor
 from wallgent.errors import Conflict
 
@@ -40,14 +40,20 @@ def ask(claim: Claim, *, actor: Actor) -> None:
 
 
 def _is_flooding(link: PaymentLink, wallet: Wallet) -> bool:
-    """Whether the links' organization has asked for enough decisions of the wallet's already."""
+    """Whether the links' organization has asked for enough decisions of the wallet's already.
+
+    Whoever asks the same organization at the same time, over another link, is counted first.
+    """
+    if wallet.organization_id == link.organization_id:
+        return False
+    asked, asking = wallet.organization_id, link.organization_id
+    turns.take("pay_requests", asked, wallet.environment, asking)
     waiting = Approval.objects.filter(
-        organization=wallet.organization_id,
+        organization=asked,
         environment=wallet.environment,
-        asked_by_organization=link.organization_id,
+        asked_by_organization=asking,
     ).open_at(clock.now(wallet))
-    is_stranger = wallet.organization_id != link.organization_id
-    return is_stranger and waiting.count() >= ASKED_AT_ONCE
+    return waiting.count() >= ASKED_AT_ONCE
 
 
 def lock(approval: Approval) -> None:

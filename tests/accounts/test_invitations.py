@@ -1,5 +1,6 @@
 """Invitations: sent, taken back, accepted once by whom they are for."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -165,6 +166,25 @@ class TestInvite:
                 email="eve@example.com",
                 role="VIEWER",
             )
+
+    @pytest.mark.django_db(transaction=True)
+    def test_of_many_at_once_from_many_organizations_so_many_are_sent(self, ada, monkeypatch):
+        monkeypatch.setattr(members, "INVITATIONS_PER_HOUR", 2)
+        founded = [world.make_organization(f"Shell{number}") for number in range(8)]
+        joined = [people.join(ada, organization) for organization in founded]
+
+        def send(number):
+            with suppress(RateLimitExceeded), transaction.atomic():
+                members.invite(
+                    actor=world.actor_for(founded[number]),
+                    membership=joined[number],
+                    email=f"eve{number}@example.com",
+                    role="VIEWER",
+                )
+
+        world.in_parallel(len(founded), send)
+
+        assert Invitation.objects.count() == 2
 
     def test_the_database_keeps_one_open_for_an_address(self, invite):
         invitation, _ = invite()

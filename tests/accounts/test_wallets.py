@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 
 from accounts.ledger import holds, journal
-from accounts.models import Wallet
+from accounts.models import Organization, Wallet
 from tests.world import (
     A_TIME,
     Client,
@@ -18,6 +18,7 @@ from tests.world import (
     facts_of,
     fund,
     hold,
+    in_parallel,
     make_key,
     make_organization,
     make_wallet,
@@ -134,6 +135,14 @@ class TestCreateWallet:
 
         assert [a.status_code for a in answers] == [201, 201, 201, 403]
         assert error_of(answers[3]) == "WALLET_LIMIT_EXCEEDED"
+
+    @pytest.mark.django_db(transaction=True)
+    def test_the_plan_limits_how_many_are_made_at_once(self, api, acme):
+        Organization.objects.filter(pk=acme.pk).update(custom_wallets=2)
+
+        answers = in_parallel(8, lambda n: api.post("/v1/wallets", {"name": str(n)}))
+
+        assert sorted(answer.status_code for answer in answers) == [201] * 2 + [403] * 6
 
     def test_closed_wallets_do_not_count(self, db):
         client = Client(make_key(make_organization("Small", plan="FREE")))

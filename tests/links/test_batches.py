@@ -5,6 +5,7 @@ import hashlib
 import io
 import re
 import time
+from contextlib import suppress
 from datetime import UTC, timedelta
 from decimal import Decimal
 from importlib import import_module
@@ -13,7 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.apps import apps
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 
 from accounts.models import Membership
 from accounts.services import wallets
@@ -25,7 +26,7 @@ from tests.accounts.test_crashes import Strike
 from tests.links.test_link_pages import text_of
 from tests.world import available_of, everything
 from wallgent import clock, ids
-from wallgent.errors import InvalidState
+from wallgent.errors import InvalidState, RateLimitExceeded
 
 HEAD = "direction,wallet,amount,currency,description,email,expires_at,max_uses,metadata.invoice"
 
@@ -304,6 +305,22 @@ class TestRefusing:
 
         assert answer.status_code == 422
         assert "a little later" in text_of(answer)
+
+    @pytest.mark.django_db(transaction=True)
+    def test_of_many_files_at_once_so_many_are_kept(self, acme, wallet, monkeypatch):
+        monkeypatch.setattr(batch_uploads, "FILES_PER_HOUR", 2)
+        actor = world.actor_for(acme)
+
+        def upload(number):
+            content = b"wallet,amount\nResearch agent,5\n"
+            with suppress(RateLimitExceeded):
+                reading = batch_uploads.read(content, actor=actor, zone=UTC)
+                with transaction.atomic():
+                    batch_uploads.keep(reading, actor=actor, file_name="links.csv")
+
+        world.in_parallel(8, upload)
+
+        assert LinkBatch.objects.count() == 2
 
 
 class TestLooking:

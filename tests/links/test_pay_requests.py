@@ -390,6 +390,18 @@ class TestAtOnce:
         assert sorted(answer.status_code for answer in answers) == [202] + [409] * 7
         assert Approval.objects.count() == Claim.objects.count() == 1
 
+    def test_over_many_links_no_more_are_made_than_may_wait(self, ask, till, globex, monkeypatch):
+        monkeypatch.setattr(pay_requests, "ASKED_AT_ONCE", 3)
+        more = make_wallet(globex, "More")
+        links = [ask() for _ in range(12)]
+
+        answers = in_parallel(
+            len(links), lambda n: send_claim(links[n], claim_body((till, more)[n % 2]))
+        )
+
+        assert sorted(answer.status_code for answer in answers) == [202] * 3 + [409] * 9
+        assert Approval.objects.count() == Claim.objects.count() == 3
+
     @pytest.mark.parametrize("round", range(3))
     def test_approved_and_cancelled_or_both_the_money_agrees(
         self, ask, api, stranger, globex, till, payer, round
