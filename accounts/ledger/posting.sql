@@ -174,7 +174,8 @@ BEGIN
         RAISE EXCEPTION 'account % stays what it is', OLD.id
             USING ERRCODE = 'integrity_constraint_violation',
                   CONSTRAINT = 'ledger_account_identity';
-    ELSIF NEW.type IS DISTINCT FROM types ->> NEW.kind
+    ELSIF NEW.book NOT IN ('SANDBOX', 'PRODUCTION')
+          OR NEW.type IS DISTINCT FROM types ->> NEW.kind
           OR NEW.is_system <> (NEW.kind <> 'WALLET')
           OR NEW.is_system AND NEW.state <> 'ACTIVE' THEN
         RAISE EXCEPTION 'an account of kind % is not like this', NEW.kind

@@ -5,7 +5,7 @@ from accounts.models.organizations import LinkDirection, Organization, Plan
 from accounts.models.payments import Payment
 from accounts.models.simulator import SimulatorEntry, SimulatorOrder, SimulatorPayment
 from accounts.models.suspense import Suspended
-from accounts.models.transfers import IncomingPayment, RailType, Transfer
+from accounts.models.transfers import IncomingPayment, Provider, RailType, Transfer
 from accounts.models.users import Membership, User
 from accounts.models.wallets import Wallet
 
@@ -19,6 +19,7 @@ __all__ = [
     "Organization",
     "Payment",
     "Plan",
+    "Provider",
     "RailType",
     "SimulatorEntry",
     "SimulatorOrder",

@@ -1,11 +1,19 @@
+from functools import reduce
+from operator import or_
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import UniqueConstraint
+from django.db.models import CheckConstraint, Q, UniqueConstraint
 
 from wallgent import clock
 from wallgent.actors import Actor
-from wallgent.environments import EnvironmentField
+from wallgent.environments import Environment, EnvironmentField
 from wallgent.ids import PrefixedIdField
+
+SECRET_PREFIXES = {
+    Environment.SANDBOX.value: "wg_test_",
+    Environment.PRODUCTION.value: "wg_live_",
+}
 
 
 class ApiKeyQuerySet(models.QuerySet):
@@ -43,7 +51,19 @@ class ApiKey(models.Model):
     objects = ApiKeyQuerySet.as_manager()
 
     class Meta:
-        constraints = [UniqueConstraint(fields=["secret_hash"], name="api_key_secret_unique")]
+        constraints = [
+            UniqueConstraint(fields=["secret_hash"], name="api_key_secret_unique"),
+            CheckConstraint(
+                condition=reduce(
+                    or_,
+                    (
+                        Q(environment=environment, key_prefix__startswith=prefix)
+                        for environment, prefix in SECRET_PREFIXES.items()
+                    ),
+                ),
+                name="api_key_prefix_of_its_environment",
+            ),
+        ]
 
     def __str__(self):
         return f"{self.name} ({self.key_prefix}…)"

@@ -1,5 +1,7 @@
 import json
 from datetime import datetime
+from functools import reduce
+from operator import or_
 
 from django.db import models
 from django.db.models import CheckConstraint, Q, UniqueConstraint
@@ -36,6 +38,17 @@ class RailType(models.TextChoices):
     def book_name(self) -> str:
         """What the ledger calls its accounts."""
         return self.value.lower()
+
+
+class Provider(models.TextChoices):
+    """Who carries a transfer. A new rail is declared here, and in `PROVIDER_MODES`."""
+
+    SIMULATOR = "simulator", "Simulator"
+
+
+# Which money each provider may move: test money (by the simulator, test keys or a test chain), real
+# money, or both, as its keys or its chain are. The values of `is_test` that the database accepts.
+PROVIDER_MODES: dict[Provider, tuple[bool, ...]] = {Provider.SIMULATOR: (True,)}
 
 
 # Only as their sandbox has it, which lives ahead. Each such organization is asked for its own, by
@@ -105,7 +118,8 @@ class Transfer(models.Model):
     wallet = models.ForeignKey("Wallet", **_KEYED, related_name="transfers")
     direction = models.CharField(max_length=10, choices=Direction)
     rail_type = models.CharField(max_length=6, choices=RailType)
-    provider = models.CharField(max_length=20)  # which of our rails: "simulator"
+    provider = models.CharField(max_length=20, choices=Provider)
+    is_test = models.BooleanField()  # whether it moved test money: what the rail said of itself
     amount = MoneyField()
     fee = MoneyField(default=ZERO)
     currency = CurrencyField()  # the wallet's
@@ -148,8 +162,16 @@ class Transfer(models.Model):
         constraints = [
             CheckConstraint(condition=Q(amount__gt=0, fee__gte=0), name="transfer_amount_positive"),
             CheckConstraint(
-                condition=Q(environment="SANDBOX") | ~Q(provider="simulator"),
-                name="transfer_simulated_in_the_sandbox_only",
+                condition=Q(environment="SANDBOX", is_test=True)
+                | Q(environment="PRODUCTION", is_test=False),
+                name="transfer_moves_test_money_in_the_sandbox_only",
+            ),
+            CheckConstraint(
+                condition=reduce(
+                    or_,
+                    (Q(provider=p.value, is_test__in=list(m)) for p, m in PROVIDER_MODES.items()),
+                ),
+                name="transfer_moves_money_that_its_provider_may",
             ),
             CheckConstraint(
                 condition=Q(direction="WITHDRAWAL", hold__isnull=False)

@@ -95,7 +95,8 @@ class NoAnswer(Exception):
 class Rail(Protocol):
     """A bank, a chain, or a simulator of both."""
 
-    name: str
+    name: str  # a Provider's
+    is_test: bool  # whether it moves test money: a simulator, test keys, a test chain
 
     def quote(self, rail_type: str) -> Quote:
         """What the rail publishes of a kind of order. Makes no call."""

@@ -9,12 +9,14 @@ _RAILS: dict[str, Rail] = {rail.name: rail for rail in (Simulator(),)}
 
 
 def of(environment: str) -> Rail:
-    """The rail that takes new orders. Raises NotAvailable."""
-    if environment != Environment.SANDBOX:
+    """The rail that takes new orders: of the sandbox one with test money. Raises NotAvailable."""
+    is_test = environment == Environment.SANDBOX
+    rail = next((rail for rail in _RAILS.values() if rail.is_test == is_test), None)
+    if rail is None:
         raise NotAvailable(
             "Banks and chains are not connected on this server yet. Use a wallet, or the sandbox."
         )
-    return _RAILS["simulator"]
+    return rail
 
 
 def named(name: str) -> Rail:

@@ -15,7 +15,14 @@ from typing import Any
 
 from django.db import transaction
 
-from accounts.models import RailType, SimulatorEntry, SimulatorOrder, SimulatorPayment, Transfer
+from accounts.models import (
+    Provider,
+    RailType,
+    SimulatorEntry,
+    SimulatorOrder,
+    SimulatorPayment,
+    Transfer,
+)
 from accounts.rails import base
 from accounts.rails.base import Address, Arrival, Bank, NoAnswer, Order, Quote, Report, State
 from wallgent import clock, ethereum, ids
@@ -78,7 +85,8 @@ _FAULTS_BY_PARTY = {f(number): number for number in FAULTS for f in (account_num
 class Simulator:
     """A rail of the sandbox."""
 
-    name = "simulator"
+    name = Provider.SIMULATOR.value
+    is_test = True
 
     def quote(self, rail_type: str) -> Quote:
         return QUOTES[RailType(rail_type)]

@@ -9,6 +9,7 @@ from django.db import connection, transaction
 from accounts import permissions as known
 from accounts.errors import ApiKeyRevoked, KybRequired
 from accounts.models import ApiKey, Wallet
+from accounts.models.api_keys import SECRET_PREFIXES
 from wallgent import clock, compiled, credentials, ids
 from wallgent.actors import Actor, ActorType
 from wallgent.api.shapes import timestamp_text
@@ -23,7 +24,6 @@ from wallgent.errors import (
 )
 from wallgent.events import facts
 
-SECRET_PREFIXES = {Environment.SANDBOX: "wg_test_", Environment.PRODUCTION: "wg_live_"}
 _SHOWN_LENGTH = 14
 _USE_NOTED_EVERY = timedelta(minutes=1)
 

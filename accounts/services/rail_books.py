@@ -26,7 +26,7 @@ WITH treasury AS (
 ), booked AS (
     SELECT p.transfer_id, count(*) AS times,
            sum(CASE e.type WHEN 'DEBIT' THEN e.amount ELSE -e.amount END) AS amount,
-           min(y.rail) AS rail, min(y.currency) AS currency
+           min(y.rail) AS rail, min(y.book) AS book
       FROM posted p
       JOIN ledger_entry e ON e.transaction_id = p.transaction_id
       JOIN treasury y ON y.id = e.account_id
@@ -70,7 +70,8 @@ WITH treasury AS (
            coalesce(b.amount, 0) AS booked, coalesce(b.times, 0) AS booked_times,
            coalesce(s.amount, 0) AS simulated, coalesce(s.times, 0) AS simulated_times,
            coalesce(c.amount, 0) AS credited, coalesce(c.in_time, 0) AS in_time,
-           a.currency AS wallet_currency, b.rail AS booked_rail
+           a.currency AS wallet_currency, a.id AS account_id, b.rail AS booked_rail,
+           b.book AS booked_book
       FROM accounts_transfer t
       JOIN accounts_wallet w ON w.id = t.wallet_id
       JOIN ledger_account a ON a.id = w.account_id
@@ -90,6 +91,21 @@ SELECT format('transfer %s: %s over %s, the ledger moved %s', id, status, amount
 UNION ALL
 SELECT format('transfer %s: goes by %s, the ledger moved it by %s', id, rail_type, booked_rail)
   FROM moved WHERE booked_rail <> lower(rail_type)
+UNION ALL
+SELECT format('transfer %s: in %s, the ledger moved it in %s', id, environment, booked_book)
+  FROM moved WHERE booked_book <> environment
+UNION ALL
+SELECT format('transfer %s: pays out of a hold on another account', m.id)
+  FROM moved m JOIN ledger_hold h ON h.id = m.hold_id
+ WHERE h.account_id <> m.account_id
+UNION ALL
+SELECT format('transfer %s: kept in suspense, and paid into wallet %s of somebody else',
+              t.id, w.id)
+  FROM accounts_suspended s
+  JOIN accounts_transfer t ON t.id = s.transfer_id
+  JOIN accounts_wallet w ON w.id = s.wallet_id
+ WHERE (w.organization_id, w.environment, w.currency)
+       <> (t.organization_id, t.environment, s.currency)
 UNION ALL
 SELECT format('transfer %s: %s, with %s of %s received', id, status, received, amount)
   FROM moved

@@ -228,6 +228,7 @@ def _drawn_up(
         direction=direction,
         rail_type=rail_type,
         provider=rail.name,
+        is_test=rail.is_test,
         amount=amount,
         currency=wallet.currency,
         created_at=now,

@@ -1,6 +1,7 @@
 """The database refuses transfers in wrong states; what it cannot refuse, check_books finds."""
 
 import re
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -13,10 +14,12 @@ from accounts.services import books
 from tests import world
 from tests.accounts import rails
 from tests.accounts.test_books import corrupted
+from wallgent import ids
 
 pytestmark = pytest.mark.django_db
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
+REAL = {"environment": "PRODUCTION", "is_test": False}
 
 
 @pytest.fixture
@@ -73,6 +76,18 @@ CORRUPTIONS = {
     "a rail": (
         "UPDATE accounts_transfer SET rail_type = 'WIRE' WHERE id = %(out)s",
         ["transfer {out}: goes by WIRE, the ledger moved it by ach"],
+    ),
+    "a hold on another wallet's account": (
+        "UPDATE ledger_hold SET account_id = (SELECT account_id FROM accounts_wallet"
+        " WHERE id <> %(wallet)s AND environment = 'SANDBOX' AND currency = 'USD' LIMIT 1)"
+        " WHERE id = %(hold)s",
+        ["transfer {out}: pays out of a hold on another account"],
+    ),
+    "the book of a transfer": (
+        "UPDATE ledger_entry SET account_id = (SELECT id FROM ledger_account WHERE rail = 'ach'"
+        " AND kind = 'TREASURY' AND book = 'PRODUCTION')"
+        " WHERE transaction_id = %(transaction)s AND line IS NULL",
+        ["transfer {out}: in SANDBOX, the ledger moved it in PRODUCTION"],
     ),
     "a currency": (
         "UPDATE accounts_transfer SET currency = 'USDC' WHERE id = %(out)s",
@@ -163,8 +178,11 @@ class TestConstraints:
         [
             ("amount_positive", "out", {"amount": 0}),
             ("amount_positive", "out", {"fee": -1}),
-            ("simulated_in_the_sandbox_only", "out", {"environment": "PRODUCTION"}),
-            ("wallet_in_its_organization", "out", {"environment": "PRODUCTION", "provider": "x"}),
+            ("moves_test_money_in_the_sandbox_only", "out", {"environment": "PRODUCTION"}),
+            ("moves_test_money_in_the_sandbox_only", "out", {"environment": "LIVE"}),
+            ("moves_money_that_its_provider_may", "out", REAL),
+            ("moves_money_that_its_provider_may", "out", {"provider": "unknown"}),
+            ("wallet_in_its_organization", "out", {"organization_id": ids.new("org")}),
             ("pays_out_of_a_hold", "out", {"hold": None}),
             ("pays_out_of_a_hold", "in", {"owns_hold": True}),
             ("booked_when_completed", "out", {"transaction": None}),
@@ -180,6 +198,34 @@ class TestConstraints:
     def test_of_a_transfer(self, things, name, of, change):
         with pytest.raises(IntegrityError, match=f"transfer_{name}"), transaction.atomic():
             Transfer.objects.filter(pk=things[of]).update(**change)
+
+    @pytest.mark.parametrize("is_test", [True, False])
+    def test_a_rail_moves_test_money_in_the_sandbox_and_real_money_in_production(
+        self, things, acme, is_test
+    ):
+        """Of a rail that may move both, as its keys or its chain are: the mirror of each other."""
+        live = world.make_wallet(acme, "Live", environment="PRODUCTION")
+        sides = {"SANDBOX": things["wallet"], "PRODUCTION": live.id}
+        with connection.cursor() as cursor:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            cursor.execute(
+                "ALTER TABLE accounts_transfer"
+                " DROP CONSTRAINT transfer_moves_money_that_its_provider_may"
+            )
+        transfers = Transfer.objects.filter(pk=things["open"])
+        for environment, wallet_id in sides.items():
+            change = {"environment": environment, "wallet_id": wallet_id, "is_test": is_test}
+            with (
+                pytest.raises(IntegrityError, match="test_money_in_the_sandbox_only")
+                if is_test != (environment == "SANDBOX")
+                else nullcontext(),
+                transaction.atomic(),
+            ):
+                transfers.update(provider="stripe", **change)
+                transaction.set_rollback(True)
+
+    def test_the_simulator_says_that_its_money_is_test_money(self, things):
+        assert set(Transfer.objects.values_list("provider", "is_test")) == {("simulator", True)}
 
     def test_no_two_share_an_address(self, things):
         other = Transfer.objects.get(pk=things["parts"]).address

@@ -184,6 +184,19 @@ def test_check_books_finds_what_nobody_waits_for(wallet, sql, sentence):
         assert sentence.format(**things) in books.differences()
 
 
+def test_check_books_finds_what_a_stranger_got(support, acme, wallet, other, shop):  # noqa: F811
+    kept = kept_of(wallet)
+    act(support, kept, "pay_out", wallet_id=other.id)
+    with corrupted(
+        "UPDATE accounts_suspended SET wallet_id = %(shop)s WHERE id = %(kept)s",
+        {"kept": kept.id, "shop": shop.id},
+    ):
+        assert (
+            f"transfer {kept.transfer_id}: kept in suspense, and paid into wallet {shop.id} of"
+            " somebody else"
+        ) in books.differences()
+
+
 @pytest.mark.parametrize("change", [{"amount": 0}, {"ended_at": clock.real_now()}])
 def test_the_database_refuses_half_of_it(wallet, change):
     kept = kept_of(wallet)

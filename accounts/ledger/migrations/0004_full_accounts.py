@@ -6,10 +6,9 @@ from django.db import migrations
 import wallgent.money
 
 _POSTING = Path(__file__).parent.parent.joinpath("posting.sql").read_text()
-# Older databases get the function as it is now; in new ones 0002 has made it so already.
-_LEDGER_POST = re.search(
-    r"CREATE FUNCTION ledger_post\(.*?\nEND \$\$;", _POSTING, re.DOTALL
-).group()
+# Older databases get the functions as they are now; in new ones 0002 has made them so already.
+_CHANGED = r"CREATE (FUNCTION (?:ledger_post|ledger_account_identity)\(.*?\nEND \$\$;)"
+_FUNCTIONS = re.findall(_CHANGED, _POSTING, re.DOTALL)
 
 
 class Migration(migrations.Migration):
@@ -26,7 +25,8 @@ class Migration(migrations.Migration):
             name="balance_after",
             field=wallgent.money.TotalField(blank=True, null=True),
         ),
-        migrations.RunSQL(
-            _LEDGER_POST.replace("CREATE", "CREATE OR REPLACE", 1), migrations.RunSQL.noop
+        *(
+            migrations.RunSQL(f"CREATE OR REPLACE {function}", migrations.RunSQL.noop)
+            for function in _FUNCTIONS
         ),
     ]

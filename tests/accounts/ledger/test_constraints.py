@@ -17,6 +17,7 @@ from tests.accounts.ledger.book import (
     run_sql,
     transfer,
 )
+from tests.world import make_key
 from wallgent import ids
 
 pytestmark = pytest.mark.django_db
@@ -262,10 +263,11 @@ class TestAccounts:
             {"kind": "FEES", "type": "REVENUE", "is_system": False},
             {"kind": "FEES", "type": "LIABILITY", "is_system": True},
             {"kind": "LOOT", "type": "ASSET", "is_system": True},
+            {"kind": "WALLET", "type": "LIABILITY", "is_system": False, "book": "LIVE"},
         ],
     )
-    def test_a_new_one_is_of_a_known_kind(self, fields):
-        account = LedgerAccount(book=SANDBOX, currency="USD", rail="x", **fields)
+    def test_a_new_one_is_of_a_known_kind_and_book(self, fields):
+        account = LedgerAccount(**{"book": SANDBOX, "currency": "USD", "rail": "x"} | fields)
 
         with refused_by("ledger_account_identity"):
             account.save(force_insert=True)
@@ -360,6 +362,23 @@ class TestWallets:
             "DELETE FROM ledger_account WHERE id = %s",
             wallet.account_id,
         )
+
+
+class TestApiKeys:
+    @pytest.mark.parametrize(
+        ("environment", "change"),
+        [
+            (SANDBOX, "environment = 'PRODUCTION'"),
+            (PRODUCTION, "environment = 'SANDBOX'"),
+            (SANDBOX, "environment = 'LIVE'"),
+            (SANDBOX, "key_prefix = 'wg_live_123456'"),
+            (PRODUCTION, "key_prefix = 'wg_test_123456'"),
+            (SANDBOX, "key_prefix = 'sk_test_123456'"),
+        ],
+    )
+    def test_a_prefix_says_for_which_environment(self, acme, environment, change):
+        make_key(acme, environment)
+        attack("api_key_prefix_of_its_environment", f"UPDATE accounts_apikey SET {change}")
 
 
 class TestMigration:
