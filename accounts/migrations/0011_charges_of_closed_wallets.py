@@ -3,6 +3,13 @@ from django.db import migrations, models
 
 import wallgent.money
 
+# Returned deposits that were taken from another wallet than they had been ordered for.
+CHARGED = """
+    UPDATE accounts_transfer t SET charged_wallet_id = w.id
+      FROM ledger_entry e JOIN accounts_wallet w ON w.account_id = e.account_id
+     WHERE e.transaction_id = t.return_transaction_id AND e.type = 'DEBIT'
+       AND t.direction = 'DEPOSIT' AND w.id <> t.wallet_id
+"""
 FORWARD = """
     ALTER TABLE accounts_wallet
         ADD CONSTRAINT wallet_account_in_its_currency
@@ -65,6 +72,7 @@ class Migration(migrations.Migration):
                 to="accounts.wallet",
             ),
         ),
+        migrations.RunSQL(CHARGED, migrations.RunSQL.noop),
         migrations.AddConstraint(
             model_name="transfer",
             constraint=models.CheckConstraint(

@@ -3,6 +3,7 @@
 import itertools
 from contextlib import suppress
 from decimal import Decimal
+from importlib import import_module
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -315,6 +316,19 @@ class TestRaces:
             assert stored(transfer).status == "RETURNED"
             ends.add(is_closed)
         assert loss() == 0
+
+
+def test_who_was_charged_before_is_found_by_the_migration(acme, wallet, main):
+    transfer = abandon(wallet)
+    rails.settle(acme, seconds=AFTER)
+    Transfer.objects.update(charged_wallet=None)
+
+    migration = import_module("accounts.migrations.0011_charges_of_closed_wallets")
+    with connection.cursor() as cursor:
+        cursor.execute(migration.CHARGED)
+
+    assert stored(transfer).charged_wallet == main
+    assert books.differences() == []
 
 
 class TestProof:
