@@ -12,6 +12,7 @@ from wallgent import uploads
 from wallgent.static import StaticFiles
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wallgent.settings")
+_TYPE_LENGTH = 1_000  # of a Content-Type: a browser's has some 70 letters
 _application = StaticFiles(get_wsgi_application())
 
 # What is loaded now stays for good. Left in, each full collection would walk it for some 70 ms.
@@ -45,6 +46,9 @@ def _read_as_utf8(environ) -> None:
     text, such as base64, ends that in a bare 500.
     """
     said = environ.get("CONTENT_TYPE", "")
+    if len(said) > _TYPE_LENGTH:  # reading its parameters is quadratic in their number
+        environ["CONTENT_TYPE"] = ""
+        return
     if ";" not in said:
         return
     try:

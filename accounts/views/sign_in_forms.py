@@ -34,6 +34,8 @@ from django import forms
 from accounts.services import one_time_codes
 from accounts.views.sign_in import AccountAdapter, email_tried, end_some_day, tried_from
 from wallgent import credentials
+from wallgent.api.json import check_count
+from wallgent.errors import ValidationError
 
 _PENDING = "pending_app"  # where a session keeps the secret of an app that is being set up
 _PENDING_SECONDS = 30 * 60
@@ -208,8 +210,9 @@ class _AnyJson(json.JSONDecoder):
 
     def decode(self, text):
         try:
+            check_count(text.encode())
             return super().decode(text)
-        except (ValueError, RecursionError) as error:
+        except (ValueError, RecursionError, ValidationError) as error:
             raise json.JSONDecodeError(str(error), "", 0) from None
 
 

@@ -27,6 +27,7 @@ EMAIL_INPUT = forms.TextInput(
 _IDENTIFIER = {"autocomplete": "off", "autocapitalize": "off", "spellcheck": "false"}
 _DIGITS = {"inputmode": "numeric", **_IDENTIFIER}
 _GAPS = re.compile(r"[\s\-.]+")  # as people group digits
+_LONGEST = 80  # of a number, gaps included
 
 WRONG_ROUTING_NUMBER = _(
     "This is not a routing number of a bank. It has nine digits and stands on your cheques and in"
@@ -46,7 +47,8 @@ SAID_BEFORE = _(
 
 def _digits(text: str) -> str:
     """As people group digits, and in whatever script they write them."""
-    return _GAPS.sub("", unicodedata.normalize("NFKC", text))
+    # No number is longer, and normalizing a long run of combining marks takes seconds.
+    return _GAPS.sub("", unicodedata.normalize("NFKC", text[:_LONGEST]))
 
 
 def check_routing_number(text: str) -> str:

@@ -21,8 +21,9 @@ _BOMS = (
 # What makes a spreadsheet work out a cell, also in wide letters.
 _FORMULA = tuple("=+-@\t\r＝＋－＠")
 # The same behind what separates cells in another country, where a file is cut at other places.
-_FORMULA_INSIDE = re.compile(r"""([;\t\r\n][\s"']*)(?=[=+\-@＝＋－＠])""")
-_BEHIND = r"\1'"
+# It matches whole runs of blanks, with or without a formula behind: looking for one from each blank
+# anew would take minutes for a cell full of line ends.
+_FORMULA_INSIDE = re.compile(r"""([;\t\r\n][\s"']*+)([=+\-@＝＋－＠]?)""")
 _SAVE_AS = "In a spreadsheet, save it as “CSV UTF-8”, then choose it again."
 
 
@@ -103,8 +104,13 @@ def is_formula(cell: str) -> bool:
 def inert(cell: str) -> str:
     """The cell as any spreadsheet shows it: as text, also where it cuts the cell in two."""
     if is_formula(cell):
-        return f"'{cell[0]}{_FORMULA_INSIDE.sub(_BEHIND, cell[1:])}"
-    return _FORMULA_INSIDE.sub(_BEHIND, cell)
+        return f"'{cell[0]}{_FORMULA_INSIDE.sub(_behind, cell[1:])}"
+    return _FORMULA_INSIDE.sub(_behind, cell)
+
+
+def _behind(match: re.Match) -> str:
+    blanks, formula = match.groups()
+    return f"{blanks}'{formula}" if formula else blanks
 
 
 def written(rows: Iterable[Iterable[str]]) -> str:

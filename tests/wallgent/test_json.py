@@ -2,6 +2,7 @@
 
 import io
 import json as stdlib_json
+import time
 from decimal import Decimal
 
 import pytest
@@ -127,6 +128,42 @@ class TestParse:
     )
     def test_text_of_every_script(self, body, text):
         assert json.parse_object(body) == {"a": text}
+
+    @pytest.mark.parametrize(
+        "item",
+        [b"[]", b"{}", b"1", b'""', b'"\\\\"', b'"\\""', b"[[[[]]]]", b'{"a":1}', b'[",,,,"]'],
+    )
+    def test_more_values_than_any_call_needs_are_refused_unparsed(self, item, monkeypatch):
+        monkeypatch.setattr(json.simplejson, "loads", None)
+
+        with pytest.raises(ValidationError, match="more than 10,000 values"):
+            json.parse_object(b'{"a":[' + b",".join([item] * (json.VALUES_LIMIT + 1)) + b"]}")
+
+    @pytest.mark.parametrize("text", [b",[{", b'\\",', b"\\\\", b"\\u002c,"])
+    def test_text_counts_as_one_value_whatever_it_holds(self, text):
+        body = b'{"a":["' + text * 50_000 + b'","b"]}'
+
+        assert len(json.parse_object(body)["a"]) == 2
+
+    @pytest.mark.parametrize(
+        "text",
+        [b'"\\"' * 350_000, b'"' + b'\\",' * 350_000, b'",' * 500_000],
+        ids=["escaped", "open", "short"],
+    )
+    def test_counting_takes_no_longer_for_strings_that_do_not_end(self, text):
+        started = time.process_time()
+
+        with pytest.raises(ValidationError):
+            json.parse_object(b"[,,,,,,,,,," * 1_100 + text)
+
+        assert time.process_time() - started < 1
+
+    @pytest.mark.parametrize(
+        "number", [b"1e10001", b"1e99999999", b"9" * 10_001, b"1e-10001"], ids=len
+    )
+    def test_a_number_that_nobody_means_is_out_of_range(self, number):
+        with pytest.raises(ValidationError, match="out of range"):
+            json.parse_object(b'{"a": ' + number + b"}")
 
     def test_nesting_up_to_the_limit(self):
         body = b'{"a": ' + b"[" * 98 + b"]" * 98 + b"}"

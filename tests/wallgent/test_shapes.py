@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -165,6 +166,24 @@ class TestMetadata:
     def test_refused(self, metadata):
         with pytest.raises(ValidationError):
             read(metadata=metadata)
+
+    @pytest.mark.parametrize(
+        ("metadata", "why"),
+        [
+            ({"a": [[]] * 250}, "at most 250 values"),
+            ({str(n): 1 for n in range(251)}, "at most 250 values"),
+            (json.loads('{"a":' * 11 + "1" + "}" * 11), "at most 10 levels"),
+        ],
+    )
+    def test_many_small_values_are_refused(self, metadata, why):
+        with pytest.raises(ValidationError, match=why):
+            read(metadata=metadata)
+
+    def test_as_many_values_as_allowed_are_taken(self):
+        metadata = {"a": [[]] * 249, "b": json.loads("[" * 9 + "]" * 9)}
+        del metadata["a"][:9]
+
+        assert read(metadata=metadata).metadata == metadata
 
     def test_taken(self):
         metadata = {"": None, "a": [1, Decimal("1.50"), {"b": True}], "é": "x" * 10_000}

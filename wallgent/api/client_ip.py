@@ -10,6 +10,7 @@ UNKNOWN = "::"  # what callers without an address are counted under, all togethe
 
 # Some proxies write an address as in a URL: with a port, and brackets around IPv6.
 _WITH_PORT = re.compile(r"(?:\[(?P<six>[^\]]+)\]|(?P<four>[0-9.]+))(?::[0-9]{1,5})?")
+_PROXIES = 20  # that a request passes at most; a header may name thousands
 
 
 @cache
@@ -50,7 +51,7 @@ def _hops(request):
     yield request.META.get("REMOTE_ADDR", "")
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
     if forwarded.strip():
-        yield from reversed(forwarded.split(","))
+        yield from reversed(forwarded.rsplit(",", _PROXIES)[-_PROXIES:])
 
 
 def _address(text: str):

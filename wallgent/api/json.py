@@ -8,8 +8,16 @@ from django.http import UnreadablePostError
 
 from wallgent.errors import PayloadTooLarge, ValidationError
 
+VALUES_LIMIT = 10_000  # in one body: many times what any call needs
 _DEPTH = 100
+_DIGITS = 10_000  # that a number has written out; turning more into an integer takes minutes
 _LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
+# A string, or the rest of the body where it does not end. Possessive, so that it never goes back.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+
+
+class _OutOfRange(Exception):
+    """A number with more digits than anyone means."""
 
 
 def read_object(request, limit_bytes: int) -> dict:
@@ -36,15 +44,16 @@ def read_object(request, limit_bytes: int) -> dict:
 
 def parse_object(body: bytes) -> dict:
     """An object from JSON bytes. Raises ValidationError with a sentence on what is wrong."""
+    check_count(body)
     try:
         value = simplejson.loads(
-            body.decode("utf-8"), use_decimal=True, parse_int=_integer, parse_constant=_constant
+            body.decode("utf-8"), parse_float=_decimal, parse_int=_integer, parse_constant=_constant
         )
     except UnicodeDecodeError:
         raise ValidationError("The body is not UTF-8 text.") from None
     except RecursionError:
         raise ValidationError("The body is nested too deeply.") from None
-    except InvalidOperation:  # an exponent of twenty digits
+    except (InvalidOperation, _OutOfRange):  # InvalidOperation: an exponent of twenty digits
         raise ValidationError("The body holds a number that is out of range.") from None
     except ValueError as error:
         raise ValidationError(f"The body is not valid JSON: {error}") from None
@@ -54,9 +63,48 @@ def parse_object(body: bytes) -> dict:
     return value
 
 
+def check_count(body: bytes) -> None:
+    """Refuse more values than VALUES_LIMIT, without parsing: that takes seconds for a megabyte.
+
+    Raises ValidationError.
+    """
+    if _count(body) <= VALUES_LIMIT:
+        return
+    # Commas and brackets may also be text, so count again without strings. Each string has an
+    # opening quote with no backslash before it, so this bounds how many there are to remove.
+    strings = body.count(b'"') - body.count(b'\\"')
+    if strings > 4 * VALUES_LIMIT or _count(_STRING.sub(b"", body)) > VALUES_LIMIT:
+        raise ValidationError(f"The body holds more than {VALUES_LIMIT:,} values. Send fewer.")
+
+
+def _count(body: bytes) -> int:
+    return body.count(b",") + body.count(b"[") + body.count(b"{")
+
+
+def measure(value) -> tuple[int, int]:
+    """How many values a parsed value holds, itself included, and how deep they are nested."""
+    count = depth = 0
+    level = [value]
+    while level:
+        count, depth = count + len(level), depth + 1
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return count, depth
+
+
 def _integer(digits: str) -> int | Decimal:
     # int() is quadratic in its digits and refuses very long ones; Decimal reads any.
-    return int(digits) if len(digits) < 30 else Decimal(digits)
+    return int(digits) if len(digits) < 30 else _decimal(digits)
+
+
+def _decimal(digits: str) -> Decimal:
+    if len(digits) > _DIGITS or abs((number := Decimal(digits)).adjusted()) > _DIGITS:
+        raise _OutOfRange()
+    return number
 
 
 def _constant(name: str):

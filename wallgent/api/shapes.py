@@ -19,6 +19,9 @@ from wallgent.api import json
 from wallgent.errors import InvalidAmount, ValidationError
 
 METADATA_LIMIT_BYTES = 16 * 1024
+# Every list prints the metadata of up to 100 objects, and many small values cost the most.
+METADATA_LIMIT_VALUES = 250
+METADATA_LIMIT_DEPTH = 10
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
@@ -118,9 +121,18 @@ def _known_id(value: Any) -> str:
 def _metadata(value: Any) -> Any:
     if not isinstance(value, dict):
         raise PydanticCustomError("metadata", "must be a JSON object")
+    count, depth = json.measure(value)
+    if count - 1 > METADATA_LIMIT_VALUES:
+        raise PydanticCustomError(
+            "metadata", f"must hold at most {METADATA_LIMIT_VALUES} values, nested ones included"
+        )
+    if depth - 1 > METADATA_LIMIT_DEPTH:
+        raise PydanticCustomError(
+            "metadata", f"must be nested at most {METADATA_LIMIT_DEPTH} levels deep"
+        )
     try:
         size = len(json.write(value).encode())
-    except (ValueError, RecursionError):
+    except ValueError:
         size = METADATA_LIMIT_BYTES + 1
     if size > METADATA_LIMIT_BYTES:
         raise PydanticCustomError("metadata", "must be at most 16 KiB of JSON")

@@ -1,0 +1,112 @@
+"""Input that is cheap to send and was costly to serve: each is refused, or served, in no time."""
+
+import io
+import time
+from contextlib import contextmanager
+
+import pytest
+from django.core.handlers.wsgi import WSGIRequest
+
+from links.services import batch_files, emails
+from tests import world
+from wallgent import ids, wsgi
+
+MARKS = "\u0301\u0327"  # two kinds in turn are what normalizing must sort
+
+
+@contextmanager
+def no_time():
+    """Raise AssertionError when the block keeps a processor busy for a second."""
+    started = time.process_time()
+    yield
+    assert time.process_time() - started < 1
+
+
+class TestApi:
+    @pytest.mark.parametrize("field", ["seconds", "days"])
+    @pytest.mark.parametrize("number", [b"1e999999", b"1e99999999", b"9" * 1_000_000], ids=len)
+    def test_a_huge_number_where_an_integer_is_read(self, api, field, number):
+        with no_time():
+            answer = api.post(
+                "/v1/sandbox/clock/advance", raw=b'{"%b": %b}' % (field.encode(), number)
+            )
+
+        assert (answer.status_code, world.error_of(answer)) == (400, "VALIDATION_ERROR")
+
+    def test_a_megabyte_of_lists(self, api):
+        with no_time():
+            answer = api.post("/v1/wallets", raw=b"[" + b"[]," * 349_000 + b"[]]")
+
+        assert (answer.status_code, world.error_of(answer)) == (400, "VALIDATION_ERROR")
+
+    def test_metadata_of_many_lists(self, api):
+        body = {"name": "A", "metadata": {"a": [[]] * 1_000}}
+
+        answer = api.post("/v1/wallets", body)
+
+        assert (answer.status_code, world.error_of(answer)) == (400, "VALIDATION_ERROR")
+        assert "at most 250 values" in answer.json()["error"]["message"]
+
+
+class TestPages:
+    def test_a_routing_number_of_combining_marks(self, db, client):
+        with no_time():
+            answer = client.get("/pay/checks", {"routing": "1" + MARKS * 20_000})
+
+        assert answer.json()["error"]
+
+    def test_a_passkey_of_many_lists(self, db, client):
+        credential = "[" + "[]," * 300_000 + "[]]"
+
+        with no_time():
+            answer = client.post("/account/2fa/webauthn/login/", {"credential": credential})
+
+        assert answer.status_code < 500
+
+    def test_an_address_in_a_form_of_combining_marks(self, acme, wallet):
+        person = world.browser(world.make_member(acme))
+        fields = {"submission": ids.new("sub"), "wallet": wallet.id, "amount": "5"}
+        fields |= {"direction": "SEND", "emails": "a" + MARKS * 25_000}
+
+        with no_time():
+            answer = person.post(f"/{acme.id}/sandbox/payment-links/new", fields)
+
+        assert answer.status_code == 422
+
+
+class TestFiles:
+    def test_a_cell_of_combining_marks(self):
+        with no_time():
+            assert emails.normalized("A" + MARKS * 60_000).startswith("a")
+
+    @pytest.mark.parametrize("blank", ["\n", ";", "\t", "\r\n", '"\n', ";'"])
+    def test_a_cell_of_blanks(self, blank):
+        cell = blank * (130_000 // len(blank))
+
+        with no_time():
+            assert batch_files.inert(f"x{cell}") == f"x{cell}"
+
+
+class TestHeaders:
+    @pytest.mark.parametrize(
+        "parameters", [';a="' + ";" * 60_000, ";a=b" * 60_000], ids=["open", "many"]
+    )
+    def test_a_content_type_of_many_parameters(self, parameters):
+        environ = {
+            "REQUEST_METHOD": "POST",
+            "PATH_INFO": "/v1/wallets",
+            "CONTENT_TYPE": f"application/json{parameters}",
+            "wsgi.input": io.BytesIO(),
+        }
+        with no_time():
+            wsgi._read_as_utf8(environ)
+            assert WSGIRequest(environ).content_type == ""
+
+    def test_thousands_of_forwarded_addresses(self, db, client, settings):
+        settings.TRUSTED_PROXIES = ["127.0.0.1"]
+        forwarded = ",".join(["127.0.0.1"] * 50_000)
+
+        with no_time():
+            answer = client.get("/pay/checks", headers={"x-forwarded-for": forwarded})
+
+        assert answer.status_code == 200
