@@ -10,8 +10,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from wallgent import redis
+from wallgent.page_rates import has_own_limits
 
 
+@has_own_limits
 @never_cache
 @require_safe
 def alive(request):
@@ -19,6 +21,7 @@ def alive(request):
     return JsonResponse({"status": "ok"})
 
 
+@has_own_limits
 @never_cache
 @require_safe
 def ready(request):

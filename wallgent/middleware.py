@@ -16,7 +16,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.security import SecurityMiddleware
 from django_htmx.middleware import HtmxMiddleware
 
-from wallgent import faults, ids, logs, preferences
+from wallgent import faults, ids, logs, page_rates, preferences
 
 log = logging.getLogger("wallgent.request")
 
@@ -90,6 +90,7 @@ PageHtmx = _for_pages(HtmxMiddleware)
 PageZone = _for_pages(preferences.ZoneMiddleware)
 PageFaults = _for_pages(faults.FaultsMiddleware)
 PageLockOut = _for_pages(AxesMiddleware)
+PageRates = _for_pages(page_rates.PageRatesMiddleware)
 
 
 class PageAccount:

@@ -109,6 +109,7 @@ MIDDLEWARE = [
     "wallgent.middleware.PageHtmx",
     "wallgent.middleware.PageZone",
     "wallgent.middleware.PageFaults",
+    "wallgent.middleware.PageRates",
 ]
 
 # These look for the middleware's own names, which ours extend. A test looks at what they do.

@@ -10,12 +10,9 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from accounts import permissions
 from accounts.errors import KybRequired
-from wallgent import faults, pages
-from wallgent.api import throttling
+from wallgent import faults, page_rates, pages
 from wallgent.environments import Environment
 from wallgent.errors import DomainError, EnvironmentMismatch, NotFound
-
-WRITES_PER_MINUTE = 120  # more than a person sends, fewer than a program would like
 
 _PLACE = "place"  # the session remembers where one last looked
 
@@ -36,6 +33,8 @@ def dashboard(**needed: str):
                 return _to_sign_in(request)
             try:
                 _enter(request, organization, environment)
+                if refusal := page_rates.refuse_organization(request):
+                    return refusal
                 permission = needed.get(request.method, needed.get("GET"))
                 request.actor.require(permission)
                 if request.method == "POST":
@@ -90,7 +89,6 @@ def _enter(request, organization: str, environment: str) -> None:
 
 def _check_write(request, permission: str) -> None:
     actor = request.actor
-    throttling.check(subject=f"page:{actor.id}", limit=WRITES_PER_MINUTE)
     # The organization itself and its people are the same in both environments.
     if (
         actor.environment == Environment.PRODUCTION

@@ -19,7 +19,7 @@ from django.utils.translation import gettext
 
 from links.models import Claim, PaymentLink
 from links.services import claim_status, claims, payment_links, restrictions, verification
-from wallgent import credentials, languages
+from wallgent import credentials, languages, page_rates
 from wallgent.api import throttling
 from wallgent.api.client_ip import client_network
 from wallgent.errors import NotFound, RateLimitExceeded
@@ -149,7 +149,7 @@ def public(*methods: str):
             return response
 
         page.csrf_exempt = True  # it looks itself, to refuse in the reader's language
-        return page
+        return page_rates.has_own_limits(page)
 
     return decorate
 

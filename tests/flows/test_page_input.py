@@ -14,11 +14,10 @@ from django.db import transaction
 from django.test import Client
 from hypothesis import settings as profile
 
-from accounts.views import dashboard
 from tests import pages, world
 from tests.accounts import people
 from tests.pages import PAGES
-from wallgent import redis
+from wallgent import page_rates, redis
 
 WORST = ["a\0b", "\ud800", "w" * 100_000, "9" * 5_000, '"><script>alert(1)</script>']
 HOSTILE = [
@@ -61,7 +60,8 @@ HIDDEN = {
 
 @pytest.fixture(autouse=True)
 def _unhurried(monkeypatch, settings):
-    monkeypatch.setattr(dashboard, "WRITES_PER_MINUTE", 10**9)
+    for limit in ("READS", "WRITES", "ORGANIZATION_READS", "ORGANIZATION_WRITES"):
+        monkeypatch.setattr(page_rates, limit, 10**9)
     settings.ACCOUNT_RATE_LIMITS = False
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
