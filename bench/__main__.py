@@ -9,7 +9,8 @@ import subprocess
 
 from bench import stack
 
-CASES = ("payment", "hot", "batch", "payroll", "expiry", "memory")
+CASES = ("payment", "hot", "batch", "payroll", "fairness", "expiry", "memory")
+FAIRNESS_SECONDS = 10  # of each load
 
 
 def main() -> None:
@@ -38,7 +39,7 @@ def _options() -> argparse.Namespace:
 
 
 def _run(options, own) -> None:
-    from bench import cases, expiry, memory, report
+    from bench import cases, expiry, fairness, memory, report
     from bench.reference import Reference
     from bench.world import World, prove_books
 
@@ -50,12 +51,15 @@ def _run(options, own) -> None:
     print(" ".join(f"{name} {value}" for name, value in found["machine"].items()), flush=True)
     chosen = [name for name in options.case or CASES if name in cases.CASES]
     with contextlib.ExitStack() as running:
-        if options.worker:
+        is_shared = "fairness" in (options.case or CASES)
+        if options.worker or is_shared:  # a worker prepares what the other tenant downloads
             running.enter_context(stack.worker(own.folder))
         port = running.enter_context(stack.web(own.folder, threads=options.threads))
         bench = cases.Bench(world=world, reference=reference, port=port, payrolls=options.payrolls)
         found |= _for_scale(bench) if chosen else {}
         found["cases"] = _measure(bench, chosen, options)
+        if is_shared:
+            found["fairness"] = fairness.measure(bench, seconds=FAIRNESS_SECONDS)
     if "expiry" in (options.case or CASES):
         found["expiry"] = expiry.measure(world)
         print(

@@ -110,6 +110,10 @@ class Bench:
         """Payments between random wallets."""
         return self._post("/v1/payments", self._pairs(), 16, seconds, 201, 1)
 
+    def pay_gently(self, seconds: float) -> Outcome:
+        """Payments of a tenant that shares the server with another: few at once."""
+        return self._post("/v1/payments", self._pairs(), 4, seconds, 201, 1)
+
     def pay_from_one(self, seconds: float) -> Outcome:
         """Payments out of one wallet."""
         return self._post("/v1/payments", self._pairs(self.world.members[0]), 32, seconds, 201, 1)

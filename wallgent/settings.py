@@ -61,6 +61,8 @@ for _proxy in TRUSTED_PROXIES:
     except ValueError as error:
         raise ImproperlyConfigured(f"TRUSTED_PROXIES: {error}.") from None
 DEFAULT_PLAN = env.str("DEFAULT_PLAN", "ENTERPRISE")
+# Threads of a web process: granian's --blocking-threads. Long requests take half of them at most.
+WEB_THREADS = env.int("WEB_THREADS", 4)
 BODY_LIMIT_BYTES = 1024 * 1024
 BODY_DEADLINE_SECONDS = env.int("BODY_DEADLINE_SECONDS", 20)
 # The one form that takes a larger file, of 5 MB beside its other fields; nginx.conf names it, too.

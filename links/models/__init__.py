@@ -1,3 +1,4 @@
+from links.models.batch_exports import BatchExport, BatchExportPart
 from links.models.batches import BatchRow, LinkBatch
 from links.models.claims import Claim, ClaimStep, Mandate
 from links.models.email_proofs import EmailProof
@@ -6,6 +7,8 @@ from links.models.payment_links import PaymentLink
 from links.models.sendings import Sending
 
 __all__ = [
+    "BatchExport",
+    "BatchExportPart",
     "BatchRow",
     "Claim",
     "ClaimStep",

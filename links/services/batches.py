@@ -15,7 +15,7 @@ from django.db.models import Count, F
 from accounts import permissions
 from accounts.models import Membership
 from accounts.services import wallets
-from links.models import BatchRow, LinkBatch
+from links.models import BatchExport, BatchRow, LinkBatch
 from links.models.batches import LEASE
 from links.services import batch_files, batch_rows, payment_links
 from links.services.payment_links import Restrictions
@@ -34,7 +34,7 @@ WORK_SECONDS = 5  # of one task; then whichever file waits longest has its turn
 # sweeps lose their turn where they wait behind a queue of files.
 AT_ONCE = 2
 _TAKING = (0x6C696E6B, 1)  # the lock under which a worker takes a file in hand
-_EXPORT_ROWS = 2_000  # read at a time for a file to download
+EXPORT_ROWS = 2_000  # read at a time for a file to download
 
 _Status = LinkBatch.Status
 _Row = BatchRow.Status
@@ -141,12 +141,19 @@ def work(batch_id: str) -> bool:
 @transaction.atomic
 def _take(batch_id: str) -> bool:
     """Take a batch in hand, if nobody has it and there is a place."""
-    with connection.cursor() as cursor:  # one after the other, or all see the same place free
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", _TAKING)
-    if LinkBatch.objects.tended().count() >= AT_ONCE:
+    lock_places()
+    # A CSV file that waits to be prepared has the next place, of the same threads.
+    kept_free = BatchExport.objects.pending().exists()
+    if LinkBatch.objects.tended().count() + kept_free >= AT_ONCE:
         return False
     batch = LinkBatch.objects.untended().filter(pk=batch_id)
     return bool(batch.update(tended_at=clock.real_now()))
+
+
+def lock_places() -> None:
+    """Let workers take places one after the other, or all see the same one free."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", _TAKING)
 
 
 def _next_rows(batch_id: str) -> bool:
@@ -235,6 +242,16 @@ def _finish(batch: LinkBatch, status: str) -> None:
     batch.save(update_fields=["status", "finished_at"])
 
 
+def exported_rows(batch: LinkBatch, *, left_out: bool):
+    """The rows of a file to download."""
+    if not left_out:
+        return batch.rows.all()
+    # What may still become a link must not be sent again meanwhile.
+    is_under_way = batch.status == _Status.CREATING
+    became = [_Row.CREATED, _Row.READY] if is_under_way else [_Row.CREATED]
+    return batch.rows.exclude(status__in=became)
+
+
 def exported(batch: LinkBatch, *, actor: Actor, left_out: bool = False) -> Iterator[str]:
     """The whole file again as CSV, with what became of each row; nothing in it is a formula.
 
@@ -250,13 +267,7 @@ def exported(batch: LinkBatch, *, actor: Actor, left_out: bool = False) -> Itera
     ]
     heading = [*(batch.columns[number] for number in columns), *own]
     yield "\ufeff" + batch_files.written([heading])  # so that spreadsheets see UTF-8
-    rows = batch.rows
-    if left_out:
-        # What may still become a link must not be sent again meanwhile.
-        is_under_way = batch.status == _Status.CREATING
-        became = [_Row.CREATED, _Row.READY] if is_under_way else [_Row.CREATED]
-        rows = rows.exclude(status__in=became)
-    last = 0
+    rows, last = exported_rows(batch, left_out=left_out), 0
     while True:
         found = list(
             rows.select_related("link")
@@ -266,7 +277,7 @@ def exported(batch: LinkBatch, *, actor: Actor, left_out: bool = False) -> Itera
                 *("link__environment", "link__wallet"),
             )
             .filter(number__gt=last)
-            .order_by("number")[:_EXPORT_ROWS]
+            .order_by("number")[:EXPORT_ROWS]
         )
         if not found:
             return

@@ -3,23 +3,25 @@
 from decimal import Decimal
 from functools import partial
 
-from django.http import StreamingHttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
+from django.utils.cache import patch_vary_headers
 from django_htmx.http import reselect, retarget
+from servestatic.utils import parse_accept_encoding
 
 from accounts.models import Wallet
 from accounts.services import overview
 from accounts.views.dashboard import dashboard
 from links.forms.batches import STOPPED, ConfirmForm, FileForm, RowFilters
-from links.models import BatchRow, LinkBatch
-from links.services import batch_files, batch_rows, batch_uploads, batches
-from wallgent import clock, pages, runner
-from wallgent.actors import Actor
+from links.models import BatchExport, BatchRow, LinkBatch
+from links.services import batch_exports, batch_files, batch_rows, batch_uploads, batches
+from wallgent import clock, long_requests, pages, runner
 from wallgent.errors import DomainError
 from wallgent.listing import Column, Listing
 
 _PROGRESS = "progress"  # the part of a file's page that asks again by itself
+_EXPORT = "export"  # the same of the page on which one waits for a file to download
 
 _FILE_COLUMNS = {
     "file": Column(label="File", sort="file_name"),
@@ -38,7 +40,8 @@ def index(request):
     """A new file of links, and those sent before."""
     form = FileForm(request.POST, request.FILES) if request.method == "POST" else FileForm()
     if request.method == "POST" and form.is_valid():
-        batch = _upload(request, form)
+        with long_requests.place(request.actor):
+            batch = _upload(request, form)
         if batch:
             return redirect(pages.to(request, "payment-link-batch", id=batch.id))
     context = {
@@ -86,8 +89,9 @@ def show(request, id):
     """A file: its rows and what is wrong with them, then how far it is, then what became of it."""
     batch = batches.access(id, actor=request.actor)
     if request.method != "POST" and "download" in request.GET:
-        left_out = request.GET["download"] == "left-out"
-        return _file(batch, actor=request.actor, left_out=left_out)
+        return _download(request, batch, _variant(request.GET["download"]))
+    if request.method != "POST" and "preparing" in request.GET:
+        return _preparing(request, batch, _variant(request.GET["preparing"]))
     form = ConfirmForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         answer = pages.submit(
@@ -170,9 +174,47 @@ def _totals(request, batch: LinkBatch) -> list[dict]:
     ]
 
 
-def _file(batch: LinkBatch, *, actor: Actor, left_out: bool) -> StreamingHttpResponse:
-    rows = batches.exported(batch, actor=actor, left_out=left_out)
-    response = StreamingHttpResponse(rows, content_type="text/csv")
-    name = f"{batch.id}-left-out" if left_out else batch.id
+def _download(request, batch: LinkBatch, variant: str) -> HttpResponse:
+    """The file, or where to wait for it."""
+    with long_requests.place(request.actor):
+        if batch_exports.is_short(batch, variant=variant):
+            content = batch_exports.short_content(batch, variant=variant, actor=request.actor)
+            return _file(HttpResponse(content, content_type="text/csv"), batch, variant)
+        order = partial(batch_exports.request, batch, variant=variant, actor=request.actor)
+        export = runner.run(order, actor=request.actor)
+        if export.status != BatchExport.Status.READY:
+            path = pages.to(request, "payment-link-batch", id=batch.id)
+            return redirect(f"{path}?preparing={variant}")
+        content = batch_exports.content(export)
+        is_plain = "gzip" not in parse_accept_encoding(request.headers.get("Accept-Encoding", ""))
+        if is_plain:
+            content = batch_exports.plain(content)
+        response = HttpResponse(content, content_type="text/csv")
+        if not is_plain:
+            response.headers["Content-Encoding"] = "gzip"
+        patch_vary_headers(response, ["Accept-Encoding"])
+        return _file(response, batch, variant)
+
+
+def _file(response: HttpResponse, batch: LinkBatch, variant: str) -> HttpResponse:
+    name = batch.id if variant == BatchExport.Variant.ALL else f"{batch.id}-{variant}"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
+    response.headers["Content-Length"] = str(len(response.content))
     return response
+
+
+def _preparing(request, batch: LinkBatch, variant: str) -> HttpResponse:
+    """How far a file to download is; then where it is."""
+    context = {
+        "batch": batch,
+        "export": batch_exports.find(batch, variant=variant, actor=request.actor),
+        "path": request.path,
+    }
+    is_asked_again = bool(request.htmx) and request.htmx.target == _EXPORT
+    template = "links/_batch_export.html" if is_asked_again else "links/batch_export.html"
+    return pages.render(request, template, context)
+
+
+def _variant(text: str) -> str:
+    """The variant that an address names; anything unknown is the whole file."""
+    return text if text in BatchExport.Variant.values else BatchExport.Variant.ALL.value

@@ -709,7 +709,7 @@ class TestDownloading:
 
         assert answer.headers["Content-Type"] == "text/csv"
         assert f'filename="{batch.id}.csv"' in answer.headers["Content-Disposition"]
-        text = b"".join(answer.streaming_content).decode("utf-8-sig")
+        text = answer.content.decode("utf-8-sig")
         made, refused, wrong = csv.DictReader(io.StringIO(text))
         link = PaymentLink.objects.get()
         assert (made["row"], made["url"], made["link_id"]) == ("2", link.url, link.id)
@@ -739,7 +739,7 @@ class TestDownloading:
         batch.rows.filter(number=3).update(status="REFUSED")
 
         answer = browser.get(at(batch.id), {"download": "left-out"})
-        text = b"".join(answer.streaming_content).decode("utf-8-sig")
+        text = answer.content.decode("utf-8-sig")
 
         refused, wrong = csv.DictReader(io.StringIO(text))
         assert (refused["amount"], wrong["amount"]) == ("6", "x")
@@ -749,7 +749,7 @@ class TestDownloading:
         again = LinkBatch.objects.latest("pk")
         assert batches.counts(again) == batches.counts(again) | {"ALL": 2, "READY": 2}
         twice = browser.get(at(again.id), {"download": "left-out"})
-        assert b"".join(twice.streaming_content).count(b"problem") == 1
+        assert twice.content.count(b"problem") == 1
 
     @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "＝1", "\t=1", "\r=1"])
     def test_gives_no_formula_back(self, cell):
@@ -768,13 +768,13 @@ class TestDownloading:
 
         answer = browser.get(at(LinkBatch.objects.get().id), {"download": "csv"})
 
-        text = b"".join(answer.streaming_content).decode("utf-8-sig")
+        text = answer.content.decode("utf-8-sig")
         for line in csv.reader(io.StringIO(text, newline="")):
             assert not [cell for cell in line if cell.startswith(("=", "+", "-", "@"))]
         assert "'=1+1" in text
 
     def test_is_read_in_parts_and_complete(self, read, monkeypatch, acme):
-        monkeypatch.setattr(batches, "_EXPORT_ROWS", 3)
+        monkeypatch.setattr(batches, "EXPORT_ROWS", 3)
         read("wallet,amount\n" + "Research agent,5\n" * 10)
 
         text = "".join(batches.exported(LinkBatch.objects.get(), actor=world.actor_for(acme)))

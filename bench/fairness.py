@@ -1,0 +1,140 @@
+"""How long one tenant's payments take while another tenant asks for all it can."""
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import UTC
+
+from django.conf import settings
+from django.test import Client
+
+from accounts.models import Membership, Organization, User
+from accounts.services import api_keys, organizations, wallets
+from bench.world import actor_of
+from links.services import batch_files, batch_uploads
+from wallgent import ids
+from wallgent.api.shapes import METADATA_LIMIT_VALUES
+from wallgent.engines import home
+
+AIM_MILLISECONDS = 250
+CONNECTIONS = 8  # of the other tenant
+_HEAD_START_SECONDS = 1
+_CSRF = "t" * 32
+
+
+@dataclass
+class Load:
+    """What the other tenant asks for, again and again."""
+
+    title: str
+    path: str
+    headers: dict = field(default_factory=dict)
+    method: str = "GET"
+    body: str = ""
+    slow: bool = False  # reads what it gets at some 160 KB a second
+
+
+def measure(bench, *, seconds: float) -> list[dict]:
+    """For each load the latencies of payments beside it; the first is without any."""
+    results = [_result("alone", bench.pay_gently(seconds), {})]
+    print(_line(results[0]), flush=True)
+    for load in _loads(_Tenant()):
+        with _noise(load, bench.port, seconds + _HEAD_START_SECONDS) as process:
+            time.sleep(_HEAD_START_SECONDS)
+            outcome = bench.pay_gently(seconds)
+            statuses = json.loads(process.stdout.readline())
+        results.append(_result(load.title, outcome, statuses))
+        print(_line(results[-1]), flush=True)
+    return results
+
+
+def _result(title: str, outcome, statuses: dict) -> dict:
+    return {
+        "load": title,
+        "payments": len(outcome.latencies),
+        "p50": outcome.percentile(0.50),
+        "p99": outcome.percentile(0.99),
+        "aim": AIM_MILLISECONDS,
+        "statuses": statuses,
+    }
+
+
+def _line(result: dict) -> str:
+    answers = ", ".join(f"{count} × {status}" for status, count in result["statuses"].items())
+    return (
+        f"fairness: beside {result['load']:<22} {result['payments']:>6,} payments,"
+        f" p50 {result['p50']:>6.1f} ms, p99 {result['p99']:>6.1f} ms"
+        f" (aim: under {result['aim']}){f'; it got {answers}' if answers else ''}"
+    )
+
+
+class _Tenant:
+    """An organization with the limits of its plan, and as much of everything as it may have."""
+
+    def __init__(self):
+        organization = organizations.create(name="Loud", email="loud@example.com")
+        Organization.objects.filter(pk=organization.pk).update(plan="ENTERPRISE")
+        organization.refresh_from_db()
+        self.actor = actor_of(organization)
+        metadata = {"a": [[]] * (METADATA_LIMIT_VALUES - 1)}
+        for number in range(100):
+            wallets.create(actor=self.actor, name=f"Loud {number}", metadata=metadata)
+        _, secret = api_keys.create(actor=self.actor, name="Loud")
+        self.key = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
+        self.session = {"Cookie": f"{self._session()}; {settings.CSRF_COOKIE_NAME}={_CSRF}"}
+        self.pages = f"/{organization.id}/sandbox"
+        self.file = "wallet,amount,description\n" + "".join(
+            f"Loud 1,5,Prize {number}\n" for number in range(batch_files.ROWS_LIMIT)
+        )
+        reading = batch_uploads.read(self.file.encode(), actor=self.actor, zone=UTC)
+        self.batch = batch_uploads.keep(reading, actor=self.actor, file_name="loud.csv")
+
+    def _session(self) -> str:
+        user = User.objects.create_user(f"{ids.new('usr').lower()}@example.com")
+        Membership.objects.create(
+            organization=self.actor.organization, user=user, role=Membership.Role.OWNER
+        )
+        browser = Client()
+        browser.force_login(user)
+        return f"{settings.SESSION_COOKIE_NAME}={browser.session.session_key}"
+
+
+def _loads(tenant: _Tenant) -> list[Load]:
+    download = f"{tenant.pages}/payment-links/bulk/{tenant.batch.id}?download=csv"
+    form = f'--b\r\nContent-Disposition: form-data; name="csrfmiddlewaretoken"\r\n\r\n{_CSRF}\r\n'
+    form += '--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n'
+    form += f"Content-Type: text/csv\r\n\r\n{tenant.file}\r\n--b--\r\n"
+    return [
+        Load("downloads", download, tenant.session),
+        Load("slow downloads", download, tenant.session, slow=True),
+        Load(
+            "uploads",
+            f"{tenant.pages}/payment-links/bulk",
+            tenant.session | {"Content-Type": "multipart/form-data; boundary=b"},
+            method="POST",
+            body=form,
+        ),
+        Load("pages", f"{tenant.pages}/", tenant.session),
+        Load("lists", "/v1/wallets?limit=100", tenant.key),
+        Load("bodies", "/v1/wallets", tenant.key, method="POST", body=_lists(1024 * 1024)),
+    ]
+
+
+def _lists(size: int) -> str:
+    """As many values as a body of this size can hold."""
+    return "[" + "[]," * (size // 3 - 2) + "[]]"
+
+
+def _noise(load: Load, port: int, seconds: float) -> subprocess.Popen:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.noise"],
+        cwd=home.CHECKOUT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    said = vars(load) | {"port": port, "seconds": seconds, "connections": CONNECTIONS}
+    print(json.dumps(said), file=process.stdin, flush=True)
+    return process
