@@ -13,6 +13,7 @@ from django.test import Client
 from accounts.models import Membership, Organization, User
 from accounts.services import api_keys, organizations, wallets
 from bench.world import actor_of
+from links.models import BatchExport
 from links.services import batch_files, batch_uploads
 from wallgent import ids
 from wallgent.api.shapes import METADATA_LIMIT_VALUES
@@ -21,6 +22,7 @@ from wallgent.engines import home
 AIM_MILLISECONDS = 250
 CONNECTIONS = 8  # of the other tenant
 _HEAD_START_SECONDS = 1
+_PATIENCE_SECONDS = 120
 _CSRF = "t" * 32
 
 
@@ -34,6 +36,7 @@ class Load:
     method: str = "GET"
     body: str = ""
     slow: bool = False  # reads what it gets at some 160 KB a second
+    is_ready: bool = False  # begins when the worker has prepared the file
 
 
 def measure(bench, *, seconds: float) -> list[dict]:
@@ -41,6 +44,8 @@ def measure(bench, *, seconds: float) -> list[dict]:
     results = [_result("alone", bench.pay_gently(seconds), {})]
     print(_line(results[0]), flush=True)
     for load in _loads(_Tenant()):
+        if load.is_ready:
+            _wait_until_ready()
         with _noise(load, bench.port, seconds + _HEAD_START_SECONDS) as process:
             time.sleep(_HEAD_START_SECONDS)
             outcome = bench.pay_gently(seconds)
@@ -48,6 +53,13 @@ def measure(bench, *, seconds: float) -> list[dict]:
         results.append(_result(load.title, outcome, statuses))
         print(_line(results[-1]), flush=True)
     return results
+
+
+def _wait_until_ready() -> None:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not BatchExport.objects.filter(status=BatchExport.Status.READY).exists():
+        assert time.monotonic() < deadline, "no worker has prepared the file"
+        time.sleep(0.2)
 
 
 def _result(title: str, outcome, statuses: dict) -> dict:
@@ -107,8 +119,9 @@ def _loads(tenant: _Tenant) -> list[Load]:
     form += '--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n'
     form += f"Content-Type: text/csv\r\n\r\n{tenant.file}\r\n--b--\r\n"
     return [
-        Load("downloads", download, tenant.session),
-        Load("slow downloads", download, tenant.session, slow=True),
+        Load("files being prepared", download, tenant.session),
+        Load("downloads", download, tenant.session, is_ready=True),
+        Load("slow downloads", download, tenant.session, slow=True, is_ready=True),
         Load(
             "uploads",
             f"{tenant.pages}/payment-links/bulk",

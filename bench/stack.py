@@ -64,7 +64,7 @@ def web(folder: Path, *, threads: int, workers: int = 2):
     options = f"--interface wsgi --http 1 --host {HOST} --port {port} --no-access-log"
     options += f" --workers {workers} --blocking-threads {threads}"
     command = ["-m", "granian", *options.split(), "wallgent.wsgi:application"]
-    with program(command, log=folder / "web.log"):
+    with program(command, log=folder / "web.log", env={"WEB_THREADS": str(threads)}):
         wait_until_ready(port)
         yield port
 

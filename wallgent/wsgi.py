@@ -24,7 +24,14 @@ def application(environ, start_response):
     """The WSGI entry point."""
     _hear_out(environ)
     _read_as_utf8(environ)
-    return _application(environ, start_response)
+    answer = _application(environ, start_response)
+    try:
+        # A whole answer in a list is sent by the server's own loop. Of an iterator, it asks for
+        # each part when the one before has been received: a slow reader would hold the thread.
+        return [b"".join(answer)]
+    finally:
+        if hasattr(answer, "close"):
+            answer.close()
 
 
 def _hear_out(environ) -> None:
