@@ -15,7 +15,7 @@ from accounts.services import api_keys, organizations, wallets
 from bench.world import actor_of
 from links.models import BatchExport
 from links.services import batch_files, batch_uploads
-from wallgent import ids
+from wallgent import ids, redis
 from wallgent.api.shapes import METADATA_LIMIT_VALUES
 from wallgent.engines import home
 
@@ -46,6 +46,7 @@ def measure(bench, *, seconds: float) -> list[dict]:
     for load in _loads(_Tenant()):
         if load.is_ready:
             _wait_until_ready()
+        _forget_rates()
         with _noise(load, bench.port, seconds + _HEAD_START_SECONDS) as process:
             time.sleep(_HEAD_START_SECONDS)
             outcome = bench.pay_gently(seconds)
@@ -60,6 +61,13 @@ def _wait_until_ready() -> None:
     while not BatchExport.objects.filter(status=BatchExport.Status.READY).exists():
         assert time.monotonic() < deadline, "no worker has prepared the file"
         time.sleep(0.2)
+
+
+def _forget_rates() -> None:
+    """Let each load begin with all that its tenant may ask for in a minute."""
+    client = redis.client()
+    for key in client.scan_iter("rate:*"):
+        client.delete(key)
 
 
 def _result(title: str, outcome, statuses: dict) -> dict:

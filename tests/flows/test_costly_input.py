@@ -45,7 +45,7 @@ class TestApi:
         answer = api.post("/v1/wallets", body)
 
         assert (answer.status_code, world.error_of(answer)) == (400, "VALIDATION_ERROR")
-        assert "at most 250 values" in answer.json()["error"]["message"]
+        assert "at most 100 values" in answer.json()["error"]["message"]
 
 
 class TestPages:

@@ -170,8 +170,8 @@ class TestMetadata:
     @pytest.mark.parametrize(
         ("metadata", "why"),
         [
-            ({"a": [[]] * 250}, "at most 250 values"),
-            ({str(n): 1 for n in range(251)}, "at most 250 values"),
+            ({"a": [[]] * 100}, "at most 100 values"),
+            ({str(n): 1 for n in range(101)}, "at most 100 values"),
             (json.loads('{"a":' * 11 + "1" + "}" * 11), "at most 10 levels"),
         ],
     )
@@ -180,7 +180,7 @@ class TestMetadata:
             read(metadata=metadata)
 
     def test_as_many_values_as_allowed_are_taken(self):
-        metadata = {"a": [[]] * 249, "b": json.loads("[" * 9 + "]" * 9)}
+        metadata = {"a": [[]] * 99, "b": json.loads("[" * 9 + "]" * 9)}
         del metadata["a"][:9]
 
         assert read(metadata=metadata).metadata == metadata

@@ -20,7 +20,7 @@ from wallgent.errors import InvalidAmount, ValidationError
 
 METADATA_LIMIT_BYTES = 16 * 1024
 # Every list prints the metadata of up to 100 objects, and many small values cost the most.
-METADATA_LIMIT_VALUES = 250
+METADATA_LIMIT_VALUES = 100
 METADATA_LIMIT_DEPTH = 10
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
