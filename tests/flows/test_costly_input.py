@@ -1,15 +1,18 @@
 """Input that is cheap to send and was costly to serve: each is refused, or served, in no time."""
 
 import io
+import json
 import time
 from contextlib import contextmanager
 
 import pytest
 from django.core.handlers.wsgi import WSGIRequest
 
+from accounts.views import sign_in_forms
 from links.services import batch_files, emails
 from tests import world
 from wallgent import ids, wsgi
+from wallgent.api import client_ip
 
 MARKS = "\u0301\u0327"  # two kinds in turn are what normalizing must sort
 
@@ -55,13 +58,9 @@ class TestPages:
 
         assert answer.json()["error"]
 
-    def test_a_passkey_of_many_lists(self, db, client):
-        credential = "[" + "[]," * 300_000 + "[]]"
-
-        with no_time():
-            answer = client.post("/account/2fa/webauthn/login/", {"credential": credential})
-
-        assert answer.status_code < 500
+    def test_a_passkey_of_many_lists(self):
+        with pytest.raises(json.JSONDecodeError, match="more than 10,000 values"):
+            sign_in_forms._AnyJson().decode("[" + "[]," * 10_000 + "[]]")
 
     def test_an_address_in_a_form_of_combining_marks(self, acme, wallet):
         person = world.browser(world.make_member(acme))
@@ -102,11 +101,11 @@ class TestHeaders:
             wsgi._read_as_utf8(environ)
             assert WSGIRequest(environ).content_type == ""
 
-    def test_thousands_of_forwarded_addresses(self, db, client, settings):
-        settings.TRUSTED_PROXIES = ["127.0.0.1"]
-        forwarded = ",".join(["127.0.0.1"] * 50_000)
+    def test_thousands_of_forwarded_addresses(self, rf):
+        forwarded = ",".join(f"10.0.{n // 250}.{n % 250}" for n in range(10_000))
+        request = rf.get("/", headers={"x-forwarded-for": forwarded})
 
-        with no_time():
-            answer = client.get("/pay/checks", headers={"x-forwarded-for": forwarded})
+        hops = list(client_ip._hops(request))
 
-        assert answer.status_code == 200
+        assert hops[:2] == ["127.0.0.1", "10.0.39.249"]
+        assert len(hops) == 21
