@@ -76,7 +76,7 @@ def _wallet_funded(
         "transactionId": transaction_id,
         "amount": money.amount_text(amount),
         "currency": wallet.currency,
-        "newBalance": money.balance_text(wallet.account.balance),
+        "newBalance": money.amount_text(wallet.account.balance),
         "source": source,
     }
 

@@ -284,14 +284,14 @@ def _ask(model_admin, request, chosen, action: str, description: str, form) -> T
     return TemplateResponse(request, "admin/confirm_action.html", context)
 
 
-def amount(path: str, *, balance: bool = False):
+def amount(path: str):
     """A column for the money at `path`, such as `account.held`, printed as the API prints it."""
-    read, text = attrgetter(path), money.balance_text if balance else money.amount_text
+    read = attrgetter(path)
 
     @admin.display(description=path.rpartition(".")[2].replace("_", " "))
     def column(obj):
         value = read(obj)
-        return "" if value is None else text(value)
+        return "" if value is None else money.amount_text(value)
 
     column.__name__ = path.replace(".", "_")
     return column

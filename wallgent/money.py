@@ -81,12 +81,7 @@ def read(value: str | int | Decimal) -> Decimal:
 
 
 def amount_text(value: Decimal) -> str:
-    """For amounts and fees: at least 2 decimals, no further trailing zeros (`25.00`, `0.125`)."""
+    """Print money: at least 2 decimals, no further trailing zeros (`25.00`, `0.125`)."""
     text = f"{value:.8f}"
     keep = text.rstrip("0")
     return text[: max(len(keep), len(text) - 6)]
-
-
-def balance_text(value: Decimal) -> str:
-    """For balances: always 8 decimals (`1000.00000000`)."""
-    return f"{value:.8f}"

@@ -18,7 +18,7 @@ class ReasonForm(forms.Form):
 class WalletAdmin(SupportAdmin):
     list_display = [
         *("id", "organization", "environment", "name", "type", "status", "currency"),
-        *(amount("account.balance", balance=True), "created_at"),
+        *(amount("account.balance"), "created_at"),
     ]
     list_select_related = ["organization", "account"]
     list_filter = ["environment", "type", "account__state", "account__currency"]
@@ -29,10 +29,10 @@ class WalletAdmin(SupportAdmin):
     fields = [
         *("id", "organization", "environment", "name", "agent_name", "type", "is_default"),
         *("address", "status", "currency"),
-        amount("account.balance", balance=True),
-        amount("account.held", balance=True),
-        amount("account.available", balance=True),
-        amount("account.debt", balance=True),
+        amount("account.balance"),
+        amount("account.held"),
+        amount("account.available"),
+        amount("account.debt"),
         amount("sandbox_funds"),
         *("metadata", "ledger_account", "created_at", "updated_at", "see_also"),
     ]

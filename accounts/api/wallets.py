@@ -14,7 +14,6 @@ from wallgent.api.pagination import PageQuery
 from wallgent.api.shapes import (
     Amount,
     AmountText,
-    BalanceText,
     Description,
     Metadata,
     Name,
@@ -66,9 +65,9 @@ class WalletOutput(Shape):
     environment: str
     currency: str
     status: str
-    balance: BalanceText
-    available: BalanceText
-    pending: BalanceText
+    balance: AmountText
+    available: AmountText
+    pending: AmountText
     metadata: dict[str, Any] | None
     created_at: TimeText
     updated_at: TimeText
@@ -98,9 +97,9 @@ class WalletOutput(Shape):
 
 class BalanceOutput(Shape):
     wallet_id: str
-    balance: BalanceText
-    available: BalanceText
-    pending: BalanceText
+    balance: AmountText
+    available: AmountText
+    pending: AmountText
     currency: str
 
     @classmethod
@@ -120,7 +119,7 @@ class FundOutput(Shape):
     wallet_id: str
     amount: AmountText
     currency: str
-    new_balance: BalanceText
+    new_balance: AmountText
 
 
 class LineOutput(Shape):
@@ -133,7 +132,7 @@ class LineOutput(Shape):
     entry_type: str
     amount: AmountText
     currency: str
-    balance_after: BalanceText
+    balance_after: AmountText
     status: str
     description: str | None
     created_at: TimeText

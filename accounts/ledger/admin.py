@@ -8,17 +8,17 @@ from wallgent.admin import SupportAdmin, SupportInline, amount, link, lists_abou
 class LedgerAccountAdmin(SupportAdmin):
     list_display = [
         *("id", "book", "kind", "rail", "type", "currency", "state"),
-        *(amount("exact_balance", balance=True), amount("held", balance=True)),
+        *(amount("exact_balance"), amount("held")),
     ]
     list_filter = ["book", "kind", "currency", "state"]
     id_fields = {"acc": ["pk"], "org": ["owner"]}
     search_help_text = "The id of an account, or of the organization that owns it."
     fields = [
         *("id", "book", "type", "kind", "rail", "currency", "owner", "state"),
-        amount("exact_balance", balance=True),
-        amount("held", balance=True),
-        amount("available", balance=True),
-        amount("debt", balance=True),
+        amount("exact_balance"),
+        amount("held"),
+        amount("available"),
+        amount("debt"),
         *("lines", "created_at", "see_also"),
     ]
 
@@ -35,7 +35,7 @@ class EntryInline(SupportInline):
     verbose_name_plural = "entries"
     fields = [
         *("id", "type", amount("amount"), "currency", "to", "line"),
-        amount("balance_after", balance=True),
+        amount("balance_after"),
     ]
 
     def get_queryset(self, request):
@@ -66,7 +66,7 @@ class TransactionAdmin(SupportAdmin):
 class EntryAdmin(SupportAdmin):
     list_display = [
         *("id", "transaction_id", "kind", "account_id", "type", amount("amount"), "currency"),
-        *("line", amount("balance_after", balance=True)),
+        *("line", amount("balance_after")),
     ]
     list_select_related = ["account"]
     list_filter = ["type"]
@@ -74,7 +74,7 @@ class EntryAdmin(SupportAdmin):
     search_help_text = "The id of an entry, transaction or account."
     fields = [
         *("id", "transaction", "account", "type", amount("amount"), "currency"),
-        *("line", amount("balance_after", balance=True)),
+        *("line", amount("balance_after")),
     ]
 
     @admin.display

@@ -13,7 +13,7 @@ def explain(refused: journal.Refused, *wallets: Wallet) -> DomainError:
     if refused.outcome == "NO_FUNDS":
         return InsufficientFunds(
             walletId=wallet_id,
-            balance=money.balance_text(refused.available),
+            balance=money.amount_text(refused.available),
             requested=money.amount_text(refused.needed),
         )
     if refused.outcome == "FROZEN":
@@ -22,7 +22,7 @@ def explain(refused: journal.Refused, *wallets: Wallet) -> DomainError:
         return InsufficientFunds(
             "The wallet owes money: it can pay again once what it receives has covered the debt.",
             walletId=wallet_id,
-            balance=money.balance_text(refused.available),
+            balance=money.amount_text(refused.available),
             requested=money.amount_text(refused.needed),
         )
     if refused.outcome == "CLOSED":

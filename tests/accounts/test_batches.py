@@ -120,7 +120,7 @@ class TestOneFails:
         assert batch["error"]["details"] == {"index": 1, "code": "INSUFFICIENT_FUNDS"}
         refused = batch["results"][1]
         assert refused["error"]["code"] == "INSUFFICIENT_FUNDS"
-        assert refused["error"]["details"]["balance"] == "989.75000000"  # the first one paid
+        assert refused["error"]["details"]["balance"] == "989.75"  # the first one paid
         assert (balance_of(wallet), balance_of(shop)) == (1000, 0)
         assert facts_of(globex, "payment.completed") == facts_of(acme, "payment.completed") == []
 

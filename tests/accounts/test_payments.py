@@ -61,7 +61,7 @@ class TestSendPayment:
         assert error_of(response) == "INSUFFICIENT_FUNDS"
         details = response.json()["error"]["details"]
         assert details["walletId"] == wallet.id
-        assert details["balance"] == "100.00000000"
+        assert details["balance"] == "100.00"
         assert details["requested"] == "100.50"
         failed = api.get(f"/v1/payments/{details['transactionId']}").json()
         assert (failed["status"], failed["failureCode"]) == ("FAILED", "INSUFFICIENT_FUNDS")

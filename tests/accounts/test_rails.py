@@ -167,7 +167,7 @@ class TestDeposit:
             "transactionId": stored(transfer).transaction_id,
             "amount": "25.00",
             "currency": "USD",
-            "newBalance": "25.00000000",
+            "newBalance": "25.00",
             "source": transfer.id,
             "environment": "SANDBOX",
         }

@@ -125,7 +125,7 @@ class TestInternalTransfer:
 
         assert (response.status_code, error_of(response)) == (402, "INSUFFICIENT_FUNDS")
         details = response.json()["error"]["details"]
-        assert (details["balance"], details["requested"]) == ("39.99000000", "40.00")
+        assert (details["balance"], details["requested"]) == ("39.99", "40.00")
         assert len(facts_of(acme, "payment.failed")) == 1
 
     def test_everything_can_be_moved(self, api, wallet, savings):

@@ -46,14 +46,14 @@ SAMPLES = [
     Sample(
         call="wallets.getBalance",
         request=("GET", "/v1/wallets/{wallet}/balance"),
-        reads={"available": "250.00000000", "currency": "USD"},
+        reads={"available": "250.00", "currency": "USD"},
     ),
     Sample(
         call="wallets.fund",
         request=("POST", "/v1/wallets/{wallet}/fund"),
         body={"amount": "1000.00"},
         status=201,
-        reads={"newBalance": "1250.00000000", "transactionId": an_id("txn")},
+        reads={"newBalance": "1250.00", "transactionId": an_id("txn")},
     ),
     Sample(
         call="wallets.list",

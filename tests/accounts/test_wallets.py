@@ -51,9 +51,9 @@ class TestCreateWallet:
             "environment": "SANDBOX",
             "currency": "USD",
             "status": "ACTIVE",
-            "balance": "0.00000000",
-            "available": "0.00000000",
-            "pending": "0.00000000",
+            "balance": "0.00",
+            "available": "0.00",
+            "pending": "0.00",
             "metadata": {"department": "engineering"},
             "createdAt": A_TIME,
             "updatedAt": A_TIME,
@@ -270,9 +270,9 @@ class TestBalance:
 
         assert balance == {
             "walletId": wallet.id,
-            "balance": "250.00000000",
-            "available": "205.00000000",
-            "pending": "45.00000000",
+            "balance": "250.00",
+            "available": "205.00",
+            "pending": "45.00",
             "currency": "USD",
         }
 
@@ -284,7 +284,7 @@ class TestBalance:
         response = api.post("/v1/transfers/internal", order)
 
         assert (response.status_code, error_of(response)) == (402, "INSUFFICIENT_FUNDS")
-        assert response.json()["error"]["details"]["balance"] == "40.00000000"
+        assert response.json()["error"]["details"]["balance"] == "40.00"
         assert available_of(wallet) == 40
 
 
@@ -308,13 +308,13 @@ class TestWalletTransactions:
             "entryType": "PAYMENT",
             "amount": "25.25",
             "currency": "USD",
-            "balanceAfter": "74.75000000",
+            "balanceAfter": "74.75",
             "status": "POSTED",
             "description": "Data",
             "createdAt": A_TIME,
         }
         assert (funded["direction"], funded["entryType"]) == ("CREDIT", "FUNDING")
-        assert (funded["amount"], funded["balanceAfter"]) == ("100.00", "100.00000000")
+        assert (funded["amount"], funded["balanceAfter"]) == ("100.00", "100.00")
 
     def test_the_payee_sees_what_it_got(self, api, stranger, wallet, shop):
         fund(wallet, "100")
@@ -346,7 +346,7 @@ class TestWalletTransactions:
             seen += [line["balanceAfter"] for line in page["data"]]
             cursor = page["cursor"]
 
-        assert seen == [f"{n}.00000000" for n in (5, 4, 3, 2, 1)]
+        assert seen == [f"{n}.00" for n in (5, 4, 3, 2, 1)]
         assert cursor is None
 
 
@@ -423,7 +423,7 @@ class TestFreeze:
         assert [(r.status_code, error_of(r)) for r in refusals] == [(403, "WALLET_FROZEN")] * 4
         assert pay.json()["error"]["details"]["walletId"] == wallet.id
         assert incoming.status_code == 201
-        assert api.get(f"/v1/wallets/{wallet.id}/balance").json()["balance"] == "105.00000000"
+        assert api.get(f"/v1/wallets/{wallet.id}/balance").json()["balance"] == "105.00"
 
     def test_unfreezing_lets_money_out_again(self, api, wallet, shop):
         fund(wallet, "100")
@@ -542,7 +542,7 @@ class TestFund:
             "walletId": wallet.id,
             "amount": "1000.00",
             "currency": "USD",
-            "newBalance": "1000.00000000",
+            "newBalance": "1000.00",
         }
         (event,) = facts_of(acme, "wallet.funded")
         assert event.data == answer | {"source": "sandbox", "environment": "SANDBOX"}

@@ -505,7 +505,7 @@ class TestEscalation:
 
         assert wallet["organizationId"] == acme.id
         assert (wallet["environment"], wallet["status"]) == ("SANDBOX", "ACTIVE")
-        assert wallet["balance"] == "0.00000000"
+        assert wallet["balance"] == "0.00"
         assert wallet["id"] != body["id"]
 
     def test_nor_a_key_its_secret_or_state(self, api, acme):

@@ -163,7 +163,7 @@ class TestCreateRefused:
         assert error["code"] == many["code"] == "INSUFFICIENT_FUNDS"
         assert error["details"] == {
             "walletId": payer.id,
-            "balance": "100.00000000",
+            "balance": "100.00",
             "requested": "100.01",
         }
         assert many["details"]["requested"] == "150.00"

@@ -8,7 +8,6 @@ import pytest
 from wallgent.api.shapes import (
     Amount,
     AmountText,
-    BalanceText,
     Metadata,
     Name,
     ObjectId,
@@ -193,7 +192,6 @@ class TestMetadata:
 
 class Answer(Shape):
     amount: AmountText
-    balance: BalanceText
     paid_at: TimeText | None
     metadata: dict[str, Any] | None
 
@@ -202,14 +200,12 @@ class TestWire:
     def test_prints_money_and_time_as_text(self):
         answer = Answer.model_construct(
             amount=Decimal("25"),
-            balance=Decimal("25"),
             paid_at=datetime(2026, 4, 1, tzinfo=UTC),
             metadata={"n": Decimal("1.50")},
         )
 
         assert answer.wire() == {
             "amount": "25.00",
-            "balance": "25.00000000",
             "paidAt": "2026-04-01T00:00:00.000Z",
             "metadata": {"n": Decimal("1.50")},
         }

@@ -197,5 +197,4 @@ Timestamp = Annotated[datetime, BeforeValidator(_timestamp), AfterValidator(_awa
 
 # How values are printed.
 AmountText = Annotated[Decimal, PlainSerializer(money.amount_text, return_type=str)]
-BalanceText = Annotated[Decimal, PlainSerializer(money.balance_text, return_type=str)]
 TimeText = Annotated[datetime, PlainSerializer(timestamp_text, return_type=str)]

@@ -2,7 +2,6 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
 
 from accounts.services import books
-from wallgent.money import balance_text
 
 
 class Command(BaseCommand):
@@ -15,7 +14,7 @@ class Command(BaseCommand):
         for row in books.trial_balance():
             self.stdout.write(
                 f"{row['book']:<11}{row['currency']:<5}{row['type']:<10}{row['kind']:<11}"
-                f"{balance_text(row['debit']):>24}{balance_text(row['credit']):>24}"
+                f"{row['debit']:>24.8f}{row['credit']:>24.8f}"
             )
         differences = books.differences()
         for difference in differences:

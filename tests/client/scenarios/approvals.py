@@ -42,7 +42,7 @@ def list_and_retrieve_say_who_asks_for_what(stage):
     assert details["description"] == "Design work"
     assert answer["requestedByOrganization"] == "Globex"
     assert stage.client.approvals.list()["data"] == [answer]
-    assert stage.available(stage.wallet) == "1000.00000000"
+    assert stage.available(stage.wallet) == "1000.00"
 
 
 def approve_pays_at_once(stage):
@@ -51,13 +51,13 @@ def approve_pays_at_once(stage):
     assert (approved["status"], approved["payment"]["status"]) == ("APPROVED", "POSTED")
     payment = stage.client.payments.retrieve(approved["transactionId"])
     assert (payment["from"], payment["to"], payment["fee"]) == (stage.wallet, stage.shop, "0.00")
-    assert stage.available(stage.wallet) == "975.00000000"
+    assert stage.available(stage.wallet) == "975.00"
     assert stage.client.approvals.retrieve(id)["decidedBy"] == approved["decidedBy"]
     for decide in (stage.client.approvals.approve, stage.client.approvals.reject):
         with refused(APIError, status=409, code="INVALID_STATE") as refusal:
             decide(id)
         assert refusal.details["status"] == "APPROVED"
-    assert stage.available(stage.wallet) == "975.00000000"
+    assert stage.available(stage.wallet) == "975.00"
 
 
 def reject_pays_nothing_and_needs_no_reason(stage):
@@ -69,7 +69,7 @@ def reject_pays_nothing_and_needs_no_reason(stage):
     )
     second = stage.client.approvals.reject(asked(stage))
     assert (second["status"], second["reason"]) == ("REJECTED", None)
-    assert stage.available(stage.wallet) == "1000.00000000"
+    assert stage.available(stage.wallet) == "1000.00"
 
 
 def list_filters(stage):

@@ -21,7 +21,7 @@ def many_threads_pay_once_for_a_key(stage):
         with ThreadPoolExecutor(8) as pool:
             ids = list(pool.map(pay, range(16)))
     assert len(set(ids)) == 4
-    assert stage.available(stage.wallet) == "959.00000000"
+    assert stage.available(stage.wallet) == "959.00"
 
 
 def many_tasks_pay_at_once(stage):

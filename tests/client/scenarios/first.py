@@ -27,7 +27,7 @@ def pay(stage, amount, key, **named):
 def wallets_are_made_and_found(stage):
     plain = models.Wallet.model_validate(stage.client.wallets.create(name="Plain"))
     agent = models.Wallet.model_validate(stage.client.wallets.create(name="A", agent_name="Ada"))
-    assert (plain.name, plain.agent_name, plain.balance) == ("Plain", None, "0.00000000")
+    assert (plain.name, plain.agent_name, plain.balance) == ("Plain", None, "0.00")
     assert (agent.agent_name, agent.walletType) == ("Ada", "AGENT")
     assert stage.client.wallets.retrieve(agent.id)["name"] == "A"
     assert ids_of(stage.client.wallets.list())[:2] == [agent.id, plain.id]
@@ -61,7 +61,7 @@ def payments_are_sent_once_for_a_key(stage):
     assert pay(stage, 25.0, "order-1", description="Paper") == answer
     assert pay(stage, 1, "order-2")["amount"] == "1.00"
     assert stage.client.payments.retrieve(payment.id) == answer
-    assert stage.available(stage.wallet) == "973.50000000"
+    assert stage.available(stage.wallet) == "973.50"
 
 
 def refusals_have_their_classes(stage):

@@ -48,11 +48,11 @@ def create_passes_its_names_through(stage):
 
 def sending_keeps_the_money_until_it_is_cancelled(stage):
     link = make(stage, "250.00", direction="SEND")
-    assert stage.available(stage.wallet) == "750.00000000"
+    assert stage.available(stage.wallet) == "750.00"
     cancelled = stage.client.payment_links.cancel(link["id"])
     assert (cancelled["id"], cancelled["status"]) == (link["id"], "CANCELLED")
     assert TIMESTAMP.fullmatch(cancelled["cancelledAt"])
-    assert stage.available(stage.wallet) == "1000.00000000"
+    assert stage.available(stage.wallet) == "1000.00"
     with refused(APIError, status=409, code="INVALID_STATE"):
         stage.client.payment_links.cancel(link["id"])
 
@@ -91,7 +91,7 @@ def whoever_has_the_address_claims_it_once(stage):
     assert claimed.json()["transactionId"].startswith("txn_")
     again = stage.post(f"{path}/claim", body, key=None)
     assert (again.status_code, again.json()["error"]["code"]) == (409, "INVALID_STATE")
-    assert stage.stranger.wallets.get_balance(stage.shop)["available"] == "25.00000000"
+    assert stage.stranger.wallets.get_balance(stage.shop)["available"] == "25.00"
     payment = stage.client.payments.retrieve(claimed.json()["transactionId"])
     assert (payment["to"], payment["kind"], payment["fee"]) == (stage.shop, "PAYMENT_LINK", "0.00")
     assert ids_of(stage.client.payment_links.list(status="CLAIMED")) == ids_of([link])
@@ -133,7 +133,7 @@ def a_key_that_may_spend_pays_what_a_link_asks_for(stage):
     body = {"method": "wallet", "destination": {"type": "WALLET", "walletId": stage.wallet}}
     paid = stage.post(path, body)
     assert (paid.status_code, paid.json()["status"]) == (200, "SETTLED")
-    assert stage.available(stage.wallet) == "987.50000000"
+    assert stage.available(stage.wallet) == "987.50"
     payment = stage.client.payments.retrieve(paid.json()["transactionId"])
     assert (payment["from"], payment["to"]) == (stage.wallet, stage.shop)
 

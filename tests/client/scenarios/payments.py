@@ -36,8 +36,8 @@ def send_moves_the_money(stage):
     assert (payment.state, payment.currency, payment.rail) == ("POSTED", "USD", "internal")
     assert (answer["fromWalletId"], answer["toWalletId"]) == (stage.wallet, stage.shop)
     assert (payment.merchantId, payment.reversalOf, payment.reversedBy) == (None, None, None)
-    assert stage.available(stage.wallet) == "974.75000000"
-    assert stage.stranger.wallets.get_balance(stage.shop)["available"] == "25.00000000"
+    assert stage.available(stage.wallet) == "974.75"
+    assert stage.stranger.wallets.get_balance(stage.shop)["available"] == "25.00"
     assert stage.client.payments.retrieve(payment.id) == answer
 
 
@@ -124,7 +124,7 @@ def send_needs_funds_for_the_fee_too(stage):
     with refused(InsufficientFundsError, status=402, code="INSUFFICIENT_FUNDS") as refusal:
         pay(stage, "1000")
     assert refusal.details["walletId"] == stage.wallet
-    assert refusal.details["balance"] == "1000.00000000"
+    assert refusal.details["balance"] == "1000.00"
     assert refusal.details["requested"] == "1005.00"
     failed = stage.client.payments.retrieve(refusal.details["transactionId"])
     assert models.Payment.model_validate(failed).status == "FAILED"
@@ -152,7 +152,7 @@ def send_pays_once_for_a_key(stage):
         pay(stage, "11", idempotency_key="order-1", description="first")
     with refused(IdempotencyKeyReuseError, status=409, code="IDEMPOTENCY_KEY_REUSE"):
         pay(stage, "10", idempotency_key="order-1")
-    assert stage.available(stage.wallet) == "989.75000000"
+    assert stage.available(stage.wallet) == "989.75"
     for _ in range(2):  # a refusal is an answer, too
         with refused(InsufficientFundsError, status=402, code="INSUFFICIENT_FUNDS"):
             pay(stage, "5000", idempotency_key="order-2")
@@ -235,7 +235,7 @@ def reverse_between_organizations_is_the_recipients_to_give(stage):
     assert "ask the recipient" in refusal.error.message
     given_back = stage.stranger.payments.reverse(sent["id"], reason="sold out")
     assert given_back["status"] == "REVERSED"
-    assert stage.available(stage.wallet) == "999.50000000"
+    assert stage.available(stage.wallet) == "999.50"
     spent = pay(stage, "100")
     stage.stranger.payments.send(stage.shop, to_wallet_id=stage.main, amount="50")
     with refused(InsufficientFundsError, status=402, code="INSUFFICIENT_FUNDS"):
@@ -265,7 +265,7 @@ def batch_pays_all(stage):
     for result in answer["results"]:
         payment = stage.client.payments.retrieve(result["transactionId"])
         assert models.Payment.model_validate(payment).status == "POSTED"
-    assert stage.available(stage.wallet) == "987.00000000"
+    assert stage.available(stage.wallet) == "987.00"
 
 
 def batch_pays_each_key_once(stage):
@@ -277,7 +277,7 @@ def batch_pays_each_key_once(stage):
     again = stage.client.payments.batch(items)["results"]
     assert again[0]["transactionId"] == first[0]["transactionId"]
     assert again[1]["transactionId"] != first[1]["transactionId"]
-    assert stage.available(stage.wallet) == "949.25000000"
+    assert stage.available(stage.wallet) == "949.25"
 
 
 def batch_pays_all_or_nothing(stage):
@@ -291,8 +291,8 @@ def batch_pays_all_or_nothing(stage):
     assert [r["status"] for r in answer["results"]] == ["reversed", "failed", "skipped"]
     assert answer["results"][1]["error"]["code"] == "INSUFFICIENT_FUNDS"
     assert answer["summary"]["succeeded"] == 0
-    assert stage.available(stage.wallet) == "1000.00000000"
-    assert stage.stranger.wallets.get_balance(stage.shop)["balance"] == "0.00000000"
+    assert stage.available(stage.wallet) == "1000.00"
+    assert stage.stranger.wallets.get_balance(stage.shop)["balance"] == "0.00"
     assert stage.post("/payments/batch", {"payments": items}).status_code == 207
 
 
@@ -315,7 +315,7 @@ def internal_transfers_are_free(stage):
         assert answer["transactionId"].startswith("txn_")
         assert (answer["fromWalletId"], answer["toWalletId"]) == (stage.wallet, stage.main)
         assert (answer["amount"], answer["description"]) == ("12.50", told)
-    assert stage.available(stage.wallet) == "975.00000000"
+    assert stage.available(stage.wallet) == "975.00"
     with refused(WalletNotFoundError, status=404, code="WALLET_NOT_FOUND"):
         stage.client.transfers.internal(stage.wallet, stage.shop, "1")
     with refused(InsufficientFundsError, status=402, code="INSUFFICIENT_FUNDS"):

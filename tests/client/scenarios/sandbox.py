@@ -10,8 +10,8 @@ def fund_takes_text_and_numbers(stage):
         answer = stage.client.sandbox.fund(wallet_id=stage.wallet, amount=amount)
         assert (answer["walletId"], answer["amount"]) == (stage.wallet, told)
         assert answer["transactionId"].startswith("txn_")
-    assert answer["newBalance"] == "2032.60000000"
-    assert stage.available(stage.wallet) == "2032.60000000"
+    assert answer["newBalance"] == "2032.60"
+    assert stage.available(stage.wallet) == "2032.60"
 
 
 def fund_has_two_limits(stage):
@@ -25,7 +25,7 @@ def fund_has_two_limits(stage):
     ):
         with refused(InvalidAmountError, status=400, code="INVALID_AMOUNT"):
             fund()
-    assert stage.available(stage.main) == "100000.00000000"
+    assert stage.available(stage.main) == "100000.00"
 
 
 def fund_refuses(stage):

@@ -23,7 +23,7 @@ def create_with_only_a_name(stage):
     wallet = models.Wallet.model_validate(answer)
     assert wallet.id.startswith("wal_") and len(wallet.id) == 30
     assert (wallet.name, wallet.agent_name, wallet.metadata) == ("Travel", None, None)
-    assert (wallet.balance, wallet.currency) == ("0.00000000", "USD")
+    assert (wallet.balance, wallet.currency) == ("0.00", "USD")
     assert (wallet.environment, wallet.status) == ("SANDBOX", "ACTIVE")
     assert TIMESTAMP.fullmatch(wallet.created_at) and TIMESTAMP.fullmatch(wallet.updated_at)
     assert (wallet.organizationId, wallet.walletType) == (stage.organization, "ORG")
@@ -106,7 +106,7 @@ def list_refuses_a_foreign_cursor(stage):
 def retrieve_finds_only_ones_own(stage):
     wallet = models.Wallet.model_validate(stage.client.wallets.retrieve(stage.wallet))
     assert (wallet.id, wallet.name) == (stage.wallet, "Research agent")
-    assert (wallet.balance, wallet.available) == ("1000.00000000", "1000.00000000")
+    assert (wallet.balance, wallet.available) == ("1000.00", "1000.00")
     for unknown in (UNKNOWN, "wal_x", "nonsense", stage.shop):
         with refused(WalletNotFoundError, status=404, code="WALLET_NOT_FOUND"):
             stage.client.wallets.retrieve(unknown)
@@ -149,8 +149,8 @@ def get_balance_tells_what_can_be_spent(stage):
     answer = stage.client.wallets.get_balance(stage.held)
     balance = models.WalletBalance.model_validate(answer)
     assert (balance.wallet_id, balance.currency) == (stage.held, "USD")
-    assert (balance.available, balance.pending) == ("60.00000000", "40.00000000")
-    assert answer["balance"] == "100.00000000"
+    assert (balance.available, balance.pending) == ("60.00", "40.00")
+    assert answer["balance"] == "100.00"
     with refused(WalletNotFoundError, status=404, code="WALLET_NOT_FOUND"):
         stage.client.wallets.get_balance(UNKNOWN)
 
@@ -159,12 +159,12 @@ def fund_gives_money_once_for_a_key(stage):
     answer = stage.client.wallets.fund(stage.wallet, "25.5")
     assert answer["transactionId"].startswith("txn_")
     assert (answer["walletId"], answer["amount"]) == (stage.wallet, "25.50")
-    assert answer["newBalance"] == "1025.50000000"
+    assert answer["newBalance"] == "1025.50"
 
     first = stage.client.wallets.fund(stage.wallet, "10", idempotency_key="fund-1")
     again = stage.client.wallets.fund(stage.wallet, "10", idempotency_key="fund-1")
     assert first == again
-    assert stage.available(stage.wallet) == "1035.50000000"
+    assert stage.available(stage.wallet) == "1035.50"
     with refused(IdempotencyKeyReuseError, status=409, code="IDEMPOTENCY_KEY_REUSE"):
         stage.client.wallets.fund(stage.wallet, "11", idempotency_key="fund-1")
     smallest = stage.client.wallets.fund(stage.wallet, "0.00000001")
@@ -188,7 +188,7 @@ def fund_refuses(stage):
     with refused(WalletFrozenError, status=403, code="WALLET_FROZEN") as refusal:
         stage.client.wallets.fund(stage.wallet, "1")
     assert refusal.details == {"walletId": stage.wallet}
-    assert stage.available(stage.wallet) == "1000.00000000"
+    assert stage.available(stage.wallet) == "1000.00"
 
 
 def list_transactions_tells_every_movement(stage):
@@ -206,7 +206,7 @@ def list_transactions_tells_every_movement(stage):
         ("CREDIT", "1000.00", "FUNDING"),
     ]
     balances = [line["balanceAfter"] for line in raw]
-    assert balances == ["904.50000000", "899.50000000", "1000.00000000"]
+    assert balances == ["904.50", "899.50", "1000.00"]
     assert lines[1].description == "Paper"
     assert {line.wallet_id for line in lines} == {stage.wallet}
     assert all(TIMESTAMP.fullmatch(line.created_at) for line in lines)
