@@ -27,5 +27,7 @@ urlpatterns = [
     path("sandbox/fund", wallets.SandboxFundView.as_view()),
     path("sandbox/clock/advance", sandbox.ClockAdvanceView.as_view()),
     path("sandbox/usdc-payments", sandbox.UsdcPaymentsView.as_view()),
+    path("transfers", transfers.TransfersView.as_view()),
     path("transfers/internal", transfers.InternalTransfersView.as_view()),
+    path("transfers/<str:id>", transfers.TransferView.as_view()),
 ]

@@ -15,6 +15,7 @@ from accounts.models import ApiKey, Organization
 from accounts.services import payments
 from links.services import payment_links
 from tests import approving, world
+from tests.accounts import rails
 from wallgent.api.views import ApiView
 
 
@@ -85,12 +86,14 @@ def scene(organization: Organization, environment: str = "SANDBOX") -> dict[str,
         "link": link.id,
         "slug": link.slug,
         "approval": approval.id,
+        "transfer": rails.unsent(wallet).id,
     }
 
 
 _WALLET = {"subject": "wallet", "missing": "WALLET_NOT_FOUND"}
 _PAY = {"from": "{wallet}", "to": "{savings}", "amount": "5"}
 _LINK = {"subject": "link", "missing": "PAYMENT_LINK_NOT_FOUND"}
+_TRANSFER = {"subject": "transfer", "missing": "TRANSFER_NOT_FOUND"}
 _CLAIM = {"method": "wallet", "destination": {"type": "WALLET", "walletId": "{savings}"}}
 _MOVE = {"fromWalletId": "{wallet}", "toWalletId": "{savings}", "amount": "5"}
 _USDC = {"address": "0x52908400098527886E0F7030069857D2E4169EE7", "amount": "5"}
@@ -139,6 +142,8 @@ ENDPOINTS = [
         ("POST", "/payments/batch", "payments:write", {"body": {"payments": [_PAY]}}),
         ("GET", "/payments/{payment}", "payments:read", {"subject": "payment"}),
         ("POST", "/payments/{payment}/reverse", "payments:write", {"subject": "payment"}),
+        ("GET", "/transfers", "payments:read", {}),
+        ("GET", "/transfers/{transfer}", "payments:read", _TRANSFER),
         ("POST", "/transfers/internal", "payments:write", _WALLET | {"body": _MOVE}),
         ("GET", "/approvals", "payments:read", {}),
         ("GET", "/approvals/{approval}", "payments:read", {"subject": "approval"}),
@@ -167,7 +172,7 @@ WRITES = [endpoint for endpoint in ENDPOINTS if endpoint.writes]
 READS = [endpoint for endpoint in ENDPOINTS if not endpoint.writes]
 _COLLECTIONS = (
     *("/wallets", "/payments", "/api-keys", "/holds", "/transactions", "/payment-links"),
-    "/approvals",
+    *("/approvals", "/transfers"),
 )
 LISTS = [endpoint for endpoint in READS if endpoint.path.endswith(_COLLECTIONS)]
 KEYED = [endpoint for endpoint in ENDPOINTS if not endpoint.is_public]

@@ -1,9 +1,11 @@
-"""Transfers (contract 3.8): those between an organization's own wallets."""
+"""Transfers (contract 3.8): over rails, and between an organization's own wallets."""
 
-from accounts.models import Payment
-from accounts.services import transfers
+from accounts.models import Payment, Transfer
+from accounts.services import rail_transfers, transfers, wallets
 from accounts.services.payments import Order
+from wallgent.api import pagination
 from wallgent.api.commands import command
+from wallgent.api.pagination import PageQuery
 from wallgent.api.shapes import (
     Amount,
     AmountText,
@@ -15,6 +17,128 @@ from wallgent.api.shapes import (
 )
 from wallgent.api.views import ApiView, answer
 from wallgent.money import Currency
+
+
+class TransfersQuery(PageQuery):
+    wallet_id: ObjectId | None = None
+    direction: Transfer.Direction | None = None
+    status: Transfer.Status | None = None
+
+
+class PartyOutput(Shape):
+    """A bank account, its number only by its end, or an address on a chain."""
+
+    type: str
+    bank_account_id: str | None
+    bank_name: str | None
+    account_name: str | None
+    account_number_last4: str | None
+    address: str | None
+    chain: str | None
+
+    @classmethod
+    def of(cls, transfer: Transfer) -> "PartyOutput":
+        is_known = not transfer.awaits_payer  # else the address is ours, and anybody may pay
+        return cls.model_construct(
+            type=transfer.rail_type,
+            bank_account_id=None,
+            bank_name=transfer.bank_name or None,
+            account_name=transfer.account_name or None,
+            account_number_last4=transfer.account_last4 or None,
+            address=(transfer.address or None) if is_known else None,
+            chain=transfer.chain or None,
+        )
+
+
+class TransferOutput(Shape):
+    """A transfer over a rail. `updatedAt` is when its status last changed."""
+
+    id: str
+    organization_id: str
+    wallet_id: str
+    direction: str
+    rail_type: str = spelled("railType", "rail")
+    amount: AmountText
+    currency: str
+    fee: AmountText = spelled("fee", "customerFee")
+    status: str
+    description: str | None
+    source: dict | None
+    destination: dict | None
+    bank_account_id: str | None
+    deposit_address: str | None
+    received_amount: AmountText | None
+    reference_type: str | None
+    reference_id: str | None
+    external_id: str | None
+    transaction_id: str | None = spelled("transactionId", "ledgerTxnId", "settleTxnId")
+    return_transaction_id: str | None
+    failure_code: str | None
+    failure_reason: str | None
+    created_at: TimeText
+    updated_at: TimeText
+    completed_at: TimeText | None
+    failed_at: TimeText | None
+    cancelled_at: TimeText | None
+    returned_at: TimeText | None
+
+    @classmethod
+    def of(cls, transfer: Transfer) -> "TransferOutput":
+        is_deposit = transfer.direction == Transfer.Direction.DEPOSIT
+        party = PartyOutput.of(transfer).wire()
+        return cls.model_construct(
+            id=transfer.id,
+            organization_id=transfer.organization_id,
+            wallet_id=transfer.wallet_id,
+            direction=transfer.direction,
+            rail_type=transfer.rail_type,
+            amount=transfer.amount,
+            currency=transfer.currency,
+            fee=transfer.fee,
+            status=transfer.status,
+            description=transfer.description or None,
+            source=party if is_deposit else None,
+            destination=None if is_deposit else party,
+            bank_account_id=None,
+            deposit_address=transfer.address if transfer.awaits_payer else None,
+            received_amount=transfer.received if transfer.awaits_payer else None,
+            reference_type=transfer.purpose or None,
+            reference_id=transfer.reference or None,
+            external_id=transfer.external_id or None,
+            transaction_id=transfer.transaction_id,
+            return_transaction_id=transfer.return_transaction_id,
+            failure_code=transfer.failure_code or None,
+            failure_reason=transfer.failure_reason or None,
+            created_at=transfer.created_at,
+            updated_at=transfer.changed_at,
+            completed_at=transfer.completed_at,
+            failed_at=transfer.failed_at,
+            cancelled_at=transfer.cancelled_at,
+            returned_at=transfer.returned_at,
+        )
+
+
+class TransfersView(ApiView):
+    permissions = {"GET": "payments:read"}
+
+    def get(self, request):
+        query = self.query(TransfersQuery)
+        found = rail_transfers.visible_to(request.actor)
+        if query.wallet_id:
+            found = found.filter(wallet=wallets.access(query.wallet_id, actor=request.actor))
+        if query.direction:
+            found = found.filter(direction=query.direction)
+        if query.status:
+            found = found.filter(status=query.status)
+        page = pagination.page(found, query, lambda one: TransferOutput.of(one).wire())
+        return answer(page | {"transfers": page["data"]})
+
+
+class TransferView(ApiView):
+    permissions = {"GET": "payments:read"}
+
+    def get(self, request, id):
+        return answer(TransferOutput.of(rail_transfers.access(id, actor=request.actor)))
 
 
 class InternalTransferInput(Shape):

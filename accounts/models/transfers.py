@@ -8,6 +8,7 @@ from django.db.models import CheckConstraint, Q, UniqueConstraint
 
 from accounts.ledger.models import Hold, Transaction
 from wallgent import clock, credentials
+from wallgent.actors import Actor
 from wallgent.environments import EnvironmentField
 from wallgent.ids import PrefixedIdField
 from wallgent.money import ZERO, Currency, CurrencyField, MoneyField, TotalField
@@ -70,6 +71,13 @@ SELECT due.id
 
 
 class TransferQuerySet(models.QuerySet):
+    def visible_to(self, actor: Actor):
+        """The transfers of the actor's organization and environment on wallets that it covers."""
+        transfers = self.filter(organization=actor.organization, environment=actor.environment)
+        if actor.wallet_scope is not None:
+            transfers = transfers.filter(wallet__in=actor.wallet_scope)
+        return transfers
+
     def with_parties(self):
         """With the organization, whose clock counts, and the wallet with its account."""
         return self.select_related("organization", "wallet__account", "wallet__organization")
@@ -240,6 +248,12 @@ class Transfer(models.Model):
     @property
     def is_open(self) -> bool:
         return self.status in self.OPEN
+
+    @property
+    def changed_at(self) -> datetime:
+        """When its status last changed."""
+        times = (self.submitted_at, self.completed_at, self.failed_at, self.cancelled_at)
+        return max(at for at in (self.created_at, *times, self.returned_at) if at)
 
     @property
     def awaits_payer(self) -> bool:

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from django.db import transaction
 
-from accounts.errors import SandboxOnly
+from accounts.errors import SandboxOnly, TransferNotFound
 from accounts.ledger import holds, journal
 from accounts.models import RailType, SimulatorPayment, Transfer, Wallet
 from accounts.rails import directory, simulator
@@ -21,20 +21,47 @@ from accounts.services.rail_outcomes import Outcome, is_known
 from wallgent import banking, clock, ethereum, ids
 from wallgent.actors import Actor
 from wallgent.environments import Environment
-from wallgent.errors import InvalidAmount, InvalidState, PermissionDenied, ValidationError
+from wallgent.errors import (
+    EnvironmentMismatch,
+    InvalidAmount,
+    InvalidState,
+    PermissionDenied,
+    ValidationError,
+)
 from wallgent.events import facts
 from wallgent.waking import wake
 
 __all__ = [
     *("Address", "Bank", "Outcome", "RailType", "Transfer"),
-    *("ask_now", "cancel", "deposit", "expect", "on_outcome", "quote", "simulate_payment"),
-    "withdraw",
+    *("access", "ask_now", "cancel", "deposit", "expect", "on_outcome", "quote"),
+    *("simulate_payment", "visible_to", "withdraw"),
 ]
 
 CHAIN = "ethereum"  # the one our addresses are watched on
 ACCOUNT_NAME_LENGTH = 140
 
 _Direction = Transfer.Direction
+
+
+def access(id: str, *, actor: Actor) -> Transfer:
+    """A transfer the actor may see.
+
+    Raises TransferNotFound, EnvironmentMismatch, PermissionDenied.
+    """
+    uuid = ids.parse(id, "xfr")
+    transfer = uuid and Transfer.objects.filter(pk=uuid).first()
+    if not transfer or transfer.organization_id != actor.organization.id:
+        raise TransferNotFound()
+    if transfer.environment != actor.environment:
+        raise EnvironmentMismatch()
+    if not actor.covers(transfer.wallet_id):
+        raise PermissionDenied("This key's wallet scope does not cover that transfer's wallet.")
+    return transfer
+
+
+def visible_to(actor: Actor):
+    """The transfers the actor may list."""
+    return Transfer.objects.visible_to(actor)
 
 
 def quote(environment: str, rail_type: str) -> Quote:

@@ -12,7 +12,7 @@ from accounts.rails import directory, simulator
 from accounts.services import organizations, rail_outcomes, rail_settlement, rail_transfers
 from accounts.services.rail_transfers import Address, Bank
 from tests import world
-from wallgent import ids
+from wallgent import clock, ids
 
 ROUTING = "021000021"
 PURPOSE = "test"
@@ -45,6 +45,24 @@ def deposit(wallet: Wallet, amount: str = "25", *, fault: int = 0, **more) -> Tr
     more.setdefault("source", bank(fault))
     with transaction.atomic():  # as a door would: a refusal undoes it
         return rail_transfers.deposit(actor=actor, wallet=wallet, amount=Decimal(amount), **more)
+
+
+def unsent(wallet: Wallet) -> Transfer:
+    """A deposit that no rail was told of: production has no rail, and may have had one."""
+    now = clock.now(wallet)
+    return Transfer.objects.create(
+        organization=wallet.organization,
+        environment=wallet.environment,
+        wallet=wallet,
+        direction=Transfer.Direction.DEPOSIT,
+        rail_type="ACH",
+        provider="test",
+        amount=Decimal(25),
+        currency=wallet.currency,
+        created_at=now,
+        deadline_at=now + timedelta(days=9),
+        next_attempt_at=now + timedelta(days=9),
+    )
 
 
 def expect(wallet: Wallet, amount: str = "25", **more) -> Transfer:

@@ -18,7 +18,7 @@ each_public = pytest.mark.parametrize("endpoint", PUBLIC, ids=str)
 each_subject = pytest.mark.parametrize("endpoint", WITH_SUBJECT, ids=str)
 PREFIXES = {
     **{"wallet": "wal", "empty": "wal", "payment": "txn", "key": "key", "link": "lnk"},
-    "approval": "apr",
+    **{"approval": "apr", "transfer": "xfr"},
 }
 
 

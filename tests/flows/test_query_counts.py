@@ -6,6 +6,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Wallet
 from tests import approving
+from tests.accounts import rails
 from tests.endpoints import LISTS, READS, scene
 from tests.world import fund, hold, make_key, make_wallet
 
@@ -77,6 +78,7 @@ class TestLists:
             make_wallet(acme, str(number))
             make_key(acme)
             hold(wallet, "1")
+            rails.unsent(wallet)
             approving.ask(wallet, savings, "1", subject_id=f"order-{number}")
             api.post("/v1/payment-links", {"walletId": wallet.id, "amount": "1"})
             api.post("/v1/payments", {"from": wallet.id, "to": savings.id, "amount": "1"})

@@ -38,6 +38,8 @@ class TestEveryList:
     def test_answers_the_superset_shape(self, endpoint, api, acme):
         page = api.get(endpoint.url(scene(acme))).json()
 
+        if endpoint.path.endswith("/transfers"):  # the Python client reads them there
+            assert page.pop("transfers") == page["data"]
         assert set(page) == {"data", "hasMore", "cursor", "nextCursor"}
         assert isinstance(page["data"], list)
         assert (page["hasMore"], page["cursor"], page["nextCursor"]) == (False, None, None)
