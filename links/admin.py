@@ -40,7 +40,7 @@ class PaymentLinkAdmin(SupportAdmin):
     list_select_related = ["organization"]
     list_filter = ["environment", "direction", "status", "currency"]
     id_fields = {
-        **{"lnk": ["pk"], "pyl": ["pk"], "plink": ["pk"]},
+        **dict.fromkeys(PaymentLink.PREFIXES, ["pk"]),
         **{"org": ["organization"], "wal": ["wallet"], "hld": ["hold"], "clm": ["claims"]},
     }
     search_help_text = (

@@ -98,7 +98,8 @@ class ApprovalAdmin(SupportAdmin):
     list_select_related = ["organization", "wallet"]
     list_filter = ["environment", "kind", "status", "currency"]
     id_fields = {
-        **{"apr": ["pk"], "wal": ["wallet", "recipient"], "txn": ["payment"]},
+        **dict.fromkeys(Approval.PREFIXES, ["pk"]),
+        **{"wal": ["wallet", "recipient"], "txn": ["payment"]},
         "org": ["organization", "recipient_organization", "asked_by_organization"],
     }
     search_fields = ["subject_id__exact"]

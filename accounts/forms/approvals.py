@@ -60,7 +60,7 @@ class ApprovalFilters(Filters):
 
 
 def _matching(text: str) -> Q:
-    if uuid := ids.parse(text, "apr"):
+    if uuid := ids.parse(text, *Approval.PREFIXES):
         return Q(pk=uuid)
     asks = Q(asked_by_organization__name__icontains=text)
     asks |= Q(recipient_organization__name__icontains=text)

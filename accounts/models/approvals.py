@@ -58,6 +58,8 @@ class Approval(models.Model):
 
     ARROWS = {Status.PENDING: {Status.APPROVED, Status.REJECTED, Status.EXPIRED}}
 
+    PREFIXES = ("apr", "del")  # that its id is found by (contract C7)
+
     id = PrefixedIdField("apr")
     # The database's own keys are from (wallet, organization, environment) to the wallet.
     organization = models.ForeignKey("Organization", **_KEYED, related_name="+")

@@ -85,7 +85,7 @@ def register(
 
 def access(id: str, *, actor: Actor) -> Approval:
     """An approval the actor may see. Raises NotFound, EnvironmentMismatch, PermissionDenied."""
-    uuid = ids.parse(id, "apr")
+    uuid = ids.parse(id, *Approval.PREFIXES)
     approval = uuid and Approval.objects.with_parties().filter(pk=uuid).first()
     if not approval or approval.organization_id != actor.organization.id:
         raise NotFound("There is no such approval.")

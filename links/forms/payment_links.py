@@ -272,7 +272,7 @@ class LinkFilters(Filters):
 
 def _matching(text: str) -> Q:
     """What somebody who types this, or pastes it, looks for."""
-    if uuid := ids.parse(text, "lnk", "pyl", "plink"):
+    if uuid := ids.parse(text, *PaymentLink.PREFIXES):
         return Q(pk=uuid)
     if "/pay/" in text:
         return Q(slug=text.rpartition("/pay/")[2])

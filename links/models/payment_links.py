@@ -71,6 +71,8 @@ class PaymentLink(models.Model):
         Status.SETTLED: {Status.ACTIVE},  # what was paid came back
     }
 
+    PREFIXES = ("lnk", "pyl", "plink")  # that its id is found by (contract C10)
+
     id = PrefixedIdField("lnk")
     slug = models.CharField(max_length=64)  # a bearer secret: who has it may claim
     # The database's own key is from (wallet, organization, environment) to the wallet.

@@ -31,7 +31,6 @@ from wallgent.money import CEILING
 
 _SLUG_BYTES = 24  # 192 bits: nobody guesses one
 _SLUG = re.compile(r"[A-Za-z0-9_-]{22,64}", re.ASCII)
-_PREFIXES = ("lnk", "pyl", "plink")  # of one and the same object (contract C10)
 
 _Status = PaymentLink.Status
 
@@ -66,7 +65,7 @@ def access(id: str, *, actor: Actor) -> PaymentLink:
 
     Raises PaymentLinkNotFound, EnvironmentMismatch, PermissionDenied.
     """
-    uuid = ids.parse(id, *_PREFIXES)
+    uuid = ids.parse(id, *PaymentLink.PREFIXES)
     link = uuid and PaymentLink.objects.select_related("organization").filter(pk=uuid).first()
     if not link or link.organization_id != actor.organization.id:
         raise PaymentLinkNotFound()

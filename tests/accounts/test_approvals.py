@@ -158,9 +158,20 @@ class TestShow:
     def test_knows_whole_ids_only(self, api, asked):
         ulid = asked.id.removeprefix("apr_")
 
-        for id in (f"del_{ulid}", ulid, f"apr_{ulid[:-1]}", unknown_id("apr"), "apr_"):
+        for id in (f"dlg_{ulid}", ulid, f"apr_{ulid[:-1]}", unknown_id("apr"), "apr_"):
             response = api.get(f"/v1/approvals/{id}")
             assert (response.status_code, error_of(response)) == (404, "NOT_FOUND"), id
+
+    def test_is_found_and_decided_under_the_other_prefix_of_its_id(self, api, payer, shop, asked):
+        other = approving.ask(payer, shop, "5", subject_id="order-2")
+
+        def path(approval, *rest):
+            return "/".join(["/v1/approvals", approval.id.replace("apr_", "del_"), *rest])
+
+        assert api.get(path(asked)).json()["id"] == asked.id
+        assert api.post(path(asked, "approve"), {}).json()["id"] == asked.id
+        assert api.post(path(other, "reject"), {}).json()["status"] == "REJECTED"
+        assert api.get(path(asked).replace("del_", "dlg_")).status_code == 404
 
     def test_is_for_its_payer_alone(self, stranger, live_api, acme, asked, savings):
         elsewhere = Client(make_key(acme, wallet_scope=[savings.id]))
