@@ -2,9 +2,10 @@ from django.contrib import admin
 from django.db.models import Count
 
 from links.models import Claim, ClaimStep, LinkBatch, LinkSettings, Mandate, PaymentLink
-from links.services import payment_links
+from links.services import methods, payment_links
 from wallgent.admin import SupportAdmin, SupportInline, amount, link, lists_about, service_action
 
+_CONVERTS = ["converts_currencies_sandbox", "converts_currencies_production"]
 _SLUG_SHOWN = 6  # enough to tell links apart, too little to claim one
 
 
@@ -27,7 +28,7 @@ class ClaimStepInline(SupportInline):
 
 class MandateInline(SupportInline):
     model = Mandate
-    fields = ["version", "wording", "ip", "user_agent", "accepted_at"]
+    fields = ["is_test", "version", "wording", "ip", "user_agent", "accepted_at"]
     show_change_link = False
 
 
@@ -40,7 +41,7 @@ class PaymentLinkAdmin(SupportAdmin):
     list_select_related = ["organization"]
     list_filter = ["environment", "direction", "status", "currency"]
     id_fields = {
-        **dict.fromkeys(PaymentLink.PREFIXES, ["pk"]),
+        **{key: ["pk"] for key in PaymentLink.PREFIXES},
         **{"org": ["organization"], "wal": ["wallet"], "hld": ["hold"], "clm": ["claims"]},
     }
     search_help_text = (
@@ -49,7 +50,8 @@ class PaymentLinkAdmin(SupportAdmin):
     )
     fields = [
         *("id", "organization", "environment", "wallet", "direction", "status", "start"),
-        *(amount("amount"), "currency", "description", "uses", "emails", "wallet_ids", "proof"),
+        *(amount("amount"), "currency", "description", "uses", "methods"),
+        *("emails", "wallet_ids", "proof"),
         *("metadata", "hold", "transaction", "created_at", "expires_at", "claimed_at"),
         *("settled_at", "expired_at", "cancelled_at", "reopened_at", "reopen_reason"),
         "see_also",
@@ -71,6 +73,11 @@ class PaymentLinkAdmin(SupportAdmin):
     @admin.display
     def uses(self, payment_link):
         return f"{payment_link.use_count} of {payment_link.max_uses}"
+
+    @admin.display
+    def methods(self, payment_link):
+        """As everybody is offered them now."""
+        return ", ".join(methods.labels(payment_link))
 
     @admin.display
     def see_also(self, payment_link):
@@ -107,11 +114,11 @@ class ClaimAdmin(SupportAdmin):
 
 @admin.register(LinkSettings)
 class LinkSettingsAdmin(SupportAdmin):
-    list_display = ["organization", "converts_currencies"]
+    list_display = ["organization", *_CONVERTS]
     list_select_related = ["organization"]
     id_fields = {"org": ["pk"]}
     search_help_text = "The id of an organization."
-    fields = ["organization", "converts_currencies"]
+    fields = ["organization", *_CONVERTS]
 
 
 @admin.register(LinkBatch)

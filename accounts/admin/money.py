@@ -98,7 +98,7 @@ class ApprovalAdmin(SupportAdmin):
     list_select_related = ["organization", "wallet"]
     list_filter = ["environment", "kind", "status", "currency"]
     id_fields = {
-        **dict.fromkeys(Approval.PREFIXES, ["pk"]),
+        **{key: ["pk"] for key in Approval.PREFIXES},
         **{"wal": ["wallet", "recipient"], "txn": ["payment"]},
         "org": ["organization", "recipient_organization", "asked_by_organization"],
     }

@@ -33,8 +33,8 @@ from wallgent.waking import wake
 
 __all__ = [
     *("Address", "Bank", "Outcome", "RailType", "Transfer"),
-    *("access", "ask_now", "cancel", "deposit", "expect", "on_outcome", "quote"),
-    *("simulate_payment", "visible_to", "withdraw"),
+    *("access", "ask_now", "cancel", "deposit", "expect", "on_outcome", "places_refusal"),
+    *("quote", "simulate_payment", "visible_to", "withdraw"),
 ]
 
 CHAIN = "ethereum"  # the one our addresses are watched on
@@ -225,12 +225,19 @@ def simulate_payment(
     return simulator.pay_address(address, amount, chain), expected is not None
 
 
+def places_refusal(amount: Decimal, rail_type: RailType) -> InvalidAmount | None:
+    """The refusal of an amount with more decimals than a rail carries, or None."""
+    if amount == round(amount, rail_type.places):
+        return None
+    return InvalidAmount(
+        f"{rail_type.label} carries at most {rail_type.places} decimals.",
+        places=rail_type.places,
+    )
+
+
 def _check_places(amount: Decimal, rail_type: RailType) -> None:
-    if amount != round(amount, rail_type.places):
-        raise InvalidAmount(
-            f"{rail_type.label} carries at most {rail_type.places} decimals.",
-            places=rail_type.places,
-        )
+    if error := places_refusal(amount, rail_type):
+        raise error
 
 
 def _drawn_up(

@@ -2,7 +2,7 @@
 
 from accounts.models import LinkDirection
 from links.models import Claim, PaymentLink
-from links.services import claim_status, claims, mandates, payment_links
+from links.services import claim_status, mandates, methods, payment_links
 from links.services.claim_status import Incoming, PublicStatus
 from wallgent.api.shapes import AmountText, Shape, TimeText
 
@@ -96,8 +96,19 @@ class VerificationOutput(Shape):
 
 
 class MandateOutput(Shape):
+    """What a payer agrees to. Where it is not required, a claim without it is a test."""
+
     version: str
     wording: str
+    required: bool
+
+
+class ConversionOutput(Shape):
+    """The method for which USD and USDC are exchanged, and at what rate."""
+
+    method: str
+    currency: str
+    rate: str = "1.00"
 
 
 class PublicLinkOutput(Shape):
@@ -108,6 +119,7 @@ class PublicLinkOutput(Shape):
     status: str
     direction: str
     methods: list[str]
+    conversion: ConversionOutput | None
     verification: VerificationOutput | None
     mandate: MandateOutput | None
     expires_at: TimeText | None
@@ -115,7 +127,7 @@ class PublicLinkOutput(Shape):
 
     @classmethod
     def of(cls, link: PaymentLink, claim: Claim | None) -> "PublicLinkOutput":
-        view = payment_links.public_view(link)
+        view, offered = payment_links.public_view(link), methods.offered(link)
         asked = None
         if view.asks_email:
             asked = VerificationOutput.model_construct(email_required=True, proof=link.proof)
@@ -126,17 +138,29 @@ class PublicLinkOutput(Shape):
             description=view.description or None,
             status=view.status,
             direction=view.direction,
-            methods=[method.lower() for method in claims.methods(link)],
+            methods=[method.lower() for method in offered],
+            conversion=_conversion(link, offered),
             verification=asked,
-            mandate=_mandate(link),
+            mandate=_mandate(link, offered),
             expires_at=view.expires_at,
             claim=ClaimOutput.of(claim) if claim else None,
         )
 
 
-def _mandate(link: PaymentLink) -> MandateOutput | None:
+def _conversion(link: PaymentLink, offered: list[str]) -> ConversionOutput | None:
+    for method in offered:
+        if (currency := methods.currency_of(link, method)) != link.currency:
+            return ConversionOutput.model_construct(method=method.lower(), currency=currency)
+    return None
+
+
+def _mandate(link: PaymentLink, offered: list[str]) -> MandateOutput | None:
     """What to agree to before a bank account is debited; it names the link's organization."""
-    if link.direction != LinkDirection.RECEIVE or link.is_restricted:
+    is_open = link.status == PaymentLink.Status.ACTIVE and not link.is_past_expiry
+    may_debit = link.direction == LinkDirection.RECEIVE and Claim.Method.ACH in offered
+    if link.is_restricted or not is_open or not may_debit:
         return None
     mandate = mandates.current(link)
-    return MandateOutput.model_construct(version=mandate.version, wording=mandate.wording)
+    return MandateOutput.model_construct(
+        version=mandate.version, wording=mandate.wording, required=mandates.is_required(link)
+    )

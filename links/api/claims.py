@@ -13,7 +13,15 @@ from links.api.claim_outputs import ClaimOutput, PublicLinkOutput
 from links.api.payment_links import Email
 from links.errors import VerificationRequired
 from links.models import Claim, PaymentLink
-from links.services import claim_status, claims, mandates, payment_links, tries, verification
+from links.services import (
+    claim_status,
+    claims,
+    mandates,
+    methods,
+    payment_links,
+    tries,
+    verification,
+)
 from wallgent import banking, ethereum
 from wallgent.actors import Actor
 from wallgent.api import json
@@ -22,7 +30,7 @@ from wallgent.api.commands import command
 from wallgent.api.public import PublicView
 from wallgent.api.shapes import ObjectId, Shape
 from wallgent.api.views import answer
-from wallgent.errors import DomainError
+from wallgent.errors import DomainError, NotAvailable
 
 _lower = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 
@@ -76,12 +84,15 @@ class WalletDestination(Shape):
 
 
 class MandateInput(Shape):
-    version: Annotated[str, Field(max_length=16)]
+    version: Annotated[str, Field(min_length=1, max_length=16)]
     accepted: Literal[True]
 
 
-class ClaimInput(Shape):
+class MethodInput(Shape):
     method: Annotated[Literal["ach", "usdc", "wallet"], _lower]
+
+
+class ClaimInput(MethodInput):
     destination: dict[str, Any]
     recipient_email: Email | None = None
     verification_code: Annotated[str, Field(max_length=16)] | None = None
@@ -135,15 +146,15 @@ class ClaimView(_LinkView):
 
     def initial(self, request, slug):
         super().initial(request, slug=slug)
-        self.unproven = None
+        self.refusal = None
         if request.method == "POST":
-            self._prove_email(request)
+            self._look_ahead(request)
 
     @command(ClaimInput)
     def post(self, request, data, slug):
-        if self.unproven:
+        if self.refusal:
             request.run.start()  # an answer that is there already is repeated
-            raise self.unproven
+            raise self.refusal
         if self.link.emails and not verification.is_needed(self.link):
             self._count(request, tries.count_address)
         authorised_by = None
@@ -159,13 +170,36 @@ class ClaimView(_LinkView):
             destination=destination,
             recipient_email=data.recipient_email or "",
             verification_code=data.verification_code or "",
-            mandate=_accepted(request, data.mandate),
+            mandate=_accepted(request, self.link, data.mandate),
             authorised_by=authorised_by,
         )
         is_waiting = claim.status == Claim.Status.PENDING_APPROVAL
         return answer(ClaimOutput.of(claim), status=202 if is_waiting else 200)
 
-    def _prove_email(self, request) -> None:
+    def _look_ahead(self, request) -> None:
+        """Refuse a method that has no rail before anything else is asked; then prove the email.
+
+        Raises NotAvailable.
+        """
+        try:
+            body = json.read_object(request, settings.BODY_LIMIT_BYTES)
+            method = MethodInput.read(body).method.upper()
+        except DomainError:
+            return  # the handler says so
+        try:
+            methods.check_connected(self.link, method)
+        except NotAvailable as error:
+            self.refusal = error
+        try:
+            data = ClaimInput.read(body)
+        except DomainError:
+            if self.refusal:
+                raise self.refusal from None
+            return  # the handler says so
+        if self.refusal is None:
+            self._prove_email(request, data)
+
+    def _prove_email(self, request, data: ClaimInput) -> None:
         """Send or check a code, where the link asks for one.
 
         Before and outside the claim's transaction: a refused claim must not take back that a wrong
@@ -173,10 +207,6 @@ class ClaimView(_LinkView):
         """
         if not verification.is_needed(self.link) or self.link.status != PaymentLink.Status.ACTIVE:
             return
-        try:
-            data = ClaimInput.read(json.read_object(request, settings.BODY_LIMIT_BYTES))
-        except DomainError:
-            return  # the handler says so
         self._count(request, tries.count_address)
         email, code = data.recipient_email or "", data.verification_code
         try:
@@ -184,11 +214,11 @@ class ClaimView(_LinkView):
                 verification.check_code(self.link, email=email, code=code)
             else:
                 sent = verification.send_code(self.link, email=email)
-                self.unproven = VerificationRequired(
+                self.refusal = VerificationRequired(
                     email=email, resendAfterSeconds=sent.resend_after_seconds
                 )
         except DomainError as refusal:
-            self.unproven = refusal
+            self.refusal = refusal
 
     def _count(self, request, count) -> None:
         self.rate_headers = {}  # what counts from here on
@@ -211,9 +241,14 @@ def _key_sent_along(request) -> Actor | None:
         return None
 
 
-def _accepted(request, mandate: MandateInput | None) -> mandates.Acceptance | None:
-    return mandate and mandates.Acceptance(
-        version=mandate.version,
+def _accepted(
+    request, link: PaymentLink, mandate: MandateInput | None
+) -> mandates.Acceptance | None:
+    """What was agreed to; in the sandbox a claim without a mandate is a test authorization."""
+    if mandate is None and mandates.is_required(link):
+        return None
+    return mandates.Acceptance(
+        version=mandate.version if mandate else "",
         ip=client_ip(request),
         user_agent=request.META.get("HTTP_USER_AGENT", "").replace("\0", ""),
     )

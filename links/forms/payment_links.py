@@ -9,7 +9,7 @@ from accounts.models import LinkDirection, Wallet
 from links.forms import fields
 from links.models import Claim, PaymentLink
 from links.models.payment_links import MAX_USES_LIMIT
-from links.services import emails, payment_links
+from links.services import emails, methods, payment_links
 from wallgent import clock, ids, money
 from wallgent.actors import Actor
 from wallgent.environments import Environment
@@ -121,6 +121,14 @@ class LinkForm(PageForm):
         elif choice in _DAYS and moment:
             self.add_error("expires_at", "Leave this empty, or choose “At a time of your own”.")
         return said
+
+    @property
+    def methods(self) -> dict[str, str]:
+        """What a link of 1.00 without restrictions would offer, by the currency of its wallet."""
+        terms = {"organization": self._actor.organization, "environment": self._actor.environment}
+        currencies = sorted({wallet.currency for wallet in self.wallets.values()})
+        links = [PaymentLink(**terms, amount=1, currency=currency) for currency in currencies]
+        return {link.currency: ", ".join(methods.labels(link)) for link in links}
 
     @property
     def sends(self) -> bool:

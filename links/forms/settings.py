@@ -6,13 +6,13 @@ from wallgent.forms import PageForm
 
 
 class LinkSettingsForm(PageForm):
-    """What holds for all links of the organization."""
+    """What holds for all links of the organization in one environment."""
 
     converts_currencies = forms.BooleanField(
-        label="Exchange USD and USDC, one for one",
+        label="Exchange USD and USDC 1:1",
         required=False,
         help_text=(
-            "Links in USD can then be claimed or paid in USDC, too, and links in USDC over banks."
-            " You bear it if one is worth less than the other."
+            "Links in USD can also be claimed or paid in USDC, and links in USDC through a bank."
+            " You carry the risk if one is worth less than the other."
         ),
     )

@@ -173,11 +173,23 @@ class Mandate(models.Model):
     """What a payer agreed to before their bank account was debited. Erased apart from the claim."""
 
     claim = models.OneToOneField(Claim, models.PROTECT, primary_key=True, related_name="mandate")
-    version = models.CharField(max_length=16)
-    wording = models.TextField()  # as it was shown
+    # A test authorization: a sandbox debits by the API without a mandate. The database refuses
+    # one in production.
+    is_test = models.BooleanField(default=False)
+    version = models.CharField(max_length=16, blank=True)
+    wording = models.TextField(blank=True)  # as it was shown
     ip = models.GenericIPAddressField(null=True)  # unknown behind proxies that do not say it
     user_agent = models.CharField(max_length=500, blank=True, default="")
     accepted_at = models.DateTimeField()  # real time: it is evidence
+
+    class Meta:
+        constraints = [
+            CheckConstraint(
+                condition=Q(is_test=True, version="", wording="")
+                | (Q(is_test=False) & ~Q(version="") & ~Q(wording="")),
+                name="mandate_has_its_words_unless_a_test",
+            ),
+        ]
 
     def __str__(self):
         return f"{self.claim_id} {self.version}"

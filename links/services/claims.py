@@ -3,15 +3,15 @@
 from django.db import transaction
 
 from accounts.errors import WalletNotFound
-from accounts.models import LinkDirection, RailType, Wallet
-from accounts.services import organizations, rail_transfers, wallets
+from accounts.models import LinkDirection, Wallet
+from accounts.services import organizations, wallets
 from accounts.services.rail_transfers import Address, Bank
 from links.models import Claim, PaymentLink
 from links.services import (
     emails,
     expiry,
-    link_settings,
     mandates,
+    methods,
     pay_ins,
     payouts,
     restrictions,
@@ -20,7 +20,7 @@ from links.services import (
 from links.services.restrictions import Destination
 from wallgent import clock
 from wallgent.actors import Actor
-from wallgent.errors import InvalidState, NotAvailable, ValidationError
+from wallgent.errors import InvalidState, ValidationError
 
 _Method = Claim.Method
 _Status = PaymentLink.Status
@@ -44,29 +44,6 @@ def public_actor(link: PaymentLink, *, request_id: str = "") -> Actor:
         type=organizations.system_actor(link.organization).type,
         request_id=request_id,
     )
-
-
-def methods(link: PaymentLink) -> list[str]:
-    """The ways in which a link can be claimed or paid, as things are."""
-    if link.wallet_ids:
-        return [_Method.WALLET]
-    found, may_convert = [], None
-    for rail in (RailType.ACH, RailType.USDC):
-        if link.amount != round(link.amount, rail.places) or not _carries(link, rail):
-            continue
-        if rail.currency != link.currency and may_convert is None:
-            may_convert = link_settings.converts_currencies(link.organization)
-        if rail.currency == link.currency or may_convert:
-            found.append(_Method(rail))
-    return [*found, _Method.WALLET]
-
-
-def _carries(link: PaymentLink, rail: str) -> bool:
-    try:
-        rail_transfers.quote(link.environment, rail)
-    except NotAvailable:
-        return False
-    return True
 
 
 def payee(wallet_id: str, *, link: PaymentLink) -> Wallet:
@@ -104,28 +81,33 @@ def open(
     says so. Raises InvalidState, PermissionDenied, VerificationRequired, Unauthorized, Conflict,
     ValidationError, InvalidAmount, NotAvailable, InsufficientFunds, WalletFrozen.
     """
+    method = _METHODS[type(destination)]
+    methods.check_connected(link, method)  # before anything else is asked for
     link = PaymentLink.objects.locked(link.id)  # one claim after the other
     email = emails.normalized(recipient_email)
     _check_open(link)
+    methods.check(link, method)
     restrictions.check_email(link, email)
     restrictions.check_destination(link, destination)
     if verification.is_needed(link):
         verification.use(link, email=email, code=verification_code)
     claim = _drawn_up(link, destination, email)
     restrictions.check_first_time(claim)
-    may_convert = _check_way(link, claim, destination)
+    if isinstance(destination, Wallet):
+        _check_wallet(link, destination)
+    elif link.direction == LinkDirection.SEND:
+        payouts.check_can_pay(link)
     if isinstance(destination, Wallet):
         if link.direction == LinkDirection.SEND:
             payouts.to_wallet(claim, actor=actor)
         else:
             pay_ins.from_wallet(claim, actor=actor, authorised_by=authorised_by)
     elif link.direction == LinkDirection.SEND:
-        payouts.over_rail(claim, destination, actor=actor, may_convert=may_convert)
+        payouts.over_rail(claim, destination, actor=actor)
     elif isinstance(destination, Bank):
-        way = {"mandate": mandate, "actor": actor, "may_convert": may_convert}
-        pay_ins.from_bank(claim, destination, **way)
+        pay_ins.from_bank(claim, destination, mandate=mandate, actor=actor)
     else:
-        pay_ins.from_chain(claim, destination, actor=actor, may_convert=may_convert)
+        pay_ins.from_chain(claim, destination, actor=actor)
     return claim
 
 
@@ -155,26 +137,6 @@ def _drawn_up(link: PaymentLink, destination: Destination, email: str) -> Claim:
         created_at=now,
         deadline_at=now,  # unless something has to be waited for
     )
-
-
-def _check_way(link: PaymentLink, claim: Claim, destination: Destination) -> bool:
-    """Whether the money may change its currency on the way. Raises for a way that is none."""
-    if isinstance(destination, Wallet):
-        _check_wallet(link, destination)
-        return False
-    if link.direction == LinkDirection.SEND:
-        payouts.check_can_pay(link)
-    rail = RailType(claim.method)
-    if rail.currency == link.currency:
-        return False
-    if not link_settings.converts_currencies(link.organization):
-        verb = "pays" if link.direction == LinkDirection.SEND else "takes"
-        raise ValidationError(
-            f"This payment link {verb} {link.currency}; {rail.label} carries {rail.currency}, and"
-            " whoever made the link does not exchange them.",
-            fields={"method": f"must carry {link.currency}"},
-        )
-    return True
 
 
 def _check_wallet(link: PaymentLink, wallet: Wallet) -> None:

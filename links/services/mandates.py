@@ -9,6 +9,7 @@ from links.models import Claim, PaymentLink
 from links.models.claims import Mandate as Kept
 from links.services import names
 from wallgent import clock, credentials, languages
+from wallgent.environments import Environment
 from wallgent.errors import ValidationError
 
 # Of what we ask for, in all languages. What was agreed to is kept word by word, as it was read.
@@ -31,12 +32,25 @@ class Mandate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptance:
-    """That somebody has agreed to a version, and from where."""
+    """That somebody has agreed to a version, and from where.
+
+    Without a version it is a test authorization, which the API gives in the sandbox for a claim
+    that has no mandate.
+    """
 
     version: str
     ip: str
     user_agent: str = ""
     wording: str = ""  # as it was read, where we know; else as it is now
+
+    @property
+    def is_test(self) -> bool:
+        return not self.version
+
+
+def is_required(link: PaymentLink) -> bool:
+    """Whether the API, too, asks for a mandate before a bank is debited; pages always do."""
+    return link.environment != Environment.SANDBOX
 
 
 def current(link: PaymentLink) -> Mandate:
@@ -60,6 +74,8 @@ def _version(wording: str) -> str:
 
 def check(link: PaymentLink, acceptance: Acceptance | None) -> None:
     """Raises ValidationError, which says what to agree to, unless that was done."""
+    if acceptance and acceptance.is_test and not is_required(link):
+        return
     mandate = current(link)
     read = acceptance and (acceptance.wording or mandate.wording)
     if not read or acceptance.version != _version(read):
@@ -73,10 +89,12 @@ def check(link: PaymentLink, acceptance: Acceptance | None) -> None:
 
 def keep(claim: Claim, acceptance: Acceptance) -> None:
     """Keep what was agreed to, when and from where."""
+    wording = acceptance.wording or current(claim.link).wording
     Kept.objects.create(
         claim=claim,
+        is_test=acceptance.is_test,
         version=acceptance.version,
-        wording=acceptance.wording or current(claim.link).wording,
+        wording="" if acceptance.is_test else wording,
         ip=acceptance.ip or None,
         user_agent=acceptance.user_agent[:500],
         accepted_at=clock.real_now(),

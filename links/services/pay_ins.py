@@ -21,12 +21,7 @@ _Status = Claim.Status
 
 
 def from_bank(
-    claim: Claim,
-    source: Bank,
-    *,
-    mandate: mandates.Acceptance | None,
-    actor: Actor,
-    may_convert: bool,
+    claim: Claim, source: Bank, *, mandate: mandates.Acceptance | None, actor: Actor
 ) -> None:
     """Debit a bank account, whose owner has agreed to it.
 
@@ -43,14 +38,14 @@ def from_bank(
         purpose=PURPOSE,
         reference=claim.id,
         description=link.description,
-        may_convert=may_convert,
+        may_convert=True,  # else the link does not offer the method
     )
     claim.deadline_at = claim.transfer.deadline_at
     settlement.begin(claim, actor=actor)
     mandates.keep(claim, mandate)
 
 
-def from_chain(claim: Claim, payer: Address, *, actor: Actor, may_convert: bool) -> None:
+def from_chain(claim: Claim, payer: Address, *, actor: Actor) -> None:
     """Show an address of this claim's own, and wait for the payment.
 
     Raises ValidationError, InvalidAmount, NotAvailable, InvalidState.
@@ -66,7 +61,7 @@ def from_chain(claim: Claim, payer: Address, *, actor: Actor, may_convert: bool)
         chain=payer.chain,
         expires_at=claim.deadline_at,
         description=link.description,
-        may_convert=may_convert,
+        may_convert=True,  # else the link does not offer the method
     )
     settlement.begin(claim, actor=actor)
 

@@ -42,9 +42,7 @@ def to_wallet(claim: Claim, *, actor: Actor) -> None:
     settlement.settle(claim, transaction_id=payment.id, at=claim.created_at, actor=actor)
 
 
-def over_rail(
-    claim: Claim, destination: Bank | Address, *, actor: Actor, may_convert: bool
-) -> None:
+def over_rail(claim: Claim, destination: Bank | Address, *, actor: Actor) -> None:
     """Order the money out of the link's hold to a bank account or an address.
 
     Raises ValidationError, InvalidAmount, NotAvailable, InvalidState.
@@ -61,7 +59,7 @@ def over_rail(
         reference=claim.id,
         hold_id=link.hold_id,
         description=link.description,
-        may_convert=may_convert,
+        may_convert=True,  # else the link does not offer the method
     )
     claim.deadline_at = claim.transfer.deadline_at
     settlement.begin(claim, actor=actor)

@@ -23,7 +23,7 @@ from links.forms.hosted import (
     WalletForm,
 )
 from links.models import Claim, PaymentLink
-from links.services import payment_links, restrictions, tries, verification
+from links.services import methods, payment_links, restrictions, tries, verification
 from links.views import hosted_claiming
 from links.views.hosted_door import Visit, hosted, see
 from wallgent import pages, runner
@@ -220,6 +220,7 @@ def _show(visit: Visit, state: str, method: str, form: PageForm | None):
         "state": state,
         "form": form,
         "method": method,
+        "coin": methods.currency_of(visit.link, method),
         "methods": hosted_claiming.methods(visit),
         "email": visit.email,
         "sent": visit.request.GET.get("sent", ""),

@@ -9,22 +9,21 @@ from accounts.models import LinkDirection, Wallet
 from accounts.services.rail_transfers import Address, Bank
 from links.models import Claim, PaymentLink
 from links.services import claims, mandates, payouts, tries
+from links.services import methods as link_methods
 from links.views.hosted_door import Visit
 from wallgent import banking, pages
 from wallgent.api.client_ip import client_ip, client_network
 from wallgent.environments import Environment
-from wallgent.money import Currency
 
 _OWN_WALLETS = 50  # that a visitor may choose from
 _PAYS = "payments:write"
 
 _Method = Claim.Method
-_COINS = {_Method.ACH: Currency.USD, _Method.USDC: Currency.USDC}  # what a rail carries
 
 
 def methods(visit: Visit) -> list[str]:
     """The ways to pay or be paid that a link offers, the likeliest for this visitor first."""
-    offered = claims.methods(visit.link) if not visit.link.wallet_ids else [_Method.WALLET]
+    offered = link_methods.offered(visit.link)
     first = _Method.WALLET if own_wallets(visit) or visit.link.wallet_ids else _Method.ACH
     return sorted(offered, key=lambda method: method != first)
 
@@ -128,7 +127,7 @@ def shown(visit: Visit, draft: dict) -> dict:
     own = _own(visit, draft)
     return {
         "method": draft["method"],
-        "coin": _COINS.get(draft["method"], visit.link.currency),
+        "coin": link_methods.currency_of(visit.link, draft["method"]),
         "wallet_id": draft.get("wallet_id", ""),
         "own": own,
         "pays_at_once": bool(own and visit.link.direction == LinkDirection.RECEIVE),

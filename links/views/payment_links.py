@@ -7,7 +7,7 @@ from accounts.services import activity, overview
 from accounts.views.dashboard import dashboard
 from links.forms.payment_links import DESCRIPTION_LENGTH, CancelForm, LinkFilters, LinkForm, like
 from links.models import Claim, PaymentLink
-from links.services import payment_links
+from links.services import methods, payment_links
 from links.views import claims
 from links.views.letters import is_open
 from wallgent import pages, public_origin
@@ -65,6 +65,7 @@ def new(request):
         "form": form,
         "description_length": DESCRIPTION_LENGTH,
         "is_locked": overview.is_locked(request.actor),
+        "methods": form.methods,
         "is_restricted": any((said or asked).get(name) for name in ("emails", "wallet_ids")),
     }
     if request.method != "POST":
@@ -118,6 +119,7 @@ def detail(request, id):
             "held": _held(link),
             "metadata": _metadata(link),
             "total": link.amount * link.max_uses,
+            "methods": ", ".join(methods.labels(link)),
             "claims": claims.of(link),
             "facts": _timeline(list(events), request.actor),
         },

@@ -4,13 +4,19 @@ from accounts.views.dashboard import dashboard
 from links.forms.settings import LinkSettingsForm
 from links.services import link_settings
 from wallgent import pages
+from wallgent.environments import Environment
+
+_LEADS = {
+    Environment.SANDBOX: "In the sandbox. Exchange is on at first here, off in production.",
+    Environment.PRODUCTION: "In production. Exchange is off at first here, on in the sandbox.",
+}
 
 
 @dashboard(GET="organizations:read", POST="organizations:write")
 def show(request):
-    """The settings of all links, in both environments."""
-    organization = request.actor.organization
-    converts = link_settings.converts_currencies(organization)
+    """The settings of all links in one environment."""
+    organization, environment = request.actor.organization, request.actor.environment
+    converts = link_settings.converts_currencies(organization, environment)
     form = LinkSettingsForm(
         request.POST if request.method == "POST" else None,
         initial={"converts_currencies": converts},
@@ -31,6 +37,7 @@ def show(request):
     context = {
         "form": form,
         "converts": converts,
+        "lead": _LEADS[Environment(environment)],
         "may_change": request.actor.may("organizations:write"),
     }
     status = pages.UNPROCESSABLE if form.errors else 200

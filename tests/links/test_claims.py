@@ -58,6 +58,7 @@ class TestPublicView:
             "status": "ACTIVE",
             "direction": "SEND",
             "methods": ["wallet"],  # it is for certain wallets
+            "conversion": None,
             "verification": {"emailRequired": True, "proof": "TYPED"},
             "mandate": None,
             "expiresAt": until,

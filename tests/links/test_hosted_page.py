@@ -121,7 +121,7 @@ class TestPage:
         page = visitor.get(address(link)).content.decode()
 
         ways = re.findall(r'href="[^"]*\?method=(\w+)"( aria-current="true")?', page)
-        assert {name for name, _ in ways} == {"ach", "wallet"}  # USD is nothing for a chain
+        assert {name for name, _ in ways} == {"ach", "usdc", "wallet"}
         assert [name for name, current in ways if current] == ["ach"]
         assert "Where should the money go?" in text_of(visitor.get(address(link)))
 

@@ -18,7 +18,6 @@ from links.models.claims import Mandate
 from links.services import (
     claim_status,
     letters,
-    link_settings,
     mandates,
     payment_links,
     tries,
@@ -541,9 +540,12 @@ class TestAddressThatPays:
 
         assert "How would you like to pay?" in text_of(Client().get(address(link)))
 
-    def test_of_another_currency_is_exchanged_one_for_one(self, visitor, dollars, acme):
-        link_settings.set_conversion(acme, actor=world.actor_for(acme), allowed=True)
+    def test_of_another_currency_is_exchanged_one_for_one(self, visitor, dollars):
         link = make(dollars, "RECEIVE")
+
+        choice = text_of(visitor.get(address(link), {"method": "usdc"}))
+        assert "12.50 USD is exchanged 1:1 for 12.50 USDC." in choice
+        assert "exchanged" not in text_of(visitor.get(address(link), {"method": "ach"}))
 
         look = say(visitor, link, step="usdc")
 

@@ -645,17 +645,34 @@ class TestSettings:
         return world.browser(world.make_member(acme, "ADMIN"))
 
     def test_exchanging_is_allowed_and_forbidden_again(self, admin, viewer, at, acme):
-        assert not link_settings.converts_currencies(acme)
+        def converts():
+            return [
+                link_settings.converts_currencies(acme, environment)
+                for environment in ("SANDBOX", "PRODUCTION")
+            ]
+
+        assert converts() == [True, False]
+        assert " checked" in admin.get(at("settings")).content.decode()
+        assert "Exchanged 1:1" in text_of(viewer.get(at("settings")))
+
+        assert admin.post(at("settings"), {"submission": ids.new("sub")}).status_code == 303
+        assert converts() == [False, False]
+        assert "Not exchanged" in text_of(viewer.get(at("settings")))
 
         said = {"converts_currencies": "on", "submission": ids.new("sub")}
         assert admin.post(at("settings"), said).status_code == 303
-        assert link_settings.converts_currencies(acme)
-        assert " checked" in admin.get(at("settings")).content.decode()
-        assert "Exchanged one for one" in text_of(viewer.get(at("settings")))
+        assert converts() == [True, False]
 
-        assert admin.post(at("settings"), {"submission": ids.new("sub")}).status_code == 303
-        assert not link_settings.converts_currencies(acme)
-        assert "Not exchanged" in text_of(viewer.get(at("settings")))
+    def test_of_production_are_its_own(self, admin, viewer, acme):
+        world.activate_production(acme)
+        path = f"/{acme.id}/production/payment-links/settings"
+        assert "Not exchanged" in text_of(viewer.get(path))
+        assert "off at first here, on in the sandbox" in text_of(viewer.get(path))
+
+        said = {"converts_currencies": "on", "submission": ids.new("sub")}
+        assert admin.post(path, said).status_code == 303
+        assert link_settings.converts_currencies(acme, "PRODUCTION")
+        assert "Exchanged 1:1" in text_of(viewer.get(path))
 
     def test_is_found_on_the_list_and_among_the_organizations_settings(self, admin, at, acme):
         for path in (at(), f"/{acme.id}/sandbox/settings"):

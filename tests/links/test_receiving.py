@@ -127,10 +127,10 @@ class TestFromABank:
     @pytest.mark.parametrize(
         "mandate",
         [
-            None,
             {"version": "2020-01", "accepted": True},
             {"version": AS_SHOWN, "accepted": False},
             {"version": AS_SHOWN},
+            {"version": "", "accepted": True},
             {"accepted": True},
             "yes",
         ],
@@ -139,7 +139,7 @@ class TestFromABank:
         link = ask()
         before = everything()
 
-        refused = send_claim(link, ach_body() | ({"mandate": mandate} if mandate else {}))
+        refused = send_claim(link, ach_body(mandate=mandate))
 
         assert refusal(refused) == (400, "VALIDATION_ERROR")
         assert any(
@@ -162,11 +162,13 @@ class TestFromABank:
         assert Mandate.objects.get().wording == mandate["wording"]
 
     def test_says_what_has_to_be_agreed_to(self, ask):
-        refused = send_claim(ask(recipientRestrictions={"emails": ["a@b.example"]}), ach_body())
+        stale = {"mandate": {"version": "2020-01", "accepted": True}}
+        limits = {"emails": ["a@b.example"]}
+        refused = send_claim(ask(recipientRestrictions=limits), ach_body() | stale)
         assert refusal(refused) == (403, "PERMISSION_DENIED")
         assert "Acme" not in refused.text
 
-        details = send_claim(ask(), ach_body()).json()["error"]["details"]
+        details = send_claim(ask(), ach_body() | stale).json()["error"]["details"]
 
         assert len(details["mandate"]["version"]) == 16
         assert "debit" in details["mandate"]["wording"]
@@ -207,6 +209,7 @@ class TestFromABank:
 
     def test_into_coins_only_where_the_organization_allows_it(self, ask, acme, coins):
         link = ask(walletId=coins.id)
+        link_settings.set_conversion(acme, actor=actor_for(acme), allowed=False)
         assert refusal(send_claim(link, ach_body() | agreed())) == (400, "VALIDATION_ERROR")
 
         link_settings.set_conversion(acme, actor=actor_for(acme), allowed=True)
@@ -381,6 +384,7 @@ class TestFromAChain:
         assert balance_of(coins) == 25
 
     def test_into_dollars_only_where_the_organization_allows_it(self, ask, pay, acme, payer):
+        link_settings.set_conversion(acme, actor=actor_for(acme), allowed=False)
         link = ask()
         assert refusal(send_claim(link, usdc_body())) == (400, "VALIDATION_ERROR")
 

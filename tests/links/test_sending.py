@@ -28,7 +28,6 @@ from tests.world import (
     an_id,
     available_of,
     balance_of,
-    deposit,
     error_of,
     everything,
     facts_of,
@@ -259,17 +258,9 @@ class TestToABank:
         shown = Client().get(f"/v1/payment-links/claim/{link['slug']}").json()
         refused = send_claim(link, ach_body())
 
-        assert shown["methods"] == ["wallet"]
+        assert shown["methods"] == ["usdc", "wallet"]
         assert refusal(refused) == (400, "INVALID_AMOUNT")
         assert stored(link).status == "ACTIVE"
-
-    def test_in_production_is_not_available_yet(self, make, live_api, live_wallet):
-        deposit(live_wallet, "100")
-        link = make(client=live_api, walletId=live_wallet.id)
-
-        assert refusal(send_claim(link, ach_body())) == (501, "NOT_AVAILABLE")
-        shown = Client().get(f"/v1/payment-links/claim/{link['slug']}").json()
-        assert shown["methods"] == ["wallet"]
 
 
 class TestReturned:
@@ -431,7 +422,8 @@ class TestToAnAddress:
 
 
 class TestConversion:
-    def test_is_refused_unless_the_organization_allows_it(self, make, payer, coins):
+    def test_is_refused_unless_the_organization_allows_it(self, make, acme, payer, coins):
+        link_settings.set_conversion(acme, actor=actor_for(acme), allowed=False)
         dollars, usdc = make(), make(walletId=coins.id)
 
         for link, body in ((dollars, usdc_body()), (usdc, ach_body())):
@@ -440,11 +432,11 @@ class TestConversion:
             assert "method" in refused.json()["error"]["details"]["fields"]
             assert stored(link).status == "ACTIVE"
 
-    def test_is_one_to_one_where_it_is_allowed(self, make, acme, payer, coins):
-        link_settings.set_conversion(acme, actor=actor_for(acme), allowed=True)
+    def test_is_one_to_one_in_the_sandbox(self, make, acme, payer, coins):
         dollars, usdc = make(), make(walletId=coins.id)
         shown = Client().get(f"/v1/payment-links/claim/{dollars['slug']}").json()
         assert shown["methods"] == ["ach", "usdc", "wallet"]
+        assert shown["conversion"] == {"method": "usdc", "currency": "USDC", "rate": "1.00"}
 
         send_claim(dollars, usdc_body())
         send_claim(usdc, ach_body())
@@ -456,7 +448,6 @@ class TestConversion:
         assert paid == {"USD": -25, "USDC": -25}
 
     def test_comes_back_as_it_went(self, make, acme, payer):
-        link_settings.set_conversion(acme, actor=actor_for(acme), allowed=True)
         link = make()
         send_claim(link, usdc_body(10))
 
@@ -466,12 +457,26 @@ class TestConversion:
         assert (stored(link).status, balance_of(payer)) == ("ACTIVE", 100)
 
     def test_is_a_setting_that_is_told(self, acme):
-        for allowed in (True, True, False):
+        for allowed in (True, False, False, True):
             link_settings.set_conversion(acme, actor=actor_for(acme), allowed=allowed)
-            assert link_settings.converts_currencies(acme) == allowed
+            assert link_settings.converts_currencies(acme, "SANDBOX") == allowed
 
         told = [fact.data["changes"] for fact in facts_of(acme, "organization.updated")]
-        assert told == [{"convertsLinkCurrencies": True}, {"convertsLinkCurrencies": False}]
+        assert told == [{"convertsLinkCurrencies": False}, {"convertsLinkCurrencies": True}]
+
+    def test_is_on_in_the_sandbox_and_off_in_production_until_changed(self, acme):
+        def converts():
+            return [
+                link_settings.converts_currencies(acme, environment)
+                for environment in ("SANDBOX", "PRODUCTION")
+            ]
+
+        assert converts() == [True, False]
+        for environment, allowed in (("PRODUCTION", True), ("SANDBOX", False)):
+            actor = actor_for(acme, environment)
+            link_settings.set_conversion(acme, actor=actor, allowed=allowed)
+            assert link_settings.converts_currencies(acme, environment) == allowed
+        assert converts() == [False, True]
 
 
 def test_sandbox_time_past_a_deadline_changes_nothing_that_has_arrived(make, acme, payer):
