@@ -25,3 +25,10 @@ class WrongCode(PermissionDenied):
 
 class CodeExpired(PermissionDenied):
     message = "This code is no longer valid. Ask for a new one."
+
+
+class TooManyCodes(CodeExpired):
+    message = (
+        "Too many wrong codes were given. Ask for a new one: a claim without verificationCode sends"
+        " it, after details.resendAfterSeconds."
+    )

@@ -95,7 +95,7 @@ class MethodInput(Shape):
 class ClaimInput(MethodInput):
     destination: dict[str, Any]
     recipient_email: Email | None = None
-    verification_code: Annotated[str, Field(max_length=16)] | None = None
+    verification_code: Annotated[str, Field(max_length=32)] | None = None
     mandate: MandateInput | None = None
 
     @classmethod
@@ -169,7 +169,7 @@ class ClaimView(_LinkView):
             actor=request.actor,
             destination=destination,
             recipient_email=data.recipient_email or "",
-            verification_code=data.verification_code or "",
+            visitor=_visitor(request),
             mandate=_accepted(request, self.link, data.mandate),
             authorised_by=authorised_by,
         )
@@ -211,7 +211,8 @@ class ClaimView(_LinkView):
         email, code = data.recipient_email or "", data.verification_code
         try:
             if code:
-                verification.check_code(self.link, email=email, code=code)
+                visitor = _visitor(request)
+                verification.check_code(self.link, email=email, code=code, visitor=visitor)
             else:
                 sent = verification.send_code(self.link, email=email)
                 self.refusal = VerificationRequired(
@@ -223,6 +224,10 @@ class ClaimView(_LinkView):
     def _count(self, request, count) -> None:
         self.rate_headers = {}  # what counts from here on
         self.rate_headers = count(self.link, client_network(request))
+
+
+def _visitor(request) -> str:
+    return verification.visitor_of_network(client_network(request))
 
 
 def _key_sent_along(request) -> Actor | None:

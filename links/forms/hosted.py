@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from links.errors import VerificationRequired
 from links.forms import words
 from links.models.payment_links import EMAIL_LENGTH
+from links.services import verification
 from wallgent import banking, ethereum, ids
 from wallgent.errors import (
     DomainError,
@@ -98,13 +99,13 @@ class EmailForm(HostedForm):
 
 
 class CodeForm(HostedForm):
-    """The six digits that were sent to the address."""
+    """The code that was sent to the address."""
 
     code = forms.CharField(
         label=_("Code"),
         max_length=40,
-        error_messages={"required": _("Type the six digits of the code.")},
-        widget=forms.TextInput(attrs=_DIGITS | {"autocomplete": "one-time-code"}),
+        error_messages={"required": _("Type the code from the email.")},
+        widget=forms.TextInput(attrs=_IDENTIFIER | {"autocomplete": "one-time-code"}),
     )
 
     def field_of(self, error: DomainError) -> str | None:
@@ -116,9 +117,9 @@ class CodeForm(HostedForm):
         self.add_error(None, words.of(error))
 
     def clean_code(self):
-        code = _digits(self.cleaned_data["code"])
-        if not re.fullmatch(r"[0-9]{6}", code, re.ASCII):
-            raise ValidationError(_("A code has six digits. Look at the newest letter."))
+        code = verification.normalized(self.cleaned_data["code"])
+        if not verification.is_well_formed(code):
+            raise ValidationError(_("This is not a code. Copy it from the newest email."))
         return code
 
 

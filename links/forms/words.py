@@ -9,7 +9,7 @@ from django.utils.translation import get_language, gettext, gettext_lazy
 from django.utils.translation import gettext_noop as _
 
 from accounts.errors import InsufficientFunds, WalletFrozen
-from links.errors import CodeExpired, WrongCode
+from links.errors import CodeExpired, TooManyCodes, WrongCode
 from wallgent.errors import (
     DomainError,
     RateLimitExceeded,
@@ -40,7 +40,6 @@ _FITS = {
     _("This receipt was sent several times today. Go on tomorrow."),
     _("There is no such wallet to pay to."),
     _("The wallet is closed."),
-    _("Too many wrong codes were given. Ask for a new one."),
     _("This code was used already. Ask for a new one."),
     _("This code is no longer valid. Ask for a new one."),
     _("No code was sent to this e-mail address. Ask for one first."),
@@ -63,6 +62,8 @@ BANK_SAYS = {
 
 def of(error: DomainError) -> str:
     """What to tell a visitor of a refusal."""
+    if isinstance(error, TooManyCodes):
+        return _too_many_codes(error.details.get("resendAfterSeconds"))
     if isinstance(error, WrongCode):
         return _wrong_code(error.details.get("triesLeft"))
     if isinstance(error, RateLimitExceeded) and error.message not in _FITS:
@@ -90,11 +91,19 @@ def of(error: DomainError) -> str:
 def _wrong_code(tries_left: int | None) -> str:
     said = gettext("This is not the code that was sent. Look at the newest letter.")
     if not tries_left:
-        return gettext("Too many wrong codes were given. Ask for a new one.")
+        return _too_many_codes(None)
     left = gettext("One try is left.")
     if tries_left > 1:
         left = gettext("%(count)s tries are left.") % {"count": tries_left}
     return f"{said} {left}"
+
+
+def _too_many_codes(seconds: int | None) -> str:
+    if not seconds:
+        return gettext("Too many wrong codes. Choose “Send a new code” and type that one.")
+    return gettext(
+        "Too many wrong codes. In %(seconds)s seconds, choose “Send a new code” and type that one."
+    ) % {"seconds": seconds}
 
 
 def _too_often(seconds: int | None) -> str:

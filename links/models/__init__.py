@@ -1,7 +1,7 @@
 from links.models.batch_exports import BatchExport, BatchExportPart
 from links.models.batches import BatchRow, LinkBatch
 from links.models.claims import Claim, ClaimStep, Mandate
-from links.models.email_proofs import EmailProof
+from links.models.email_proofs import CodeVisitor, EmailProof
 from links.models.link_settings import LinkSettings
 from links.models.payment_links import PaymentLink
 from links.models.sendings import Sending
@@ -12,6 +12,7 @@ __all__ = [
     "BatchRow",
     "Claim",
     "ClaimStep",
+    "CodeVisitor",
     "EmailProof",
     "LinkBatch",
     "LinkSettings",

@@ -70,14 +70,15 @@ def open(
     actor: Actor,
     destination: Destination,
     recipient_email: str = "",
-    verification_code: str = "",
+    visitor: str = "",
     mandate: mandates.Acceptance | None = None,
     authorised_by: Actor | None = None,
 ) -> Claim:
     """Take one use of a link: its money goes to `destination`, or comes from there.
 
     To and from a wallet it moves at once; from one that `authorised_by` may not spend from, once
-    its organization agrees, and until then no use is taken. Over a rail it moves when the rail
+    its organization agrees, and until then no use is taken. `visitor` is who has proven the email,
+    where the link asks for a code. Over a rail it moves when the rail
     says so. Raises InvalidState, PermissionDenied, VerificationRequired, Unauthorized, Conflict,
     ValidationError, InvalidAmount, NotAvailable, InsufficientFunds, WalletFrozen.
     """
@@ -90,7 +91,7 @@ def open(
     restrictions.check_email(link, email)
     restrictions.check_destination(link, destination)
     if verification.is_needed(link):
-        verification.use(link, email=email, code=verification_code)
+        verification.use(link, email=email, visitor=visitor)
     claim = _drawn_up(link, destination, email)
     restrictions.check_first_time(claim)
     if isinstance(destination, Wallet):

@@ -16,8 +16,11 @@ from wallgent.errors import InvalidState, RateLimitExceeded, ValidationError
 from wallgent.events import facts
 
 LETTERS_PER_HOUR = 60  # of a person, and of an organization
-LETTERS_PER_ADDRESS = 5  # a day, whoever sends them
+LETTERS_PER_ADDRESS = 5  # a day, of one organization
+LETTERS_PER_ADDRESS_OF_ALL = 20  # a day: so no single organization uses them up for the others
 RECEIPTS_PER_CLAIM = 10  # a day
+RECEIPTS_PER_ADDRESS = 5  # a day, apart from the links that are sent there
+_RECEIPT = Q(sent_by__startswith="clm_")  # by whoever claimed
 _COUNTING = (0x6C696E6B, 2)  # the lock under which letters are counted
 
 
@@ -57,10 +60,19 @@ def _count(link: PaymentLink, actor: Actor, address: str) -> None:
     _in_turn()
     # Of the person, too: organizations cost nothing. What strangers ask for is not their doing.
     ours = Sending.objects.filter(Q(organization=link.organization) | Q(sent_by=actor.id))
-    ours = ours.exclude(sent_by__startswith="clm_")
     hour_ago = clock.real_now() - timedelta(hours=1)
-    if ours.filter(created_at__gt=hour_ago).count() >= LETTERS_PER_HOUR:
+    if ours.exclude(_RECEIPT).filter(created_at__gt=hour_ago).count() >= LETTERS_PER_HOUR:
         raise RateLimitExceeded("Many letters were sent within an hour. Go on a little later.")
+    # Of this environment: in the sandbox anybody sends.
+    theirs = _today(address).exclude(_RECEIPT).filter(link__environment=link.environment)
+    if (
+        theirs.filter(organization=link.organization).count() >= LETTERS_PER_ADDRESS
+        or theirs.count() >= LETTERS_PER_ADDRESS_OF_ALL
+    ):
+        raise RateLimitExceeded(
+            "This address got several emails today. Copy the link and send it yourself, or send it"
+            " from here tomorrow."
+        )
     _note(link, actor.id, address)
 
 
@@ -71,7 +83,10 @@ def count_receipt(claim: Claim, address: str) -> None:
     sent = Sending.objects.filter(sent_by=claim.id, created_at__gt=day_ago)
     if sent.count() >= RECEIPTS_PER_CLAIM:
         raise RateLimitExceeded("This receipt was sent several times today. Go on tomorrow.")
-    _note(claim.link, claim.id, emails.normalized(address))
+    address = emails.normalized(address)
+    if _today(address).filter(_RECEIPT).count() >= RECEIPTS_PER_ADDRESS:
+        raise RateLimitExceeded("This address was sent several letters today. Go on tomorrow.")
+    _note(claim.link, claim.id, address)
 
 
 def _in_turn() -> None:
@@ -80,19 +95,24 @@ def _in_turn() -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", _COUNTING)
 
 
+def _today(address: str):
+    """What was sent to an address within a day."""
+    day_ago = clock.real_now() - timedelta(days=1)
+    return Sending.objects.filter(address_digest=_digest(address), created_at__gt=day_ago)
+
+
 def _note(link: PaymentLink, sent_by: str, address: str) -> None:
-    now = clock.real_now()
-    digest = credentials.digest(f"sending\n{address}")
-    theirs = Sending.objects.filter(address_digest=digest, created_at__gt=now - timedelta(days=1))
-    if theirs.count() >= LETTERS_PER_ADDRESS:
-        raise RateLimitExceeded("This address was sent several letters today. Go on tomorrow.")
     Sending.objects.create(
         link=link,
         organization=link.organization,
         sent_by=sent_by,
-        address_digest=digest,
-        created_at=now,
+        address_digest=_digest(address),
+        created_at=clock.real_now(),
     )
+
+
+def _digest(address: str) -> bytes:
+    return credentials.digest(f"sending\n{address}")
 
 
 def _letter(link: PaymentLink, address: str, message: str) -> EmailMessage:

@@ -135,7 +135,7 @@ def _note(visit: Visit, state: str, form: PageForm):
         return _another_code(visit, form) if step == "resend" else _another_address(visit)
     if not form.is_bound or not form.is_valid():
         return None
-    if state != "choose":
+    if state == "email":  # codes are counted for each session, which costs one of these
         tries.count_address(visit.link, client_network(visit.request))
     try:
         if state == "email":
@@ -169,14 +169,14 @@ def _note_email(visit: Visit, form: EmailForm):
     if verification.is_needed(visit.link):
         with suppress(RateLimitExceeded):
             verification.send_code(visit.link, email=email)
-    visit.remember(email=email, code=None)
+    visit.remember(email=email, proven=None)
     return visit.see()
 
 
 def _note_code(visit: Visit, form: CodeForm):
     code = form.cleaned_data["code"]
-    verification.check_code(visit.link, email=visit.email, code=code)
-    visit.remember(code=code)
+    verification.check_code(visit.link, email=visit.email, code=code, visitor=visit.visitor)
+    visit.remember(proven=True)
     return visit.see()
 
 
@@ -190,13 +190,13 @@ def _another_code(visit: Visit, form: CodeForm):
 
 
 def _another_address(visit: Visit):
-    visit.remember(email=None, code=None)
+    visit.remember(email=None, proven=None)
     return visit.see()
 
 
 def _prove_again(visit: Visit):
     """The code was typed too long ago: it takes another one."""
-    visit.remember(code=None)
+    visit.remember(proven=None)
     return see(f"{visit.path()}?sent=old")
 
 

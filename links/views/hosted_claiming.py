@@ -80,7 +80,7 @@ def claim(visit: Visit, draft: dict, *, agreed: dict | None) -> Claim:
         actor=visit.actor,
         destination=_destination(link, draft, payer),
         recipient_email=visit.email,
-        verification_code=visit.said.get("code", ""),
+        visitor=visit.visitor,
         mandate=acceptance,
         authorised_by=payer,
     )

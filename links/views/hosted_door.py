@@ -54,7 +54,12 @@ class Visit:
     @property
     def is_proven(self) -> bool:
         """Whether the visitor has shown that they read that address's mail, where a link asks."""
-        return not verification.is_needed(self.link) or bool(self.said.get("code"))
+        return not verification.is_needed(self.link) or bool(self.said.get("proven"))
+
+    @property
+    def visitor(self) -> str:
+        """Who types codes here: this session."""
+        return verification.visitor_of_session(self.request.session.session_key or "")
 
     @property
     def actor(self):

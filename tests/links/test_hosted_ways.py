@@ -710,7 +710,7 @@ class TestReceipt:
 
     def test_floods_nobody(self, visitor, page, monkeypatch):
         monkeypatch.setattr(hosted_claims, "LETTERS", 1000)
-        most = letters.LETTERS_PER_ADDRESS
+        most = letters.RECEIPTS_PER_ADDRESS
         here = [self.letter(visitor, page, "Grace@example.com") for _ in range(most + 1)]
         assert [answer.status_code for answer in here] == [*[303] * most, 422]
         assert "Go on tomorrow" in text_of(here[-1])

@@ -185,10 +185,34 @@ class TestSending:
         refused = send(make(), "BOB@example.com")
 
         assert refused.status_code == 422
-        assert "several letters today" in text_of(refused)
+        assert "Copy the link and send it yourself" in text_of(refused)
         assert send(make(), "grace@example.com").status_code == 303
         Sending.objects.update(created_at=clock.real_now() - timedelta(days=1))
         assert send(make()).status_code == 303
+
+    def test_one_organization_uses_up_no_address_for_others(self, send, make, monkeypatch):
+        for _ in range(letters.LETTERS_PER_ADDRESS):
+            send(make())
+        Sending.objects.update(organization=world.make_organization("Another"))
+
+        assert send(make()).status_code == 303
+        monkeypatch.setattr(letters, "LETTERS_PER_ADDRESS_OF_ALL", Sending.objects.count())
+        assert send(make()).status_code == 422
+
+    def test_receipts_to_an_address_use_up_none_of_its_links(self, send, make):
+        for _ in range(letters.LETTERS_PER_ADDRESS):
+            send(make())
+        Sending.objects.update(sent_by="clm_01J00000000000000000000000")
+
+        assert send(make()).status_code == 303
+
+    def test_of_the_sandbox_use_up_none_of_production(self, make, acme, live_wallet, monkeypatch):
+        monkeypatch.setattr(letters, "LETTERS_PER_ADDRESS_OF_ALL", 1)
+        for link in (make(), make(live_wallet)):
+            actor = world.actor_for(acme, link.environment)
+            letters.send(link, actor=actor, address="bob@example.com")
+
+        assert Sending.objects.count() == 2
 
     @pytest.mark.django_db(transaction=True)
     def test_at_once_one_address_gets_no_more(self, make, acme):

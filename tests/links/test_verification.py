@@ -6,10 +6,11 @@ from datetime import timedelta
 import pytest
 from django.core import mail
 from django.db import connection
+from django.db.models import F
 
 from links import tasks
 from links.errors import CodeExpired, WrongCode
-from links.models import Claim, EmailProof
+from links.models import Claim, CodeVisitor, EmailProof
 from links.services import tries, verification
 from tests.links.conftest import ach_body, agreed, claim_body, lapse, send_claim, soon, stored
 from tests.world import (
@@ -24,6 +25,7 @@ from wallgent.errors import PermissionDenied, RateLimitExceeded
 from wallgent.mailbox.models import Letter
 
 ADA = "ada@example.com"
+VISITOR = verification.visitor_of_network("127.0.0.1")  # of a Client
 
 
 @pytest.fixture
@@ -34,11 +36,13 @@ def link(make):
 
 
 def code_of(link: dict, email: str = ADA) -> str:
-    """Six digits that are right for the code last sent: what a letter says, without a letter."""
-    proof = EmailProof.objects.get(link=link["id"], email=email)
-    proof.code_digest = verification._digest(proof.link_id, email, "123456")
-    proof.save()
-    return "123456"
+    """The code last sent, without an email: six digits, or twelve letters in groups of four."""
+    return verification._code(EmailProof.objects.get(link=link["id"], email=email))
+
+
+def wrong_for(link: dict, number: int = 0) -> str:
+    """Six digits that are not the code last sent."""
+    return f"{(int(code_of(link)) + 1 + number) % 10**6:06}"
 
 
 def try_claim(link, wallet, code=None, *, email=ADA, **more):
@@ -53,10 +57,10 @@ def refusal(response) -> tuple[int, str]:
 def age(link, **by) -> None:
     """Let so much real time have passed since the code was sent."""
     proof = EmailProof.objects.get(link=link["id"])
-    for field in ("sent_at", "expires_at", "letters_since", "verified_at"):
-        if at := getattr(proof, field):
-            setattr(proof, field, at - timedelta(**by))
+    for field in ("sent_at", "expires_at", "letters_since"):
+        setattr(proof, field, getattr(proof, field) - timedelta(**by))
     proof.save()
+    proof.visitors.update(verified_at=F("verified_at") - timedelta(**by))
 
 
 class TestClaim:
@@ -198,12 +202,14 @@ class TestTries:
         try_claim(link, shop)
         code = code_of(link)
 
-        seen = [try_claim(link, shop, "000000").json()["error"]["details"] for _ in range(5)]
+        wrong = wrong_for(link)
+        seen = [try_claim(link, shop, wrong).json()["error"]["details"] for _ in range(5)]
 
         assert [details["triesLeft"] for details in seen] == [4, 3, 2, 1, 0]
         refused = try_claim(link, shop, code)
         assert refusal(refused) == (403, "PERMISSION_DENIED")
         assert "Too many" in refused.json()["error"]["message"]
+        assert 0 < refused.json()["error"]["details"]["resendAfterSeconds"] <= 61
         age(link, seconds=61)
         try_claim(link, shop)
         assert try_claim(link, shop, code_of(link)).status_code == 200
@@ -232,9 +238,10 @@ class TestTries:
     def test_of_an_older_code_are_wrong(self, link, shop):
         try_claim(link, shop)
         old = code_of(link)
-        age(link, seconds=61)
+        age(link, seconds=601)
         try_claim(link, shop)
 
+        assert code_of(link) != old
         assert refusal(try_claim(link, shop, old)) == (403, "PERMISSION_DENIED")
 
     @pytest.mark.django_db(transaction=True)
@@ -242,12 +249,12 @@ class TestTries:
         try_claim(link, shop)
         code_of(link)
 
-        answers = in_parallel(12, lambda n: try_claim(link, shop, f"99999{n % 10}"))
+        answers = in_parallel(12, lambda n: try_claim(link, shop, wrong_for(link, n)))
 
         assert {answer.status_code for answer in answers} == {403}
         tried = [a for a in answers if "triesLeft" in a.json()["error"].get("details", {})]
         assert len(tried) == 5
-        assert EmailProof.objects.get().tries == 5
+        assert EmailProof.objects.get().tries == CodeVisitor.objects.get().tries == 5
 
     @pytest.mark.django_db(transaction=True)
     def test_with_one_code_at_once_take_one_use(self, link, globex):
@@ -267,6 +274,89 @@ class TestTries:
         seen = [try_claim(link, shop, email=f"{n}@example.com").status_code for n in range(7)]
 
         assert seen == [*[403] * 6, 429]
+
+
+class TestStrangers:
+    """Somebody who knows link and address, and reads none of its mail."""
+
+    @staticmethod
+    def guess(link, shop, times=5, ip="198.51.100.1"):
+        stranger = Client(ip=ip)
+        wrong = wrong_for(link)
+        body = claim_body(shop, recipientEmail=ADA, verificationCode=wrong)
+        return [send_claim(link, body, client=stranger) for _ in range(times)]
+
+    def test_use_up_their_own_tries_alone(self, link, shop):
+        try_claim(link, shop)
+
+        *_, last = self.guess(link, shop, 6)
+
+        assert "Too many" in last.json()["error"]["message"]
+        assert try_claim(link, shop, code_of(link)).status_code == 200
+
+    def test_keep_nobody_out_who_has_typed_the_code(self, link, shop):
+        try_claim(link, shop)
+        code = code_of(link)
+        verification_of(link, code)
+        for number in range(9):
+            self.guess(link, shop, ip=f"198.51.100.{number}")
+        age(link, seconds=61)
+        send_claim(link, claim_body(shop, recipientEmail=ADA), client=Client(ip="198.51.100.1"))
+
+        assert try_claim(link, shop, code).status_code == 200
+
+    def test_void_no_code_by_asking_for_another_email(self, link, shop):
+        try_claim(link, shop)
+        code = code_of(link)
+        for _ in range(5):
+            age(link, seconds=61)
+            assert try_claim(link, shop).status_code == 202
+
+        assert code_of(link) == code
+        assert try_claim(link, shop, code).status_code == 200
+
+    def test_leave_the_newest_code_valid_until_another_can_be_sent(self, link, shop):
+        for _ in range(6):
+            assert try_claim(link, shop).status_code == 202
+            age(link, seconds=61)
+        wait = int(try_claim(link, shop).headers["Retry-After"])
+        assert wait > 3000
+
+        age(link, seconds=wait - 60)
+
+        assert refusal(try_claim(link, shop)) == (429, "RATE_LIMIT_EXCEEDED")
+        assert try_claim(link, shop, code_of(link)).status_code == 200
+
+    def test_with_many_addresses_end_codes_that_can_be_guessed(self, link, shop):
+        try_claim(link, shop)
+        short = code_of(link)
+        for number in range(10):
+            self.guess(link, shop, ip=f"198.51.100.{number}")
+        assert EmailProof.objects.get().tries == verification.SHORT_TRIES
+
+        refused = try_claim(link, shop, short)
+        assert refusal(refused) == (403, "PERMISSION_DENIED")
+        assert refused.json()["error"]["details"] == {"resendAfterSeconds": 0}
+        assert try_claim(link, shop).status_code == 202  # at once, whatever was sent before
+        long = code_of(link)
+        assert re.fullmatch(r"([0-9A-HJKMNP-TV-Z]{4}-?){3}", long)
+        for number in range(10):
+            body = claim_body(shop, recipientEmail=ADA, verificationCode="0000-0000-0000")
+            for _ in range(5):
+                send_claim(link, body, client=Client(ip=f"203.0.113.{number}"))
+
+        assert refusal(try_claim(link, shop, short)) == (403, "PERMISSION_DENIED")
+        assert try_claim(link, shop, long.lower().replace("-", " ")).status_code == 200
+
+    def test_are_counted_for_a_day(self, link, shop):
+        try_claim(link, shop)
+        self.guess(link, shop)
+        age(link, hours=23)
+        assert tasks.forget_codes() == 0
+        try_claim(link, shop)
+        assert EmailProof.objects.get().tries == 5
+        age(link, hours=25)
+        assert tasks.forget_codes() == 1
 
 
 class TestLetters:
@@ -320,22 +410,22 @@ class TestLetters:
 
 def verification_of(link: dict, code: str):
     """What the service says of a code, as pages ask it."""
-    return verification.check_code(stored(link), email=ADA, code=code)
+    return verification.check_code(stored(link), email=ADA, code=code, visitor=VISITOR)
 
 
 class TestForPages:
     def test_a_checked_code_stays_good_for_an_hour(self, link, shop):
         verification.send_code(stored(link), email=ADA)
         code = code_of(link)
-        assert not verification.is_verified(stored(link), email=ADA, code=code)
+        assert not verification.is_verified(stored(link), email=ADA, visitor=VISITOR)
 
         verification_of(link, code)
 
-        assert verification.is_verified(stored(link), email=ADA, code=code)
+        assert verification.is_verified(stored(link), email=ADA, visitor=VISITOR)
         age(link, minutes=59)
-        assert verification.is_verified(stored(link), email=ADA, code=code)
+        assert verification.is_verified(stored(link), email=ADA, visitor=VISITOR)
         age(link, minutes=2)
-        assert not verification.is_verified(stored(link), email=ADA, code=code)
+        assert not verification.is_verified(stored(link), email=ADA, visitor=VISITOR)
         with pytest.raises(CodeExpired):
             verification_of(link, code)
 
