@@ -23,9 +23,16 @@ _Method = Claim.Method
 
 def methods(visit: Visit) -> list[str]:
     """The ways to pay or be paid that a link offers, the likeliest for this visitor first."""
-    offered = link_methods.offered(visit.link)
-    first = _Method.WALLET if own_wallets(visit) or visit.link.wallet_ids else _Method.ACH
-    return sorted(offered, key=lambda method: method != first)
+    link = visit.link
+    has_wallet = bool(own_wallets(visit) or link.wallet_ids)
+
+    def rank(method):
+        """A wallet of their own, a rail in the link's currency, one that exchanges, a wallet."""
+        if method == _Method.WALLET:
+            return 0 if has_wallet else 3
+        return 1 if link_methods.currency_of(link, method) == link.currency else 2
+
+    return sorted(link_methods.offered(link), key=rank)
 
 
 def is_available(link: PaymentLink) -> bool:

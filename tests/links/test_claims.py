@@ -10,7 +10,7 @@ from django.db import transaction
 from accounts.ledger import chart, holds, journal
 from links.models import Claim
 from links.services import tries
-from tests.links.conftest import lapse, soon, stored
+from tests.links.conftest import lapse, send_claim, soon, stored
 from tests.world import (
     A_TIME,
     Client,
@@ -531,3 +531,17 @@ def test_time_is_the_makers(make, claim, acme, shop, payer):
     assert refusal(claim(link, shop)) == (409, "INVALID_STATE")
     assert stored(link).expired_at - clock.real_now() > timedelta(minutes=119)
     assert available_of(payer) == 100
+
+
+def test_the_transfer_of_a_claim_is_answered_to_the_links_owner_alone(make, api, stranger):
+    link = make()
+    claimed = send_claim(link, ACH).json()
+    path = f"/v1/transfers/{claimed['transferId']}"
+
+    shown = api.get(path).json()
+
+    assert (shown["referenceType"], shown["referenceId"]) == ("payment_link", claimed["id"])
+    assert (shown["walletId"], shown["amount"]) == (link["walletId"], "25.00")
+    assert [one["id"] for one in api.get("/v1/transfers").json()["transfers"]] == [shown["id"]]
+    assert refusal(stranger.get(path)) == (404, "TRANSFER_NOT_FOUND")
+    assert stranger.get("/v1/transfers").json()["transfers"] == []

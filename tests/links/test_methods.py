@@ -156,6 +156,17 @@ class TestWithARail:
             assert view(link)["mandate"] is None, link
 
 
+@pytest.mark.parametrize(("currency", "first"), [("USD", "ACH"), ("USDC", "USDC")])
+def test_the_page_begins_with_the_links_own_currency(acme, make, currency, first):
+    wallet = world.make_wallet(acme, "Paid", currency=currency)
+    link = stored(make(walletId=wallet.id, direction="RECEIVE"))
+
+    page = Browser().get(hosted.address(link))
+
+    assert page.context["methods"][0] == page.context["method"] == first
+    assert len(page.context["methods"]) == 3
+
+
 class TestTestAuthorization:
     def test_is_recorded_for_a_claim_by_the_api_without_a_mandate(self, make):
         link = make(direction="RECEIVE")
