@@ -17,7 +17,7 @@ def carry_back(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("links", "0005_mandate_from_unknown_address")]
+    dependencies = [("links", "0006_keyed_file_digests")]
 
     operations = [
         migrations.AddField(
