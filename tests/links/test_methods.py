@@ -11,6 +11,7 @@ from accounts.rails.simulator import Simulator
 from links.models import Claim, EmailProof, Mandate, PaymentLink
 from links.services import link_settings, methods
 from tests import world
+from tests.accounts import rails
 from tests.accounts.test_admin import signed_in
 from tests.links import hosted
 from tests.links.conftest import ach_body, agreed, claim_body, send_claim, stored, usdc_body
@@ -18,18 +19,18 @@ from tests.world import Client, actor_for, error_of, everything
 from wallgent import ids
 
 
-class TestRail(Simulator):
+class LiveRail(Simulator):
     """A rail that carries real money, as far as the order goes."""
 
-    __test__ = False
-    name = "test"
+    name = "nacha"
+    is_test = False
 
 
 @pytest.fixture
-def connected(monkeypatch):
+def connected(db, monkeypatch):
     """Production with a rail."""
-    rail = TestRail()
-    monkeypatch.setattr(directory, "of", lambda environment: rail)
+    rails.allow_real_money()
+    monkeypatch.setitem(directory._RAILS, LiveRail.name, LiveRail())
 
 
 @pytest.fixture
@@ -143,7 +144,7 @@ class TestWithARail:
 
         assert view(link)["methods"] == ["ach", "usdc", "wallet"]
         assert send_claim(link, usdc_body()).json()["status"] == "CLAIMED"
-        assert Transfer.objects.get().provider == "test"
+        assert Transfer.objects.get().provider == "nacha"
 
     def test_a_mandate_is_shown_only_while_a_debit_can_follow(self, make, api):
         open_link, cancelled = (make(direction="RECEIVE") for _ in range(2))

@@ -21,7 +21,7 @@ GONE = "DROP TRIGGER mandate_tests_in_the_sandbox ON links_mandate; DROP FUNCTIO
 
 
 class Migration(migrations.Migration):
-    dependencies = [("links", "0007_conversion_per_environment")]
+    dependencies = [("links", "0008_conversion_per_environment")]
 
     operations = [
         migrations.AddField("mandate", "is_test", models.BooleanField(default=False)),

@@ -17,7 +17,7 @@ def carry_back(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("links", "0006_keyed_file_digests")]
+    dependencies = [("links", "0007_batch_exports")]
 
     operations = [
         migrations.AddField(

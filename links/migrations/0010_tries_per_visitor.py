@@ -5,7 +5,7 @@ import wallgent.ids
 
 
 class Migration(migrations.Migration):
-    dependencies = [("links", "0008_test_authorizations")]
+    dependencies = [("links", "0009_test_authorizations")]
 
     operations = [
         # Codes under way cannot be carried over; people ask for a new one.
