@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
@@ -64,14 +65,20 @@ def authenticate(secret: str, *, ip: str, user_agent: str = "", request_id: str 
         environment=key.environment,
         type=ActorType.API_KEY,
         id=key.id,
-        permissions=frozenset(key.permissions),
-        wallet_scope=None if key.wallet_scope is None else frozenset(key.wallet_scope),
-        allowed_ips=tuple(key.allowed_ips) if key.allowed_ips else None,
-        expires_at=key.expires_at,
         ip=ip,
         user_agent=user_agent,
         request_id=request_id,
+        **_rights(key),
     )
+
+
+def _rights(key: ApiKey) -> dict:
+    return {
+        "permissions": frozenset(key.permissions),
+        "wallet_scope": None if key.wallet_scope is None else frozenset(key.wallet_scope),
+        "allowed_ips": tuple(key.allowed_ips) if key.allowed_ips else None,
+        "expires_at": key.expires_at,
+    }
 
 
 def access(id: str, *, actor: Actor) -> ApiKey:
@@ -102,8 +109,9 @@ def create(
 
     Environment, permissions and every limit are the actor's own where not given, and it is never
     granted more than the actor has. Raises ValidationError, PermissionDenied, EnvironmentMismatch,
-    KybRequired.
+    KybRequired, ApiKeyRevoked.
     """
+    actor = _as_it_is_now(actor, _lock(actor))
     environment = environment or actor.environment
     _check_environment(environment, actor)
     if permissions is None:
@@ -138,12 +146,14 @@ def update(key: ApiKey, *, actor: Actor, **changes) -> ApiKey:
     """Change name, permissions, allowed_ips or expires_at, as far as given.
 
     The key may do no more than the actor, before the change and after it.
-    Raises ValidationError, PermissionDenied, InvalidState when revoked.
+    Raises ValidationError, PermissionDenied, ApiKeyRevoked (the actor's key), InvalidState when
+    revoked.
     """
     if not changes:
         return key
-    # What is granted is judged by the key as it is now: two changes at once would add up.
-    key = ApiKey.objects.select_for_update(no_key=True).get(pk=key.pk)
+    # What is granted is judged by both keys as they are now: two changes at once would add up.
+    locked = _lock(actor, key)
+    key, actor = locked[key.id], _as_it_is_now(actor, locked)
     _check_manageable(key, actor)
     if key.revoked_at:
         raise InvalidState("The API key is revoked.", apiKeyId=key.id)
@@ -175,6 +185,29 @@ def revoke(key: ApiKey, *, actor: Actor) -> ApiKey:
     else:
         key.refresh_from_db()
     return key
+
+
+def _lock(actor: Actor, *keys: ApiKey) -> dict[str, ApiKey]:
+    """These keys and the actor's own as they are now, until the transaction ends."""
+    wanted = {key.id for key in keys}
+    if actor.type == ActorType.API_KEY:
+        wanted.add(actor.id)
+    found = ApiKey.objects.filter(pk__in=wanted).order_by("pk").select_for_update(no_key=True)
+    return {key.id: key for key in found}
+
+
+def _as_it_is_now(actor: Actor, locked: dict[str, ApiKey]) -> Actor:
+    """The actor with what its key may do now.
+
+    Else a key that was revoked or limited since its request began would still pass on what it had,
+    or take it back.
+    """
+    if actor.type != ActorType.API_KEY:
+        return actor
+    own = locked[actor.id]
+    if own.status != ApiKey.Status.ACTIVE:
+        raise ApiKeyRevoked()
+    return replace(actor, **_rights(own))
 
 
 def _once_each(names: list[str]) -> list[str]:

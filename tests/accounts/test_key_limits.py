@@ -6,6 +6,7 @@ import pytest
 from django.db import transaction
 
 from accounts import permissions
+from accounts.errors import ApiKeyRevoked
 from accounts.models import ApiKey
 from accounts.services import api_keys, approvals, organizations, wallets
 from links.services import link_settings
@@ -19,6 +20,7 @@ from tests.world import (
     error_of,
     everything,
     facts_of,
+    in_parallel,
     make_key,
     make_member,
     make_wallet,
@@ -238,6 +240,59 @@ class TestRevoke:
         actor = organizations.system_actor(cast.acme)
 
         assert api_keys.revoke(cast.key, actor=actor).revoked_at
+
+
+class TestRaces:
+    """A key is revoked or limited after its request was let in, before it grants anything."""
+
+    @pytest.fixture
+    def late(self, acme):
+        late = api_keys.authenticate(make_key(acme, name="Late"), ip="127.0.0.1")
+        make_key(acme, name="Small", permissions=["wallets:read"])
+        return late
+
+    def refuses(self, error, work):
+        before = everything()
+        with pytest.raises(error), transaction.atomic():
+            work()
+        assert everything() == before
+
+    def test_a_revoked_key_leaves_no_other_key_behind(self, acme, late):
+        small = ApiKey.objects.get(name="Small")
+        api_keys.revoke(ApiKey.objects.get(name="Late"), actor=actor_for(acme))
+
+        self.refuses(ApiKeyRevoked, lambda: api_keys.create(actor=late))
+        self.refuses(ApiKeyRevoked, lambda: api_keys.update(small, actor=late, permissions=GRANTED))
+
+    def test_a_limited_key_passes_on_no_more_than_it_has_now(self, acme, late):
+        own, small = ApiKey.objects.get(name="Late"), ApiKey.objects.get(name="Small")
+        api_keys.update(own, actor=actor_for(acme), permissions=GRANTED)
+        everything_it_had = list(permissions.ALL)
+
+        for grant in (
+            lambda: api_keys.create(actor=late, permissions=everything_it_had),
+            lambda: api_keys.update(small, actor=late, permissions=everything_it_had),
+            lambda: api_keys.update(own, actor=late, permissions=everything_it_had),
+        ):
+            self.refuses(PermissionDenied, grant)
+        made, _ = api_keys.create(actor=late)
+        assert sorted(made.permissions) == sorted(GRANTED)
+
+    @pytest.mark.django_db(transaction=True)
+    def test_a_revocation_waits_for_what_its_key_is_creating(self, acme, late):
+        own = ApiKey.objects.get(name="Late")
+
+        def race(number):
+            if number:
+                return api_keys.revoke(own, actor=actor_for(acme)) and ApiKey.objects.count()
+            try:
+                return api_keys.create(actor=late)
+            except ApiKeyRevoked:
+                return None
+
+        made, seen = in_parallel(2, race)
+
+        assert ApiKey.objects.count() == seen == (3 if made else 2)
 
 
 class TestActor:
