@@ -15,6 +15,7 @@ from tests.accounts import rails
 from tests.endpoints import KEYED, scene
 from tests.links.conftest import ach_body, lapse, send_claim, soon
 from tests.world import Client, actor_for, make_key
+from wallgent.api import errors
 from wallgent.api.models import IdempotencyRecord
 from wallgent.events.models import Event
 
@@ -101,6 +102,26 @@ class TestStoredAnswers:
         record = IdempotencyRecord.objects.get()
         assert first["id"] in record.answer
         assert first["slug"] not in record.answer
+
+    def test_is_added_also_when_a_twin_took_the_key_of_a_refusal(
+        self, make, api, payer, monkeypatch
+    ):
+        """The wallet was short of money for the first call; for its twin, it was not."""
+        body = {"walletId": payer.id, "amount": "9000", "direction": "SEND", "idempotencyKey": "k"}
+        render, twins = errors.render, []
+
+        def render_after_twin(refusal):
+            monkeypatch.undo()
+            world.fund(payer, "9000")
+            twins.append(api.post(PATH, body).json())
+            return render(refusal)
+
+        monkeypatch.setattr(errors, "render", render_after_twin)
+        answer = api.post(PATH, body)
+
+        assert answer.headers["Idempotent-Replayed"] == "true"
+        assert answer.json() == twins[0]
+        assert answer.json()["slug"]
 
     def test_a_key_that_may_not_pay_gets_none(self, make, reader, payer):
         make(idempotencyKey="k")

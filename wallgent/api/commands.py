@@ -32,6 +32,7 @@ class Run:
     def __init__(self, actor, claim: idempotency.Claim | None):
         self.actor = actor
         self.claim = claim
+        self.complete: Callable[[dict], dict] | None = None
         self.started = False
 
     @property
@@ -44,15 +45,20 @@ class Run:
         `complete(stored)` answers what a success that is repeated shows and was not stored with:
         secrets that this caller may know.
         """
-        if self.claim:
-            try:
-                self.claim.take()
-            except idempotency.Replayed as replayed:
-                if complete and replayed.answer.status_code < HTTPStatus.BAD_REQUEST:
-                    stored = json.parse_object(replayed.answer.content)
-                    replayed.answer.content = json.write(stored | complete(stored))
-                raise
+        self.complete = complete
+        self._claim_key()
         self.started = True
+
+    def _claim_key(self) -> None:
+        if not self.claim:
+            return
+        try:
+            self.claim.take()
+        except idempotency.Replayed as replayed:
+            if self.complete and replayed.answer.status_code < HTTPStatus.BAD_REQUEST:
+                stored = json.parse_object(replayed.answer.content)
+                replayed.answer.content = json.write(stored | self.complete(stored))
+            raise
 
     def perform(self, work) -> HttpResponse:
         """Do `work()` in one transaction; a refusal rolls all of it back and is then recorded."""
@@ -77,7 +83,7 @@ class Run:
         try:
             with transaction.atomic():
                 # The rollback let the key go: a twin may have taken it, and its answer stands.
-                self.start()
+                self._claim_key()
                 refusal.record(actor=self.actor)
                 if self.claim:
                     self.claim.keep(answer)
