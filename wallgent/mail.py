@@ -15,8 +15,9 @@ log = logging.getLogger("wallgent.mail")
 
 # What turns the direction of writing (Unicode, UAX 9): amounts behind it would read backwards.
 _TURNS = dict.fromkeys([0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
-# What mail programs turn into a link: an email holds one of ours, and no other.
-_ADDRESS = re.compile(r"://|www\.|\b[a-z0-9-]+\.[a-z]{2,}/", re.IGNORECASE)
+# The address of a page, in any script: an email leads to ours alone. A host name by itself is let
+# be, since names such as Booking.com and words such as rent.pdf are ordinary.
+_ADDRESS = re.compile(r"://|www\.|\b[\w-]+\.[^\W\d_][\w-]+(/|:[0-9]|[?#]\w)", re.IGNORECASE)
 
 
 def one_line(text: str) -> str:
