@@ -264,6 +264,21 @@ class TestRaces:
         self.refuses(ApiKeyRevoked, lambda: api_keys.create(actor=late))
         self.refuses(ApiKeyRevoked, lambda: api_keys.update(small, actor=late, permissions=GRANTED))
 
+    def test_its_refusal_is_not_the_answer_of_other_keys(self, acme, api, monkeypatch):
+        create, body = api_keys.create, {"idempotencyKey": "k"}
+
+        def create_after_revocation(**given):
+            monkeypatch.undo()
+            api_keys.revoke(ApiKey.objects.get(name="Sender"), actor=actor_for(acme))
+            return create(**given)
+
+        sender = Client(make_key(acme, name="Sender"))
+        monkeypatch.setattr(api_keys, "create", create_after_revocation)
+        refused = sender.post(PATH, body)
+
+        assert (refused.status_code, error_of(refused)) == (401, "API_KEY_REVOKED")
+        assert api.post(PATH, body).status_code == 201
+
     def test_a_limited_key_passes_on_no_more_than_it_has_now(self, acme, late):
         own, small = ApiKey.objects.get(name="Late"), ApiKey.objects.get(name="Small")
         api_keys.update(own, actor=actor_for(acme), permissions=GRANTED)

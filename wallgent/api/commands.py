@@ -15,10 +15,11 @@ from wallgent.errors import (
     EnvironmentMismatch,
     PermissionDenied,
     RateLimitExceeded,
+    Unauthorized,
 )
 
 # Never the answer to a key: another key of the same organization may do it, or the same one later.
-_UNBOUND = (PermissionDenied, EnvironmentMismatch, RateLimitExceeded)
+_UNBOUND = (Unauthorized, PermissionDenied, EnvironmentMismatch, RateLimitExceeded)
 
 
 class Run:
