@@ -9,7 +9,7 @@ from django.db import connection, transaction
 
 from accounts import permissions as known
 from accounts.errors import ApiKeyRevoked, KybRequired
-from accounts.models import ApiKey, Wallet
+from accounts.models import ApiKey, Membership, Wallet
 from accounts.models.api_keys import SECRET_PREFIXES
 from wallgent import clock, compiled, credentials, ids
 from wallgent.actors import Actor, ActorType
@@ -197,17 +197,23 @@ def _lock(actor: Actor, *keys: ApiKey) -> dict[str, ApiKey]:
 
 
 def _as_it_is_now(actor: Actor, locked: dict[str, ApiKey]) -> Actor:
-    """The actor with what its key may do now.
+    """The actor with what its key, or a person's role, permits now.
 
-    Else a key that was revoked or limited since its request began would still pass on what it had,
-    or take it back.
+    Else those that were revoked, removed or limited since their request began would still pass on
+    what they had, or take it back.
     """
-    if actor.type != ActorType.API_KEY:
-        return actor
-    own = locked[actor.id]
-    if own.status != ApiKey.Status.ACTIVE:
-        raise ApiKeyRevoked()
-    return replace(actor, **_rights(own))
+    if actor.type == ActorType.API_KEY:
+        own = locked[actor.id]
+        if own.status != ApiKey.Status.ACTIVE:
+            raise ApiKeyRevoked()
+        return replace(actor, **_rights(own))
+    if actor.type == ActorType.USER:
+        members = Membership.objects.select_for_update(no_key=True)
+        member = members.filter(user=actor.id, organization=actor.organization).first()
+        if member is None:
+            raise PermissionDenied("You do not belong to this organization any more.")
+        return replace(actor, permissions=known.OF_ROLE[member.role])
+    return actor
 
 
 def _once_each(names: list[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """An API key never grants more than it has, and never gains any: in no dimension of its limits."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -292,6 +293,16 @@ class TestRaces:
             self.refuses(PermissionDenied, grant)
         made, _ = api_keys.create(actor=late)
         assert sorted(made.permissions) == sorted(GRANTED)
+
+    def test_a_removed_or_demoted_person_creates_none(self, acme):
+        member = make_member(acme, "ADMIN").memberships.get()
+        late = replace(actor_for(acme), type=ActorType.USER, id=member.user_id)
+        member.role = "VIEWER"
+        member.save()
+
+        self.refuses(PermissionDenied, lambda: api_keys.create(actor=late, permissions=GRANTED))
+        member.delete()
+        self.refuses(PermissionDenied, lambda: api_keys.create(actor=late, permissions=[]))
 
     @pytest.mark.django_db(transaction=True)
     def test_a_revocation_waits_for_what_its_key_is_creating(self, acme, late):
