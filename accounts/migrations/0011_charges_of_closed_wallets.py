@@ -10,6 +10,14 @@ CHARGED = """
      WHERE e.transaction_id = t.return_transaction_id AND e.type = 'DEBIT'
        AND t.direction = 'DEPOSIT' AND w.id <> t.wallet_id
 """
+# The older tables know one default wallet of each environment: that of USD. Those of other
+# currencies become ordinary wallets, and default ones again by what has been charged to them.
+ONE_DEFAULT = "UPDATE accounts_wallet SET is_default = false WHERE is_default AND currency <> 'USD'"
+DEFAULTS_AGAIN = """
+    UPDATE accounts_wallet w SET is_default = true
+      FROM accounts_transfer t LEFT JOIN accounts_suspended s ON s.transaction_id = t.transaction_id
+     WHERE w.id = t.charged_wallet_id AND w.id IS DISTINCT FROM s.wallet_id AND NOT w.is_default
+"""
 FORWARD = """
     ALTER TABLE accounts_wallet
         ADD CONSTRAINT wallet_account_in_its_currency
@@ -51,6 +59,7 @@ class Migration(migrations.Migration):
             field=wallgent.money.CurrencyField(),
         ),
         migrations.RemoveConstraint(model_name="wallet", name="wallet_one_default"),
+        migrations.RunSQL(migrations.RunSQL.noop, ONE_DEFAULT),
         migrations.AddConstraint(
             model_name="wallet",
             constraint=models.UniqueConstraint(
@@ -85,4 +94,6 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.RunSQL(FORWARD, BACKWARD),
+        # Last: a second change of a row leaves its keys to be checked, and no table can be altered.
+        migrations.RunSQL(DEFAULTS_AGAIN, migrations.RunSQL.noop),
     ]
