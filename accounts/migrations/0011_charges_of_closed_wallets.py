@@ -87,7 +87,11 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(
                     ("charged_wallet", None),
-                    models.Q(("direction", "DEPOSIT"), ("status", "RETURNED")),
+                    models.Q(
+                        ("direction", "DEPOSIT"),
+                        ("status", "RETURNED"),
+                        models.Q(("charged_wallet", models.F("wallet")), _negated=True),
+                    ),
                     _connector="OR",
                 ),
                 name="transfer_charged_when_a_deposit_returned",

@@ -4,7 +4,7 @@ from functools import reduce
 from operator import or_
 
 from django.db import models
-from django.db.models import CheckConstraint, Q, UniqueConstraint
+from django.db.models import CheckConstraint, F, Q, UniqueConstraint
 
 from accounts.ledger.models import Hold, Transaction
 from wallgent import clock, credentials
@@ -197,7 +197,8 @@ class Transfer(models.Model):
                 name="transfer_booked_back_when_returned",
             ),
             CheckConstraint(
-                condition=Q(charged_wallet=None) | Q(direction="DEPOSIT", status="RETURNED"),
+                condition=Q(charged_wallet=None)
+                | Q(direction="DEPOSIT", status="RETURNED") & ~Q(charged_wallet=F("wallet")),
                 name="transfer_charged_when_a_deposit_returned",
             ),
             *(

@@ -8,7 +8,7 @@ from django.db import transaction
 from accounts.ledger import chart, holds, journal
 from accounts.ledger.journal import Move, Posting
 from accounts.ledger.models import Entry, LedgerAccount
-from accounts.models import RailType, Transfer
+from accounts.models import RailType, Transfer, Wallet
 from accounts.services import organizations, rail_suspense, wallets
 from wallgent import clock, ids
 from wallgent.events import facts
@@ -60,7 +60,7 @@ def give_back(transfer: Transfer) -> str:
     The bank has taken a returned deposit from us, so what the wallet lacks becomes its debt. What
     waited in suspense is taken from there, or from the wallet that has got it since. What a closed
     wallet would have to give back is charged to the default wallet; what it would get waits in
-    suspense. Sets `transfer.charged_wallet`; the caller saves it.
+    suspense. Sets `transfer.charged_wallet` if another wallet is charged; the caller saves it.
     """
     moves = [
         Move(credit.account_id, debit.account_id, debit.amount, debit.currency)
@@ -73,34 +73,36 @@ def give_back(transfer: Transfer) -> str:
     }
     if transfer.direction == Transfer.Direction.WITHDRAWAL:
         return _credit(transfer, moves, **said)
-    kept = rail_suspense.of(transfer.transaction_id)
+    kept, charged = rail_suspense.of(transfer.transaction_id), transfer.wallet
     if kept and kept.wallet:
-        transfer.charged_wallet = kept.wallet
-        moves = _instead_of(rail_suspense.account(transfer), kept.wallet.account_id, moves)
+        charged = kept.wallet
+        moves = _instead_of(rail_suspense.account(transfer), charged.account_id, moves)
     try:
         with transaction.atomic():
             transaction_id = _posted(transfer, moves, **said)
     except journal.Refused as refused:
         if refused.outcome != "CLOSED":
             raise
-        transaction_id = _charge_default(transfer, moves, **said)
+        transaction_id, charged = _charge_default(transfer, charged, moves, **said)
+    if charged.id != transfer.wallet_id:
+        transfer.charged_wallet = charged
     if kept and not kept.ended_at:
         rail_suspense.end(kept, transaction_id)
     return transaction_id
 
 
-def _charge_default(transfer: Transfer, moves: list[Move], **said) -> str:
+def _charge_default(
+    transfer: Transfer, closed: Wallet, moves: list[Move], **said
+) -> tuple[str, Wallet]:
     """Book a return on the organization's default wallet, in place of one that is closed."""
-    closed = transfer.charged_wallet or transfer.wallet
     actor = organizations.system_actor(transfer.organization, transfer.environment)
     default = wallets.default_of(actor=actor, currency=transfer.currency)
     moves = _instead_of(closed.account_id, default.account_id, moves)
     transaction_id = _posted(transfer, moves, **said)
-    transfer.charged_wallet = default
     default.account.refresh_from_db()
     charge = {"transfer": transfer, "closed": closed, "transaction_id": transaction_id}
     facts.record("wallet.charged", default, actor=actor, **charge)
-    return transaction_id
+    return transaction_id, default
 
 
 def is_credited(transfer: Transfer, transaction_id: str) -> bool:

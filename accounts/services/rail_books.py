@@ -51,8 +51,8 @@ WITH treasury AS (
       FROM accounts_suspended s JOIN accounts_transfer t ON t.id = s.transfer_id
      WHERE s.ended_at IS NULL GROUP BY t.environment, s.currency
 ), returned AS (
-    SELECT t.id, t.currency, t.charged_wallet_id, coalesce(s.wallet_id, t.wallet_id) AS owing_id,
-           s.wallet_id AS received_by,
+    SELECT t.id, t.currency, coalesce(s.wallet_id, t.wallet_id) AS owing_id, w.id AS charged_id,
+           w.is_default AND w.currency = t.currency AS is_default,
            (SELECT array_agg(e.account_id) FROM ledger_entry e
               JOIN ledger_account a ON a.id = e.account_id
              WHERE e.transaction_id = t.return_transaction_id AND e.type = 'DEBIT'
@@ -119,15 +119,13 @@ UNION ALL
 SELECT format('transfer %s: its return was not taken from whoever owes it', id)
   FROM returned WHERE taken_from IS DISTINCT FROM ARRAY[account_id]
 UNION ALL
-SELECT format('transfer %s: its return is charged to wallet %s without a reason',
-              r.id, coalesce(r.charged_wallet_id::text, 'none'))
+SELECT format('transfer %s: its return is charged to wallet %s without a reason', r.id,
+              r.charged_id)
   FROM returned r
   JOIN accounts_wallet owing ON owing.id = r.owing_id
   JOIN ledger_account a ON a.id = owing.account_id
-  LEFT JOIN accounts_wallet c ON c.id = r.charged_wallet_id
- WHERE r.charged_wallet_id IS DISTINCT FROM r.received_by
-   AND (c.is_default AND c.currency = r.currency AND NOT owing.is_default AND a.state = 'CLOSED')
-       IS NOT TRUE
+ WHERE r.charged_id <> r.owing_id
+   AND NOT (r.is_default AND NOT owing.is_default AND a.state = 'CLOSED')
 UNION ALL
 SELECT format('transaction %s: over a rail, and charged to us', e.transaction_id)
   FROM ledger_entry e

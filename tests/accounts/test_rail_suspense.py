@@ -16,6 +16,7 @@ from tests.accounts import rails
 from tests.accounts.rails import stored
 from tests.accounts.test_admin import act, boss, listed, path, support  # noqa: F401
 from tests.accounts.test_books import corrupted
+from tests.accounts.test_closed_wallets import pass_on
 from tests.world import balance_of, facts_of
 from wallgent import clock
 
@@ -120,6 +121,37 @@ def test_a_return_takes_it_from_who_has_got_it(
     assert stored(kept.transfer).charged_wallet == (main if is_closed else other)
     assert Wallet.objects.get(pk=main.pk).account.debt == (25 if is_closed else 0)
     assert statements.exact_balance(chart.system_id("SANDBOX", "EXPENSES", "USD")) == 0
+
+
+def test_a_return_takes_it_from_its_own_wallet_that_got_it_late(support, acme, wallet, other):  # noqa: F811
+    """A full wallet has room again: support paid it what it could not take at first."""
+    world.deposit(wallet, "999999999999")
+    transfer = rails.deposit(wallet, fault=10)
+    rails.settle(acme)
+    pass_on(wallet)
+    act(support, transfer.suspended.get(), "pay_out", wallet_id=wallet.id)
+    rails.settle(acme, seconds=15)
+
+    assert (stored(transfer).status, stored(transfer).charged_wallet) == ("RETURNED", None)
+    assert (balance_of(wallet), in_suspense(), books.differences()) == (0, 0, [])
+    page = world.browser(world.make_member(acme)).get(f"/{acme.id}/sandbox/wallets/{wallet.id}")
+    assert transfer.id in page.text
+    assert "could not give it back" not in page.text
+
+
+def test_the_default_wallet_that_was_full_is_charged_as_its_own(support, acme, other):  # noqa: F811
+    """Another wallet got the money in its place, and was closed."""
+    main = acme.wallets.get(environment="SANDBOX", is_default=True)
+    world.deposit(main, "999999999999")
+    transfer = rails.deposit(main, fault=10)
+    rails.settle(acme)
+    act(support, transfer.suspended.get(), "pay_out", wallet_id=other.id)
+    pass_on(other)
+    close(other)
+    rails.settle(acme, seconds=15)
+
+    assert (stored(transfer).status, stored(transfer).charged_wallet) == ("RETURNED", None)
+    assert (balance_of(main), books.differences()) == (999_999_999_974, [])
 
 
 def test_a_return_to_a_closed_wallet_waits_too(support, acme, wallet, other):  # noqa: F811
