@@ -7,13 +7,12 @@ from allauth.mfa.totp.internal.auth import (
     hotp_value,
     yield_hotp_counters_from_time,
 )
-from django.db import connection, transaction
+from django.db import transaction
 
 from accounts.models import User
-from wallgent import credentials
+from wallgent import credentials, turns
 
 _LAST_STEP = "last_step"  # in an authenticator's data: the latest time step a code was used of
-_GUESSING = 0x7369676E  # the lock under which guesses wait for each other
 
 
 @transaction.atomic(savepoint=False)
@@ -47,7 +46,4 @@ def wait_for_turn(email: str, address: str) -> None:
 
     So each guess is counted before the next one is judged, however many come at once.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_GUESSING, f"{email}\n{address}"]
-        )
+    turns.take("one_time_codes", email, address)

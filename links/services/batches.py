@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Count, F
 
 from accounts import permissions
@@ -19,7 +19,7 @@ from links.models import BatchExport, BatchRow, LinkBatch
 from links.models.batches import LEASE
 from links.services import batch_files, batch_rows, payment_links
 from links.services.payment_links import Restrictions
-from wallgent import clock, ids, runner
+from wallgent import clock, ids, runner, turns
 from wallgent.actors import Actor, ActorType
 from wallgent.errors import DomainError, InvalidState, NotFound
 from wallgent.events import facts
@@ -33,7 +33,6 @@ WORK_SECONDS = 5  # of one task; then whichever file waits longest has its turn
 # Files that workers have in hand, all workers together: money waits for the same threads, and its
 # sweeps lose their turn where they wait behind a queue of files.
 AT_ONCE = 2
-_TAKING = (0x6C696E6B, 1)  # the lock under which a worker takes a file in hand
 EXPORT_ROWS = 2_000  # read at a time for a file to download
 
 _Status = LinkBatch.Status
@@ -152,8 +151,7 @@ def _take(batch_id: str) -> bool:
 
 def lock_places() -> None:
     """Let workers take places one after the other, or all see the same one free."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", _TAKING)
+    turns.take("link_places")
 
 
 def _next_rows(batch_id: str) -> bool:

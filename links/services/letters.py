@@ -3,13 +3,13 @@
 from datetime import timedelta
 
 from django.core.mail import EmailMessage
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q
 from django.template.loader import render_to_string
 
 from links.models import Claim, PaymentLink, Sending
 from links.services import emails, names
-from wallgent import clock, credentials, mail, money
+from wallgent import clock, credentials, mail, money, turns
 from wallgent.actors import Actor
 from wallgent.environments import Environment
 from wallgent.errors import InvalidState, RateLimitExceeded, ValidationError
@@ -21,7 +21,6 @@ LETTERS_PER_ADDRESS_OF_ALL = 20  # a day: so no single organization uses them up
 RECEIPTS_PER_CLAIM = 10  # a day
 RECEIPTS_PER_ADDRESS = 5  # a day, apart from the links that are sent there
 _RECEIPT = Q(sent_by__startswith="clm_")  # by whoever claimed
-_COUNTING = (0x6C696E6B, 2)  # the lock under which letters are counted
 
 
 def masked(address: str) -> str:
@@ -57,7 +56,7 @@ def send(link: PaymentLink, *, actor: Actor, address: str, message: str = "") ->
 
 def _count(link: PaymentLink, actor: Actor, address: str) -> None:
     """Note one more letter, unless there were too many lately."""
-    _in_turn()
+    turns.take("letters")
     # Of the person, too: organizations cost nothing. What strangers ask for is not their doing.
     ours = Sending.objects.filter(Q(organization=link.organization) | Q(sent_by=actor.id))
     hour_ago = clock.real_now() - timedelta(hours=1)
@@ -78,7 +77,7 @@ def _count(link: PaymentLink, actor: Actor, address: str) -> None:
 
 def count_receipt(claim: Claim, address: str) -> None:
     """Note one more receipt, which a stranger asks for. Raises RateLimitExceeded."""
-    _in_turn()
+    turns.take("letters")
     day_ago = clock.real_now() - timedelta(days=1)
     sent = Sending.objects.filter(sent_by=claim.id, created_at__gt=day_ago)
     if sent.count() >= RECEIPTS_PER_CLAIM:
@@ -87,12 +86,6 @@ def count_receipt(claim: Claim, address: str) -> None:
     if _today(address).filter(_RECEIPT).count() >= RECEIPTS_PER_ADDRESS:
         raise RateLimitExceeded("This address was sent several letters today. Go on tomorrow.")
     _note(claim.link, claim.id, address)
-
-
-def _in_turn() -> None:
-    """Of letters that are sent at once, let each be counted before the next one looks."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", _COUNTING)
 
 
 def _today(address: str):
