@@ -42,28 +42,30 @@ WITH treasury AS (
            sum(amount) FILTER (WHERE transaction_id IS NOT NULL) AS amount
       FROM accounts_incomingpayment GROUP BY transfer_id
 ), suspense AS (
-    SELECT a.book, a.currency,
+    SELECT a.id, a.book, a.currency,
            coalesce(sum(CASE e.type WHEN 'CREDIT' THEN e.amount ELSE -e.amount END), 0) AS amount
       FROM ledger_account a LEFT JOIN ledger_entry e ON e.account_id = a.id
-     WHERE a.kind = 'SUSPENSE' GROUP BY a.book, a.currency
+     WHERE a.kind = 'SUSPENSE' GROUP BY a.id
 ), waiting AS (
     SELECT t.environment AS book, s.currency, sum(s.amount) AS amount
       FROM accounts_suspended s JOIN accounts_transfer t ON t.id = s.transfer_id
      WHERE s.ended_at IS NULL GROUP BY t.environment, s.currency
+), taken AS (
+    SELECT e.transaction_id, array_agg(e.account_id) AS account_ids
+      FROM accounts_transfer t
+      JOIN ledger_entry e ON e.transaction_id = t.return_transaction_id AND e.type = 'DEBIT'
+      JOIN ledger_account a ON a.id = e.account_id AND a.kind NOT IN ('TREASURY', 'EXCHANGE')
+     GROUP BY e.transaction_id
 ), returned AS (
-    SELECT t.id, t.currency, coalesce(s.wallet_id, t.wallet_id) AS owing_id, w.id AS charged_id,
-           w.is_default AND w.currency = t.currency AS is_default,
-           (SELECT array_agg(e.account_id) FROM ledger_entry e
-              JOIN ledger_account a ON a.id = e.account_id
-             WHERE e.transaction_id = t.return_transaction_id AND e.type = 'DEBIT'
-               AND a.kind NOT IN ('TREASURY', 'EXCHANGE')) AS taken_from,
+    SELECT t.id, coalesce(s.wallet_id, t.wallet_id) AS owing_id, w.id AS charged_id,
+           w.is_default AND w.currency = t.currency AS is_default, taken.account_ids AS taken_from,
            CASE WHEN s.id IS NULL OR s.wallet_id IS NOT NULL THEN w.account_id
-                ELSE (SELECT id FROM ledger_account a
-                       WHERE (a.kind, a.book, a.currency)
-                             = ('SUSPENSE', t.environment, t.currency)) END AS account_id
+                ELSE b.id END AS account_id
       FROM accounts_transfer t
       JOIN accounts_wallet w ON w.id = coalesce(t.charged_wallet_id, t.wallet_id)
       LEFT JOIN accounts_suspended s ON s.transaction_id = t.transaction_id
+      LEFT JOIN suspense b ON (b.book, b.currency) = (t.environment, t.currency)
+      LEFT JOIN taken ON taken.transaction_id = t.return_transaction_id
      WHERE t.direction = 'DEPOSIT' AND t.status = 'RETURNED'
 ), moved AS (
     SELECT t.*, t.direction = 'DEPOSIT' AND t.rail_type = 'USDC' AS awaits,
