@@ -96,8 +96,8 @@ def _wallet_charged(
         "transactionId": transaction_id,
         "amount": money.amount_text(transfer.amount),
         "currency": transfer.currency,
-        "newBalance": money.balance_text(wallet.account.balance),
-        "debt": money.balance_text(wallet.account.debt),
+        "newBalance": money.amount_text(wallet.account.balance),
+        "debt": money.amount_text(wallet.account.debt),
     }
 
 

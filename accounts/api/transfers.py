@@ -73,6 +73,7 @@ class TransferOutput(Shape):
     external_id: str | None
     transaction_id: str | None = spelled("transactionId", "ledgerTxnId", "settleTxnId")
     return_transaction_id: str | None
+    charged_wallet_id: str | None  # what a returned deposit was taken from, if another wallet
     failure_code: str | None
     failure_reason: str | None
     created_at: TimeText
@@ -107,6 +108,7 @@ class TransferOutput(Shape):
             external_id=transfer.external_id or None,
             transaction_id=transfer.transaction_id,
             return_transaction_id=transfer.return_transaction_id,
+            charged_wallet_id=transfer.charged_wallet_id,
             failure_code=transfer.failure_code or None,
             failure_reason=transfer.failure_reason or None,
             created_at=transfer.created_at,

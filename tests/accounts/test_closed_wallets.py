@@ -211,6 +211,15 @@ class TestReason:
         assert "5,000.00" in activity or "5000.00" in activity
         assert f"a deposit into closed wallet \N{FIRST STRONG ISOLATE}{wallet.name}" in activity
 
+    def test_is_answered_with_the_transfer(self, acme, api, wallet, main):
+        transfer = abandon(wallet)
+        assert api.get(f"/v1/transfers/{transfer.id}").json()["chargedWalletId"] is None
+        rails.settle(acme, seconds=AFTER)
+
+        answer = api.get(f"/v1/transfers/{transfer.id}").json()
+
+        assert (answer["walletId"], answer["chargedWalletId"]) == (wallet.id, main.id)
+
     def test_is_told_with_the_return(self, acme, wallet, main):
         transfer = abandon(wallet)
         rails.settle(acme, seconds=AFTER)
@@ -230,8 +239,8 @@ class TestReason:
             "transactionId": stored(transfer).return_transaction_id,
             "amount": "5000.00",
             "currency": "USD",
-            "newBalance": "-5000.00000000",
-            "debt": "5000.00000000",
+            "newBalance": "-5000.00",
+            "debt": "5000.00",
             "environment": "SANDBOX",
         }
 

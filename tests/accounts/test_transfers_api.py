@@ -77,6 +77,7 @@ class TestTransfer:
             "ledgerTxnId": an_id("txn"),
             "settleTxnId": an_id("txn"),
             "returnTransactionId": None,
+            "chargedWalletId": None,
             "failureCode": None,
             "failureReason": None,
             "createdAt": A_TIME,
