@@ -110,6 +110,7 @@ class TestCommand:
         assert transactions.count == 2
 
 
+@pytest.mark.django_db
 class TestPages:
     def test_a_page_without_a_database_says_when_to_come_back(self):
         request = RequestFactory().get("/account/")
