@@ -8,10 +8,10 @@ if __name__ == "__main__":
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
-    from wallgent.engines import home
+    from wallgent.localdev import workspace
 
     if sys.argv[1:2] == ["run"]:
-        home.prepare()  # the first start writes the secrets that settings read
+        workspace.prepare()  # the first start writes the secrets that settings read
     try:
         settings.INSTALLED_APPS  # noqa: B018 - read before anything starts
     except ImproperlyConfigured as error:

@@ -9,16 +9,19 @@ class AccountsConfig(AppConfig):
     def ready(self):
         from django.db.models.signals import post_migrate
 
-        from accounts import events
-        from accounts.rails import base
-        from accounts.services import approvals, books, rail_books, rail_settlement, tellers
-        from accounts.views import sign_in
-        from wallgent import pages
+        from accounts import event_descriptions, events
+        from accounts.controls.services import approvals
+        from accounts.ledger import checks as books
+        from accounts.organizations.sign_in import adapters
+        from accounts.transfers import checks as rail_books
+        from accounts.transfers.rails import base
+        from accounts.transfers.services import worker
+        from wallgent.web import pages
 
         events.declare_all()
-        tellers.declare_all()
+        event_descriptions.declare_all()
         books.register(rail_books.DIFFERENCES)
-        base.listen(rail_settlement.hear)
+        base.listen(worker.on_rail_event)
         # After migrating, and after a test has emptied the tables.
         post_migrate.connect(lambda **_: rail_books.open_accounts(), sender=self, weak=False)
         pages.add_section(
@@ -45,4 +48,4 @@ class AccountsConfig(AppConfig):
         pages.add_section(
             "organization", "Settings", icon="settings", permission="organizations:read", rank=80
         )
-        sign_in.connect()
+        adapters.connect()

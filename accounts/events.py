@@ -3,20 +3,13 @@
 A type without a renderer is promised by the public catalogue and not built yet.
 """
 
-from accounts.models import (
-    ApiKey,
-    Approval,
-    Invitation,
-    Membership,
-    Organization,
-    Payment,
-    Suspended,
-    Transfer,
-    User,
-    Wallet,
-)
+from accounts.controls.models import Approval
+from accounts.organizations.models import ApiKey, Invitation, Membership, Organization, User
+from accounts.payments.models import Payment
+from accounts.transfers.models import Suspended, Transfer
+from accounts.wallets.models import Wallet
 from wallgent import money
-from wallgent.api.shapes import timestamp_text
+from wallgent.api.schemas import timestamp_text
 from wallgent.events.catalogue import declare
 
 

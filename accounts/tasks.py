@@ -3,8 +3,9 @@
 from celery import shared_task
 from django.core.management import call_command
 
+from accounts.controls.services import approvals
 from accounts.ledger import journal
-from accounts.services import approvals, rail_settlement
+from accounts.transfers.services import worker
 
 ROLL_LIMIT = 10_000
 SWEEP_SECONDS = 2
@@ -36,13 +37,13 @@ def forget_sessions() -> None:
 @shared_task
 def attend_transfer(id: str) -> None:
     """Do what is due about a transfer: tell its rail, ask it, book what it says."""
-    rail_settlement.attend(id)
+    worker.attend(id)
 
 
 @shared_task
 def attend_transfers() -> int:
     """Hand out every transfer that is due: those that wait, and those whose wake-up was lost."""
-    found = rail_settlement.due()
+    found = worker.due()
     for id in found:
         # The next sweep finds again what nobody came to by then.
         attend_transfer.apply_async([id], expires=SWEEP_SECONDS)

@@ -1,6 +1,10 @@
 from django.urls import path
 
-from accounts.api import api_keys, approvals, organizations, payments, sandbox, transfers, wallets
+from accounts.controls.api import approvals
+from accounts.organizations.api import api_keys, organizations
+from accounts.payments.api import internal_payments, payments
+from accounts.transfers.api import sandbox
+from accounts.wallets import api as wallets
 
 urlpatterns = [
     # Tried in this order: what is called most stands first.
@@ -27,7 +31,7 @@ urlpatterns = [
     path("sandbox/fund", wallets.SandboxFundView.as_view()),
     path("sandbox/clock/advance", sandbox.ClockAdvanceView.as_view()),
     path("sandbox/usdc-payments", sandbox.UsdcPaymentsView.as_view()),
-    path("transfers", transfers.TransfersView.as_view()),
-    path("transfers/internal", transfers.InternalTransfersView.as_view()),
-    path("transfers/<str:id>", transfers.TransferView.as_view()),
+    path("transfers", internal_payments.TransfersView.as_view()),
+    path("transfers/internal", internal_payments.InternalTransfersView.as_view()),
+    path("transfers/<str:id>", internal_payments.TransferView.as_view()),
 ]

@@ -16,7 +16,7 @@ from bench.load import Outcome
 from bench.payroll import SET
 from bench.reference import Reference
 from bench.world import World, count_payments, count_transactions
-from wallgent.engines import home
+from wallgent.localdev import workspace
 
 BATCH = 20
 WARM_UP_SECONDS = 2
@@ -209,7 +209,7 @@ def _order(member, recipient) -> str:
 def _payroll() -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-m", "bench.payroll"],
-        cwd=home.CHECKOUT,
+        cwd=workspace.CHECKOUT,
         env=os.environ | {"DJANGO_SETTINGS_MODULE": "wallgent.settings"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -8,8 +8,8 @@ from decimal import Decimal
 from django.db import transaction
 
 from bench.world import World, actor_of
-from links.models import PaymentLink
-from links.services import expiry, payment_links
+from links.payment_links.models import PaymentLink
+from links.payment_links.services import expiry, payment_links
 from wallgent import clock
 
 LINKS = 10_000

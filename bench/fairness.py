@@ -10,14 +10,15 @@ from datetime import UTC
 from django.conf import settings
 from django.test import Client
 
-from accounts.models import Membership, Organization, User
-from accounts.services import api_keys, organizations, wallets
+from accounts.organizations.models import Membership, Organization, User
+from accounts.organizations.services import api_keys, organizations
+from accounts.wallets import services as wallets
 from bench.world import actor_of
-from links.models import BatchExport
-from links.services import batch_files, batch_uploads
+from links.payment_links.models import BatchExport
+from links.payment_links.services import import_files, import_uploads
 from wallgent import ids, redis
-from wallgent.api.shapes import METADATA_LIMIT_VALUES
-from wallgent.engines import home
+from wallgent.api.schemas import METADATA_LIMIT_VALUES
+from wallgent.localdev import workspace
 
 AIM_MILLISECONDS = 250
 CONNECTIONS = 8  # of the other tenant
@@ -106,10 +107,10 @@ class _Tenant:
         self.session = {"Cookie": f"{self._session()}; {settings.CSRF_COOKIE_NAME}={_CSRF}"}
         self.pages = f"/{organization.id}/sandbox"
         self.file = "wallet,amount,description\n" + "".join(
-            f"Loud 1,5,Prize {number}\n" for number in range(batch_files.ROWS_LIMIT)
+            f"Loud 1,5,Prize {number}\n" for number in range(import_files.ROWS_LIMIT)
         )
-        reading = batch_uploads.read(self.file.encode(), actor=self.actor, zone=UTC)
-        self.batch = batch_uploads.keep(reading, actor=self.actor, file_name="loud.csv")
+        reading = import_uploads.read(self.file.encode(), actor=self.actor, zone=UTC)
+        self.batch = import_uploads.keep(reading, actor=self.actor, file_name="loud.csv")
 
     def _session(self) -> str:
         user = User.objects.create_user(f"{ids.new('usr').lower()}@example.com")
@@ -151,7 +152,7 @@ def _lists(size: int) -> str:
 def _noise(load: Load, port: int, seconds: float) -> subprocess.Popen:
     process = subprocess.Popen(
         [sys.executable, "-m", "bench.noise"],
-        cwd=home.CHECKOUT,
+        cwd=workspace.CHECKOUT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

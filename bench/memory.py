@@ -7,7 +7,7 @@ import sys
 import urllib.request
 
 from bench import load, stack, usage
-from wallgent.engines import home
+from wallgent.localdev import workspace
 
 PAY_SECONDS = 4
 _FUNDINGS = 10
@@ -58,7 +58,12 @@ def _check_books(env: dict) -> None:
     command = [sys.executable, "manage.py", "check_books"]
     inherited = {name: value for name, value in os.environ.items() if name not in env}
     done = subprocess.run(
-        command, check=False, capture_output=True, text=True, cwd=home.CHECKOUT, env=inherited | env
+        command,
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=workspace.CHECKOUT,
+        env=inherited | env,
     )
     assert done.returncode == 0, done.stderr
 

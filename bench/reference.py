@@ -5,7 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from wallgent.engines import postgres
+from wallgent.localdev import postgres
 
 DATABASE = "reference"
 _PLAIN = "\\set a random(1, 1000)\n\\set b 1 + mod(:a + random(0, 998), 1000)\n"

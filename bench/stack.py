@@ -11,9 +11,9 @@ import time
 import urllib.request
 from pathlib import Path
 
-from wallgent.engines import home, processes
+from wallgent.localdev import processes, workspace
 
-ROOM = home.CHECKOUT / ".wallgent" / "bench"
+ROOM = workspace.CHECKOUT / ".wallgent" / "bench"
 HOST = "127.0.0.1"
 _START_SECONDS = 60
 # What would lead us to a database or to secrets that are not the bench's own.
@@ -23,8 +23,8 @@ _FOREIGN = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "ENCRYPTION_KEYS", "DEBUG
 @contextlib.contextmanager
 def engines():
     """A fresh home whose PostgreSQL and Redis run; the environment points Django at them."""
-    home.Home(ROOM.parent).make()
-    home.Home(ROOM).make()
+    workspace.Home(ROOM.parent).make()
+    workspace.Home(ROOM).make()
     for name in _FOREIGN:
         os.environ.pop(name, None)
     with fresh_home("engines") as own:
@@ -40,8 +40,8 @@ def fresh_home(name: str):
     """An empty home, removed with its engines at the end, and by the next run if we are killed."""
     for old in ROOM.glob(f"{name}-*"):
         if lock := processes.hold(old / "bench.lock"):
-            _remove(home.Home(old), lock)
-    own = home.Home(ROOM / f"{name}-{os.getpid()}")
+            _remove(workspace.Home(old), lock)
+    own = workspace.Home(ROOM / f"{name}-{os.getpid()}")
     own.make()
     lock = processes.hold(own.folder / "bench.lock")
     try:
@@ -50,7 +50,7 @@ def fresh_home(name: str):
         _remove(own, lock)
 
 
-def _remove(own: home.Home, lock) -> None:
+def _remove(own: workspace.Home, lock) -> None:
     own.redis.destroy()
     own.postgres.destroy()
     shutil.rmtree(own.folder)
@@ -88,7 +88,7 @@ def program(arguments: list, *, log: Path, env: dict | None = None):
     with log.open("ab") as output:
         process = processes.spawn(
             [sys.executable, *arguments],
-            cwd=home.CHECKOUT,
+            cwd=workspace.CHECKOUT,
             env=os.environ | (env or {}),
             stdout=output,
             stderr=subprocess.STDOUT,

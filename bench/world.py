@@ -11,12 +11,16 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection, transaction
 
-from accounts import permissions
 from accounts.ledger import chart, journal
+from accounts.ledger import checks as books
 from accounts.ledger.journal import Move, Posting
 from accounts.ledger.models import Transaction
-from accounts.models import Payment, Wallet
-from accounts.services import api_keys, books, organizations, payments, wallets
+from accounts.organizations import permissions
+from accounts.organizations.services import api_keys, organizations
+from accounts.payments.models import Payment
+from accounts.payments.services import payments
+from accounts.wallets import services as wallets
+from accounts.wallets.models import Wallet
 from wallgent import ids
 from wallgent.actors import Actor
 from wallgent.events import relay
@@ -84,7 +88,7 @@ class World:
             orders = []
             for _ in range(_SET):
                 recipient = self.other_than(sender)
-                order = payments.Order(
+                order = payments.PaymentRequest(
                     sender_id=sender.id, recipient_id=recipient.id, amount=Decimal(1)
                 )
                 orders.append(payments.Parties(order=order, sender=sender, recipient=recipient))

@@ -5,17 +5,19 @@ class LinksConfig(AppConfig):
     name = "links"
 
     def ready(self):
-        from accounts.services import approvals, rail_outcomes
-        from accounts.services import books as all_books
-        from links import events
-        from links.services import books, pay_ins, pay_requests, settlement, tellers
-        from links.services.histories import PURPOSE
-        from wallgent import pages
+        from accounts.controls.services import approvals
+        from accounts.ledger import checks as all_books
+        from accounts.transfers.services import callbacks
+        from links.payment_links import checks as books
+        from links.payment_links import event_descriptions, events
+        from links.payment_links.services import pay_ins, pay_requests, settlement
+        from links.payment_links.services.claim_history import PURPOSE
+        from wallgent.web import pages
 
         events.declare_all()
-        tellers.declare_all()
+        event_descriptions.declare_all()
         all_books.register(books.DIFFERENCES)
-        rail_outcomes.on_outcome(PURPOSE, settlement.on_outcome, lock=settlement.lock)
+        callbacks.on_outcome(PURPOSE, settlement.on_outcome, lock=settlement.lock)
         approvals.register(
             PURPOSE, pay_ins.execute, lock=pay_requests.lock, ended=pay_requests.on_ended
         )

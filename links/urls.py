@@ -1,6 +1,6 @@
 from django.urls import path
 
-from links.api import claims, payment_links
+from links.payment_links.api import claims, payment_links
 
 urlpatterns = [
     path("payment-links", payment_links.PaymentLinksView.as_view()),

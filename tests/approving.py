@@ -2,9 +2,12 @@
 
 from decimal import Decimal
 
-from accounts.models import Approval, Payment, Wallet
-from accounts.services import approvals, payments
-from accounts.services.payments import Order
+from accounts.controls.models import Approval
+from accounts.controls.services import approvals
+from accounts.payments.models import Payment
+from accounts.payments.services import payments
+from accounts.payments.services.payments import PaymentRequest
+from accounts.wallets.models import Wallet
 from tests import world
 
 KIND = "test"
@@ -12,7 +15,7 @@ ended: list[tuple[str, str]] = []  # what was told of: (approval, its status)
 
 
 def _pay(approval: Approval, *, actor) -> Payment:
-    order = Order(
+    order = PaymentRequest(
         sender_id=approval.wallet_id,
         recipient_id=approval.recipient_id,
         amount=approval.amount,

@@ -1,6 +1,6 @@
 """Every endpoint of the API, with a request that it accepts.
 
-What all of them promise is tested once for each, in tests/accounts/test_access.py and
+What all of them promise is tested once for each, in tests/accounts/organizations/test_access.py and
 tests/flows/test_bad_input.py. A new endpoint that is missing here fails there.
 """
 
@@ -11,9 +11,9 @@ from typing import Any
 
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from accounts.models import ApiKey, Organization
-from accounts.services import payments
-from links.services import payment_links
+from accounts.organizations.models import ApiKey, Organization
+from accounts.payments.services import payments
+from links.payment_links.services import payment_links
 from tests import approving, world
 from tests.accounts import rails
 from wallgent.api.views import ApiView
@@ -71,7 +71,9 @@ def scene(organization: Organization, environment: str = "SANDBOX") -> dict[str,
     )
     world.deposit(wallet, "1000")
     actor = world.actor_for(organization, environment)
-    order = payments.Order(sender_id=wallet.id, recipient_id=savings.id, amount=Decimal(10))
+    order = payments.PaymentRequest(
+        sender_id=wallet.id, recipient_id=savings.id, amount=Decimal(10)
+    )
     payment = payments.create(payments.parties(order, actor=actor), actor=actor)
     world.make_key(organization, environment, name="Subject")
     key = ApiKey.objects.get(organization=organization, environment=environment, name="Subject")

@@ -11,10 +11,10 @@ import sys
 import psycopg
 import pytest
 
-from wallgent.engines import home, postgres, processes
+from wallgent.localdev import postgres, processes, workspace
 
 _TEMPLATE = "wallgent_template"
-_ROOM = home.CHECKOUT / ".wallgent" / "test"
+_ROOM = workspace.CHECKOUT / ".wallgent" / "test"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -49,20 +49,20 @@ def claim(name: str, *, durable: bool = False):
 
     Copying takes a fifth of the time of making. What interrupted runs left behind is removed.
     """
-    home.Home(_ROOM.parent).make()
-    home.Home(_ROOM).make()
+    workspace.Home(_ROOM.parent).make()
+    workspace.Home(_ROOM).make()
     with processes.hold(_ROOM / "lock", wait=True):
         for old in _ROOM.glob("run-*"):
             if lock := processes.hold(old / "lock"):
-                remove(home.Home(old), lock)
+                remove(workspace.Home(old), lock)
         template = postgres.Cluster(_ROOM / "template")
         template.initialise()
-        engines = home.Home(_ROOM / name, durable=durable)
+        engines = workspace.Home(_ROOM / name, durable=durable)
         engines.make()
         return engines, template, processes.hold(engines.folder / "lock")
 
 
-def remove(engines: home.Home, lock) -> None:
+def remove(engines: workspace.Home, lock) -> None:
     """Take a home away, with whatever runs in it."""
     engines.redis.destroy()
     engines.postgres.destroy()
@@ -75,7 +75,7 @@ def migrated() -> str | None:
 
     Copying takes a thirtieth of the time of making. It can be copied while nobody else uses it.
     """
-    engines = home.Home.current()
+    engines = workspace.Home.current()
     address = os.environ["DATABASE_URL"]
     if not engines.postgres.is_at(address):
         return None
@@ -85,7 +85,7 @@ def migrated() -> str | None:
                 connection.execute(f"CREATE DATABASE {_TEMPLATE}")
             subprocess.run(
                 [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
-                cwd=home.CHECKOUT,
+                cwd=workspace.CHECKOUT,
                 env=os.environ
                 | {"DATABASE_URL": engines.postgres.url_of(postgres.USER, _TEMPLATE)},
                 check=True,

@@ -10,12 +10,12 @@ from datetime import UTC
 from django.core.mail import EmailMessage
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from accounts.models import Organization
-from accounts.services import members
-from links.services import batch_uploads
+from accounts.organizations.models import Organization
+from accounts.organizations.services import members
+from links.payment_links.services import import_uploads
 from tests import endpoints, world
-from wallgent import mail
-from wallgent.mailbox.models import Letter
+from wallgent.mail import emails
+from wallgent.mail.models import Letter
 
 VIEWER, MEMBER, ADMIN, OWNER = ROLES = ("VIEWER", "MEMBER", "ADMIN", "OWNER")  # the least first
 _PLACE = "<organization:organization>/<environment:environment>/"
@@ -118,14 +118,14 @@ def things_of(organization: Organization, environment: str = "SANDBOX") -> dict[
         role=VIEWER,
     )
     actor = world.actor_for(organization, environment)
-    mail.send(
+    emails.send(
         EmailMessage("Your payment", "See http://testserver/", to=["ada@example.com"]),
         organization=organization,
         environment="SANDBOX",
     )
     file = b"wallet,amount,description\nmain,5,=1+1\nmain,x,Rent\n"
-    reading = batch_uploads.read(file, actor=actor, zone=UTC)
-    batch = batch_uploads.keep(reading, actor=actor, file_name="links.csv")
+    reading = import_uploads.read(file, actor=actor, zone=UTC)
+    batch = import_uploads.keep(reading, actor=actor, file_name="links.csv")
     return endpoints.scene(organization, environment) | {
         "batch": batch.id,
         "letter": Letter.objects.filter(organization=organization).latest("pk").id,

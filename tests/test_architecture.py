@@ -10,7 +10,7 @@ from django.apps import apps
 from django.core.management import call_command
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from accounts import permissions
+from accounts.organizations import permissions
 from wallgent.api.public import PublicView
 from wallgent.api.views import ApiView
 
@@ -266,13 +266,13 @@ class TestHabits:
             "wallgent.credentials",  # secrets of 256 bits, and the keyed digest itself
             "wallgent.api.idempotency",  # the id of a key, stored beside the key
             "wallgent.api.public",  # a path with a secret, in Redis for a minute
-            "wallgent.engines.sockets",  # a folder's path
+            "wallgent.localdev.sockets",  # a folder's path
             "wallgent.events.chain",  # events, in which nothing is secret
-            "wallgent.events.facts",  # salted for each row
-            "wallgent.templatetags.wallgent",  # files that everybody may read
-            "accounts.views.organizations",  # as wallgent.api.idempotency
-            "accounts.rails.simulator",  # an order's id
-            "links.services.batch_uploads",  # which keys what comes out
+            "wallgent.events.recording",  # salted for each row
+            "wallgent.web.templatetags.wallgent",  # files that everybody may read
+            "accounts.organizations.pages.organizations",  # as wallgent.api.idempotency
+            "accounts.transfers.rails.simulator",  # an order's id
+            "links.payment_links.services.import_uploads",  # which keys what comes out
         }
 
         def hashes(node):

@@ -10,10 +10,13 @@ from django.apps import apps
 from django.db import connection
 from django.test import Client as DjangoClient
 
-from accounts import permissions
 from accounts.ledger import chart, holds, journal
-from accounts.models import Membership, Organization, User, Wallet
-from accounts.services import api_keys, books, organizations, wallets
+from accounts.ledger import checks as books
+from accounts.organizations import permissions
+from accounts.organizations.models import Membership, Organization, User
+from accounts.organizations.services import api_keys, organizations
+from accounts.wallets import services as wallets
+from accounts.wallets.models import Wallet
 from wallgent import clock, ids, redis
 from wallgent.actors import Actor, ActorType
 from wallgent.environments import Environment

@@ -26,12 +26,13 @@ from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html, format_html_join
 
-from wallgent import ids, money, pages, runner
+from wallgent import ids, money, service_runner
 from wallgent.actors import Actor
 from wallgent.environments import Environment
 from wallgent.errors import DomainError
 from wallgent.events.models import Event
 from wallgent.staff import log as staff_log
+from wallgent.web import pages
 
 _COUNTED = 10_000  # enough pages for a person; counting on would read whole tables
 _AT_ONCE = 50
@@ -258,7 +259,7 @@ def _perform(model_admin, request, obj, method, description: str, fields: dict) 
         model_admin.log_staff_change(request, obj, method.__name__)
 
     try:
-        runner.run(work, actor=actor)
+        service_runner.run(work, actor=actor)
     except DomainError as refusal:
         model_admin.message_user(request, f"{obj}: {refusal.message}", messages.ERROR)
     else:

@@ -12,8 +12,9 @@ from urllib.parse import quote
 from a2wsgi import WSGIMiddleware
 from django.conf import settings
 
-from wallgent import ids, uploads
+from wallgent import ids
 from wallgent.errors import DomainError, PayloadTooLarge, ServiceUnavailable, ValidationError
+from wallgent.http import uploads
 from wallgent.wsgi import application as wsgi
 
 _THREADS = 8  # each keeps a database connection; more are slower on two cores

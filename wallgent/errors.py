@@ -17,22 +17,22 @@ class DomainError(Exception):
     def __init__(self, message: str | None = None, **details):
         self.message = message or self.message
         self.details = details
-        self.beside: dict = {}  # what the answer holds next to "error"
-        self.aftermath: Callable | None = None
+        self.extra_body: dict = {}  # what the answer holds next to "error"
+        self.after_rollback: Callable | None = None
         super().__init__(self.message)
 
     @property
     def has_record(self) -> bool:
         """Whether `record` has anything to write."""
-        return self.aftermath is not None
+        return self.after_rollback is not None
 
     def record(self, *, actor) -> None:
         """Write what must outlive the rolled-back work, in a transaction of its own.
 
         A service sets `aftermath` to a function of the actor where there is such a thing.
         """
-        if self.aftermath:
-            self.aftermath(actor=actor)
+        if self.after_rollback:
+            self.after_rollback(actor=actor)
 
 
 class ValidationError(DomainError):

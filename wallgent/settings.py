@@ -87,7 +87,7 @@ INSTALLED_APPS = [
     "wallgent",
     "wallgent.api",
     "wallgent.events",
-    "wallgent.mailbox",
+    "wallgent.mail",
     "wallgent.staff",
     "accounts.ledger",
     "accounts",
@@ -97,21 +97,21 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "wallgent.middleware.RequestLog",
-    "wallgent.middleware.PagePolicy",
-    "wallgent.middleware.PageSecurity",
-    "wallgent.middleware.PageSessions",
-    "wallgent.middleware.PageCommon",
-    "wallgent.middleware.PageCsrf",
-    "wallgent.middleware.PageAuthentication",
-    "wallgent.middleware.PageMessages",
-    "wallgent.middleware.PageClickjacking",
-    "wallgent.middleware.PageAccount",
-    "wallgent.middleware.PageLockOut",
-    "wallgent.middleware.PageHtmx",
-    "wallgent.middleware.PageZone",
-    "wallgent.middleware.PageFaults",
-    "wallgent.middleware.PageRates",
+    "wallgent.http.middleware.RequestLog",
+    "wallgent.http.middleware.PagePolicy",
+    "wallgent.http.middleware.PageSecurity",
+    "wallgent.http.middleware.PageSessions",
+    "wallgent.http.middleware.PageCommon",
+    "wallgent.http.middleware.PageCsrf",
+    "wallgent.http.middleware.PageAuthentication",
+    "wallgent.http.middleware.PageMessages",
+    "wallgent.http.middleware.PageClickjacking",
+    "wallgent.http.middleware.PageAccount",
+    "wallgent.http.middleware.PageLockOut",
+    "wallgent.http.middleware.PageHtmx",
+    "wallgent.http.middleware.PageZone",
+    "wallgent.http.middleware.PageFaults",
+    "wallgent.http.middleware.PageRates",
 ]
 
 # These look for the middleware's own names, which ours extend. A test looks at what they do.
@@ -152,30 +152,30 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
             ],
-            "builtins": ["wallgent.templatetags.wallgent"],
+            "builtins": ["wallgent.web.templatetags.wallgent"],
         },
     },
 ]
 
 # Who may sign in, and how: django-allauth, with django-axes in front of it.
 AUTHENTICATION_BACKENDS = [
-    "accounts.views.sign_in.LockOut",
+    "accounts.organizations.sign_in.adapters.LockOut",
     "allauth.account.auth_backends.AuthenticationBackend",
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "account_login"
 SIGNUP_OPEN = env.bool("SIGNUP_OPEN", True)  # whoever is invited may sign up in any case
-ACCOUNT_ADAPTER = "accounts.views.sign_in.AccountAdapter"
+ACCOUNT_ADAPTER = "accounts.organizations.sign_in.adapters.AccountAdapter"
 ACCOUNT_FORMS = {
-    "login": "accounts.views.sign_in_forms.SignInForm",
-    "add_email": "accounts.views.sign_in_forms.AddressForm",
-    "change_password": "accounts.views.sign_in_forms.ChangePassword",
-    "set_password": "accounts.views.sign_in_forms.FirstPassword",
-    "reset_password": "accounts.views.sign_in_forms.ForgottenPassword",
-    "reset_password_from_key": "accounts.views.sign_in_forms.NewPassword",
-    "reauthenticate": "accounts.views.sign_in_forms.PasswordAgain",
-    "signup": "accounts.views.sign_up.SignUpForm",
+    "login": "accounts.organizations.sign_in.forms.SignInForm",
+    "add_email": "accounts.organizations.sign_in.forms.AddressForm",
+    "change_password": "accounts.organizations.sign_in.forms.ChangePassword",
+    "set_password": "accounts.organizations.sign_in.forms.FirstPassword",
+    "reset_password": "accounts.organizations.sign_in.forms.ForgottenPassword",
+    "reset_password_from_key": "accounts.organizations.sign_in.forms.NewPassword",
+    "reauthenticate": "accounts.organizations.sign_in.forms.PasswordAgain",
+    "signup": "accounts.organizations.sign_in.sign_up.SignUpForm",
 }
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
@@ -190,15 +190,15 @@ PASSWORD_RESET_TIMEOUT = 2 * 3600  # the letter says so
 ACCOUNT_SESSION_REMEMBER = True
 # Guesses from many addresses. Those from one are axes' matter, which needs no Redis.
 ACCOUNT_RATE_LIMITS = {"login_failed": "30/m/ip,50/900s/key"}
-MFA_ADAPTER = "accounts.views.sign_in.FactorAdapter"
+MFA_ADAPTER = "accounts.organizations.sign_in.adapters.FactorAdapter"
 MFA_FORMS = {
-    "authenticate": "accounts.views.sign_in_forms.CodeForm",
-    "reauthenticate": "accounts.views.sign_in_forms.CodeAgainForm",
-    "login_webauthn": "accounts.views.sign_in_forms.KeySignInForm",
-    "authenticate_webauthn": "accounts.views.sign_in_forms.KeyForm",
-    "reauthenticate_webauthn": "accounts.views.sign_in_forms.KeyAgainForm",
-    "activate_totp": "accounts.views.sign_in_forms.NewApp",
-    "add_webauthn": "accounts.views.sign_in_forms.AddKeyForm",
+    "authenticate": "accounts.organizations.sign_in.forms.CodeForm",
+    "reauthenticate": "accounts.organizations.sign_in.forms.CodeAgainForm",
+    "login_webauthn": "accounts.organizations.sign_in.forms.KeySignInForm",
+    "authenticate_webauthn": "accounts.organizations.sign_in.forms.KeyForm",
+    "reauthenticate_webauthn": "accounts.organizations.sign_in.forms.KeyAgainForm",
+    "activate_totp": "accounts.organizations.sign_in.forms.NewApp",
+    "add_webauthn": "accounts.organizations.sign_in.forms.AddKeyForm",
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
@@ -215,9 +215,9 @@ AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # the page says when the lock ends
-AXES_USERNAME_CALLABLE = "accounts.views.sign_in.email_tried"
-AXES_CLIENT_IP_CALLABLE = "accounts.views.sign_in.tried_from"
-AXES_LOCKOUT_CALLABLE = "accounts.views.sign_in.locked_out"
+AXES_USERNAME_CALLABLE = "accounts.organizations.sign_in.adapters.email_tried"
+AXES_CLIENT_IP_CALLABLE = "accounts.organizations.sign_in.adapters.tried_from"
+AXES_LOCKOUT_CALLABLE = "accounts.organizations.sign_in.adapters.locked_out"
 AXES_DISABLE_ACCESS_LOG = True  # who signed in is a fact
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
@@ -274,7 +274,7 @@ CELERY_TASK_ACKS_LATE = True  # a worker that dies gives its task back
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # the broker may be away as long as it likes
-CELERY_WORKER_CONSUMER = "wallgent.consumer:Consumer"
+CELERY_WORKER_CONSUMER = "wallgent.celery_consumer:Consumer"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {
     # Each run expires before the next, so that nothing piles up while the workers are away.
@@ -289,27 +289,27 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 2},
     },
     "expire-links": {
-        "task": "links.tasks.expire_links",
+        "task": "links.payment_links.tasks.expire_links",
         "schedule": 5,
         "options": {"expires": 5},
     },
     "tend-link-files": {
-        "task": "links.tasks.tend_batches",
+        "task": "links.payment_links.tasks.tend_batches",
         "schedule": 5,
         "options": {"expires": 5},
     },
     "forget-link-files": {
-        "task": "links.tasks.forget_files",
+        "task": "links.payment_links.tasks.forget_files",
         "schedule": 3600,
         "options": {"expires": 3600},
     },
     "forget-link-codes": {
-        "task": "links.tasks.forget_codes",
+        "task": "links.payment_links.tasks.forget_codes",
         "schedule": 3600,
         "options": {"expires": 3600},
     },
     "forget-letters": {
-        "task": "wallgent.mailbox.tasks.forget_letters",
+        "task": "wallgent.mail.tasks.forget_letters",
         "schedule": 3600,
         "options": {"expires": 3600},
     },
@@ -345,7 +345,7 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": ["'none'"],
     },
 }
-CSRF_FAILURE_VIEW = "wallgent.faults.csrf_failure"
+CSRF_FAILURE_VIEW = "wallgent.http.error_pages.csrf_failure"
 
 if not DEVELOPMENT:
     SECURE_SSL_REDIRECT = True
@@ -363,7 +363,9 @@ if not DEVELOPMENT:
 CSRF_TRUSTED_ORIGINS = [PUBLIC_ORIGIN]
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.api.authentication.ApiKeyAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "accounts.organizations.api.authentication.ApiKeyAuthentication"
+    ],
 }
 
 LOGGING = {

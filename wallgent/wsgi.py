@@ -8,8 +8,8 @@ from email.utils import quote
 from django.core.wsgi import get_wsgi_application
 from django.utils.http import parse_header_parameters
 
-from wallgent import uploads
-from wallgent.static import StaticFiles
+from wallgent.http import uploads
+from wallgent.http.static_files import StaticFiles
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wallgent.settings")
 _TYPE_LENGTH = 1_000  # of a Content-Type: a browser's has some 70 letters

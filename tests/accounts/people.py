@@ -11,7 +11,7 @@ from django.core import mail
 from django.db import transaction
 from django.test import Client
 
-from accounts.models import Membership, User
+from accounts.organizations.models import Membership, User
 from wallgent.events.models import Event
 
 PASSWORD = "correct horse battery staple"

@@ -7,10 +7,13 @@ from decimal import Decimal
 
 from django.db import connection, transaction
 
-from accounts.models import Organization, Transfer, Wallet
-from accounts.rails import directory, simulator
-from accounts.services import organizations, rail_outcomes, rail_settlement, rail_transfers
-from accounts.services.rail_transfers import Address, Bank
+from accounts.organizations.models import Organization
+from accounts.organizations.services import organizations
+from accounts.transfers.models import Transfer
+from accounts.transfers.rails import directory, simulator
+from accounts.transfers.services import callbacks, orders, worker
+from accounts.transfers.services.orders import Address, Bank
+from accounts.wallets.models import Wallet
 from tests import world
 from wallgent import clock, ids
 
@@ -36,7 +39,7 @@ def withdraw(wallet: Wallet, amount: str = "25", *, fault: int = 0, **more) -> T
     wallet = Wallet.objects.get(pk=wallet.pk)  # with its clock and balance as they are now
     actor = world.actor_for(wallet.organization, wallet.environment)
     with transaction.atomic():  # as a door would: a refusal undoes it
-        return rail_transfers.withdraw(actor=actor, wallet=wallet, amount=Decimal(amount), **more)
+        return orders.withdraw(actor=actor, wallet=wallet, amount=Decimal(amount), **more)
 
 
 def deposit(wallet: Wallet, amount: str = "25", *, fault: int = 0, **more) -> Transfer:
@@ -44,7 +47,7 @@ def deposit(wallet: Wallet, amount: str = "25", *, fault: int = 0, **more) -> Tr
     actor = world.actor_for(wallet.organization, wallet.environment)
     more.setdefault("source", bank(fault))
     with transaction.atomic():  # as a door would: a refusal undoes it
-        return rail_transfers.deposit(actor=actor, wallet=wallet, amount=Decimal(amount), **more)
+        return orders.deposit(actor=actor, wallet=wallet, amount=Decimal(amount), **more)
 
 
 def allow_real_money() -> None:
@@ -83,13 +86,13 @@ def expect(wallet: Wallet, amount: str = "25", **more) -> Transfer:
     wallet = Wallet.objects.get(pk=wallet.pk)  # with its clock and balance as they are now
     actor = world.actor_for(wallet.organization, wallet.environment)
     with transaction.atomic():  # as a door would: a refusal undoes it
-        return rail_transfers.expect(actor=actor, wallet=wallet, amount=Decimal(amount), **more)
+        return orders.expect(actor=actor, wallet=wallet, amount=Decimal(amount), **more)
 
 
 def cancel(transfer: Transfer) -> Transfer:
     actor = world.actor_for(transfer.organization, transfer.environment)
     with transaction.atomic():
-        return rail_transfers.cancel(transfer, actor=actor)
+        return orders.cancel(transfer, actor=actor)
 
 
 def advance(organization: Organization, **by) -> None:
@@ -101,11 +104,11 @@ def advance(organization: Organization, **by) -> None:
 def sweep(times: int = 20) -> None:
     """Do what is due now, and what falls due at once by that, as the worker would."""
     for _ in range(times):
-        due = rail_settlement.due()
+        due = worker.due()
         if not due:
             return
         for id in due:
-            rail_settlement.attend(id)
+            worker.attend(id)
     raise AssertionError("it is never done")
 
 
@@ -131,12 +134,12 @@ def told(purpose: str = PURPOSE):
 @contextmanager
 def handler(handle: Callable, *, lock=None, purpose: str = PURPOSE):
     """Have a function handle the outcomes of a purpose meanwhile."""
-    rail_outcomes.on_outcome(purpose, handle, lock=lock)
+    callbacks.on_outcome(purpose, handle, lock=lock)
     try:
         yield
     finally:
-        del rail_outcomes._handlers[purpose]
-        rail_outcomes._locks.pop(purpose, None)
+        del callbacks._handlers[purpose]
+        callbacks._locks.pop(purpose, None)
 
 
 @contextmanager

@@ -2,10 +2,10 @@
 
 from decimal import Decimal
 
-from accounts.models import Organization
+from accounts.organizations.models import Organization
 from tests import world
 from wallgent import ids
-from wallgent.templatetags import wallgent
+from wallgent.web.templatetags import wallgent
 
 
 class Site:

@@ -15,9 +15,11 @@ from django.urls import reverse
 
 from accounts.ledger import chart, holds
 from accounts.ledger.models import Entry, Hold, LedgerAccount, Transaction
-from accounts.models import ApiKey, Membership, Organization, Payment, User, Wallet
-from accounts.services import members
-from links.services import claims, payment_links
+from accounts.organizations.models import ApiKey, Membership, Organization, User
+from accounts.organizations.services import members
+from accounts.payments.models import Payment
+from accounts.wallets.models import Wallet
+from links.payment_links.services import claims, payment_links
 from tests import approving, world
 from wallgent import clock, ids
 from wallgent.api.models import IdempotencyRecord

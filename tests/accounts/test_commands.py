@@ -3,7 +3,7 @@ import io
 import pytest
 from django.core.management import CommandError, call_command
 
-from accounts.models import Organization
+from accounts.organizations.models import Organization
 from wallgent import ids
 from wallgent.events.models import Event
 

@@ -6,8 +6,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from rest_framework.test import APIClient
 
-from accounts.models import Organization, User
-from accounts.permissions import ALL
+from accounts.organizations.models import Organization, User
+from accounts.organizations.permissions import ALL
 
 pytestmark = pytest.mark.django_db
 

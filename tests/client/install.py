@@ -9,12 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from wallgent.engines import home, processes
+from wallgent.localdev import processes, workspace
 
 VERSIONS = ("0.3.0", "0.2.0", "0.1.1")
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 
-_FOLDER = home.CHECKOUT / ".wallgent" / "clients"
+_FOLDER = workspace.CHECKOUT / ".wallgent" / "clients"
 _STAMP = _FOLDER / "installed"
 
 
@@ -24,7 +24,7 @@ class NotInstalled(Exception):
 
 def install() -> None:
     """Install what is not there yet, or is there in other versions. Raises NotInstalled."""
-    home.Home(_FOLDER.parent).make()
+    workspace.Home(_FOLDER.parent).make()
     with processes.hold(_FOLDER.with_name("clients.lock"), wait=True):
         wanted = "\n".join([sys.version, *VERSIONS, REQUIREMENTS.read_text()])
         if _STAMP.exists() and _STAMP.read_text() == wanted:

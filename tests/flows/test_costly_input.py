@@ -8,11 +8,11 @@ from contextlib import contextmanager
 import pytest
 from django.core.handlers.wsgi import WSGIRequest
 
-from accounts.views import sign_in_forms
-from links.services import batch_files, emails
+from accounts.organizations.sign_in import forms as sign_in_forms
+from links.payment_links.services import addresses, import_files
 from tests import world
 from wallgent import ids, wsgi
-from wallgent.api import client_ip
+from wallgent.http import client_ip
 
 MARKS = "\u0301\u0327"  # two kinds in turn are what normalizing must sort
 
@@ -76,14 +76,14 @@ class TestPages:
 class TestFiles:
     def test_a_cell_of_combining_marks(self):
         with no_time():
-            assert emails.normalized("A" + MARKS * 60_000).startswith("a")
+            assert addresses.normalized("A" + MARKS * 60_000).startswith("a")
 
     @pytest.mark.parametrize("blank", ["\n", ";", "\t", "\r\n", '"\n', ";'"])
     def test_a_cell_of_blanks(self, blank):
         cell = blank * (130_000 // len(blank))
 
         with no_time():
-            assert batch_files.inert(f"x{cell}") == f"x{cell}"
+            assert import_files.inert(f"x{cell}") == f"x{cell}"
 
 
 class TestHeaders:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.urls import Resolver404, resolve
 
-from accounts.models import LinkDirection, Organization
+from accounts.organizations.models import LinkDirection, Organization
 from tests import approving
 from tests.accounts import rails
 from tests.world import Client, Text, an_id, balance_of, error_of, fund, hold, make_key, make_wallet

@@ -16,11 +16,11 @@ from django.core import mail
 from django.template.loader import get_template
 from django.test import Client
 
-from accounts.models import Organization, User
-from links.services import payment_links
+from accounts.organizations.models import Organization, User
+from links.payment_links.services import payment_links
 from tests import world
 from tests.accounts import people
-from tests.links import hosted
+from tests.links.pay_page import visiting
 from wallgent import clock, ids
 
 ORIGIN = "https://pay.example.com"
@@ -192,14 +192,14 @@ def send_link(scene):
 
 def send_code(scene):
     link = scene.link(restrictions=payment_links.Restrictions(emails=[BOB], proof="CODE"))
-    scene.post(hosted.address(link), step="email", email=BOB)
+    scene.post(visiting.address(link), step="email", email=BOB)
 
 
 def send_receipt(scene):
     link = scene.link()
     shop = world.make_wallet(world.make_organization("Globex"), "Shop")
-    hosted.say_wallet(scene.visitor, link, shop.id)
-    receipt = hosted.claim(scene.visitor, link, shop.id).url
+    visiting.say_wallet(scene.visitor, link, shop.id)
+    receipt = visiting.claim(scene.visitor, link, shop.id).url
     mail.outbox.clear()
     scene.post(f"{receipt}/letter", submission=ids.new("sub"), email=BOB)
 
@@ -296,25 +296,25 @@ EMAILS = [
         *(remove_passkey, "A passkey was removed", "A passkey was removed"),
     ),
     Email(
-        "invitations/letter.txt",
+        "accounts/organizations/invitation_email.txt",
         *(invite, BOB, "Acme invites you to Wallgent"),
         [f"Ada Lovelace ({ADA})", "Your role: admin", f"{ORIGIN}/invitations/", BOB],
         greets="Hello,",
     ),
     Email(
-        "links/letter.txt",
+        "links/payment_links/email.txt",
         *(send_link, BOB, "[Test] Acme sends you 25.00 USD"),
         [f"{ORIGIN}/pay/", "> Prize", "> Well done.", "until December 31, 2090, 20:30 UTC"],
         greets="Hello,",
     ),
     Email(
-        "links/letters/code.txt",
+        "links/pay_page/code_email.txt",
         *(send_code, BOB, " is your code"),
         ["25.00 USD", "Acme"],
         greets="Hello,",
     ),
     Email(
-        "links/pay_receipt_letter.txt",
+        "links/pay_page/receipt_email.txt",
         *(send_receipt, BOB, "Receipt: 25.00 USD from Acme"),
         [
             "Acme has paid you 25.00\xa0USD.",

@@ -22,10 +22,12 @@ from hypothesis.stateful import (
 )
 
 from accounts.ledger import chart, holds, journal, statements
+from accounts.ledger import checks as books
 from accounts.ledger.journal import Move, Posting, Refused
 from accounts.ledger.models import Hold
-from accounts.models import Organization, Payment, Wallet
-from accounts.services import books
+from accounts.organizations.models import Organization
+from accounts.payments.models import Payment
+from accounts.wallets.models import Wallet
 from tests.world import everything, make_wallet
 from wallgent import clock, ids
 
@@ -81,13 +83,13 @@ class Purse:
         self.balance -= amount
         self.debt = max(self.debt, self.held - self.balance)
 
-    def let_go(self, amount: Decimal) -> None:
+    def release_hold(self, amount: Decimal) -> None:
         self.held -= amount
         self.debt = min(self.debt, max(self.held - self.balance, ZERO))
 
 
 @dataclass
-class Promise:
+class HoldRow:
     """What the model knows of a hold."""
 
     purse: str
@@ -116,7 +118,7 @@ class Model:
     purses: dict[str, Purse]
     ours: dict[tuple[str, str], Decimal] = field(default_factory=dict)  # (kind, currency)
     payments: dict[str, Paid] = field(default_factory=dict)
-    promises: dict[str, Promise] = field(default_factory=dict)
+    hold_rows: dict[str, HoldRow] = field(default_factory=dict)
 
     def fee(self, amount: Decimal) -> Decimal:
         exact = amount * 5 / 1000
@@ -460,14 +462,14 @@ class MoneyMachine(RuleBasedStateMachine):
         arguments = {"id": id, "account_id": account_id, "amount": amount, "reason": "test"}
         if self.step(purse.refuses(amount), holds.place, **arguments):
             purse.held += amount
-            self.model.promises[id] = Promise(wallet, amount)
+            self.model.hold_rows[id] = HoldRow(wallet, amount)
 
-    def promise(self, number) -> tuple[str, Promise, Purse]:
-        id = list(self.model.promises)[number % len(self.model.promises)]
-        promise = self.model.promises[id]
+    def promise(self, number) -> tuple[str, HoldRow, Purse]:
+        id = list(self.model.hold_rows)[number % len(self.model.hold_rows)]
+        promise = self.model.hold_rows[id]
         return id, promise, self.model.purses[promise.purse]
 
-    @precondition(lambda self: self.model.promises)
+    @precondition(lambda self: self.model.hold_rows)
     @rule(number=numbers, amount=few)
     def increase(self, number, amount):
         id, promise, purse = self.promise(number)
@@ -478,7 +480,7 @@ class MoneyMachine(RuleBasedStateMachine):
             purse.held += amount
             promise.amount += amount
 
-    @precondition(lambda self: self.model.promises)
+    @precondition(lambda self: self.model.hold_rows)
     @rule(number=numbers, part=st.sampled_from([1, 2, 3]), whole=st.booleans())
     def release(self, number, part, whole):
         id, promise, purse = self.promise(number)
@@ -491,10 +493,10 @@ class MoneyMachine(RuleBasedStateMachine):
         given = None if whole else amount
         arguments = {"hold_id": id, "amount": given, "operation": uuid.uuid4()}
         if self.step(None, holds.release, **arguments):
-            purse.let_go(amount)
+            purse.release_hold(amount)
             promise.released += amount
 
-    @precondition(lambda self: self.model.promises)
+    @precondition(lambda self: self.model.hold_rows)
     @rule(
         number=numbers,
         to=wallets,
@@ -627,7 +629,7 @@ class MoneyMachine(RuleBasedStateMachine):
         found = Hold.objects.values_list("id", "amount", "captured", "released", "remaining")
         assert set(found) == {
             (id, p.amount, p.captured, p.released, p.remaining)
-            for id, p in self.model.promises.items()
+            for id, p in self.model.hold_rows.items()
         }
 
 

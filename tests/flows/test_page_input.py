@@ -17,7 +17,8 @@ from hypothesis import settings as profile
 from tests import pages, world
 from tests.accounts import people
 from tests.pages import PAGES
-from wallgent import page_rates, redis
+from wallgent import redis
+from wallgent.web import page_rates
 
 WORST = ["a\0b", "\ud800", "w" * 100_000, "9" * 5_000, '"><script>alert(1)</script>']
 HOSTILE = [

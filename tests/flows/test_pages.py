@@ -4,8 +4,10 @@ import re
 
 import pytest
 
-from accounts.models import ApiKey, Organization, Payment, User, Wallet
-from links.models import PaymentLink
+from accounts.organizations.models import ApiKey, Organization, User
+from accounts.payments.models import Payment
+from accounts.wallets.models import Wallet
+from links.payment_links.models import PaymentLink
 from tests import pages, world
 from tests.pages import PAGES, ROLES, things_of
 from tests.world import everything

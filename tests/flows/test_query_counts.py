@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from accounts.models import Wallet
+from accounts.wallets.models import Wallet
 from tests import approving
 from tests.accounts import rails
 from tests.endpoints import LISTS, READS, scene

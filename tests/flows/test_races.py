@@ -8,9 +8,10 @@ from decimal import Decimal
 import pytest
 from django.db import connection, transaction
 
+from accounts.ledger import checks as books
 from accounts.ledger.models import LedgerAccount
-from accounts.models import Payment, Wallet
-from accounts.services import books
+from accounts.payments.models import Payment
+from accounts.wallets.models import Wallet
 from tests.world import (
     Client,
     balance_of,

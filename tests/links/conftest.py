@@ -5,13 +5,14 @@ from decimal import Decimal
 
 import pytest
 
-from accounts.models import Organization, Wallet
-from accounts.rails import simulator
-from links.models import PaymentLink
-from links.services import mandates
+from accounts.organizations.models import Organization
+from accounts.transfers.rails import simulator
+from accounts.wallets.models import Wallet
+from links.payment_links.models import PaymentLink
+from links.payment_links.services import mandates
 from tests.world import Client, fund
 from wallgent import clock
-from wallgent.api.shapes import timestamp_text
+from wallgent.api.schemas import timestamp_text
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import psycopg
 from django.db.backends.postgresql.psycopg_any import sql
 
 from tests import engines
-from wallgent.engines import home, processes
+from wallgent.localdev import processes, workspace
 from wallgent.management.commands import run
 
 _READY_SECONDS = 60
@@ -33,7 +33,9 @@ _INSIDE = ["-c", "import django; django.setup(); from tests.stack import inside;
 class Stack:
     """Programs on engines, each in a process group of its own."""
 
-    def __init__(self, place: home.Home, *, database_url: str, redis_url: str, **environment: str):
+    def __init__(
+        self, place: workspace.Home, *, database_url: str, redis_url: str, **environment: str
+    ):
         self.place = place
         self.database_url = database_url
         self.port = free_port()
@@ -69,7 +71,7 @@ class Stack:
                 self._running[name] = processes.spawn(
                     [sys.executable, *self._commands[name]],
                     on_our_death=signal.SIGKILL,
-                    cwd=home.CHECKOUT,
+                    cwd=workspace.CHECKOUT,
                     env=self.environment | environment,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -147,7 +149,7 @@ class Stack:
     def _call(self, *arguments: str) -> str:
         result = subprocess.run(
             [sys.executable, *arguments],
-            cwd=home.CHECKOUT,
+            cwd=workspace.CHECKOUT,
             env=self.environment,
             capture_output=True,
             text=True,
@@ -195,7 +197,7 @@ def beside_the_tests(folder: Path, name: str, **environment: str) -> Iterator[St
     with psycopg.connect(address, autocommit=True) as connection:
         create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
         connection.execute(create.format(sql.Identifier(database), sql.Identifier(template)))
-    place = home.Home(folder)
+    place = workspace.Home(folder)
     place.make()
     stack = Stack(
         place,

@@ -13,14 +13,17 @@ from uuid import uuid4
 from django.db import Error, connection, transaction
 
 from accounts import tasks
+from accounts.controls.models import Approval
+from accounts.ledger import checks as books
 from accounts.ledger import holds
 from accounts.ledger.models import Unrolled
-from accounts.models import Approval, Membership, Organization, User, Wallet
-from accounts.rails import simulator
-from accounts.services import books, members
-from accounts.services.rail_transfers import Bank
-from links.services import claim_status, claims, payment_links
-from links.services.payment_links import Restrictions
+from accounts.organizations.models import Membership, Organization, User
+from accounts.organizations.services import members
+from accounts.transfers.rails import simulator
+from accounts.transfers.services.orders import Bank
+from accounts.wallets.models import Wallet
+from links.payment_links.services import claim_status, claims, payment_links
+from links.payment_links.services.payment_links import Restrictions
 from tests import pages, world
 from tests.accounts import rails
 from wallgent import clock, ids

@@ -14,7 +14,7 @@ import pytest
 from a2wsgi import WSGIMiddleware
 
 from wallgent import asgi
-from wallgent.engines import home, processes
+from wallgent.localdev import processes, workspace
 
 SLOW_CLIENTS = 200
 DEADLINE_SECONDS = 4
@@ -32,7 +32,7 @@ def port():
     command = [sys.executable, "-m", "granian", "--interface", "asgi", "--http", "1"]
     server = processes.spawn(
         [*command, "--port", port, "wallgent.asgi:application"],
-        cwd=home.CHECKOUT,
+        cwd=workspace.CHECKOUT,
         env=os.environ | {"BODY_DEADLINE_SECONDS": str(DEADLINE_SECONDS)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -3,7 +3,7 @@ from datetime import UTC, timedelta
 import pytest
 from django.db import IntegrityError, transaction
 
-from accounts.models import Organization
+from accounts.organizations.models import Organization
 from tests.world import actor_for
 from wallgent import clock
 

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from django.db import Error, connection, transaction
 
-from accounts.models import Organization
+from accounts.organizations.models import Organization
 from wallgent import connections
 from wallgent.api import errors
 

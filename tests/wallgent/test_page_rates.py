@@ -3,8 +3,8 @@
 import pytest
 
 from tests import world
-from wallgent import page_rates
 from wallgent.api import throttling
+from wallgent.web import page_rates
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from wallgent import public_origin
-from wallgent.engines import home
+from wallgent.localdev import workspace
 
 
 def normalized(text, *, development=True, allowed_hosts=("*",)):
@@ -114,7 +114,7 @@ def test_make_run_stops_at_once(tmp_path, environment, told):
     started = time.monotonic()
     ended = subprocess.run(
         [sys.executable, "manage.py", "run"],
-        cwd=home.CHECKOUT,
+        cwd=workspace.CHECKOUT,
         env=os.environ | {"WALLGENT_HOME": str(tmp_path), **environment},
         capture_output=True,
         text=True,

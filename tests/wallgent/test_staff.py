@@ -8,7 +8,7 @@ from django.contrib.auth.models import Permission
 from django.db import IntegrityError, connection, transaction
 from django.urls import reverse
 
-from accounts.models import User
+from accounts.organizations.models import User
 from tests.accounts.test_admin import (  # noqa: F401
     act,
     boss,

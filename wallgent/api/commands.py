@@ -9,7 +9,7 @@ from django.db import transaction
 from django.http import HttpResponse
 
 from wallgent.api import errors, idempotency, json
-from wallgent.api.shapes import Shape
+from wallgent.api.schemas import Schema
 from wallgent.errors import (
     DomainError,
     EnvironmentMismatch,
@@ -93,7 +93,7 @@ class Run:
         return answer
 
 
-def command(shape: type[Shape]):
+def command(shape: type[Schema]):
     """Make `handler(self, request, data, …)` a write: `data` is the body, read as `shape`."""
 
     def decorate(handler):

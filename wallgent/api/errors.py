@@ -7,9 +7,10 @@ from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.db import InterfaceError, OperationalError, connection
 from django.http import Http404, HttpResponse
 
-from wallgent import errors, faults
+from wallgent import errors
 from wallgent.api import json
-from wallgent.middleware import is_api
+from wallgent.http import error_pages
+from wallgent.http.middleware import is_api
 
 log = logging.getLogger("wallgent.errors")
 
@@ -23,7 +24,7 @@ def body(error: errors.DomainError) -> dict:
     envelope = {"code": error.code, "message": error.message}
     if error.details:
         envelope["details"] = error.details
-    return {**error.beside, "error": envelope}
+    return {**error.extra_body, "error": envelope}
 
 
 def render(error: errors.DomainError) -> HttpResponse:
@@ -71,15 +72,15 @@ def handle(error: Exception, context) -> HttpResponse:
 def bad_request(request, exception):
     if is_api(request):
         return render(translate(exception))
-    return faults.page(request, 400)
+    return error_pages.page(request, 400)
 
 
 def not_found(request, exception):
     if is_api(request):
         return render(translate(exception))
-    return faults.page(request, 404)
+    return error_pages.page(request, 404)
 
 
 def server_error(request):
     refusal = translate(sys.exception())  # Django calls this while handling it
-    return render(refusal) if is_api(request) else faults.refused(request, refusal)
+    return render(refusal) if is_api(request) else error_pages.refused(request, refusal)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator
 
 from wallgent import ids
-from wallgent.api.shapes import Shape
+from wallgent.api.schemas import Schema
 from wallgent.errors import ValidationError
 
 MAX_LIMIT = 100
@@ -16,7 +16,7 @@ MAX_LIMIT = 100
 Limit = Annotated[int, AfterValidator(lambda value: min(max(value, 1), MAX_LIMIT))]
 
 
-class PageQuery(Shape):
+class PageQuery(Schema):
     """The query of every list; a list with filters derives from it."""
 
     limit: Limit = 20

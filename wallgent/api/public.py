@@ -9,8 +9,8 @@ from django.http import HttpResponse
 
 from wallgent.actors import Actor
 from wallgent.api import throttling
-from wallgent.api.client_ip import client_network
 from wallgent.api.views import ApiView
+from wallgent.http.client_ip import client_network
 
 PER_MINUTE = 1_200  # of one address, reads and writes apart
 PER_MINUTE_AND_PATH = 300

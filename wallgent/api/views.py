@@ -4,17 +4,17 @@ from django.http import HttpResponse
 from rest_framework.views import APIView
 
 from wallgent.api import errors, json, pagination, throttling
-from wallgent.api.shapes import Shape
+from wallgent.api.schemas import Schema
 from wallgent.errors import MethodNotAllowed
 
 
-class Empty(Shape):
+class Empty(Schema):
     """A body from which nothing is read."""
 
 
-def answer(body: Shape | dict, *, status: int = 200, secret: dict | None = None) -> HttpResponse:
+def answer(body: Schema | dict, *, status: int = 200, secret: dict | None = None) -> HttpResponse:
     """A JSON answer. `secret` is shown with it and left out of whatever is stored of it."""
-    content = body.wire() if isinstance(body, Shape) else body
+    content = body.to_json() if isinstance(body, Schema) else body
     response = HttpResponse(
         json.write(content | (secret or {})), status=status, content_type="application/json"
     )
@@ -65,7 +65,7 @@ class ApiView(APIView):
             raise MethodNotAllowed()
         return getattr(self, name)
 
-    def query(self, shape: type[Shape]) -> Shape:
+    def query(self, shape: type[Schema]) -> Schema:
         """The query string, read as `shape`. Raises ValidationError."""
         return shape.read(self.request.GET.dict())
 

@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 from django.db import connection, transaction
 
-from wallgent import ids
-from wallgent.events import facts
+from wallgent import events, ids
 
 _LINKS = """
 SELECT p.position, p.hash, p.event_id,
@@ -79,7 +78,7 @@ def _differences(link: Link, last: int, previous: bytes) -> Iterator[str]:
 
 
 def _origin_is_true(link: Link) -> bool:
-    return link.origin_digest == facts.origin_digest(link.salt, link.ip, link.user_agent)
+    return link.origin_digest == events.origin_digest(link.salt, link.ip, link.user_agent)
 
 
 def _links(organization) -> Iterator[Link]:

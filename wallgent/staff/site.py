@@ -7,8 +7,8 @@ from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import SEARCH_VAR
 from django.core.exceptions import PermissionDenied
 
-from wallgent import faults
 from wallgent.admin import SupportAdmin
+from wallgent.http import error_pages
 from wallgent.staff import log
 
 _REFUSED = (
@@ -44,7 +44,7 @@ class SupportSite(admin.AdminSite):
         """No form here uses it, so whoever asks is testing values."""
         length = len(request.GET.get("term", ""))
         log.record(request, log.Kind.LOOKUP_REFUSED, detail="autocomplete", value_length=length)
-        return faults.page(request, 400, _REFUSED)
+        return error_pages.page(request, 400, _REFUSED)
 
     def admin_view(self, view, cacheable=False):
         model_admin = getattr(view, "__self__", None)
@@ -83,4 +83,4 @@ def _watched(view, model_admin: SupportAdmin):
 
 def _refuse(request, model: str, names: list[str]):
     log.record_refused_lookup(request, model, names)
-    return faults.page(request, 400, _REFUSED)
+    return error_pages.page(request, 400, _REFUSED)

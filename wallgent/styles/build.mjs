@@ -16,7 +16,7 @@ write(
 );
 
 // Only the drawing of each icon: the tag that shows it brings its own <svg>.
-const icons = "templates/components/icons/";
+const icons = "templates/icons/";
 const names = readFileSync(new URL("icons.txt", import.meta.url), "utf8").split(/\s+/).filter(Boolean);
 mkdirSync(new URL(icons, root), { recursive: true });
 for (const file of readdirSync(new URL(icons, root))) {

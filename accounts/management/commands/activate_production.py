@@ -1,7 +1,7 @@
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from accounts.services import organizations
+from accounts.organizations.services import organizations
 from wallgent.errors import DomainError
 
 

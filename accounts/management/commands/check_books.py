@@ -1,7 +1,7 @@
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
 
-from accounts.services import books
+from accounts.ledger import checks as books
 
 
 class Command(BaseCommand):

@@ -9,9 +9,9 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandError
 from django.db import transaction
 
-from accounts import permissions
-from accounts.models import Organization, User
-from accounts.services import api_keys, organizations
+from accounts.organizations import permissions
+from accounts.organizations.models import Organization, User
+from accounts.organizations.services import api_keys, organizations
 
 EMAIL = "demo@example.com"
 _UNLIMITED = 1_000_000_000

@@ -1,8 +1,8 @@
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from accounts.models import Plan
-from accounts.services import organizations
+from accounts.organizations.models import Plan
+from accounts.organizations.services import organizations
 from wallgent.errors import DomainError
 
 

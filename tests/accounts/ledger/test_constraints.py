@@ -6,7 +6,7 @@ import pytest
 
 from accounts.ledger import chart
 from accounts.ledger.models import Entry, LedgerAccount
-from accounts.models import Wallet
+from accounts.wallets.models import Wallet
 from tests.accounts.ledger.book import (
     PRODUCTION,
     SANDBOX,

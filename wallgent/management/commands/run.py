@@ -12,10 +12,10 @@ from django.core.management import BaseCommand, CommandError, call_command
 from django.db import OperationalError, connection
 
 from wallgent.celery import app as celery
-from wallgent.engines import postgres, processes, redis
-from wallgent.engines.home import Home
-from wallgent.engines.processes import EngineError
-from wallgent.engines.supervisor import Supervisor
+from wallgent.localdev import postgres, processes, redis
+from wallgent.localdev.processes import EngineError
+from wallgent.localdev.supervisor import Supervisor
+from wallgent.localdev.workspace import Home
 
 _HOST = "127.0.0.1"
 

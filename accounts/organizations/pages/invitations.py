@@ -1,0 +1,93 @@
+"""The page of an invitation, and what signing up needs to know of it."""
+
+from urllib.parse import urlsplit
+
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.contrib.auth.views import redirect_to_login
+from django.db import transaction
+from django.shortcuts import redirect, render
+from django.urls import Resolver404, resolve, reverse
+from django.utils.http import urlencode
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from accounts.organizations.models import Invitation
+from accounts.organizations.services import members
+from wallgent.environments import Environment
+from wallgent.errors import DomainError, InvalidState, NotFound
+from wallgent.http.client_ip import client_ip
+
+_GONE = 410
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def page(request, token):
+    """GET shows who invites to what; POST joins."""
+    try:
+        invitation = members.find_invitation(token)
+    except NotFound:
+        return render(request, "accounts/organizations/invitation_closed.html", status=404)
+    user = request.user
+    if not invitation.is_open:
+        if user.is_authenticated and invitation.accepted_by_id == user.id:
+            return redirect("home")  # Back, or a second click
+        return render(request, "accounts/organizations/invitation_closed.html", status=_GONE)
+    if request.method != "POST":
+        return _show(request, invitation)
+    if not user.is_authenticated:
+        return redirect_to_login(page_of(token))
+    try:
+        with transaction.atomic():
+            member = members.accept(token, user=user, origin=origin_of(request))
+    except InvalidState:
+        return redirect(page_of(token))  # it was closed or accepted just now
+    except DomainError as error:
+        return _show(request, invitation, error=error)
+    return redirect(
+        "overview", organization=member.organization_id, environment=Environment.SANDBOX
+    )
+
+
+def _show(request, invitation: Invitation, error: DomainError | None = None):
+    after = urlencode({REDIRECT_FIELD_NAME: request.path})
+    context = {
+        "invitation": invitation,
+        "is_for_me": request.user.is_authenticated and request.user.email == invitation.email,
+        "sign_in_url": f"{reverse('account_login')}?{after}",
+        "sign_up_url": f"{reverse('account_signup')}?{after}",
+        "error": error,
+    }
+    status = error.status if error else 200
+    return render(request, "accounts/organizations/invitation.html", context, status=status)
+
+
+def page_of(token: str) -> str:
+    """The path at which an invitation is accepted."""
+    return reverse("invitation", args=[token])
+
+
+def invitation_of(request) -> tuple[str, Invitation] | None:
+    """The token and the open invitation to which a request wants to go on, if it does."""
+    target = request.POST.get(REDIRECT_FIELD_NAME) or request.GET.get(REDIRECT_FIELD_NAME, "")
+    try:
+        match = resolve(urlsplit(target).path)
+    except (Resolver404, ValueError):
+        return None
+    if match.url_name != "invitation":
+        return None
+    token = match.kwargs["token"]
+    try:
+        invitation = members.find_invitation(token)
+    except NotFound:
+        return None
+    return (token, invitation) if invitation.is_open else None
+
+
+def origin_of(request) -> dict[str, str]:
+    """Where a request comes from, as an actor holds it."""
+    return {
+        "ip": client_ip(request),
+        "user_agent": request.headers.get("User-Agent", ""),
+        "request_id": request.id,
+    }

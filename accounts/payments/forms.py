@@ -1,0 +1,215 @@
+"""Forms of payments."""
+
+import uuid
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
+
+from django import forms
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from accounts.errors import InsufficientFunds, WalletFrozen, WalletNotFound
+from accounts.payments.models import Payment
+from wallgent import ids, money
+from wallgent.environments import Environment
+from wallgent.errors import DomainError
+from wallgent.web.forms import AmountField, PageForm
+from wallgent.web.listing import Filters
+
+_LATEST_DATE = datetime(9000, 1, 1, tzinfo=UTC).date()  # beyond it, a zone's offset overflows
+_CLOCK_SLACK = timedelta(minutes=1)  # ids and dates are made one after the other
+
+
+class SendForm(PageForm):
+    """Who pays whom how much. The recipient is one's own wallet, or anybody's by its id."""
+
+    sender = forms.ChoiceField(
+        label="From",
+        error_messages={
+            "required": "Choose the wallet that pays.",
+            "invalid_choice": "Choose one of your wallets.",
+        },
+    )
+    own = forms.ChoiceField(
+        label="To",
+        required=False,
+        error_messages={"invalid_choice": "Choose one of your wallets, or paste a wallet's id."},
+    )
+    other = forms.CharField(
+        label="Wallet id",
+        required=False,
+        max_length=64,
+        help_text="Of somebody else's wallet. Ask the recipient for it; it starts with wal_.",
+        widget=forms.TextInput(
+            attrs={"placeholder": "wal_…", "autocomplete": "off", "spellcheck": "false"}
+        ),
+    )
+    amount = AmountField(label="Amount", help_text="Such as 25.00, with at most 8 decimals.")
+    description = forms.CharField(
+        label="Description",
+        required=False,
+        max_length=1024,
+        help_text="Both sides can read it.",
+    )
+
+    # Where a refusal is shown that names no field of the form.
+    _places = ((InsufficientFunds, "amount"), (WalletFrozen, "sender"))
+
+    def __init__(self, *args, wallets: list, **options):
+        super().__init__(*args, **options)
+        self.refusal: DomainError | None = None
+        self.fields["sender"].choices = [("", "Choose a wallet"), *map(_with_balance, wallets)]
+        self.fields["own"].choices = [
+            ("", "Somebody else's wallet"),
+            *((wallet.id, wallet.name) for wallet in wallets),
+        ]
+
+    def clean(self):
+        said = super().clean()
+        own, other = said.get("own"), said.get("other")
+        if own and other:
+            self.add_error("other", "Choose a wallet of yours or write an id, not both.")
+        elif not own and not other and not {"own", "other"} & self.errors.keys():
+            self.add_error("other", "Say who is paid: choose a wallet above, or paste its id here.")
+        said["recipient"] = own or other
+        return said
+
+    def refuse(self, error: DomainError) -> None:
+        """Show a refusal at what it is about, and keep it: it may name a failed payment."""
+        self.refusal = error
+        message = error.message
+        if "balance" in error.details:
+            message += f" {_spoken(Decimal(error.details['balance']))} is available."
+        recipient = "own" if self.cleaned_data.get("own") else "other"
+        places = (*self._places, (WalletNotFound, recipient))
+        place = next((name for kind, name in places if isinstance(error, kind)), None)
+        if "to" in error.details.get("fields", {}):
+            place = recipient
+        if place:
+            self.add_error(place, message)
+        else:
+            super().refuse(error)
+
+
+def _with_balance(wallet) -> tuple[str, str]:
+    available = f"{_spoken(wallet.account.available)} {wallet.currency} available"
+    frozen = ", frozen" if wallet.status == wallet.Status.FROZEN else ""
+    return wallet.id, f"{wallet.name} ({available}{frozen})"
+
+
+def _spoken(amount: Decimal) -> str:
+    """An amount for a sentence: 1,250.00."""
+    whole, _, decimals = money.amount_text(amount).partition(".")
+    return f"{int(whole):,}.{decimals}"
+
+
+class ReverseForm(PageForm):
+    reason = forms.CharField(
+        label="Reason",
+        required=False,
+        max_length=1024,
+        help_text="If you give one, both sides can read it.",
+    )
+
+
+def _day():
+    return forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
+
+
+class PaymentFilters(Filters):
+    """What narrows the list of payments."""
+
+    q = forms.CharField(
+        label="Search",
+        required=False,
+        max_length=200,
+        widget=forms.TextInput(
+            attrs={"type": "search", "placeholder": "Description, payment or wallet id"}
+        ),
+    )
+    wallet = forms.ChoiceField(label="Wallet", required=False)
+    direction = forms.ChoiceField(
+        label="Direction",
+        required=False,
+        choices=[
+            ("", "In and out"),
+            ("in", "In"),
+            ("out", "Out"),
+            ("within", "Between own wallets"),
+        ],
+    )
+    status = forms.ChoiceField(
+        label="Status",
+        required=False,
+        choices=[("", "Any status"), *((s.value, s.label) for s in Payment.Status)],
+    )
+    since = forms.DateField(label="From day", required=False, widget=_day())
+    until = forms.DateField(label="To day", required=False, widget=_day())
+
+    def __init__(self, data=None, *, actor, wallets: list):
+        super().__init__(data)
+        self._actor = actor
+        self.fields["wallet"].choices = [
+            ("", "All wallets"),
+            *((wallet.id, wallet.name) for wallet in wallets),
+        ]
+
+    def apply(self, rows: QuerySet) -> QuerySet:
+        said = self.cleaned_data
+        if said["q"]:
+            rows = rows.filter(_about(said["q"]))
+        rows = self._by_direction(rows, said["wallet"], said["direction"])
+        if said["status"]:
+            rows = rows.filter(status=said["status"])
+        return self._by_date(rows, said["since"], said["until"])
+
+    def _by_direction(self, rows, wallet_id: str, direction: str):
+        ours = self._actor.organization
+        within = Q(organization=ours, recipient_organization=ours)
+        if direction == "within":
+            rows = rows.filter(within)
+        if wallet_id:
+            sides = {"in": Q(recipient=wallet_id), "out": Q(sender=wallet_id)}
+            return rows.filter(sides.get(direction, Q(sender=wallet_id) | Q(recipient=wallet_id)))
+        if direction == "in":
+            return rows.filter(~Q(organization=ours), recipient_organization=ours)
+        if direction == "out":
+            return rows.filter(~Q(recipient_organization=ours), organization=ours)
+        return rows
+
+    def _by_date(self, rows, since, until):
+        # Ids tell when in real time a payment was made, and are indexed; a date is never earlier,
+        # because sandbox clocks only run ahead.
+        if since:
+            start = _midnight(since)
+            rows = rows.filter(created_at__gte=start)
+            if self._actor.environment == Environment.PRODUCTION:
+                rows = rows.filter(pk__gte=_id_at(start - _CLOCK_SLACK))
+        if until:
+            end = _midnight(min(until, _LATEST_DATE) + timedelta(days=1))
+            rows = rows.filter(created_at__lt=end, pk__lte=_id_at(end + _CLOCK_SLACK))
+        return rows
+
+
+def _about(text: str) -> Q:
+    """What somebody who types this looks for."""
+    text = text.strip()
+    if payment_id := ids.parse(text, "txn"):
+        return Q(pk=payment_id)
+    if wallet_id := ids.parse(text, "wal"):
+        return Q(sender=wallet_id) | Q(recipient=wallet_id)
+    return Q(description__icontains=text)
+
+
+def _midnight(day) -> datetime:
+    """The start of the day in the viewer's zone."""
+    return timezone.make_aware(datetime.combine(min(max(day, _FIRST_DATE), _LATEST_DATE), time.min))
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_DATE = (_EPOCH + timedelta(days=2)).date()
+
+
+def _id_at(instant: datetime) -> uuid.UUID:
+    """The least UUIDv7 that can be made at the instant."""
+    return uuid.UUID(int=((instant - _EPOCH) // timedelta(milliseconds=1)) << 80)

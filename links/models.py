@@ -1,0 +1,31 @@
+from links.payment_links.models import (
+    BatchExport,
+    BatchExportPart,
+    BatchRow,
+    Claim,
+    ClaimStatus,
+    ClaimStep,
+    CodeVisitor,
+    EmailProof,
+    LinkBatch,
+    LinkSettings,
+    Mandate,
+    PaymentLink,
+    Sending,
+)
+
+__all__ = [
+    "BatchExport",
+    "BatchExportPart",
+    "BatchRow",
+    "Claim",
+    "ClaimStatus",
+    "ClaimStep",
+    "CodeVisitor",
+    "EmailProof",
+    "LinkBatch",
+    "LinkSettings",
+    "Mandate",
+    "PaymentLink",
+    "Sending",
+]

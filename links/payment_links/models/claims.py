@@ -1,0 +1,197 @@
+from datetime import datetime
+
+from django.db import models
+from django.db.models import CheckConstraint, Q, UniqueConstraint
+
+from accounts.ledger.models import Hold, Transaction
+from accounts.payments.models import Payment
+from accounts.transfers.models import Transfer
+from accounts.wallets.models import Wallet
+from links.payment_links.models.payment_links import EMAIL_LENGTH, PaymentLink
+from wallgent.ids import PrefixedIdField
+from wallgent.money import MoneyField
+
+REASON_LENGTH = 512
+
+
+class ClaimStatus(models.TextChoices):
+    """How far a claim is."""
+
+    PENDING_APPROVAL = "PENDING_APPROVAL"  # a pay request: takes no use before it is approved
+    AWAITING_PAYMENT = "AWAITING_PAYMENT"  # an address was shown, and nobody has paid in full
+    CLAIMED = "CLAIMED"  # a rail is at work
+    SETTLED = "SETTLED"
+    FAILED = "FAILED"  # no money moved
+    REJECTED = "REJECTED"  # the payer said no
+    EXPIRED = "EXPIRED"  # the payer did not pay, or decide, in time
+    RETURNED = "RETURNED"  # the money had arrived, and came back
+
+
+_OPEN = ("PENDING_APPROVAL", "AWAITING_PAYMENT", "CLAIMED")
+_OVER = ("FAILED", "REJECTED", "EXPIRED", "RETURNED")
+_PAID = ("SETTLED", "RETURNED")
+
+
+class Claim(models.Model):
+    """One use of a link: who took it, by which method, and what was paid for it."""
+
+    class Method(models.TextChoices):
+        ACH = "ACH", "ACH"
+        USDC = "USDC", "USDC"
+        WALLET = "WALLET", "Wallet"
+
+    Status = ClaimStatus
+    TRANSITIONS = {
+        Status.PENDING_APPROVAL: {Status.SETTLED, Status.REJECTED, Status.EXPIRED},
+        Status.AWAITING_PAYMENT: {Status.SETTLED, Status.EXPIRED},
+        Status.CLAIMED: {Status.SETTLED, Status.FAILED},
+        Status.EXPIRED: {Status.SETTLED},  # paid late, while the link still had a use for it
+        Status.SETTLED: {Status.RETURNED},
+    }
+
+    id = PrefixedIdField("clm")
+    link = models.ForeignKey(PaymentLink, models.PROTECT, related_name="claims", db_index=False)
+    method = models.CharField(max_length=6, choices=Method)
+    status = models.CharField(max_length=16, choices=Status, default=Status.CLAIMED)
+    # Whether one of the link's uses is this claim's.
+    takes_use = models.BooleanField(default=True)
+    # Where a link that sends pays, or what pays one that receives.
+    wallet = models.ForeignKey(Wallet, models.PROTECT, null=True, blank=True, related_name="+")
+    # Who it is, as far as that can be told: one wallet, bank account or address. A keyed digest.
+    person = models.CharField(max_length=64, blank=True, default="")
+    recipient_email = models.CharField(max_length=EMAIL_LENGTH, blank=True, default="")
+    # Whether the link is for certain addresses: then each of them is one person, too.
+    is_by_email = models.BooleanField(default=False)
+    amount = MoneyField()
+    payment = models.OneToOneField(Payment, models.PROTECT, null=True, blank=True, related_name="+")
+    transfer = models.OneToOneField(
+        Transfer, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    # What moved its money in the ledger: that of the payment, or of the transfer.
+    transaction = models.ForeignKey(
+        Transaction, models.PROTECT, null=True, blank=True, related_name="+", db_index=False
+    )
+    # Of a link that sends: what the claim is paid out of.
+    hold = models.ForeignKey(Hold, models.PROTECT, null=True, blank=True, related_name="+")
+    failure_reason = models.CharField(max_length=REASON_LENGTH, blank=True, default="")
+    created_at = models.DateTimeField()
+    settled_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)  # without the money, or without it again
+    deadline_at = models.DateTimeField(null=True, blank=True)  # open longer than that, it ends
+
+    class Meta:
+        constraints = [
+            CheckConstraint(condition=Q(amount__gt=0), name="payment_link_claim_amount_positive"),
+            CheckConstraint(
+                condition=Q(method="WALLET", wallet__isnull=False, transfer__isnull=True)
+                | (
+                    ~Q(method="WALLET")
+                    & Q(wallet__isnull=True, payment__isnull=True, transfer__isnull=False)
+                ),
+                name="payment_link_claim_wallet_with_method",
+            ),
+            CheckConstraint(
+                condition=(
+                    Q(status__in=_PAID, settled_at__isnull=False, transaction__isnull=False)
+                    & (Q(payment__isnull=False) | Q(transfer__isnull=False))
+                )
+                | (
+                    ~Q(status__in=_PAID)
+                    & Q(settled_at__isnull=True, payment__isnull=True, transaction__isnull=True)
+                ),
+                name="payment_link_claim_settled_with_payment",
+            ),
+            CheckConstraint(
+                condition=Q(status__in=["AWAITING_PAYMENT", "CLAIMED", "SETTLED"], takes_use=True)
+                | Q(
+                    status__in=["PENDING_APPROVAL", "FAILED", "REJECTED", "EXPIRED"],
+                    takes_use=False,
+                )
+                | Q(status="RETURNED"),
+                name="payment_link_claim_takes_its_use",
+            ),
+            CheckConstraint(
+                condition=Q(status__in=_OVER, ended_at__isnull=False)
+                | (~Q(status__in=_OVER) & Q(ended_at__isnull=True)),
+                name="payment_link_claim_ended_at_with_status",
+            ),
+            CheckConstraint(
+                condition=~Q(status__in=_OPEN) | Q(deadline_at__isnull=False),
+                name="payment_link_claim_open_has_a_deadline",
+            ),
+            UniqueConstraint(
+                fields=["link", "person"],
+                condition=Q(takes_use=True) & ~Q(person=""),
+                name="payment_link_claimed_once_by_person",
+            ),
+            UniqueConstraint(
+                fields=["link", "recipient_email"],
+                condition=Q(takes_use=True, is_by_email=True),
+                name="payment_link_claimed_once_by_email",
+            ),
+            UniqueConstraint(
+                fields=["link", "wallet"],
+                condition=Q(status="PENDING_APPROVAL"),
+                name="payment_link_asks_a_wallet_once",
+            ),
+        ]
+        indexes = [models.Index(fields=["link", "-id"], name="payment_link_claims")]
+
+    def __str__(self):
+        return self.id
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in _OPEN
+
+    def advance(self, status: str, *, at: datetime, reason: str = "") -> None:
+        """Move to another status, note when and why; the caller saves. The only way it changes."""
+        assert status in self.TRANSITIONS.get(self.status, ()), f"{self.status} -> {status}"
+        self.status = self.Status(status)
+        self.failure_reason = reason[:REASON_LENGTH]
+        if status == self.Status.SETTLED:
+            self.settled_at, self.ended_at = at, None
+        else:
+            self.ended_at = at
+
+
+class ClaimStep(models.Model):
+    """One line of a claim's history."""
+
+    id = models.BigAutoField(primary_key=True)
+    claim = models.ForeignKey(Claim, models.PROTECT, related_name="history")
+    status = models.CharField(max_length=16, choices=ClaimStatus)
+    reason = models.CharField(max_length=REASON_LENGTH, blank=True, default="")
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["pk"]
+
+    def __str__(self):
+        return f"{self.status} {self.at}"
+
+
+class Mandate(models.Model):
+    """What a payer agreed to before their bank account was debited. Erased apart from the claim."""
+
+    claim = models.OneToOneField(Claim, models.PROTECT, primary_key=True, related_name="mandate")
+    # A test authorization: a sandbox debits by the API without a mandate. The database refuses
+    # one in production.
+    is_test = models.BooleanField(default=False)
+    version = models.CharField(max_length=16, blank=True)
+    wording = models.TextField(blank=True)  # as it was shown
+    ip = models.GenericIPAddressField(null=True)  # unknown behind proxies that do not say it
+    user_agent = models.CharField(max_length=500, blank=True, default="")
+    accepted_at = models.DateTimeField()  # real time: it is evidence
+
+    class Meta:
+        constraints = [
+            CheckConstraint(
+                condition=Q(is_test=True, version="", wording="")
+                | (Q(is_test=False) & ~Q(version="") & ~Q(wording="")),
+                name="mandate_has_its_words_unless_a_test",
+            ),
+        ]
+
+    def __str__(self):
+        return f"{self.claim_id} {self.version}"

@@ -1,0 +1,524 @@
+"""Approvals over HTTP: what waits for a decision, who may take it, and what it does."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.db import connection, transaction
+
+from accounts import tasks
+from accounts.controls.models import Approval
+from accounts.controls.services import approvals
+from accounts.organizations.models import Organization
+from accounts.payments.models import Payment
+from accounts.wallets import services as wallets
+from accounts.wallets.models import Wallet
+from tests import approving, world
+from tests.approving import ask, lapse, stored
+from tests.world import (
+    A_TIME,
+    Client,
+    an_id,
+    balance_of,
+    error_of,
+    facts_of,
+    fund,
+    in_parallel,
+    make_key,
+    unknown_id,
+)
+
+
+@pytest.fixture
+def payer(wallet):
+    """Acme's wallet, with 100 to spend."""
+    fund(wallet, "100")
+    return Wallet.objects.get(pk=wallet.pk)
+
+
+@pytest.fixture
+def asked(payer, shop):
+    """Globex asks for 25 out of Acme's wallet."""
+    return ask(payer, shop)
+
+
+@pytest.fixture(autouse=True)
+def _untold():
+    approving.ended.clear()
+
+
+def path(approval: Approval, verb: str = "") -> str:
+    return f"/v1/approvals/{approval.id}" + (f"/{verb}" if verb else "")
+
+
+def ids_in(response) -> list[str]:
+    assert response.status_code == 200, response.content
+    return [approval["id"] for approval in response.json()["data"]]
+
+
+class TestRequest:
+    def test_waits_and_tells_who_decides(self, api, acme, globex, asked, payer, shop):
+        (fact,) = facts_of(acme, "approval.created")
+
+        assert balance_of(payer) == 100, "an approval holds no money"
+        assert fact.data == {
+            "approvalId": asked.id,
+            "walletId": payer.id,
+            "policyId": None,
+            "amount": "25.00",
+            "currency": "USD",
+            "from": payer.id,
+            "to": shop.id,
+            "description": "Design work",
+            "expiresAt": A_TIME,
+            "environment": "SANDBOX",
+        }
+        assert (fact.subject, fact.actor_id) == (asked.id, "")
+        assert facts_of(globex, "approval.created") == []
+
+    def test_has_a_day_by_the_payers_clock(self, acme, globex, payer, shop):
+        Organization.objects.filter(pk=acme.pk).update(sandbox_offset=timedelta(days=400))
+        ahead = Wallet.objects.get(pk=payer.pk)
+
+        approval = ask(ahead, shop)
+
+        assert approval.expires_at - approval.created_at == timedelta(hours=24)
+        assert approval.created_at > world.clock.real_now() + timedelta(days=399)
+
+    def test_again_is_the_one_that_waits(self, acme, asked, payer, shop, savings):
+        again = ask(payer, shop, "30")
+        other_wallet = ask(savings, shop)
+        other_subject = ask(payer, shop, subject_id="lnk_2")
+
+        assert (again.id, again.amount) == (asked.id, 25)
+        assert len({asked.id, other_wallet.id, other_subject.id}) == 3
+        assert len(facts_of(acme, "approval.created")) == 3
+
+    @pytest.mark.parametrize("over", ["rejected", "expired", "lapsed"])
+    def test_again_after_its_end_is_another(self, api, asked, payer, shop, over):
+        if over == "rejected":
+            assert api.post(path(asked, "reject")).status_code == 200
+        else:
+            lapse(asked)
+        if over == "expired":
+            assert tasks.expire_approvals() == 1
+
+        again = ask(payer, shop)
+
+        assert (again.id != asked.id, again.status) == (True, "PENDING")
+        assert stored(asked).status == ("REJECTED" if over == "rejected" else "EXPIRED")
+
+    def test_of_ones_own_names_who_asked(self, api, acme, payer, savings):
+        approval = ask(payer, savings, by=replace(world.actor_for(acme), id="key_1"))
+
+        shown = api.get(path(approval)).json()
+
+        assert (shown["requestedBy"], shown["requestedByOrganization"]) == ("key_1", "Acme")
+
+    def test_needs_somebody_who_executes_it(self, payer, shop):
+        with pytest.raises(AssertionError, match="nobody executes"), transaction.atomic():
+            ask(payer, shop, kind="unheard_of")
+
+    def test_registered_twice_is_a_bug(self):
+        with pytest.raises(AssertionError, match="twice"):
+            approvals.register(approving.KIND, lambda approval, *, actor: None)
+
+
+class TestShow:
+    def test_says_it_flat_and_nested(self, api, asked, payer, shop):
+        assert api.get(path(asked)).json() == {
+            "id": an_id("apr"),
+            "status": "PENDING",
+            "kind": "test",
+            "subjectId": "lnk_1",
+            "walletId": payer.id,
+            "amount": "25.00",
+            "currency": "USD",
+            "policyId": None,
+            "rule": None,
+            "requestedBy": None,
+            "requestedByOrganization": "Globex",
+            "transactionDetails": {
+                "amount": "25.00",
+                "currency": "USD",
+                "recipient": shop.id,
+                "recipientName": "Globex",
+                "from": payer.id,
+                "fromWalletId": payer.id,
+                "to": shop.id,
+                "toWalletId": shop.id,
+                "description": "Design work",
+            },
+            "reason": None,
+            "decidedBy": None,
+            "transactionId": None,
+            "createdAt": A_TIME,
+            "expiresAt": A_TIME,
+            "decidedAt": None,
+            "expiredAt": None,
+        }
+
+    def test_knows_whole_ids_only(self, api, asked):
+        ulid = asked.id.removeprefix("apr_")
+
+        for id in (f"dlg_{ulid}", ulid, f"apr_{ulid[:-1]}", unknown_id("apr"), "apr_"):
+            response = api.get(f"/v1/approvals/{id}")
+            assert (response.status_code, error_of(response)) == (404, "NOT_FOUND"), id
+
+    def test_is_found_and_decided_under_the_other_prefix_of_its_id(self, api, payer, shop, asked):
+        other = approving.ask(payer, shop, "5", subject_id="order-2")
+
+        def path(approval, *rest):
+            return "/".join(["/v1/approvals", approval.id.replace("apr_", "del_"), *rest])
+
+        assert api.get(path(asked)).json()["id"] == asked.id
+        assert api.post(path(asked, "approve"), {}).json()["id"] == asked.id
+        assert api.post(path(other, "reject"), {}).json()["status"] == "REJECTED"
+        assert api.get(path(asked).replace("del_", "dlg_")).status_code == 404
+
+    def test_is_for_its_payer_alone(self, stranger, live_api, acme, asked, savings):
+        elsewhere = Client(make_key(acme, wallet_scope=[savings.id]))
+
+        for client, code in (
+            (stranger, "NOT_FOUND"),
+            (live_api, "ENVIRONMENT_MISMATCH"),
+            (elsewhere, "PERMISSION_DENIED"),
+        ):
+            for verb in ("approve", "reject"):
+                assert error_of(client.post(path(asked, verb))) == code
+            assert error_of(client.get(path(asked))) == code
+        assert stored(asked).status == "PENDING"
+
+
+class TestList:
+    def test_is_narrowed_by_wallet_and_status(self, api, payer, shop, savings):
+        one, two = ask(payer, shop), ask(savings, shop)
+        api.post(path(one, "reject"))
+
+        assert ids_in(api.get("/v1/approvals")) == [two.id, one.id]
+        assert ids_in(api.get("/v1/approvals", walletId=payer.id)) == [one.id]
+        assert ids_in(api.get("/v1/approvals", status="PENDING")) == [two.id]
+        assert ids_in(api.get("/v1/approvals", status="REJECTED", walletId=savings.id)) == []
+        assert error_of(api.get("/v1/approvals", status="MAYBE")) == "VALIDATION_ERROR"
+        assert error_of(api.get("/v1/approvals", walletId=shop.id)) == "WALLET_NOT_FOUND"
+
+    def test_is_paged(self, api, payer, shop):
+        made = [ask(payer, shop, subject_id=f"lnk_{n}").id for n in range(3)]
+
+        first = api.get("/v1/approvals", limit=2).json()
+        rest = api.get("/v1/approvals", limit=2, cursor=first["cursor"]).json()
+
+        assert [found["id"] for found in first["data"] + rest["data"]] == made[::-1]
+        assert (first["hasMore"], rest["hasMore"], rest["cursor"]) == (True, False, None)
+
+    def test_shows_a_scoped_key_its_own(self, acme, stranger, live_api, payer, shop, savings):
+        one, _ = ask(payer, shop), ask(savings, shop)
+        scoped = Client(make_key(acme, wallet_scope=[payer.id]))
+
+        assert ids_in(scoped.get("/v1/approvals")) == [one.id]
+        assert ids_in(stranger.get("/v1/approvals")) == []
+        assert ids_in(live_api.get("/v1/approvals")) == []
+
+    def test_takes_as_many_queries_however_long(
+        self, api, payer, shop, django_assert_max_num_queries
+    ):
+        for number in range(5):
+            ask(payer, shop, subject_id=f"lnk_{number}")
+
+        with django_assert_max_num_queries(3):
+            assert len(ids_in(api.get("/v1/approvals"))) == 5
+
+
+class TestApprove:
+    def test_pays_at_once(self, api, acme, asked, payer, shop):
+        response = api.post(path(asked, "approve"))
+
+        answered = response.json()
+        payment = Payment.objects.get()
+        assert response.status_code == 200
+        assert (answered["status"], answered["decidedAt"]) == ("APPROVED", A_TIME)
+        assert answered["decidedBy"] == acme.api_keys.get().id
+        assert answered["transactionId"] == payment.id
+        assert answered["payment"]["id"] == payment.id
+        assert (answered["payment"]["status"], answered["payment"]["fee"]) == ("POSTED", "0.25")
+        assert (balance_of(payer), balance_of(shop)) == (Decimal("74.75"), 25)
+        assert api.get(path(asked)).json() == {
+            key: value for key, value in answered.items() if key != "payment"
+        }
+        (fact,) = facts_of(acme, "approval.approved")
+        assert fact.data == {
+            "approvalId": asked.id,
+            "walletId": payer.id,
+            "transactionId": payment.id,
+            "decidedBy": acme.api_keys.get().id,
+            "environment": "SANDBOX",
+        }
+        assert approving.ended == []
+
+    @pytest.mark.parametrize("verb", ["approve", "reject"])
+    @pytest.mark.parametrize("first", ["approve", "reject"])
+    def test_is_decided_once(self, api, asked, shop, first, verb):
+        assert api.post(path(asked, first)).status_code == 200
+
+        again = api.post(path(asked, verb))
+
+        decided = "APPROVED" if first == "approve" else "REJECTED"
+        assert (again.status_code, error_of(again)) == (409, "INVALID_STATE")
+        assert again.json()["error"]["details"] == {"approvalId": asked.id, "status": decided}
+        assert balance_of(shop) == (25 if first == "approve" else 0)
+
+    def test_twice_with_a_key_answers_the_same(self, api, asked, shop):
+        first, again = (api.post(path(asked, "approve"), {"idempotencyKey": "k"}) for _ in "12")
+
+        assert (again.status_code, again.json()) == (200, first.json())
+        assert again.headers["Idempotent-Replayed"] == "true"
+        assert balance_of(shop) == 25
+
+    def test_that_is_refused_says_why_and_waits_on(self, api, acme, payer, shop):
+        asked = ask(payer, shop, "100")
+
+        short = api.post(path(asked, "approve"))
+        wallets.freeze(payer, actor=world.actor_for(acme))
+        frozen = api.post(path(asked, "approve"))
+        wallets.unfreeze(payer, actor=world.actor_for(acme))
+        fund(payer, "0.5")
+        paid = api.post(path(asked, "approve"))
+
+        assert (short.status_code, error_of(short)) == (402, "INSUFFICIENT_FUNDS")
+        assert short.json()["error"]["details"]["requested"] == "100.50"
+        assert (frozen.status_code, error_of(frozen)) == (403, "WALLET_FROZEN")
+        assert paid.status_code == 200
+        assert len(facts_of(acme, "approval.approved")) == 1
+
+    def test_leaves_it_pending_when_refused(self, api, asked, payer, acme):
+        wallets.freeze(payer, actor=world.actor_for(acme))
+
+        api.post(path(asked, "approve"))
+
+        assert api.get(path(asked)).json()["status"] == "PENDING"
+        assert stored(asked).payment_id is None
+        assert facts_of(acme, "approval.approved") == []
+
+    def test_is_not_for_keys_with_a_scope(self, api, acme, asked, payer, shop):
+        agent = Client(make_key(acme, wallet_scope=[payer.id]))
+
+        for verb in ("approve", "reject"):
+            response = agent.post(path(asked, verb), {"idempotencyKey": "k"})
+            assert (response.status_code, error_of(response)) == (403, "PERMISSION_DENIED")
+        assert agent.get(path(asked)).json()["status"] == "PENDING"
+        assert api.post(path(asked, "approve"), {"idempotencyKey": "k"}).status_code == 200
+        assert balance_of(shop) == 25
+
+    def test_after_its_time_is_refused_and_ends_it(self, api, acme, asked, shop):
+        lapse(asked)
+
+        for verb in ("approve", "reject"):
+            response = api.post(path(asked, verb))
+            assert (response.status_code, error_of(response)) == (409, "INVALID_STATE")
+            assert response.json()["error"]["details"]["status"] == "EXPIRED"
+        assert stored(asked).status == "EXPIRED"
+        assert balance_of(shop) == 0
+        assert len(facts_of(acme, "approval.expired")) == 1
+        assert approving.ended == [(asked.id, "EXPIRED")]
+
+
+class TestReject:
+    def test_pays_nothing_and_keeps_the_reason(self, api, acme, globex, asked, payer, shop):
+        response = api.post(path(asked, "reject"), {"reason": "Never heard of them"})
+
+        answered = response.json()
+        assert (response.status_code, answered["status"]) == (200, "REJECTED")
+        assert (answered["reason"], answered["decidedAt"]) == ("Never heard of them", A_TIME)
+        assert (answered["transactionId"], answered["expiredAt"]) == (None, None)
+        assert (balance_of(payer), balance_of(shop)) == (100, 0)
+        (fact,) = facts_of(acme, "approval.rejected")
+        assert fact.data == {
+            "approvalId": asked.id,
+            "walletId": payer.id,
+            "reason": "Never heard of them",
+            "decidedBy": acme.api_keys.get().id,
+            "environment": "SANDBOX",
+        }
+        assert facts_of(globex, "approval.rejected") == []
+        assert approving.ended == [(asked.id, "REJECTED")]
+
+    @pytest.mark.parametrize("body", [None, {}, {"reason": None}])
+    def test_needs_no_reason(self, api, asked, body):
+        response = api.post(path(asked, "reject"), body)
+
+        assert (response.status_code, response.json()["reason"]) == (200, None)
+
+    @pytest.mark.parametrize("reason", ["w" * 1025, 7, ["no"]])
+    def test_refuses_what_is_no_reason(self, api, asked, reason):
+        response = api.post(path(asked, "reject"), {"reason": reason})
+
+        assert (response.status_code, error_of(response)) == (400, "VALIDATION_ERROR")
+        assert "reason" in response.json()["error"]["details"]["fields"]
+        assert stored(asked).status == "PENDING"
+
+
+class TestExpiry:
+    def test_comes_after_a_day(self, acme, asked, payer, shop):
+        fresh = ask(payer, shop, subject_id="lnk_2")
+        lapse(asked)
+
+        assert [tasks.expire_approvals(), tasks.expire_approvals()] == [1, 0]
+
+        assert (stored(asked).status, stored(fresh).status) == ("EXPIRED", "PENDING")
+        assert stored(asked).expired_at is not None
+        (fact,) = facts_of(acme, "approval.expired")
+        assert fact.data == {
+            "approvalId": asked.id,
+            "walletId": payer.id,
+            "reason": None,
+            "environment": "SANDBOX",
+        }
+        assert approving.ended == [(asked.id, "EXPIRED")]
+
+    def test_follows_a_sandbox_that_is_moved_ahead(self, acme, globex, asked, shop, payer):
+        of_others = ask(shop, payer)
+        Organization.objects.filter(pk=acme.pk).update(sandbox_offset=timedelta(hours=24))
+
+        assert tasks.expire_approvals() == 1
+
+        assert (stored(asked).status, stored(of_others).status) == ("EXPIRED", "PENDING")
+
+    def test_of_one_that_fails_keeps_no_other_waiting(self, payer, shop, monkeypatch, caplog):
+        bad, good = ask(payer, shop), ask(payer, shop, subject_id="lnk_2")
+        lapse(bad)
+        lapse(good)
+        expire = approvals.expire
+
+        def fail(id):
+            assert id != bad.id, "a bug"
+            return expire(id)
+
+        monkeypatch.setattr(approvals, "expire", fail)
+
+        assert tasks.expire_approvals() == 1
+        assert (stored(bad).status, stored(good).status) == ("PENDING", "EXPIRED")
+        assert bad.id in caplog.text
+
+
+class TestWithdraw:
+    def test_ends_what_waits_about_a_subject(self, acme, payer, savings, shop):
+        gone = [ask(payer, shop), ask(savings, shop)]
+        stays = ask(payer, shop, subject_id="lnk_2")
+
+        ended = approvals.withdraw(approving.KIND, "lnk_1", reason="The link was cancelled.")
+
+        assert ended == 2
+        assert {stored(one).status for one in gone} == {"EXPIRED"}
+        assert stored(gone[0]).reason == "The link was cancelled."
+        assert stored(stays).status == "PENDING"
+        assert len(facts_of(acme, "approval.expired")) == 2
+        assert approving.ended == [], "who withdraws knows already"
+        assert approvals.withdraw(approving.KIND, "lnk_1") == 0
+
+    def test_can_mean_one_wallet(self, payer, savings, shop):
+        one, other = ask(payer, shop), ask(savings, shop)
+
+        assert approvals.withdraw(approving.KIND, "lnk_1", wallet=payer) == 1
+        assert (stored(one).status, stored(other).status) == ("EXPIRED", "PENDING")
+
+
+class TestPayRequests:
+    def test_are_welcome_in_the_sandbox_until_somebody_says_otherwise(self, acme):
+        accepts = approvals.organization_accepts_pay_requests
+
+        assert (accepts(acme, "SANDBOX"), accepts(acme, "PRODUCTION")) == (True, False)
+
+    def test_of_each_environment_are_a_setting(self, acme):
+        Organization.objects.filter(pk=acme.pk).update(
+            accepts_pay_requests_sandbox=False, accepts_pay_requests_production=True
+        )
+        acme.refresh_from_db()
+        accepts = approvals.organization_accepts_pay_requests
+
+        assert (accepts(acme, "SANDBOX"), accepts(acme, "PRODUCTION")) == (False, True)
+
+
+def statuses(answers) -> list[int]:
+    return sorted(answer.status_code for answer in answers)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestRaces:
+    def test_of_many_who_decide_one_does(self, api, acme, asked, payer, shop):
+        def decide(number):
+            return api.post(path(asked, "approve" if number % 2 else "reject"))
+
+        answers = in_parallel(8, decide)
+
+        assert statuses(answers) == [200] + [409] * 7
+        paid = 25 if stored(asked).status == "APPROVED" else 0
+        assert balance_of(shop) == paid
+        decisions = [
+            fact
+            for type in ("approval.approved", "approval.rejected")
+            for fact in facts_of(acme, type)
+        ]
+        assert len(decisions) == 1
+
+    def test_twins_with_a_key_get_one_answer(self, api, asked, shop):
+        answers = in_parallel(
+            6, lambda _: api.post(path(asked, "approve"), {"idempotencyKey": "k"})
+        )
+
+        assert statuses(answers) == [200] * 6
+        assert len({answer.content for answer in answers}) == 1
+        assert balance_of(shop) == 25
+
+    @pytest.mark.parametrize("round", range(4))
+    def test_it_is_approved_or_it_expires(self, api, acme, asked, shop, round):
+        def act(number):
+            if number == round % 2:
+                return api.post(path(asked, "approve"))
+            lapse(asked)
+            return tasks.expire_approvals()
+
+        in_parallel(2, act)
+        tasks.expire_approvals()
+
+        status = stored(asked).status
+        assert status in ("APPROVED", "EXPIRED")
+        assert balance_of(shop) == (25 if status == "APPROVED" else 0)
+        assert len(approving.ended) == (status == "EXPIRED")
+        told = len(facts_of(acme, "approval.approved")) + len(facts_of(acme, "approval.expired"))
+        assert told == 1
+
+    @pytest.mark.parametrize("round", range(4))
+    def test_it_is_approved_or_withdrawn(self, api, asked, payer, shop, round):
+        """Whoever withdraws has the subject locked first, as whoever approves."""
+
+        def act(number):
+            if number == round % 2:
+                return api.post(path(asked, "approve")).status_code
+            with transaction.atomic():
+                Wallet.objects.locked(payer.id)
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT pg_sleep(0.05)")
+                return approvals.withdraw(approving.KIND, asked.subject_id)
+
+        answers = in_parallel(2, act)
+
+        status = stored(asked).status
+        assert sorted(answers) == ([0, 200] if status == "APPROVED" else [1, 409])
+        assert balance_of(shop) == (25 if status == "APPROVED" else 0)
+
+    def test_of_many_who_ask_one_waits(self, acme, payer, shop):
+        found = in_parallel(8, lambda _: ask(payer, shop).id)
+
+        assert len(set(found)) == 1
+        assert Approval.objects.count() == 1
+        assert len(facts_of(acme, "approval.created")) == 1
+
+    def test_two_that_want_the_same_money(self, api, payer, shop):
+        made = [ask(payer, shop, "60", subject_id=f"lnk_{n}") for n in range(2)]
+
+        answers = in_parallel(2, lambda n: api.post(path(made[n], "approve")))
+
+        assert statuses(answers) == [200, 402]
+        assert sorted(stored(one).status for one in made) == ["APPROVED", "PENDING"]
+        assert balance_of(shop) == 60

@@ -1,0 +1,134 @@
+"""The clock of a sandbox can be moved forward, and whatever is due follows."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import transaction
+
+from accounts.organizations.services import organizations
+from tests.accounts import rails
+from tests.world import Client, actor_for, error_of, facts_of, fund, make_key
+from wallgent import clock
+from wallgent.api.schemas import timestamp_text
+from wallgent.errors import ValidationError
+from wallgent.events.models import Event
+
+PATH = "/v1/sandbox/clock/advance"
+
+pytestmark = pytest.mark.django_db
+
+
+def offset(organization) -> timedelta:
+    organization.refresh_from_db()
+    return organization.sandbox_offset
+
+
+@pytest.mark.parametrize(
+    ("body", "by"),
+    [({"seconds": 90}, timedelta(seconds=90)), ({"days": 2}, timedelta(days=2))],
+)
+def test_moves_by_so_much(api, acme, body, by):
+    answer = api.post(PATH, body)
+    assert answer.status_code == 200
+    assert offset(acme) == by
+    told = answer.json()
+    assert (told["aheadSeconds"], told["environment"]) == (by.total_seconds(), "SANDBOX")
+
+    api.post(PATH, body)
+    assert offset(acme) == 2 * by
+
+
+def test_moves_to_a_time(api, acme):
+    then = clock.real_now() + timedelta(days=30)
+    answer = api.post(PATH, {"to": timestamp_text(then)})
+
+    assert answer.status_code == 200
+    assert abs(offset(acme) - timedelta(days=30)) < timedelta(seconds=10)
+    assert answer.json()["now"][:15] == timestamp_text(then)[:15]
+
+
+def test_who_means_a_time_that_somebody_else_has_set_moves_nothing(acme):
+    actor, then = actor_for(acme), clock.real_now() + timedelta(days=30)
+    organizations.advance_clock(acme, actor=actor, to=then)
+    with pytest.raises(ValidationError), transaction.atomic():
+        organizations.advance_clock(acme, actor=actor, to=then)  # as it read the clock before
+    assert offset(acme) < timedelta(days=31)
+
+
+def test_is_written_down_for_the_audit_alone_and_dated_by_the_new_time(api, acme):
+    api.post(PATH, {"days": 3})
+
+    [event] = facts_of(acme, "sandbox.clock_advanced")
+    assert (event.subject, event.is_public, event.actor_type) == (acme.id, False, "API_KEY")
+    assert event.data == {
+        "organizationId": acme.id,
+        "bySeconds": 3 * 86400,
+        "aheadSeconds": 3 * 86400,
+        "environment": "SANDBOX",
+    }
+    assert event.created_at > clock.real_now() + timedelta(days=2)
+
+
+def test_a_repeated_key_moves_it_once(api, acme):
+    body = {"days": 1, "idempotencyKey": "once"}
+    first, again = api.post(PATH, body), api.post(PATH, body)
+
+    assert first.json() == again.json()
+    assert offset(acme) == timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"seconds": 1, "days": 1},
+        {"seconds": 0},
+        {"seconds": -5},
+        {"days": 1.5},
+        {"days": 3_651},
+        {"days": "many"},
+        {"to": "tomorrow"},
+        {"to": "2020-01-01T00:00:00Z"},
+        {"to": "9999-01-01T00:00:00Z"},
+    ],
+)
+def test_only_goes_forward_in_one_way_and_not_for_ever(api, acme, body):
+    answer = api.post(PATH, body)
+    assert (answer.status_code, error_of(answer)) == (400, "VALIDATION_ERROR")
+    assert offset(acme) == timedelta(0)
+
+
+def test_stops_ten_years_ahead(api, acme):
+    assert api.post(PATH, {"days": 3_650}).status_code == 200
+    assert error_of(api.post(PATH, {"seconds": 1})) == "VALIDATION_ERROR"
+
+
+def test_of_production_cannot_be_moved(live_api, acme):
+    answer = live_api.post(PATH, {"days": 1})
+    assert (answer.status_code, error_of(answer)) == (403, "SANDBOX_ONLY")
+    assert not Event.objects.filter(type="sandbox.clock_advanced").exists()
+
+
+def test_is_not_for_keys_of_single_wallets(acme, wallet):
+    scoped = Client(make_key(acme, wallet_scope=[wallet.id]))
+    assert error_of(scoped.post(PATH, {"days": 1})) == "PERMISSION_DENIED"
+    assert offset(acme) == timedelta(0)
+
+
+def test_of_others_stands_still(api, globex):
+    api.post(PATH, {"days": 1})
+    assert offset(globex) == timedelta(0)
+
+
+def test_what_is_due_follows(api, acme, globex, wallet, shop):
+    fund(wallet, "50")
+    fund(shop, "50")
+    wallet.refresh_from_db()
+    shop.refresh_from_db()
+    ours, theirs = rails.withdraw(wallet), rails.withdraw(shop)
+    rails.sweep()
+    assert {rails.stored(ours).status, rails.stored(theirs).status} == {"PROCESSING"}
+
+    api.post(PATH, {"seconds": 60})
+    rails.sweep()
+    assert (rails.stored(ours).status, rails.stored(theirs).status) == ("COMPLETED", "PROCESSING")

@@ -1,0 +1,454 @@
+"""Codes that prove an e-mail address, over HTTP and at the service that pages call."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.core import mail
+from django.db import connection
+from django.db.models import F
+
+from links.payment_links import tasks
+from links.payment_links.errors import CodeExpired, WrongCode
+from links.payment_links.models import Claim, CodeVisitor, EmailProof
+from links.payment_links.services import email_verification, rate_limits
+from tests.links.conftest import ach_body, agreed, claim_body, lapse, send_claim, soon, stored
+from tests.world import (
+    Client,
+    balance_of,
+    error_of,
+    everything,
+    in_parallel,
+    make_wallet,
+)
+from wallgent.errors import PermissionDenied, RateLimitExceeded
+from wallgent.mail.models import Letter
+
+ADA = "ada@example.com"
+VISITOR = email_verification.visitor_of_network("127.0.0.1")  # of a Client
+
+
+@pytest.fixture
+def link(make):
+    """A link for two people, who have to prove who they are."""
+    limits = {"emails": [ADA, "bob@example.com"], "proof": "CODE"}
+    return make(amount="10", maxUses=2, recipientRestrictions=limits)
+
+
+def code_of(link: dict, email: str = ADA) -> str:
+    """The code last sent, without an email: six digits, or twelve letters in groups of four."""
+    return email_verification._code(EmailProof.objects.get(link=link["id"], email=email))
+
+
+def wrong_for(link: dict, number: int = 0) -> str:
+    """Six digits that are not the code last sent."""
+    return f"{(int(code_of(link)) + 1 + number) % 10**6:06}"
+
+
+def try_claim(link, wallet, code=None, *, email=ADA, **more):
+    body = claim_body(wallet, recipientEmail=email, **more)
+    return send_claim(link, body | ({"verificationCode": code} if code else {}))
+
+
+def refusal(response) -> tuple[int, str]:
+    return response.status_code, error_of(response)
+
+
+def age(link, **by) -> None:
+    """Let so much real time have passed since the code was sent."""
+    proof = EmailProof.objects.get(link=link["id"])
+    for field in ("sent_at", "expires_at", "letters_since"):
+        setattr(proof, field, getattr(proof, field) - timedelta(**by))
+    proof.save()
+    proof.visitors.update(verified_at=F("verified_at") - timedelta(**by))
+
+
+class TestClaim:
+    def test_without_a_code_sends_one_and_says_so(
+        self, link, shop, django_capture_on_commit_callbacks
+    ):
+        with django_capture_on_commit_callbacks(execute=True):
+            answer = try_claim(link, shop)
+
+        assert refusal(answer) == (202, "VERIFICATION_REQUIRED")
+        assert answer.json()["error"]["details"] == {"email": ADA, "resendAfterSeconds": 60}
+        [letter] = mail.outbox
+        code = re.search(r"\b\d{6}\b", letter.body)[0]
+        assert letter.to == [ADA]
+        assert code in letter.subject
+        assert "10.00 USD" in letter.body
+        assert code not in answer.text
+        assert not Claim.objects.exists()
+        assert try_claim(link, shop, code).status_code == 200
+        assert balance_of(shop) == 10
+
+    def test_shows_the_code_in_the_sandboxs_mailbox_alone(self, link, shop, acme):
+        try_claim(link, shop)
+
+        [letter] = Letter.objects.all()
+        assert (letter.organization, letter.recipients) == (acme, [ADA])
+        code = re.search(r"\b\d{6}\b", letter.text)[0]
+        assert code not in _rows("links_emailproof")
+        assert code not in _rows("events_event")
+
+    def test_with_the_code_in_any_spelling(self, link, shop):
+        try_claim(link, shop)
+        code = code_of(link)
+
+        answer = try_claim(link, shop, f" {code[:3]} {code[3:]} ", email="ADA@example.com ")
+
+        assert answer.status_code == 200
+        assert Claim.objects.get().is_by_email
+
+    @pytest.mark.parametrize("email", ["eve@example.com", "аda@example.com"])
+    def test_sends_nothing_to_whom_the_link_is_not_for(self, link, shop, email):
+        before = everything()
+
+        assert refusal(try_claim(link, shop, email=email)) == (403, "PERMISSION_DENIED")
+        assert refusal(try_claim(link, shop, "123456", email=email)) == (403, "PERMISSION_DENIED")
+        assert everything() == before
+        assert mail.outbox == []
+
+    def test_needs_an_address_at_all(self, link, shop):
+        assert refusal(send_claim(link, claim_body(shop))) == (403, "PERMISSION_DENIED")
+
+    def test_an_idempotency_key_stays_free_until_it_is_done(self, link, shop):
+        key = {"idempotencyKey": "k"}
+
+        assert try_claim(link, shop, **key).status_code == 202
+        code = code_of(link)
+        assert refusal(try_claim(link, shop, "000000", **key)) == (403, "PERMISSION_DENIED")
+        done = try_claim(link, shop, code, **key)
+        again = try_claim(link, shop, code, **key)
+
+        assert done.status_code == 200
+        assert again.content == done.content
+        assert balance_of(shop) == 10
+
+    def test_asking_too_soon_keeps_no_idempotency_key(self, link, shop):
+        key = {"idempotencyKey": "k"}
+        try_claim(link, shop, **key)
+
+        assert refusal(try_claim(link, shop, **key)) == (429, "RATE_LIMIT_EXCEEDED")
+        assert try_claim(link, shop, code_of(link), **key).status_code == 200
+
+    def test_a_used_code_is_used_up(self, link, shop, acme):
+        try_claim(link, shop)
+        code = code_of(link)
+        try_claim(link, shop, code)
+        other = make_wallet(acme, "Other")
+
+        refused = try_claim(link, other, code)
+
+        assert refusal(refused) == (403, "PERMISSION_DENIED")
+        assert "used already" in refused.json()["error"]["message"]
+        assert stored(link).use_count == 1
+
+    def test_one_address_takes_one_use(self, link, shop, acme):
+        try_claim(link, shop)
+        try_claim(link, shop, code_of(link))
+        age(link, seconds=61)
+        other = make_wallet(acme, "Other")
+
+        assert try_claim(link, other).status_code == 202
+        assert refusal(try_claim(link, other, code_of(link))) == (409, "CONFLICT")
+        assert try_claim(link, other, email="bob@example.com").status_code == 202
+        bob = code_of(link, "bob@example.com")
+        assert try_claim(link, other, bob, email="bob@example.com").status_code == 200
+
+    def test_a_claim_that_is_refused_does_not_use_the_code(self, link, payer, shop):
+        try_claim(link, shop)
+        code = code_of(link)
+
+        assert refusal(try_claim(link, payer, code)) == (400, "VALIDATION_ERROR")
+        assert try_claim(link, shop, code).status_code == 200
+
+    def test_of_every_method_and_direction(self, make, shop):
+        limits = {"emails": [ADA], "proof": "CODE"}
+        for body, terms in (
+            (ach_body(), {}),
+            (ach_body() | agreed(), {"direction": "RECEIVE"}),
+            (claim_body(shop), {"direction": "RECEIVE"}),
+        ):
+            link = make(recipientRestrictions=limits, **terms)
+            body |= {"recipientEmail": ADA}
+            assert refusal(send_claim(link, body)) == (202, "VERIFICATION_REQUIRED")
+            done = send_claim(link, body | {"verificationCode": code_of(link)})
+            assert done.status_code in (200, 202), done.content
+            assert "error" not in done.json()
+
+    def test_of_a_link_that_is_over_sends_nothing(self, make, shop):
+        link = make(expiresAt=soon(), recipientRestrictions={"emails": [ADA], "proof": "CODE"})
+        lapse(link)
+
+        assert refusal(try_claim(link, shop)) == (409, "INVALID_STATE")
+        assert not EmailProof.objects.exists()
+
+    def test_of_real_money_works_too(self, make, live_api, live_wallet, acme):
+        other = make_wallet(acme, "Other", environment="PRODUCTION")
+        link = make(
+            client=live_api,
+            walletId=live_wallet.id,
+            direction="RECEIVE",
+            recipientRestrictions={"emails": [ADA]},
+        )
+
+        assert refusal(try_claim(link, other)) == (202, "VERIFICATION_REQUIRED")
+        assert not Letter.objects.exists()
+
+
+class TestTries:
+    def test_end_after_five_wrong_codes(self, link, shop):
+        try_claim(link, shop)
+        code = code_of(link)
+
+        wrong = wrong_for(link)
+        seen = [try_claim(link, shop, wrong).json()["error"]["details"] for _ in range(5)]
+
+        assert [details["triesLeft"] for details in seen] == [4, 3, 2, 1, 0]
+        refused = try_claim(link, shop, code)
+        assert refusal(refused) == (403, "PERMISSION_DENIED")
+        assert "Too many" in refused.json()["error"]["message"]
+        assert 0 < refused.json()["error"]["details"]["resendAfterSeconds"] <= 61
+        age(link, seconds=61)
+        try_claim(link, shop)
+        assert try_claim(link, shop, code_of(link)).status_code == 200
+
+    def test_end_after_ten_minutes_of_real_time(self, link, shop, acme):
+        try_claim(link, shop)
+        code = code_of(link)
+        acme.sandbox_offset = timedelta(days=1)  # a clock that is set forward does not count
+        acme.save()
+        age(link, seconds=599)
+        assert verification_of(link, code) is None
+        age(link, seconds=3600)
+
+        assert refusal(try_claim(link, shop, code)) == (403, "PERMISSION_DENIED")
+
+    def test_of_a_code_never_typed_end_earlier(self, link, shop):
+        try_claim(link, shop)
+        code = code_of(link)
+        age(link, seconds=600)
+
+        refused = try_claim(link, shop, code)
+
+        assert refusal(refused) == (403, "PERMISSION_DENIED")
+        assert "no longer valid" in refused.json()["error"]["message"]
+
+    def test_of_an_older_code_are_wrong(self, link, shop):
+        try_claim(link, shop)
+        old = code_of(link)
+        age(link, seconds=601)
+        try_claim(link, shop)
+
+        assert code_of(link) != old
+        assert refusal(try_claim(link, shop, old)) == (403, "PERMISSION_DENIED")
+
+    @pytest.mark.django_db(transaction=True)
+    def test_of_24_guesses_at_once_five_are_tried(self, link, shop):
+        try_claim(link, shop)
+        code_of(link)
+
+        answers = in_parallel(12, lambda n: try_claim(link, shop, wrong_for(link, n)))
+
+        assert {answer.status_code for answer in answers} == {403}
+        tried = [a for a in answers if "triesLeft" in a.json()["error"].get("details", {})]
+        assert len(tried) == 5
+        assert EmailProof.objects.get().tries == CodeVisitor.objects.get().tries == 5
+
+    @pytest.mark.django_db(transaction=True)
+    def test_with_one_code_at_once_take_one_use(self, link, globex):
+        takers = [make_wallet(globex, str(n)) for n in range(6)]
+        try_claim(link, takers[0])
+        code = code_of(link)
+
+        answers = in_parallel(6, lambda n: try_claim(link, takers[n], code))
+
+        assert sorted(a.status_code for a in answers)[0] == 200
+        assert [a.status_code for a in answers].count(200) == 1
+        assert stored(link).use_count == 1
+
+    def test_at_whom_a_link_is_for_are_limited(self, link, shop, monkeypatch):
+        monkeypatch.setattr(rate_limits, "ADDRESSES", 0)  # but three for each it is for
+
+        seen = [try_claim(link, shop, email=f"{n}@example.com").status_code for n in range(7)]
+
+        assert seen == [*[403] * 6, 429]
+
+
+class TestStrangers:
+    """Somebody who knows link and address, and reads none of its mail."""
+
+    @staticmethod
+    def guess(link, shop, times=5, ip="198.51.100.1"):
+        stranger = Client(ip=ip)
+        wrong = wrong_for(link)
+        body = claim_body(shop, recipientEmail=ADA, verificationCode=wrong)
+        return [send_claim(link, body, client=stranger) for _ in range(times)]
+
+    def test_use_up_their_own_tries_alone(self, link, shop):
+        try_claim(link, shop)
+
+        *_, last = self.guess(link, shop, 6)
+
+        assert "Too many" in last.json()["error"]["message"]
+        assert try_claim(link, shop, code_of(link)).status_code == 200
+
+    def test_keep_nobody_out_who_has_typed_the_code(self, link, shop):
+        try_claim(link, shop)
+        code = code_of(link)
+        verification_of(link, code)
+        for number in range(9):
+            self.guess(link, shop, ip=f"198.51.100.{number}")
+        age(link, seconds=61)
+        send_claim(link, claim_body(shop, recipientEmail=ADA), client=Client(ip="198.51.100.1"))
+
+        assert try_claim(link, shop, code).status_code == 200
+
+    def test_void_no_code_by_asking_for_another_email(self, link, shop):
+        try_claim(link, shop)
+        code = code_of(link)
+        for _ in range(5):
+            age(link, seconds=61)
+            assert try_claim(link, shop).status_code == 202
+
+        assert code_of(link) == code
+        assert try_claim(link, shop, code).status_code == 200
+
+    def test_leave_the_newest_code_valid_until_another_can_be_sent(self, link, shop):
+        for _ in range(6):
+            assert try_claim(link, shop).status_code == 202
+            age(link, seconds=61)
+        wait = int(try_claim(link, shop).headers["Retry-After"])
+        assert wait > 3000
+
+        age(link, seconds=wait - 60)
+
+        assert refusal(try_claim(link, shop)) == (429, "RATE_LIMIT_EXCEEDED")
+        assert try_claim(link, shop, code_of(link)).status_code == 200
+
+    def test_with_many_addresses_end_codes_that_can_be_guessed(self, link, shop):
+        try_claim(link, shop)
+        short = code_of(link)
+        for number in range(10):
+            self.guess(link, shop, ip=f"198.51.100.{number}")
+        assert EmailProof.objects.get().tries == email_verification.SHORT_TRIES
+
+        refused = try_claim(link, shop, short)
+        assert refusal(refused) == (403, "PERMISSION_DENIED")
+        assert refused.json()["error"]["details"] == {"resendAfterSeconds": 0}
+        assert try_claim(link, shop).status_code == 202  # at once, whatever was sent before
+        long = code_of(link)
+        assert re.fullmatch(r"([0-9A-HJKMNP-TV-Z]{4}-?){3}", long)
+        for number in range(10):
+            body = claim_body(shop, recipientEmail=ADA, verificationCode="0000-0000-0000")
+            for _ in range(5):
+                send_claim(link, body, client=Client(ip=f"203.0.113.{number}"))
+
+        assert refusal(try_claim(link, shop, short)) == (403, "PERMISSION_DENIED")
+        assert try_claim(link, shop, long.lower().replace("-", " ")).status_code == 200
+
+    def test_are_counted_for_a_day(self, link, shop):
+        try_claim(link, shop)
+        self.guess(link, shop)
+        age(link, hours=23)
+        assert tasks.forget_codes() == 0
+        try_claim(link, shop)
+        assert EmailProof.objects.get().tries == 5
+        age(link, hours=25)
+        assert tasks.forget_codes() == 1
+
+
+class TestLetters:
+    def test_are_not_sent_twice_in_a_minute(self, link, shop):
+        try_claim(link, shop)
+
+        refused = try_claim(link, shop)
+
+        assert refusal(refused) == (429, "RATE_LIMIT_EXCEEDED")
+        assert 0 < int(refused.headers["Retry-After"]) <= 61
+        age(link, seconds=61)
+        assert try_claim(link, shop).status_code == 202
+
+    def test_are_six_an_hour(self, link, shop):
+        for _ in range(6):
+            assert try_claim(link, shop).status_code == 202
+            age(link, seconds=61)
+
+        refused = try_claim(link, shop)
+
+        assert refusal(refused) == (429, "RATE_LIMIT_EXCEEDED")
+        assert int(refused.headers["Retry-After"]) > 1000
+        age(link, seconds=3600)
+        assert try_claim(link, shop).status_code == 202
+
+    @pytest.mark.django_db(transaction=True)
+    def test_asked_for_at_once_one_is_sent(self, link, shop):
+        answers = in_parallel(6, lambda n: try_claim(link, shop))
+
+        assert sorted(answer.status_code for answer in answers) == [202] + [429] * 5
+        assert EmailProof.objects.count() == 1
+        assert len(mail.outbox) == 1
+
+    def test_hold_no_more_than_a_name_in_our_name(self, acme, make, shop):
+        acme.name = "Acme\n\nDear customer, send your password to x@evil.example" + "y" * 150
+        acme.save()
+        link = make(recipientRestrictions={"emails": [ADA], "proof": "CODE"})
+        try_claim(link, shop)
+
+        [letter] = Letter.objects.all()
+        assert "Acme\n" not in letter.text
+        assert "y" * 40 not in letter.text
+
+    def test_that_nobody_can_use_any_more_are_forgotten(self, link, shop):
+        try_claim(link, shop)
+        assert tasks.forget_codes() == 0
+        age(link, hours=3)
+
+        assert tasks.forget_codes() == 1
+
+
+def verification_of(link: dict, code: str):
+    """What the service says of a code, as pages ask it."""
+    return email_verification.check_code(stored(link), email=ADA, code=code, visitor=VISITOR)
+
+
+class TestForPages:
+    def test_a_checked_code_stays_good_for_an_hour(self, link, shop):
+        email_verification.send_code(stored(link), email=ADA)
+        code = code_of(link)
+        assert not email_verification.is_verified(stored(link), email=ADA, visitor=VISITOR)
+
+        verification_of(link, code)
+
+        assert email_verification.is_verified(stored(link), email=ADA, visitor=VISITOR)
+        age(link, minutes=59)
+        assert email_verification.is_verified(stored(link), email=ADA, visitor=VISITOR)
+        age(link, minutes=2)
+        assert not email_verification.is_verified(stored(link), email=ADA, visitor=VISITOR)
+        with pytest.raises(CodeExpired):
+            verification_of(link, code)
+
+    def test_refusals_are_errors_of_their_own(self, link):
+        with pytest.raises(CodeExpired, match="Ask for one"):
+            verification_of(link, "123456")
+        email_verification.send_code(stored(link), email=ADA)
+        with pytest.raises(RateLimitExceeded):
+            email_verification.send_code(stored(link), email=ADA)
+        with pytest.raises(WrongCode):
+            verification_of(link, "abc")
+        with pytest.raises(PermissionDenied):
+            email_verification.send_code(stored(link), email="eve@example.com")
+
+
+def test_the_public_view_says_that_a_code_is_asked_for(link):
+    shown = Client().get(f"/v1/payment-links/claim/{link['slug']}").json()
+
+    assert shown["verification"] == {"emailRequired": True, "proof": "CODE"}
+    assert ADA not in str(shown)
+
+
+def _rows(table: str) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT string_agg(t::text, ' ') FROM {table} t")
+        return cursor.fetchone()[0] or ""

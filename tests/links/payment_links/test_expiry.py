@@ -1,0 +1,252 @@
+"""Links whose time is over: swept by beat, by each organization's own clock."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
+
+from accounts.ledger import holds
+from links.payment_links import tasks
+from links.payment_links.models import PaymentLink
+from links.payment_links.services import expiry
+from tests.accounts import rails
+from tests.links.conftest import lapse, soon, stored
+from tests.world import (
+    Client,
+    available_of,
+    everything,
+    facts_of,
+    fund,
+    in_parallel,
+    make_key,
+    make_wallet,
+)
+from wallgent import clock
+
+
+def break_on(monkeypatch, links: list[dict], error: Exception) -> list:
+    """Let no hold of these be released. Answers where each refusal is noted."""
+    release_set, refused = holds.release_set, []
+    kept = {stored(link).hold_id for link in links}
+
+    def release_others(releases):
+        if kept & {release.hold_id for release in releases}:
+            refused.append(releases)
+            raise error
+        release_set(releases)
+
+    monkeypatch.setattr(holds, "release_set", release_others)
+    return refused
+
+
+def _pass_time(links: list[dict], organization, ahead: bool) -> None:
+    if ahead:
+        organization.sandbox_offset = timedelta(hours=2)
+        organization.save()
+    else:
+        for link in links:
+            lapse(link)
+
+
+class TestSweep:
+    def test_frees_what_was_promised_and_tells(self, make, claim, acme, payer, shop):
+        link = make(amount="10", maxUses=3, expiresAt=soon())
+        claim(link, shop)
+        lapse(link)
+
+        assert tasks.expire_links() == 1
+
+        over = stored(link)
+        assert (over.status, over.use_count) == ("EXPIRED", 1)
+        assert abs(over.expired_at - clock.real_now()) < timedelta(seconds=30)
+        assert (over.hold.captured, over.hold.released, over.hold.remaining) == (10, 20, 0)
+        assert available_of(payer) == 90
+        [fact] = facts_of(acme, "payment_link.expired")
+        assert (fact.data["paymentLinkId"], fact.data["status"]) == (link["id"], "EXPIRED")
+        assert (fact.actor_type, fact.is_public) == ("SYSTEM", True)
+
+    def test_again_does_nothing(self, make):
+        lapse(make(expiresAt=soon()))
+        tasks.expire_links()
+        before = everything()
+
+        assert tasks.expire_links() == 0
+        assert everything() == before
+
+    def test_leaves_the_others(self, make, claim, api, shop):
+        make()
+        make(expiresAt=soon())
+        claimed, cancelled = make(expiresAt=soon()), make(expiresAt=soon())
+        claim(claimed, shop)
+        api.patch(f"/v1/payment-links/{cancelled['id']}")
+        lapse(claimed)
+        lapse(cancelled)
+
+        assert tasks.expire_links() == 0
+
+    def test_of_every_direction_environment_and_organization(
+        self, make, acme, stranger, shop, live_api, live_wallet
+    ):
+        fund(shop, "5")
+        for link in (
+            make(expiresAt=soon()),
+            make(direction="RECEIVE", expiresAt=soon()),
+            make(client=stranger, walletId=shop.id, amount="5", expiresAt=soon()),
+            make(client=live_api, walletId=live_wallet.id, direction="RECEIVE", expiresAt=soon()),
+        ):
+            lapse(link)
+
+        assert tasks.expire_links() == 4
+        assert len(facts_of(acme, "payment_link.expired")) == 2
+        assert len(facts_of(acme, "payment_link.expired", "PRODUCTION")) == 1
+        assert len(facts_of(shop.organization, "payment_link.expired")) == 1
+
+    def test_goes_by_each_sandboxs_clock(self, make, acme, live_api, live_wallet, stranger, shop):
+        late = {"direction": "RECEIVE", "expiresAt": soon(3600)}
+        ahead = make(**late)
+        live = make(client=live_api, walletId=live_wallet.id, **late)
+        other = make(client=stranger, walletId=shop.id, **late)
+        acme.sandbox_offset = timedelta(hours=2)
+        acme.save()
+
+        assert tasks.expire_links() == 1
+
+        assert [stored(link).status for link in (ahead, live, other)] == [
+            "EXPIRED",
+            "ACTIVE",
+            "ACTIVE",
+        ]
+        assert stored(ahead).expired_at > clock.real_now() + timedelta(minutes=119)
+
+    def test_in_batches(self, make, monkeypatch, payer):
+        monkeypatch.setattr(expiry, "SWEEP_BATCH", 2)
+        for _ in range(5):
+            lapse(make(amount="1", expiresAt=soon()))
+
+        assert tasks.expire_links() == 5
+        assert available_of(payer) == 100
+
+    def test_takes_no_more_for_many_than_for_one(self, make, acme):
+        def asked(count):
+            for number in range(count):
+                wallet = make_wallet(acme, str(number), funds="5")
+                lapse(make(walletId=wallet.id, amount="5", expiresAt=soon()))
+            with CaptureQueriesContext(connection) as captured:
+                assert expiry.expire_due() == count
+            return len(captured)
+
+        assert asked(1) == asked(7)
+
+    @pytest.mark.parametrize("bad", [[0], [0, 1], [0, 1, 2, 4], [4]])
+    @pytest.mark.parametrize("ahead", [False, True])
+    def test_those_that_cannot_keep_no_other_waiting(
+        self, make, monkeypatch, payer, acme, caplog, bad, ahead
+    ):
+        """More of them than a set holds, and longer due than all others."""
+        monkeypatch.setattr(expiry, "SWEEP_BATCH", 2)
+        links = [make(amount="1", expiresAt=soon(60 + number)) for number in range(6)]
+        broken = [links[number] for number in bad]
+        _pass_time(links, acme, ahead)
+        break_on(monkeypatch, broken, RuntimeError("a bug"))
+
+        assert tasks.expire_links() == 6 - len(bad)
+
+        for link in links:
+            assert stored(link).status == ("ACTIVE" if link in broken else "EXPIRED")
+            assert (link["id"] in caplog.text) == (link in broken)
+        assert available_of(payer) == 100 - len(bad)
+
+    def test_a_lock_that_somebody_keeps_delays_its_set_alone(self, make, monkeypatch, payer, acme):
+        monkeypatch.setattr(expiry, "SWEEP_BATCH", 2)
+        links = [make(amount="1", expiresAt=soon(60 + number)) for number in range(5)]
+        _pass_time(links, acme, ahead=False)
+        with monkeypatch.context() as patched:
+            tried = break_on(patched, links[:1], OperationalError("lock timeout"))
+            assert tasks.expire_links() == 3
+        assert len(tried) == 1  # waiting for it once is enough
+
+        assert tasks.expire_links() == 2
+        assert available_of(payer) == 100
+
+    def test_a_frozen_wallet_gets_its_money_back(self, make, api, payer):
+        lapse(make(expiresAt=soon()))
+        api.post(f"/v1/wallets/{payer.id}/freeze")
+
+        assert tasks.expire_links() == 1
+        assert available_of(payer) == 100
+
+
+@pytest.mark.django_db(transaction=True)
+class TestSweepers:
+    def test_several_at_once_expire_each_once(self, make, acme, payer):
+        for _ in range(20):
+            lapse(make(amount="1", expiresAt=soon()))
+
+        counts = in_parallel(4, lambda n: tasks.expire_links())
+
+        assert sum(counts) == 20
+        assert len(facts_of(acme, "payment_link.expired")) == 20
+        assert available_of(payer) == 100
+
+    def test_do_not_wait_for_one_that_is_at_work(self, make, payer):
+        busy, idle = make(amount="1", expiresAt=soon()), make(amount="1", expiresAt=soon())
+        lapse(busy)
+        lapse(idle)
+
+        with expiry.transaction.atomic():
+            PaymentLink.objects.locked(busy["id"])
+            assert in_parallel(1, lambda n: tasks.expire_links()) == [1]
+
+        assert stored(idle).status == "EXPIRED"
+        assert tasks.expire_links() == 1
+
+
+def test_open_links_with_a_far_expiry_cost_the_sweep_nothing(make, acme, payer, stranger, shop):
+    """However many there are, and though somebody else's sandbox lives ahead."""
+    late = clock.real_now() + timedelta(minutes=30)  # for who lives ahead it would be over
+    common = {"organization": acme, "environment": "SANDBOX", "wallet": payer, "amount": 1}
+    common |= {"currency": "USD", "direction": "RECEIVE", "created_at": clock.real_now()}
+    far = (
+        PaymentLink(slug=f"{number:032}", expires_at=late + timedelta(seconds=number), **common)
+        for number in range(3000)
+    )
+    PaymentLink.objects.bulk_create(far, batch_size=1000)
+    due = make(expiresAt=soon(), amount="1")
+    lapse(due)
+    body = {"walletId": shop.id, "amount": "1", "direction": "RECEIVE", "expiresAt": soon(3600)}
+    ahead = stranger.post("/v1/payment-links", body).json()
+    rails.advance(shop.organization, hours=2)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE links_paymentlink")
+        with CaptureQueriesContext(connection) as captured:
+            assert tasks.expire_links() == 2
+        asked = [query["sql"] for query in captured if "LIMIT 100" in query["sql"]]
+        assert len(asked) == 2
+        for sql in asked:
+            cursor.execute(f"EXPLAIN ANALYZE {sql}")
+            plan = "\n".join(line for (line,) in cursor.fetchall())
+            read = re.findall(r"(?:actual time=\S+ rows=|Rows Removed by .*: )(\d+)", plan)
+            assert max(map(int, read)) < 100, plan
+    assert {stored(link).status for link in (due, ahead)} == {"EXPIRED"}
+
+
+def test_is_on_the_timetable(settings):
+    [entry] = [
+        entry
+        for entry in settings.CELERY_BEAT_SCHEDULE.values()
+        if entry["task"] == tasks.expire_links.name
+    ]
+    assert entry["schedule"] <= 10
+    assert entry["options"]["expires"] <= entry["schedule"]
+
+
+def test_a_key_of_the_makers_sees_when(make, api, acme):
+    link = make(expiresAt=soon())
+    lapse(link)
+    tasks.expire_links()
+
+    seen = Client(make_key(acme)).get(f"/v1/payment-links/{link['id']}").json()
+
+    assert (seen["status"], seen["expiredAt"] is not None) == ("EXPIRED", True)

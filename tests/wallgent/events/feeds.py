@@ -1,0 +1,65 @@
+"""What the tests of events and of their relay share."""
+
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+
+from django.db import connection, connections, transaction
+
+from accounts.organizations.models import Organization
+from wallgent import events
+from wallgent.actors import Actor, ActorType
+from wallgent.environments import Environment
+from wallgent.events import catalogue
+
+_number = itertools.count(1)
+
+
+def declare(monkeypatch):
+    """A catalogue of two types, whatever the apps have declared."""
+    monkeypatch.setattr(catalogue, "_declared", {})
+    catalogue.declare("thing.made", lambda thing, *, organization, **extra: extra)
+    catalogue.declare(
+        "thing.seen",
+        lambda thing, *, organization, **extra: {"seenBy": organization.name},
+        public=False,
+    )
+
+
+def organization(name: str = "Acme", **fields) -> Organization:
+    email = f"owner{next(_number)}@example.com"
+    return Organization.objects.create(name=name, email=email, plan="ENTERPRISE", **fields)
+
+
+def actor_of(organization, environment=Environment.SANDBOX, **fields) -> Actor:
+    return Actor(
+        organization=organization,
+        environment=environment,
+        **{"type": ActorType.API_KEY, "id": "key_1", "request_id": "req_1"} | fields,
+    )
+
+
+def make_things(actor, count: int = 1, **extra) -> None:
+    """Record `count` facts, each committed by itself unless the test is in a transaction."""
+    for number in range(count):
+        with transaction.atomic():
+            events.record("thing.made", f"thing_{number}", actor=actor, number=number, **extra)
+
+
+def run_sql(sql: str, *values):
+    """The first column of what `sql` answers, if it answers."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        return [row[0] for row in cursor.fetchall()] if cursor.description else []
+
+
+def in_threads(*calls) -> list:
+    """What the calls return, run at once; each thread closes its connections."""
+
+    def run(call):
+        try:
+            return call()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [future.result(timeout=60) for future in [pool.submit(run, c) for c in calls]]

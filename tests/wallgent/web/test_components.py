@@ -1,0 +1,391 @@
+"""The tags, the components, and the style sheet that they are drawn with."""
+
+import datetime
+import re
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from django import forms
+from django.apps import apps
+from django.conf import settings
+from django.template import engines
+from django.test import Client, RequestFactory
+from django.utils import timezone
+
+from wallgent.http.static_files import StaticFiles
+from wallgent.web import charts, preferences
+from wallgent.web.style_guide import HOSTILE, HUGE, LONG, Sample
+from wallgent.web.templatetags import statuses
+
+TEMPLATES = Path(settings.BASE_DIR) / "templates"
+ICONS = TEMPLATES / "icons"
+STYLE_SHEET = Path(settings.BASE_DIR) / "static" / "css" / "wallgent.css"
+AT = datetime.datetime(2026, 3, 4, 23, 5, 6, tzinfo=datetime.UTC)
+
+
+def render(source: str, **context) -> str:
+    return engines["django"].from_string(source).render(context)
+
+
+def words(html: str) -> str:
+    """What a person reads of it."""
+    return " ".join(re.sub(r"<[^>]*>", "", html).split())
+
+
+def our_templates() -> list[Path]:
+    return [path for path in TEMPLATES.rglob("*.html") if "admin" not in path.parts]
+
+
+class TestMoney:
+    @pytest.mark.parametrize(
+        ("amount", "text"),
+        [
+            ("0", "0.00 USD"),
+            ("25", "25.00 USD"),
+            ("0.1", "0.10 USD"),
+            ("0.125", "0.125 USD"),
+            ("0.00000001", "0.00000001 USD"),
+            ("1234567.5", "1,234,567.50 USD"),
+            ("-80.5", "−80.50 USD"),
+            (HUGE, "999,999,999,999.99999999 USD"),
+        ],
+    )
+    def test_is_shown_to_its_last_digit(self, amount, text):
+        shown = render('{% money amount "USD" %}', amount=Decimal(amount))
+
+        assert words(shown) == text
+
+    @pytest.mark.parametrize(
+        ("amount", "direction", "text"),
+        [
+            ("5", "in", "+5.00 USD"),
+            ("5", "out", "−5.00 USD"),
+            ("0", "in", "0.00 USD"),
+            ("0", "out", "0.00 USD"),
+        ],
+    )
+    def test_a_sign_tells_its_direction(self, amount, direction, text):
+        shown = render(
+            '{% money amount "USD" direction=direction %}',
+            amount=Decimal(amount),
+            direction=direction,
+        )
+
+        assert words(shown) == text
+
+    @pytest.mark.parametrize(("amount", "text"), [("5", "+5.00 USD"), ("-5", "−5.00 USD")])
+    def test_or_its_own_sign_does(self, amount, text):
+        assert words(render('{% money a "USD" signed=True %}', a=Decimal(amount))) == text
+
+    @pytest.mark.parametrize("amount", [0.1, "25", None, True])
+    def test_is_never_a_binary_fraction_or_a_guess(self, amount):
+        with pytest.raises(TypeError, match="Money is a Decimal"):
+            render('{% money amount "USD" %}', amount=amount)
+
+
+class TestWhen:
+    def test_without_a_zone_says_utc(self):
+        assert words(render("{% when at %}", at=AT)) == "4 Mar 2026, 23:05 UTC"
+
+    def test_in_the_viewers_zone(self):
+        with timezone.override("Asia/Kathmandu"):
+            shown = render("{% when at %}|{% when at date_only=True %}", at=AT)
+
+        assert words(shown) == "5 Mar 2026, 04:50|5 Mar 2026"
+        assert 'datetime="2026-03-04T23:05:06.000Z"' in shown
+
+    def test_what_never_happened(self):
+        assert render('{% when at %}|{% when at none="Not yet" %}', at=None) == "Never|Not yet"
+
+    @pytest.mark.parametrize(
+        ("cookie", "zone"),
+        [
+            ("Europe/Berlin", "Europe/Berlin"),
+            ("", "UTC"),
+            ("../../etc/passwd", "UTC"),
+            ("Nowhere/Land", "UTC"),
+            ("europe/berlin\0", "UTC"),
+        ],
+    )
+    def test_the_zone_is_one_there_is(self, cookie, zone):
+        request = RequestFactory().get("/")
+        request.COOKIES["timezone"] = cookie
+
+        assert preferences.zone_of(request).key == zone
+
+    def test_support_staff_see_utc(self):
+        request = RequestFactory().get("/admin/")
+        request.COOKIES["timezone"] = "Europe/Berlin"
+
+        assert preferences.zone_of(request).key == "UTC"
+
+
+class TestStatus:
+    def test_every_state_of_every_model_has_a_look(self):
+        ours = ("accounts", "billing", "issuing", "links")
+        states = {
+            value
+            for model in apps.get_models()
+            if model.__module__.split(".")[0] in ours
+            for field in model._meta.fields
+            if field.name in ("status", "state") and field.choices
+            for value, _ in field.choices
+        }
+
+        assert states
+        assert states <= set(statuses.STATES)
+
+    def test_says_it_in_words_and_by_an_icon_of_its_own(self):
+        for state in statuses.STATES:
+            shown = render("{% status state %}", state=state)
+            assert words(shown) == statuses.look_of(state).label
+            assert "<svg" in shown
+
+    @pytest.mark.parametrize("value", ["SOMETHING_NEW", "", None])
+    def test_one_that_nobody_drew_is_shown_all_the_same(self, value):
+        assert words(render("{% status value %}", value=value)) in ("Something new", "Unknown")
+
+
+class TestHostileText:
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "{% status text %}",
+            "{% copy text %}",
+            "{% copy text label=text visible=True %}",
+            "{% qr text label=text %}",
+            "{% icon 'x' label=text %}",
+            "{% money 1 text %}",
+            '{% include "components/notice.html" with title=text text=text tone=text only %}',
+            '{% include "components/toast.html" with text=text tone=text only %}',
+            '{% include "components/heading.html" with title=text lead=text status=text only %}',
+            '{% include "components/empty.html" with title=text text=text url=text label=text %}',
+            '{% include "components/stat.html" with label=text value=text note=text only %}',
+            '{% include "components/secret.html" with label=text text=text only %}',
+            '{% include "components/code.html" with label=text text=text only %}',
+            '{% include "components/facts.html" with facts=pairs only %}',
+            '{% include "components/timeline.html" with facts=facts only %}',
+            '{% include "components/organizations.html" with name=text choices=choices only %}',
+            '{% include "components/navigation.html" with items=choices only %}',
+            "{% confirm url=text label=text title=text text=text %}",
+            "{% errors form %}{% for bound in form %}{% field bound prefix=text %}{% endfor %}",
+        ],
+    )
+    def test_stays_text(self, source):
+        form = Sample({"name": HOSTILE, "amount": HOSTILE, "note": HOSTILE})
+        form.add_error("name", HOSTILE)
+        form.add_error(None, HOSTILE)
+
+        shown = render(
+            source,
+            text=f'"{HOSTILE}',
+            form=form,
+            pairs=[(HOSTILE, HOSTILE)],
+            facts=[{"title": HOSTILE, "text": HOSTILE, "who": HOSTILE, "at": AT}],
+            choices=[{"name": HOSTILE, "label": HOSTILE, "url": f'"{HOSTILE}', "icon": "x"}],
+        )
+
+        assert "&lt;script&gt;" in shown
+        assert "<script" not in shown
+        assert '""' not in shown.replace('=""', "")  # no attribute was left by a quote
+
+
+class TestField:
+    def test_ties_label_help_and_error_to_the_control(self):
+        form = Sample({"amount": "x"})
+        form.add_error("amount", "Write an amount.")
+
+        shown = render("{% field form.amount suffix='USD' %}", form=form)
+
+        assert '<label class="field-label" for="id_amount">' in shown
+        assert 'aria-invalid="true"' in shown
+        assert 'aria-describedby="id_amount_helptext id_amount_error"' in shown
+        assert 'id="id_amount_helptext"' in shown
+        assert 'id="id_amount_error"' in shown
+        assert words(shown) == "Amount At most 8 decimals. USD Write an amount."
+
+    def test_choices_are_a_group_with_a_legend(self):
+        form = Sample({"permissions": ["wallets:write"]})
+
+        shown = render("{% field form.permissions %}", form=form)
+
+        assert "<legend" in shown
+        assert shown.count('type="checkbox"') == 3
+        assert re.findall(r'value="([^"]+)"[^>]* checked', shown) == ["wallets:write"]
+
+    def test_radios_of_an_unbound_form_show_their_first_choice(self):
+        shown = render("{% field form.direction %}", form=Sample())
+
+        assert re.findall(r'type="radio"[^>]*value="([^"]+)"[^>]* checked', shown) == ["SEND"]
+
+    def test_says_what_may_stay_empty_and_hides_what_is_hidden(self):
+        class Small(forms.Form):
+            note = forms.CharField(required=False)
+            key = forms.CharField(widget=forms.HiddenInput)
+
+        shown = render("{% field form.note %}{% field form.key %}", form=Small())
+
+        assert words(shown) == "Note (optional)"
+        assert 'type="hidden"' in shown
+
+    def test_the_summary_leads_to_each_wrong_field(self):
+        shown = render("{% errors form %}", form=Sample({"amount": "1", "name": LONG}))
+
+        targets = re.findall(r'href="#([^"]+)"', shown)
+        assert targets == ["id_wallet", "id_direction", "id_permissions", "id_agree"]
+        assert "4 fields" in shown
+        fields = render("{% for b in form %}{% field b %}{% endfor %}", form=Sample({}))
+        assert all(f'id="{target}"' in fields for target in targets)
+
+    def test_there_is_no_summary_of_nothing(self):
+        assert words(render("{% errors form %}", form=Sample())) == ""
+
+
+class TestChart:
+    def days(self, *amounts):
+        first = datetime.date(2026, 1, 30)
+        return [
+            charts.Day(first + datetime.timedelta(days=n), Decimal(money_in), Decimal(money_out))
+            for n, (money_in, money_out) in enumerate(amounts)
+        ]
+
+    def test_draws_in_upwards_and_out_downwards_to_one_scale(self):
+        drawn = charts.bars(self.days(("100", "0"), ("50", "100"), ("0", "0")), "USD")
+
+        first, second, third = drawn.bars
+        assert first.in_y + first.in_height == second.in_y + second.in_height == drawn.zero
+        assert first.in_height == second.out_height == 2 * second.in_height
+        assert (third.in_height, third.out_height) == (0, 0)
+        assert [line.label for line in drawn.lines] == ["100", "50", "0", "50", "100"]
+        assert (drawn.incoming, drawn.outgoing) == (150, 100)
+
+    def test_stays_inside_its_frame_whatever_the_amounts(self):
+        for amounts in ([(HUGE, "0.00000001")], [("0", "3")], [("7", "0")] * 30, [("0", "0")], []):
+            drawn = charts.bars(self.days(*amounts), "USD")
+            for bar in drawn.bars:
+                assert drawn.top <= bar.in_y
+                assert drawn.zero + bar.out_height <= drawn.top + drawn.plot + 1
+
+    def test_the_smallest_amount_is_seen(self):
+        drawn = charts.bars(self.days((HUGE, "0"), ("0.00000001", "0.00000001")), "USD")
+
+        assert drawn.bars[1].in_height == drawn.bars[1].out_height == 1
+
+    @pytest.mark.parametrize(
+        ("amount", "label"),
+        [("0.5", "0.5"), ("250", "250"), ("1500", "1.5k"), ("2000000", "2M"), ("5E+9", "5B")],
+    )
+    def test_axis_labels_are_short(self, amount, label):
+        assert charts.short(Decimal(amount)) == label
+
+    def test_comes_with_the_same_numbers_as_a_table(self):
+        drawn = charts.bars(self.days(("1.5", "0"), ("0", "0.125")), "USD")
+
+        shown = render('{% chart drawn title="In and out" %}', drawn=drawn)
+
+        table = words(shown[shown.index("<table") :].replace("</t", " </t"))
+        assert "30 Jan 2026 1.50 USD 0.00 USD 31 Jan 2026 0.00 USD 0.125 USD" in table
+        assert 'role="img"' in shown
+        assert "<desc" in shown
+
+    def test_nothing_is_said_in_words(self):
+        shown = render('{% chart d title="T" %}', d=charts.bars(self.days(("0", "0")), "USD"))
+
+        assert "No money has moved" in shown
+        assert "chart-zero" not in shown
+
+
+class TestTheme:
+    @pytest.mark.parametrize("theme", ["light", "dark"])
+    def test_a_choice_is_kept_and_shown(self, theme):
+        client = Client()
+
+        response = client.post("/preferences/theme", {"theme": theme, "next": "/nothing?a=1"})
+
+        assert (response.status_code, response.url) == (302, "/nothing?a=1")
+        assert f'data-theme="{theme}"' in client.get("/nothing").content.decode()
+
+    def test_what_is_not_a_theme_leaves_it_to_the_device(self):
+        client = Client()
+        client.cookies["theme"] = '"><script>'
+        assert b"data-theme" not in client.get("/nothing").content
+
+        client.cookies["theme"] = "dark"
+        client.post("/preferences/theme", {"theme": "", "next": "/"})
+        assert b"data-theme" not in client.get("/nothing").content
+
+    @pytest.mark.parametrize(
+        "target", ["https://evil.example/", "//evil.example", "javascript:alert(1)", "/\\evil", ""]
+    )
+    def test_leads_nowhere_else(self, target):
+        response = Client().post("/preferences/theme", {"theme": "dark", "next": target})
+
+        assert response.url == "/"
+
+    def test_needs_a_token(self):
+        response = Client(enforce_csrf_checks=True).post("/preferences/theme", {"theme": "dark"})
+
+        assert response.status_code == 403
+        assert "theme" not in response.cookies
+
+
+class TestDesignPage:
+    @pytest.mark.parametrize("query", ["", "?shell=account", "?shell=hosted", "?fault=503"])
+    def test_shows_every_component(self, settings, query):
+        settings.DEVELOPMENT = True
+
+        assert Client().get(f"/design{query}").status_code in (200, 503)
+
+    @pytest.mark.parametrize("query", ["", "?shell=account", "?fault=500"])
+    def test_is_not_there_in_production(self, settings, query):
+        settings.DEVELOPMENT = False
+
+        assert Client().get(f"/design{query}").status_code == 404
+
+
+class TestAssets:
+    def test_every_class_in_a_template_is_in_the_style_sheet(self):
+        """A forgotten `make css` is found here."""
+        text = STYLE_SHEET.read_text()
+        drawn = {re.sub(r"\\(.)", r"\1", name) for name in re.findall(r"\.((?:\\.|[\w-])+)", text)}
+        missing = {
+            f"{path.relative_to(TEMPLATES)}: {name}"
+            for path in our_templates()
+            for name in _classes(path.read_text())
+            if name not in drawn
+        }
+
+        assert not missing
+
+    def test_every_icon_is_there(self):
+        named = {look.icon for look in map(statuses.look_of, (*statuses.STATES, ""))}
+        for path in our_templates():
+            named |= set(re.findall(r"{% icon [\"']([a-z0-9-]+)[\"']", path.read_text()))
+            named |= set(re.findall(r"\bicon=[\"']([a-z0-9-]+)[\"']", path.read_text()))
+
+        assert {name for name in named if not (ICONS / f"{name}.svg").exists()} == set()
+        assert (ICONS / "LICENSE").exists()
+
+    def test_what_a_page_asks_for_is_served(self):
+        page = Client().get("/nothing").content.decode()
+        paths = re.findall(r'(?:href|src)="(/static/[^"]+)"', page)
+        assert len(paths) == 5
+        for path in paths:
+            started = []
+            environ = RequestFactory().get(path).environ
+            body = b"".join(
+                StaticFiles(None)(environ, lambda status, headers, s=started: s.append(status))
+            )
+            assert started == ["200 OK"]
+            assert body
+
+
+def _classes(text: str) -> set[str]:
+    """The classes a template names; those that it puts together are left out."""
+    named = set()
+    for value in re.findall(r'\bclass="((?:{[%{].*?[%}]}|[^"])*)"', text, flags=re.S):
+        plain = re.sub(r"{{.*?}}", "\0", value, flags=re.S)
+        plain = re.sub(r"{%.*?%}", " ", plain, flags=re.S)
+        named |= {name for name in plain.split() if "\0" not in name}
+    return named

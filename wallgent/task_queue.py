@@ -1,0 +1,30 @@
+"""Waking a task once the transaction has committed. Best effort: beat finds what it missed."""
+
+import logging
+from functools import partial
+
+from celery import current_app
+from django.db import transaction
+from kombu.exceptions import KombuError, OperationalError
+
+from wallgent import redis
+
+log = logging.getLogger("wallgent.task_queue")
+
+# A broker that hangs must not keep a request waiting.
+_TIMEOUTS = {"socket_timeout": 1, "socket_connect_timeout": 1}
+
+
+def enqueue_on_commit(task: str, *arguments: str) -> None:
+    """Have `task` run soon after commit. An absent broker fails nothing."""
+    transaction.on_commit(partial(_send, task, arguments), robust=True)
+
+
+def _send(task: str, arguments: tuple[str, ...]) -> None:
+    if not redis.attempt(lambda client: client.ping()):
+        return
+    try:
+        with current_app.connection_for_write(transport_options=_TIMEOUTS) as connection:
+            current_app.send_task(task, arguments, connection=connection, retry=False)
+    except (OperationalError, KombuError, OSError) as error:
+        log.warning("a wake-up was lost: %s", type(error).__name__)
