@@ -1,4 +1,4 @@
-# Set-up and everything else: make run, make test. Needs Python 3.11 or newer and make.
+# Each target installs what it needs. Start with `make run`. Needs Python 3.11 or newer and make.
 
 PYTHON ?= python3
 VENV := .venv
@@ -6,7 +6,7 @@ READY := $(VENV)/.installed
 CLIENTS := .wallgent/clients/installed
 DRIVER := $(VENV)/.driver
 
-# Never a script in .venv/bin: its first line breaks in a path with spaces.
+# Not the scripts in .venv/bin: their first line fails in a path with spaces.
 IN_VENV := $(VENV)/bin/python
 
 .PHONY: run test soak bench lint format css
@@ -23,7 +23,7 @@ soak: $(READY)
 bench: $(READY)
 	@exec $(IN_VENV) -m bench
 
-# Looking for missing migrations needs settings, and no database.
+# Checking for missing migrations needs settings, but no database.
 LINT_SETTINGS := DEBUG=1 SECRET_KEY=lint ENCRYPTION_KEYS= \
   DATABASE_URL=postgres://localhost:1/lint REDIS_URL=redis://localhost:1
 
@@ -45,17 +45,17 @@ $(READY): requirements.txt
 	$(IN_VENV) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-# The published Python clients, whose every call the suite plays against our server.
+# The published Python clients. The tests run each of their calls against our server.
 $(CLIENTS): $(READY) tests/client/install.py tests/client/requirements.txt
 	@$(IN_VENV) -m tests.client.install
 	@touch $@
 
-# What drives Chromium in the tests of pages. Running Wallgent needs none of it.
+# Playwright, which controls Chromium in browser tests. Running Wallgent does not need it.
 $(DRIVER): $(READY) tests/browser/requirements.txt
 	$(IN_VENV) -m pip install --quiet --disable-pip-version-check -r tests/browser/requirements.txt
 	@touch $@
 
-# The style sheet, htmx and the icons, all committed: only who changes the look needs Node and npm.
+# The style sheet, htmx and the icons are committed. Only changing them needs Node and npm.
 STYLES := wallgent/styles
 
 css: $(STYLES)/node_modules/.package-lock.json

@@ -1,4 +1,6 @@
 #!/usr/bin/env python
+"""Runs management commands."""
+
 import os
 import sys
 
@@ -11,9 +13,9 @@ if __name__ == "__main__":
     from wallgent.localdev import workspace
 
     if sys.argv[1:2] == ["run"]:
-        workspace.prepare()  # the first start writes the secrets that settings read
+        workspace.prepare()  # on the first start, writes the secrets that settings read
     try:
-        settings.INSTALLED_APPS  # noqa: B018 - read before anything starts
+        settings.INSTALLED_APPS  # noqa: B018 - loads the settings
     except ImproperlyConfigured as error:
         sys.exit(f"Wallgent cannot start. {error}")
     execute_from_command_line(sys.argv)

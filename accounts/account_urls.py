@@ -1,4 +1,4 @@
-"""One's own account, and being invited. The account's pages are django-allauth's."""
+"""URLs of the user's account (django-allauth's pages) and of invitations."""
 
 from allauth import urls
 from django.db import transaction
@@ -8,25 +8,25 @@ from django.views.decorators.cache import never_cache
 from accounts.organizations.pages import invitations
 from accounts.organizations.sign_in import two_factor
 
-_OWN = {"mfa_activate_totp": two_factor.set_up_app}
+_REPLACED_VIEWS = {"mfa_activate_totp": two_factor.activate_app}
 
 
-def _as_ours(patterns: list) -> list:
-    """The same, each in one transaction and kept by no browser.
+def _wrapped(patterns: list) -> list:
+    """Run each view in one transaction, and keep its pages out of caches.
 
-    What happened and the fact that tells of it are there together or not. Codes, secrets and
-    addresses are not to be had by going back after signing out.
+    A change and its event are committed together. After signing out, the back button shows no
+    codes, secrets or addresses.
     """
     for entry in patterns:
         if isinstance(entry, URLResolver):
-            _as_ours(entry.url_patterns)
+            _wrapped(entry.url_patterns)
         else:
-            view = _OWN.get(entry.name, entry.callback)
+            view = _REPLACED_VIEWS.get(entry.name, entry.callback)
             entry.callback = never_cache(transaction.atomic(view))
     return patterns
 
 
 urlpatterns = [
-    path("account/", include(_as_ours(urls.urlpatterns))),
+    path("account/", include(_wrapped(urls.urlpatterns))),
     path("invitations/<str:token>", invitations.page, name="invitation"),
 ]

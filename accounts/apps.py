@@ -1,6 +1,6 @@
 from django.apps import AppConfig
 
-MOST_COUNTED = 100  # beside the navigation; who has so many has enough to do
+MAX_COUNTED = 100  # the largest number shown in the navigation
 
 
 class AccountsConfig(AppConfig):
@@ -9,21 +9,36 @@ class AccountsConfig(AppConfig):
     def ready(self):
         from django.db.models.signals import post_migrate
 
-        from accounts import event_descriptions, events
+        from accounts.agents import events as agents
+        from accounts.controls import events as controls
         from accounts.controls.services import approvals
-        from accounts.ledger import checks as books
+        from accounts.ledger import checks as ledger_checks
+        from accounts.organizations import events as organizations
+        from accounts.organizations.services import organizations as tenants
+        from accounts.organizations.services import wallet_lookup
         from accounts.organizations.sign_in import adapters
-        from accounts.transfers import checks as rail_books
+        from accounts.pay_ins import checks as pay_in_checks
+        from accounts.payments import checks as payment_checks
+        from accounts.payments import events as payments
+        from accounts.transfers import checks as transfer_checks
+        from accounts.transfers import events as transfers
         from accounts.transfers.rails import base
         from accounts.transfers.services import worker
+        from accounts.wallets import checks as wallet_checks
+        from accounts.wallets import events as wallets
+        from accounts.wallets import services as wallet_services
+        from accounts.wallets.wallet_lookup import Lookup
         from wallgent.web import pages
 
-        events.declare_all()
-        event_descriptions.declare_all()
-        books.register(rail_books.DIFFERENCES)
-        base.listen(worker.on_rail_event)
-        # After migrating, and after a test has emptied the tables.
-        post_migrate.connect(lambda **_: rail_books.open_accounts(), sender=self, weak=False)
+        for package in (organizations, wallets, payments, controls, agents, transfers):
+            package.declare_all()
+        for proof in (wallet_checks, payment_checks, transfer_checks, pay_in_checks):
+            ledger_checks.register(proof.DIFFERENCES)
+        tenants.on_created(wallet_services.create_default)
+        wallet_lookup.register(Lookup())
+        base.add_event_listener(worker.on_rail_event)
+        # Runs after migrations, and after a test has flushed the tables.
+        post_migrate.connect(lambda **_: transfer_checks.open_accounts(), sender=self, weak=False)
         pages.add_section(
             "overview", "Overview", icon="layout-dashboard", permission="wallets:read", rank=10
         )
@@ -37,7 +52,7 @@ class AccountsConfig(AppConfig):
             icon="user-check",
             permission="payments:read",
             rank=35,
-            count=lambda actor: approvals.waiting(actor)[:MOST_COUNTED].count(),
+            count=lambda actor: approvals.open_for(actor)[:MAX_COUNTED].count(),
         )
         pages.add_section(
             "api-keys", "API keys", icon="key-round", permission="organizations:read", rank=60

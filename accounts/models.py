@@ -8,6 +8,7 @@ from accounts.organizations.models import (
     Plan,
     User,
 )
+from accounts.pay_ins.models import Mandate
 from accounts.payments.models import Payment
 from accounts.transfers.models import (
     IncomingPayment,
@@ -27,6 +28,7 @@ __all__ = [
     "IncomingPayment",
     "Invitation",
     "LinkDirection",
+    "Mandate",
     "Membership",
     "Organization",
     "Payment",

@@ -1,20 +1,19 @@
-"""The dashboard's pages, all below /<organization>/<environment>/."""
+"""URLs of the dashboard, below /<organization>/<environment>/."""
 
 from django.urls import include, path
 
-from accounts.activity.pages import overview
+from accounts.activity.pages import overview, wallet
 from accounts.controls.pages import approvals
 from accounts.organizations.pages import api_keys, members, organizations
 from accounts.payments import pages as payments
 from accounts.wallets import pages as wallets
-from wallgent.mail import pages as mailbox
 from wallgent.web import access
 
 PAGES = [
     path("", overview.show, name="overview"),
     path("wallets", wallets.index, name="wallets"),
     path("wallets/new", wallets.new, name="wallet-new"),
-    path("wallets/<str:id>", wallets.show, name="wallet"),
+    path("wallets/<str:id>", wallet.show, name="wallet"),
     path("wallets/<str:id>/edit", wallets.edit, name="wallet-edit"),
     path("wallets/<str:id>/fund", wallets.fund, name="wallet-fund"),
     path("wallets/<str:id>/freeze", wallets.freeze, name="wallet-freeze"),
@@ -42,8 +41,7 @@ PAGES = [
         members.revoke_invitation,
         name="member-invitation-revoke",
     ),
-    path("mailbox", mailbox.index, name="mailbox"),
-    path("mailbox/<str:id>", mailbox.show, name="mailbox-letter"),
+    path("", include("wallgent.mail.urls")),
     path("settings", organizations.settings, name="organization"),
 ]
 

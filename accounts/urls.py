@@ -1,13 +1,13 @@
 from django.urls import path
 
 from accounts.controls.api import approvals
-from accounts.organizations.api import api_keys, organizations
+from accounts.organizations.api import api_keys, organizations, sandbox_clock
 from accounts.payments.api import internal_payments, payments
-from accounts.transfers.api import sandbox
+from accounts.transfers.api import sandbox, transfers
 from accounts.wallets import api as wallets
 
 urlpatterns = [
-    # Tried in this order: what is called most stands first.
+    # Tried in this order, so the most used paths are first.
     path("payments", payments.PaymentsView.as_view()),
     path("payments/batch", payments.PaymentBatchView.as_view()),
     path("payments/<str:id>", payments.PaymentView.as_view()),
@@ -29,9 +29,9 @@ urlpatterns = [
     path("wallets/<str:id>/unfreeze", wallets.WalletUnfreezeView.as_view()),
     path("wallets/<str:id>/close", wallets.WalletCloseView.as_view()),
     path("sandbox/fund", wallets.SandboxFundView.as_view()),
-    path("sandbox/clock/advance", sandbox.ClockAdvanceView.as_view()),
+    path("sandbox/clock/advance", sandbox_clock.ClockAdvanceView.as_view()),
     path("sandbox/usdc-payments", sandbox.UsdcPaymentsView.as_view()),
-    path("transfers", internal_payments.TransfersView.as_view()),
-    path("transfers/internal", internal_payments.InternalTransfersView.as_view()),
-    path("transfers/<str:id>", internal_payments.TransferView.as_view()),
+    path("transfers", transfers.TransfersView.as_view()),
+    path("transfers/internal", internal_payments.InternalPaymentsView.as_view()),
+    path("transfers/<str:id>", transfers.TransferView.as_view()),
 ]

@@ -1,4 +1,4 @@
-"""Run the cases beside PostgreSQL alone. It asserts that the money is right, never how fast."""
+"""Runs the cases and compares them with PostgreSQL alone. It asserts correctness, never speed."""
 
 import argparse
 import contextlib
@@ -14,16 +14,18 @@ FAIRNESS_SECONDS = 10  # of each load
 
 
 def main() -> None:
-    """Measure what the options ask for."""
+    """Run the cases that the options name."""
     options = _options()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end like Ctrl-C: leave nothing
-    with stack.engines() as own:
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # as Ctrl-C: stops all that was started
+    with stack.servers() as workspace:
         os.environ["DJANGO_SETTINGS_MODULE"] = "wallgent.settings"
         import django
 
         django.setup()
-        logging.disable(logging.INFO)  # of this process, not of those that are measured
-        _run(options, own)
+        logging.disable(logging.INFO)  # in this process, not in the measured ones
+        _run(options, workspace)
 
 
 def _options() -> argparse.Namespace:
@@ -38,45 +40,46 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _run(options, own) -> None:
+def _run(options, workspace) -> None:
     from bench import cases, expiry, fairness, memory, report
     from bench.reference import Reference
-    from bench.world import World, prove_books
+    from bench.world import World, check_books
 
     print("Making the reference and a world to pay in …", flush=True)
-    reference = Reference(own.postgres, own.folder)
+    reference = Reference(workspace.postgres, workspace.folder)
     reference.prepare()
     world = World(organizations=options.organizations)
-    found = {"commit": _commit(), "options": vars(options), "machine": report.machine()}
-    print(" ".join(f"{name} {value}" for name, value in found["machine"].items()), flush=True)
+    report_data = {"commit": _commit(), "options": vars(options), "machine": report.machine()}
+    print(" ".join(f"{name} {value}" for name, value in report_data["machine"].items()), flush=True)
     chosen = [name for name in options.case or CASES if name in cases.CASES]
     with contextlib.ExitStack() as running:
         is_shared = "fairness" in (options.case or CASES)
         if options.worker or is_shared:  # a worker prepares what the other tenant downloads
-            running.enter_context(stack.worker(own.folder))
-        port = running.enter_context(stack.web(own.folder, threads=options.threads))
+            running.enter_context(stack.worker(workspace.folder))
+        port = running.enter_context(stack.web(workspace.folder, threads=options.threads))
         bench = cases.Bench(world=world, reference=reference, port=port, payrolls=options.payrolls)
-        found |= _for_scale(bench) if chosen else {}
-        found["cases"] = _measure(bench, chosen, options)
+        report_data |= _for_scale(bench) if chosen else {}
+        report_data["cases"] = _measure(bench, chosen, options)
         if is_shared:
-            found["fairness"] = fairness.measure(bench, seconds=FAIRNESS_SECONDS)
+            report_data["fairness"] = fairness.measure(bench, seconds=FAIRNESS_SECONDS)
     if "expiry" in (options.case or CASES):
-        found["expiry"] = expiry.measure(world)
+        result = expiry.measure(world)
+        report_data["expiry"] = result
         print(
-            f"expiry: {found['expiry']['links']:,} links due at once in"
-            f" {found['expiry']['seconds']:.1f} s; aim: under {found['expiry']['aim']}",
+            f"expiry: {result['links']:,} links due at once in"
+            f" {result['seconds']:.1f} s; aim: under {result['aim']}",
             flush=True,
         )
-    prove_books()
+    check_books()
     if world.relay_seconds:
-        found["relayPerSecond"] = world.relayed / world.relay_seconds
-        print(f"relay: {found['relayPerSecond']:,.0f} events a second")
+        report_data["relayPerSecond"] = world.relayed / world.relay_seconds
+        print(f"relay: {report_data['relayPerSecond']:,.0f} events a second")
     if "memory" in (options.case or CASES):
-        found["memory"] = memory.measure()
-        total = sum(found["memory"].values())
-        parts = ", ".join(f"{kind} {size:.0f}" for kind, size in found["memory"].items())
+        report_data["memory"] = memory.measure()
+        total = sum(report_data["memory"].values())
+        parts = ", ".join(f"{kind} {size:.0f}" for kind, size in report_data["memory"].items())
         print(f"memory: {total:.0f} MB ({parts}); aim: under 500")
-    print(f"The books balance. Figures: {report.write(found)}")
+    print(f"The books balance. Figures: {report.write(report_data)}")
 
 
 def _measure(bench, names: list[str], options) -> list[dict]:
@@ -93,7 +96,7 @@ def _measure(bench, names: list[str], options) -> list[dict]:
 
 
 def _for_scale(bench) -> dict:
-    """How fast a read is, and how many statements a payment takes."""
+    """Measure reads per second, and the number of statements of a payment."""
     bench.read(1)
     read = bench.read(2)
     statements = bench.world.statements()

@@ -1,4 +1,4 @@
-"""What is measured. Each case runs in rounds: the reference, then ours, one after the other."""
+"""The cases. Each runs in rounds: first the reference, then Wallgent."""
 
 import contextlib
 import itertools
@@ -24,7 +24,7 @@ WARM_UP_SECONDS = 2
 
 @dataclass(frozen=True)
 class Case:
-    """One line of the result."""
+    """One line of the results."""
 
     name: str
     title: str
@@ -32,28 +32,30 @@ class Case:
     script: str  # of the reference
     reference_clients: int
     measure: Callable  # (bench, seconds) -> Outcome
-    transfers: int = 1  # in one answer of ours
+    transfers: int = 1  # in one response of Wallgent
 
 
 @dataclass
 class Result:
-    """What the rounds of a case came to; rates in transfers a second."""
+    """The results of all rounds of a case. Rates are in transfers per second."""
 
     case: Case
     reference: list[float] = field(default_factory=list)
     ours: list[float] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
-    reference_cpu: list[float] = field(default_factory=list)  # seconds a transfer, of everybody
+    reference_cpu: list[float] = field(
+        default_factory=list
+    )  # seconds per transfer, of all processes
     our_cpu: list[float] = field(default_factory=list)
     load_average: list[float] = field(default_factory=list)
 
     @property
     def ratios(self) -> list[float]:
-        return [ours / yardstick for ours, yardstick in zip(self.ours, self.reference, strict=True)]
+        return [ours / reference for ours, reference in zip(self.ours, self.reference, strict=True)]
 
     def as_dict(self) -> dict:
-        """For the report."""
-        window = Outcome(seconds=1, latencies=self.latencies)
+        """Return the result for the report."""
+        outcome = Outcome(seconds=1, latencies=self.latencies)
         return {
             "case": self.case.name,
             "title": self.case.title,
@@ -65,8 +67,8 @@ class Result:
             "ratioHighest": max(self.ratios),
             "referenceCpu": statistics.median(self.reference_cpu),
             "oursCpu": statistics.median(self.our_cpu),
-            "p50": window.percentile(0.50),
-            "p99": window.percentile(0.99),
+            "p50": outcome.percentile(0.50),
+            "p99": outcome.percentile(0.99),
             "referenceRounds": self.reference,
             "oursRounds": self.ours,
             "loadAverage": self.load_average,
@@ -74,7 +76,7 @@ class Result:
 
 
 class Bench:
-    """The running stack: a world to pay in, a web server at `port`, and the yardstick beside it."""
+    """Runs the cases against a world of wallets, a web server at `port`, and the reference."""
 
     def __init__(self, *, world: World, reference: Reference, port: int, payrolls: int):
         self.world = world
@@ -85,29 +87,29 @@ class Bench:
         self._numbers = itertools.count(1)
 
     def measure(self, case: Case, *, rounds: int, seconds: float) -> Result:
-        """Run a case. Raises AssertionError when anything but speed is wrong."""
+        """Run a case. Raises AssertionError for a wrong result, never for speed."""
         result = Result(case)
         clients = case.reference_clients
         self.reference.run(case.script, clients=clients, seconds=WARM_UP_SECONDS)
         case.measure(self, WARM_UP_SECONDS)
         for _ in range(rounds):
-            self.world.settle_down()
+            self.world.catch_up()
             before = usage.cpu_seconds()
             rate = self.reference.run(case.script, clients=clients, seconds=seconds)
-            spent = usage.cpu_seconds() - before
+            cpu_seconds = usage.cpu_seconds() - before
             outcome = case.measure(self, seconds)
             result.reference.append(rate)
             result.ours.append(outcome.per_second * case.transfers)
             result.latencies += outcome.latencies
-            result.reference_cpu.append(spent / (rate * round(seconds)))
-            done = len(outcome.latencies) * case.transfers
-            result.our_cpu.append(outcome.cpu_seconds / done)
+            result.reference_cpu.append(cpu_seconds / (rate * round(seconds)))
+            transfers = len(outcome.latencies) * case.transfers
+            result.our_cpu.append(outcome.cpu_seconds / transfers)
             result.load_average.append(os.getloadavg()[0])
-        self.world.settle_down()
+        self.world.catch_up()
         return result
 
     def pay(self, seconds: float) -> Outcome:
-        """Payments between random wallets."""
+        """Send payments between random wallets."""
         return self._post("/v1/payments", self._pairs(), 16, seconds, 201, 1)
 
     def pay_gently(self, seconds: float) -> Outcome:
@@ -115,45 +117,45 @@ class Bench:
         return self._post("/v1/payments", self._pairs(), 4, seconds, 201, 1)
 
     def pay_from_one(self, seconds: float) -> Outcome:
-        """Payments out of one wallet."""
+        """Send payments from one wallet."""
         return self._post("/v1/payments", self._pairs(self.world.members[0]), 32, seconds, 201, 1)
 
     def pay_batches(self, seconds: float) -> Outcome:
-        """Batches between random wallets of whoever calls."""
+        """Send batches from random wallets of the caller."""
         return self._post("/v1/payments/batch", self._batches(), 16, seconds, 200, BATCH)
 
     def read(self, seconds: float) -> Outcome:
-        """Small authenticated reads, for scale."""
+        """Send small authenticated reads, for comparison."""
         member = self.world.members[0]
         path = f"/v1/wallets/{member.wallet.id}/balance"
         request = load.request("GET", path, port=self.port, secret=member.secret, body="")
         return self._load(itertools.repeat(request), 16, seconds, 200)
 
     def payroll(self, seconds: float) -> Outcome:
-        """Sets posted by processes of their own, without HTTP."""
+        """Post sets in separate processes, without HTTP."""
         before = count_transactions()
         with contextlib.ExitStack() as stack:
-            started = [stack.enter_context(_payroll()) for _ in range(self.payrolls)]
-            for process in started:
+            processes = [stack.enter_context(_payroll()) for _ in range(self.payrolls)]
+            for process in processes:
                 assert process.stdout.readline() == "ready\n"
-            spent = usage.cpu_seconds()
-            for process in started:
+            cpu_before = usage.cpu_seconds()
+            for process in processes:
                 print(seconds, file=process.stdin, flush=True)
-            said = [json.loads(process.stdout.readline()) for process in started]
-            spent = usage.cpu_seconds() - spent
-            for process in started:
+            results = [json.loads(process.stdout.readline()) for process in processes]
+            cpu_seconds = usage.cpu_seconds() - cpu_before
+            for process in processes:
                 process.stdin.close()
-        posted = SET * sum(one["sets"] for one in said)
+        posted = SET * sum(result["sets"] for result in results)
         assert count_transactions() - before == posted, "posted sets are not in the ledger"
         return Outcome(
             seconds=seconds,
-            in_time=sum(one["inTime"] for one in said),
-            cpu_seconds=spent,
-            latencies=[latency for one in said for latency in one["latencies"]],
+            in_time=sum(result["inTime"] for result in results),
+            cpu_seconds=cpu_seconds,
+            latencies=[latency for result in results for latency in result["latencies"]],
         )
 
     def _post(self, path, bodies, connections, seconds, status, payments) -> Outcome:
-        """Send writes, and compare what was acknowledged with what the database has."""
+        """Send writes, and assert that the acknowledged payments are those in the database."""
         requests = (
             load.request("POST", path, port=self.port, secret=secret, body=body, key=self._key())
             for secret, body in bodies
@@ -161,12 +163,12 @@ class Bench:
         before = count_payments()
         outcome = self._load(requests, connections, seconds, status)
         acknowledged = outcome.statuses[status] * payments
-        made = count_payments() - before
-        assert made == acknowledged, f"{acknowledged} acknowledged, {made} in the database"
+        created = count_payments() - before
+        assert created == acknowledged, f"{acknowledged} acknowledged, {created} in the database"
         return outcome
 
     def _load(self, requests, connections, seconds, status) -> Outcome:
-        spent = usage.cpu_seconds()
+        cpu_before = usage.cpu_seconds()
         outcome = load.run(
             self.port,
             requests.__next__,
@@ -174,7 +176,7 @@ class Bench:
             seconds=seconds,
             expected=status,
         )
-        outcome.cpu_seconds = usage.cpu_seconds() - spent
+        outcome.cpu_seconds = usage.cpu_seconds() - cpu_before
         assert set(outcome.statuses) == {status}, (outcome.statuses, outcome.failure)
         return outcome
 
@@ -184,25 +186,25 @@ class Bench:
     def _pairs(self, sender=None):
         while True:
             member = sender or random.choice(self.world.members)
-            yield member.secret, _order(member, self.world.other_than(member.wallet))
+            yield member.secret, _payment(member, self.world.other_than(member.wallet))
 
     def _batches(self):
         while True:
             member = random.choice(self.world.members)
-            orders = []
+            payments = []
             for _ in range(BATCH):
-                payer = self._colleague(member)
-                orders.append(_order(payer, self.world.other_than(payer.wallet)))
-            yield member.secret, '{"payments":[' + ",".join(orders) + "]}"
+                payer = self._wallet_of_same_key(member)
+                payments.append(_payment(payer, self.world.other_than(payer.wallet)))
+            yield member.secret, '{"payments":[' + ",".join(payments) + "]}"
 
-    def _colleague(self, member):
-        """Another wallet that the same key may spend from."""
+    def _wallet_of_same_key(self, member):
+        """Return a wallet that the same key may spend from."""
         while (other := random.choice(self.world.members)).secret != member.secret:
             pass
         return other
 
 
-def _order(member, recipient) -> str:
+def _payment(member, recipient) -> str:
     return f'{{"from":"{member.wallet.id}","to":"{recipient.id}","amount":"1.00"}}'
 
 

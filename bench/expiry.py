@@ -1,4 +1,4 @@
-"""Payment links that are all due at once: how long one sweep takes to expire them."""
+"""The time that one sweep takes to expire payment links that are all due at once."""
 
 import random
 import time
@@ -14,29 +14,29 @@ from wallgent import clock
 
 LINKS = 10_000
 AIM_SECONDS = 60
-_AT_ONCE = 500
+_LINKS_PER_TRANSACTION = 500
 
 
 def measure(world: World) -> dict:
-    """Make links that keep money, let all their times be over, and sweep them."""
-    _make(world)
+    """Create links that hold money, make them due, and expire them."""
+    _create_links(world)
     past = clock.real_now() - timedelta(seconds=1)
-    made = PaymentLink.objects.filter(status="ACTIVE", expires_at__isnull=False)
-    due = made.update(created_at=past - timedelta(hours=1), expires_at=past)
+    links = PaymentLink.objects.filter(status="ACTIVE", expires_at__isnull=False)
+    due = links.update(created_at=past - timedelta(hours=1), expires_at=past)
     assert due == LINKS, f"{due} links are due"
     started, expired = time.perf_counter(), 0
-    while now := expiry.expire_due():
-        expired += now
+    while count := expiry.expire_due():
+        expired += count
     seconds = time.perf_counter() - started
     assert expired == LINKS, f"{expired} of {LINKS} links expired"
     return {"links": LINKS, "seconds": seconds, "aim": AIM_SECONDS}
 
 
-def _make(world: World) -> None:
+def _create_links(world: World) -> None:
     until = clock.real_now() + timedelta(hours=1)
-    for _ in range(LINKS // _AT_ONCE):
+    for _ in range(LINKS // _LINKS_PER_TRANSACTION):
         with transaction.atomic():
-            for _ in range(_AT_ONCE):
+            for _ in range(_LINKS_PER_TRANSACTION):
                 wallet = random.choice(world.members).wallet
                 payment_links.create(
                     actor=actor_of(wallet.organization),

@@ -14,10 +14,11 @@ from accounts.organizations.models import Membership, Organization, User
 from accounts.organizations.services import api_keys, organizations
 from accounts.wallets import services as wallets
 from bench.world import actor_of
-from links.payment_links.models import BatchExport
-from links.payment_links.services import import_files, import_uploads
+from links.payment_links.imports.kind import KIND
 from wallgent import ids, redis
 from wallgent.api.schemas import METADATA_LIMIT_VALUES
+from wallgent.imports import tables, uploads
+from wallgent.imports.models import ImportExport
 from wallgent.localdev import workspace
 
 AIM_MILLISECONDS = 250
@@ -59,7 +60,7 @@ def measure(bench, *, seconds: float) -> list[dict]:
 
 def _wait_until_ready() -> None:
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    while not BatchExport.objects.filter(status=BatchExport.Status.READY).exists():
+    while not ImportExport.objects.filter(status=ImportExport.Status.READY).exists():
         assert time.monotonic() < deadline, "no worker has prepared the file"
         time.sleep(0.2)
 
@@ -107,10 +108,10 @@ class _Tenant:
         self.session = {"Cookie": f"{self._session()}; {settings.CSRF_COOKIE_NAME}={_CSRF}"}
         self.pages = f"/{organization.id}/sandbox"
         self.file = "wallet,amount,description\n" + "".join(
-            f"Loud 1,5,Prize {number}\n" for number in range(import_files.ROWS_LIMIT)
+            f"Loud 1,5,Prize {number}\n" for number in range(tables.ROWS_LIMIT)
         )
-        reading = import_uploads.read(self.file.encode(), actor=self.actor, zone=UTC)
-        self.batch = import_uploads.keep(reading, actor=self.actor, file_name="loud.csv")
+        reading = uploads.read(self.file.encode(), kind=KIND, actor=self.actor, zone=UTC)
+        self.upload = uploads.store(reading, actor=self.actor, file_name="loud.csv")
 
     def _session(self) -> str:
         user = User.objects.create_user(f"{ids.new('usr').lower()}@example.com")
@@ -123,7 +124,7 @@ class _Tenant:
 
 
 def _loads(tenant: _Tenant) -> list[Load]:
-    download = f"{tenant.pages}/payment-links/bulk/{tenant.batch.id}?download=csv"
+    download = f"{tenant.pages}/payment-links/bulk/{tenant.upload.id}?download=csv"
     form = f'--b\r\nContent-Disposition: form-data; name="csrfmiddlewaretoken"\r\n\r\n{_CSRF}\r\n'
     form += '--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n'
     form += f"Content-Type: text/csv\r\n\r\n{tenant.file}\r\n--b--\r\n"

@@ -1,7 +1,7 @@
-"""Posts sets of 100 payments through the ledger, as fast as one process can.
+"""Posts sets of 100 payments to the ledger, as fast as one process can.
 
-`python -m bench.payroll`: for each line on standard input, a number of seconds, it posts that long
-and answers one line of JSON. It gets ready first, and then says so.
+`python -m bench.payroll` prints "ready" when it is. For each line on standard input, a number of
+seconds, it then posts for that long and prints one line of JSON.
 """
 
 import json
@@ -14,7 +14,7 @@ SET = 100
 
 
 def main() -> None:
-    """Answer each line of standard input."""
+    """Post sets for each line of standard input."""
     import django
 
     django.setup()

@@ -1,4 +1,4 @@
-"""The yardstick: `pgbench` of reference.sql in a database of its own on the same server."""
+"""The reference: pgbench with reference.sql in another database on the same server."""
 
 import os
 import re
@@ -26,29 +26,31 @@ class Reference:
         self.cluster = cluster
         self.folder = folder
         self.protocol = protocol
-        self.address = cluster.url_of(postgres.USER, DATABASE)
+        self.url = cluster.url_of(postgres.USER, DATABASE)
 
     def prepare(self) -> None:
-        """Make the database as reference.sql says."""
+        """Create the database of reference.sql."""
         self._run("psql", self.cluster.url, "-qXc", f"CREATE DATABASE {DATABASE}")
         script = Path(__file__).with_name("reference.sql")
-        self._run("psql", self.address, "-qX1", "-v", "ON_ERROR_STOP=1", "-f", script)
-        self._run("psql", self.address, "-qXc", "VACUUM ANALYZE")
+        self._run("psql", self.url, "-qX1", "-v", "ON_ERROR_STOP=1", "-f", script)
+        self._run("psql", self.url, "-qXc", "VACUUM ANALYZE")
         for name, text in SCRIPTS.items():
             (self.folder / f"{name}.pgbench").write_text(text)
 
     def run(self, script: str, *, clients: int, seconds: float) -> float:
-        """Transfers per second."""
+        """Run a script. Return transfers per second."""
         options = f"-n -M {self.protocol} -c {clients} -j 2 -T {max(1, round(seconds))}"
         path = self.folder / f"{script}.pgbench"
-        printed = self._run("pgbench", *options.split(), "-f", path, self.address)
-        failed = _FAILED.search(printed)
-        assert failed is None or failed[1] == "0", printed
-        return float(_TPS.search(printed)[1]) * TRANSFERS[script]
+        output = self._run("pgbench", *options.split(), "-f", path, self.url)
+        failed = _FAILED.search(output)
+        assert failed is None or failed[1] == "0", output
+        return float(_TPS.search(output)[1]) * TRANSFERS[script]
 
     def _run(self, program: str, *arguments) -> str:
         command = [str(part) for part in (postgres.programs() / program, *arguments)]
-        quiet = os.environ | {"PGOPTIONS": "-c client_min_messages=warning"}
-        done = subprocess.run(command, check=False, capture_output=True, text=True, env=quiet)
-        assert done.returncode == 0, f"{program}: {done.stderr}"
-        return done.stdout
+        environment = os.environ | {"PGOPTIONS": "-c client_min_messages=warning"}
+        result = subprocess.run(
+            command, check=False, capture_output=True, text=True, env=environment
+        )
+        assert result.returncode == 0, f"{program}: {result.stderr}"
+        return result.stdout

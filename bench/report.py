@@ -1,4 +1,4 @@
-"""The result as a table for people and as JSON for comparing."""
+"""The results, as a table for people and as JSON for comparisons."""
 
 import importlib.metadata
 import json
@@ -17,7 +17,7 @@ _PACKAGES = ("django", "djangorestframework", "psycopg", "granian", "pydantic")
 
 
 def machine() -> dict:
-    """What this ran on, and with."""
+    """Return the machine and the versions of this run."""
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
@@ -38,7 +38,7 @@ def _cpu_model() -> str:
 
 
 def head() -> str:
-    """The first line of the table."""
+    """Return the header of the table."""
     return (
         f"{'case':<28}{'reference/s':>12}{'ours/s':>10}"
         f"  {'ratio':<5}  {'(spread)':<15} {'aim':<4}{'p50 ms':>9}{'p99 ms':>8}"
@@ -47,7 +47,7 @@ def head() -> str:
 
 
 def line(result: dict) -> str:
-    """One line of the table."""
+    """Return one line of the table."""
     spread = f"({result['ratioLowest']:.3f}–{result['ratioHighest']:.3f})"
     return (
         f"{result['title']:<28}{result['reference']:>12,.0f}{result['ours']:>10,.0f}"
@@ -58,17 +58,17 @@ def line(result: dict) -> str:
     )
 
 
-def write(everything: dict) -> Path:
-    """Keep the figures in the bench's folder; answers the file."""
-    path = stack.ROOM / time.strftime("%Y-%m-%dT%H%M%S.json")
-    path.write_text(json.dumps(_known(everything), indent=2, allow_nan=False) + "\n")
+def write(data: dict) -> Path:
+    """Write the figures to the folder of the bench and return the path."""
+    path = stack.FOLDER / time.strftime("%Y-%m-%dT%H%M%S.json")
+    path.write_text(json.dumps(_json_value(data), indent=2, allow_nan=False) + "\n")
     return path
 
 
-def _known(value):
-    """The same with null for what could not be measured: JSON has no NaN."""
+def _json_value(value):
+    """Replace NaN, for what could not be measured, by None: JSON has no NaN."""
     if isinstance(value, dict):
-        return {name: _known(item) for name, item in value.items()}
+        return {name: _json_value(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_known(item) for item in value]
+        return [_json_value(item) for item in value]
     return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,4 +1,4 @@
-"""A temporary home with durable engines of its own, and the processes that are measured."""
+"""A temporary workspace with durable servers, and the measured programs."""
 
 import contextlib
 import os
@@ -13,21 +13,28 @@ from pathlib import Path
 
 from wallgent.localdev import processes, workspace
 
-ROOM = workspace.CHECKOUT / ".wallgent" / "bench"
+FOLDER = workspace.CHECKOUT / ".wallgent" / "bench"
 HOST = "127.0.0.1"
 _START_SECONDS = 60
-# What would lead us to a database or to secrets that are not the bench's own.
-_FOREIGN = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "ENCRYPTION_KEYS", "DEBUG", "LOG_FORMAT")
+# Variables with a database or secrets of others, which the bench must not use.
+_REMOVED_VARIABLES = (
+    "DATABASE_URL",
+    "REDIS_URL",
+    "SECRET_KEY",
+    "ENCRYPTION_KEYS",
+    "DEBUG",
+    "LOG_FORMAT",
+)
 
 
 @contextlib.contextmanager
-def engines():
-    """A fresh home whose PostgreSQL and Redis run; the environment points Django at them."""
-    workspace.Home(ROOM.parent).make()
-    workspace.Home(ROOM).make()
-    for name in _FOREIGN:
+def servers():
+    """Run PostgreSQL and Redis in a new workspace, with their URLs in the environment."""
+    workspace.Workspace(FOLDER.parent).create()
+    workspace.Workspace(FOLDER).create()
+    for name in _REMOVED_VARIABLES:
         os.environ.pop(name, None)
-    with fresh_home("engines") as own:
+    with fresh_workspace("servers") as own:
         own.prepare()
         os.environ |= {"WALLGENT_HOME": str(own.folder), "LOG_FORMAT": "json"}
         own.redis.start()
@@ -36,21 +43,21 @@ def engines():
 
 
 @contextlib.contextmanager
-def fresh_home(name: str):
-    """An empty home, removed with its engines at the end, and by the next run if we are killed."""
-    for old in ROOM.glob(f"{name}-*"):
-        if lock := processes.hold(old / "bench.lock"):
-            _remove(workspace.Home(old), lock)
-    own = workspace.Home(ROOM / f"{name}-{os.getpid()}")
-    own.make()
-    lock = processes.hold(own.folder / "bench.lock")
+def fresh_workspace(name: str):
+    """Create an empty workspace and remove it at the end; if we are killed, the next run does."""
+    for old in FOLDER.glob(f"{name}-*"):
+        if lock := processes.lock_file(old / "bench.lock"):
+            _remove(workspace.Workspace(old), lock)
+    own = workspace.Workspace(FOLDER / f"{name}-{os.getpid()}")
+    own.create()
+    lock = processes.lock_file(own.folder / "bench.lock")
     try:
         yield own
     finally:
         _remove(own, lock)
 
 
-def _remove(own: workspace.Home, lock) -> None:
+def _remove(own: workspace.Workspace, lock) -> None:
     own.redis.destroy()
     own.postgres.destroy()
     shutil.rmtree(own.folder)
@@ -59,7 +66,7 @@ def _remove(own: workspace.Home, lock) -> None:
 
 @contextlib.contextmanager
 def web(folder: Path, *, threads: int, workers: int = 2):
-    """The WSGI entry point under granian; yields its port."""
+    """Run the WSGI entry point with granian; yield its port."""
     port = free_port()
     options = f"--interface wsgi --http 1 --host {HOST} --port {port} --no-access-log"
     options += f" --workers {workers} --blocking-threads {threads}"
@@ -71,7 +78,7 @@ def web(folder: Path, *, threads: int, workers: int = 2):
 
 @contextlib.contextmanager
 def worker(folder: Path):
-    """The Celery worker, with the relay in it, and beat, as `make run` starts them."""
+    """Run the Celery worker, which includes the relay, and beat, as `make run` does."""
     pool = "--pool threads --concurrency 4 --without-mingle --without-gossip"
     celery = ["-m", "celery", "-q", "-A", "wallgent"]
     beat = ["beat", "--schedule", str(folder / "beat"), "--pidfile", ""]
@@ -84,7 +91,7 @@ def worker(folder: Path):
 
 @contextlib.contextmanager
 def program(arguments: list, *, log: Path, env: dict | None = None):
-    """A Python program that runs inside the block; its output goes to `log`."""
+    """Run a Python program inside the block, with its output in `log`."""
     with log.open("ab") as output:
         process = processes.spawn(
             [sys.executable, *arguments],
@@ -96,16 +103,16 @@ def program(arguments: list, *, log: Path, env: dict | None = None):
     try:
         yield process
     finally:
-        processes.stop(process, by=signal.SIGINT, patience_seconds=30)
+        processes.stop(process, by=signal.SIGINT, timeout_seconds=30)
 
 
 def wait_until_ready(port: int) -> None:
-    """Return when /readyz answers 200."""
+    """Wait until /readyz responds with 200."""
     deadline = time.monotonic() + _START_SECONDS
     while True:
         try:
-            with urllib.request.urlopen(f"http://{HOST}:{port}/readyz", timeout=5) as answer:
-                if answer.status == 200:
+            with urllib.request.urlopen(f"http://{HOST}:{port}/readyz", timeout=5) as response:
+                if response.status == 200:
                     return
         except OSError:
             if time.monotonic() > deadline:
@@ -114,7 +121,7 @@ def wait_until_ready(port: int) -> None:
 
 
 def free_port() -> int:
-    """A port on loopback that nobody uses at the moment."""
+    """Return a free port on the loopback interface."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Organizations, wallets with money, keys and some history; and the proofs afterwards."""
+"""Organizations, funded wallets, keys and some history; and the checks afterwards."""
 
 import dataclasses
 import random
@@ -26,8 +26,8 @@ from wallgent.actors import Actor
 from wallgent.events import relay
 from wallgent.money import Currency
 
-_RATE = 1_000_000  # a minute: never reached, and counted all the same
-_RICHES = Decimal(100_000_000)
+_RATE = 1_000_000  # per minute: never reached, but counted
+_FUNDS = Decimal(100_000_000)
 _HISTORY = 20_000
 _SET = 100
 
@@ -41,7 +41,7 @@ class Member:
 
 
 class World:
-    """What the cases pay with: `members`, spread evenly over some organizations."""
+    """The wallets of the cases: `members`, spread evenly over the organizations."""
 
     def __init__(self, *, organizations: int, members: int = 1000):
         self.members: list[Member] = []
@@ -50,9 +50,9 @@ class World:
         with transaction.atomic():
             for number in range(organizations):
                 self._add_organization(number, members // organizations)
-        self._give_money()
-        self._live_a_little()
-        self.settle_down()
+        self._fund_wallets()
+        self._add_history()
+        self.catch_up()
 
     def _add_organization(self, number: int, size: int) -> None:
         organization = organizations.create(name=f"Bench {number}", email="bench@example.com")
@@ -65,67 +65,67 @@ class World:
             wallet = wallets.create(actor=actor, name=f"Wallet {n}", agent_name=f"agent-{n}")
             self.members.append(Member(wallet, secret))
 
-    def _give_money(self) -> None:
-        # Straight from the treasury: a funding call gives less than a bench spends.
+    def _fund_wallets(self) -> None:
+        # Directly from the treasury: the funding endpoint allows less than the bench spends.
         book = self.members[0].wallet.environment
         source = chart.treasury(book, Currency.USD)
-        gifts = []
+        postings = []
         for member in self.members:
-            gift = Move(
+            move = Move(
                 debit=source,
                 credit=member.wallet.account_id,
-                amount=_RICHES,
+                amount=_FUNDS,
                 currency=Currency.USD,
             )
-            gifts.append(Posting(id=ids.new("txn"), moves=(gift,), reason="bench"))
+            postings.append(Posting(id=ids.new("txn"), moves=(move,), reason="bench"))
         with transaction.atomic():
-            journal.post_set(gifts, book=book)
+            journal.post_set(postings, book=book)
 
-    def _live_a_little(self) -> None:
-        """Some history, so that plans are made for tables with rows in them."""
+    def _add_history(self) -> None:
+        """Create some payments, so that the query plans are those of filled tables."""
         for _ in range(_HISTORY // _SET):
             sender = random.choice(self.members).wallet
-            orders = []
+            requests = []
             for _ in range(_SET):
-                recipient = self.other_than(sender)
-                order = payments.PaymentRequest(
-                    sender_id=sender.id, recipient_id=recipient.id, amount=Decimal(1)
+                requests.append(
+                    payments.PaymentRequest(
+                        sender=sender, recipient=self.other_than(sender), amount=Decimal(1)
+                    )
                 )
-                orders.append(payments.Parties(order=order, sender=sender, recipient=recipient))
             with transaction.atomic():
-                payments.create_batch(orders, actor=actor_of(sender.organization))
+                payments.create_batch(requests, actor=actor_of(sender.organization))
 
     def other_than(self, wallet: Wallet) -> Wallet:
-        """Any other wallet, in whichever organization."""
+        """Return any other wallet, of any organization."""
         while (other := random.choice(self.members).wallet).id == wallet.id:
             pass
         return other
 
-    def settle_down(self) -> None:
-        """Number the events that wait, roll up system accounts, and let every plan be fresh."""
+    def catch_up(self) -> None:
+        """Run the relay and the roll-up until nothing waits, then update planner statistics."""
         started = time.perf_counter()
-        placed = 0
+        relayed = 0
         while count := relay.run_once():
-            placed += count
-        if placed > relay.LIMIT:
-            self.relayed += placed
+            relayed += count
+        if relayed > relay.LIMIT:
+            self.relayed += relayed
             self.relay_seconds += time.perf_counter() - started
-        while journal.roll():
+        while journal.roll_up():
             pass
         with connection.cursor() as cursor:
             cursor.execute("SET statement_timeout = 0")
             cursor.execute("VACUUM ANALYZE")
 
     def statements(self) -> list[str]:
-        """What the database is asked for one POST /v1/payments, BEGIN, COMMIT and so on aside."""
+        """Return the statements of one POST /v1/payments, without transaction control."""
         from django.test import Client
 
         member = self.members[0]
         body = {"from": member.wallet.id, "to": self.other_than(member.wallet).id, "amount": "1"}
-        seen = []
+        statements = []
 
-        def note(execute, sql, params, many, context):
-            seen.append(sql)
+        def record(execute, sql, params, many, context):
+            statements.append(sql)
             return execute(sql, params, many, context)
 
         def pay():
@@ -140,32 +140,34 @@ class World:
                 },
             )
 
-        assert pay().status_code == 201  # the first one of a minute also notes the key's use
-        with connection.execute_wrapper(note):
+        assert pay().status_code == 201  # the first one of a minute also records the use of the key
+        with connection.execute_wrapper(record):
             assert pay().status_code == 201
-        return [sql for sql in seen if not sql.startswith(("SAVEPOINT", "RELEASE"))]
+        return [sql for sql in statements if not sql.startswith(("SAVEPOINT", "RELEASE"))]
 
 
 def actor_of(organization) -> Actor:
-    """The system acting for an organization, with every permission."""
-    everything = frozenset(permissions.ALL)
-    return dataclasses.replace(organizations.system_actor(organization), permissions=everything)
+    """Return the system as an actor for an organization, with every permission."""
+    every_permission = frozenset(permissions.ALL)
+    return dataclasses.replace(
+        organizations.system_actor(organization), permissions=every_permission
+    )
 
 
 def count_payments() -> int:
-    """How many payments are in the database."""
+    """Return the number of payments."""
     return Payment.objects.count()
 
 
 def count_transactions() -> int:
-    """How many transactions the ledger has."""
+    """Return the number of ledger transactions."""
     return Transaction.objects.count()
 
 
-def prove_books() -> None:
-    """Raise AssertionError unless every book agrees with everything else."""
+def check_books() -> None:
+    """Assert that the books have no differences."""
     assert settings.WALLGENT_HOME.parent.name == "bench"
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = 0")
-    found = books.differences()
-    assert found == [], found[:10]
+    differences = books.differences()
+    assert differences == [], differences[:10]

@@ -1,4 +1,4 @@
-"""The refusals of cards."""
+"""The errors of cards."""
 
 from wallgent.errors import NotFound
 

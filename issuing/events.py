@@ -1,4 +1,4 @@
-"""The event types of this app, promised by the public catalogue and not built yet."""
+"""The event types of this app. The public catalogue lists them; they are not built yet."""
 
 from wallgent.events.catalogue import declare
 
@@ -15,6 +15,6 @@ NOT_BUILT_YET = (
 
 
 def declare_all() -> None:
-    """Make this app's event types known. Called once, at start."""
+    """Declare the event types of this app. Called once, at start."""
     for name in NOT_BUILT_YET:
         declare(name)

@@ -1,4 +1,4 @@
-"""Django finds the admin pages of this app here."""
+"""The admin pages of this app, where Django looks for them."""
 
 from links.payment_links import admin as payment_links
 

@@ -1,31 +1,19 @@
 from links.payment_links.models import (
-    BatchExport,
-    BatchExportPart,
-    BatchRow,
     Claim,
     ClaimStatus,
     ClaimStep,
     CodeVisitor,
-    EmailProof,
-    LinkBatch,
+    EmailVerification,
     LinkSettings,
-    Mandate,
     PaymentLink,
-    Sending,
 )
 
 __all__ = [
-    "BatchExport",
-    "BatchExportPart",
-    "BatchRow",
     "Claim",
     "ClaimStatus",
     "ClaimStep",
     "CodeVisitor",
-    "EmailProof",
-    "LinkBatch",
+    "EmailVerification",
     "LinkSettings",
-    "Mandate",
     "PaymentLink",
-    "Sending",
 ]

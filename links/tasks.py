@@ -1,4 +1,4 @@
-"""Celery finds the tasks of this app here."""
+"""The tasks of this app, where Celery looks for them."""
 
 from links.payment_links import tasks as payment_links
 

@@ -1,4 +1,4 @@
-"""The cast: two organizations that do not know each other, their wallets and their keys."""
+"""Shared fixtures: two unrelated organizations, their wallets and API clients."""
 
 import os
 
@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, settings
 
 from tests import engines
 
-pytest.register_assert_rewrite("tests.world")  # before it is imported: to show what differs
+# Before its import, so that its failed asserts show the difference.
+pytest.register_assert_rewrite("tests.world")
 
 from tests import world  # noqa: E402
 
@@ -26,7 +27,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Say it where nobody overlooks it when the pages were not looked at."""
+    """Show a visible notice when the browser tests were skipped."""
     skipped = terminalreporter.stats.get("skipped", [])
     if any("no Chromium" in str(report.longrepr) for report in skipped):
         terminalreporter.section("NOT TESTED: the pages in a browser", red=True, bold=True)
@@ -35,35 +36,35 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
-    """Each process of the run copies its database instead of making it."""
-    connection.settings_dict["TEST"]["TEMPLATE"] = engines.migrated()
+    """Let each test process copy the migrated database instead of creating its own."""
+    connection.settings_dict["TEST"]["TEMPLATE"] = engines.migrated_template()
 
 
 @pytest.fixture(autouse=True)
 def _books_balance(request):
-    """After every test that uses the database, the whole book is added up again."""
+    """Check the whole ledger after every test that uses the database."""
     uses_database = "db" in request.fixturenames or request.node.get_closest_marker("django_db")
     if uses_database:
-        request.getfixturevalue("db")  # so that it is still there when this one ends
+        request.getfixturevalue("db")  # so that the database outlives this fixture
     yield
     if uses_database:
         world.assert_books_balance()
 
 
 @pytest.fixture(autouse=True)
-def _fresh_rates():
-    world.forget_rates()
+def _reset_rate_limits():
+    world.reset_rate_limits()
 
 
 @pytest.fixture
 def acme(db):
-    """The organization most tests act for."""
+    """The organization that most tests act for."""
     return world.make_organization("Acme")
 
 
 @pytest.fixture
 def globex(db):
-    """A stranger."""
+    """An unrelated organization."""
     return world.make_organization("Globex")
 
 
@@ -92,7 +93,7 @@ def wallet(acme):
 
 @pytest.fixture
 def shop(globex):
-    """A wallet of the stranger's, to be paid."""
+    """A wallet of Globex, as the recipient of payments."""
     return world.make_wallet(globex, "Shop")
 
 
@@ -104,5 +105,5 @@ def savings(acme):
 
 @pytest.fixture
 def live_wallet(acme):
-    """A wallet of Acme's in production."""
+    """Acme's production wallet."""
     return world.make_wallet(acme, "Live wallet", environment="PRODUCTION")

@@ -1,7 +1,7 @@
 """Every endpoint of the API, with a request that it accepts.
 
-What all of them promise is tested once for each, in tests/accounts/organizations/test_access.py and
-tests/flows/test_bad_input.py. A new endpoint that is missing here fails there.
+Rules for all endpoints are tested in tests/accounts/organizations/test_access.py and
+tests/flows/test_bad_input.py, where a new endpoint that is missing here fails.
 """
 
 import re
@@ -21,14 +21,14 @@ from wallgent.api.views import ApiView
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """A method and a path. `{wallet}` and the like stand for what a `scene` has."""
+    """A method and a path. `{wallet}` and similar names are keys of a `scene`."""
 
     method: str
     path: str
     permission: str  # "" needs no key: the path holds a secret
     body: dict[str, Any] = field(default_factory=dict)
-    subject: str = ""  # the id that decides whether the caller may, in the path or the body
-    missing: str = "NOT_FOUND"  # the code when there is no such subject
+    subject: str = ""  # the key of the object, in path or body, whose access is checked
+    missing: str = "NOT_FOUND"  # the error code when it does not exist
 
     def __str__(self):
         return f"{self.method} {self.path}"
@@ -42,7 +42,7 @@ class Endpoint:
         return self.method != "GET"
 
     def request(self, client: world.Client, ids: dict[str, str], body=None, **options):
-        """Send it. `body` replaces the one that is accepted."""
+        """Send the request. `body` replaces the accepted one."""
         if not self.writes:
             return client.request(self.method, self.url(ids), **options)
         content = self.content(ids) if body is None else body
@@ -64,17 +64,15 @@ def _filled(template, ids):
 
 
 def scene(organization: Organization, environment: str = "SANDBOX") -> dict[str, str]:
-    """Ids of things the organization has: what endpoints need to be called at all."""
+    """Create one object of each kind in the organization, and return their IDs by name."""
     names = ("Wallet", "Savings", "Empty")
     wallet, savings, empty = (
         world.make_wallet(organization, name, environment=environment) for name in names
     )
     world.deposit(wallet, "1000")
     actor = world.actor_for(organization, environment)
-    order = payments.PaymentRequest(
-        sender_id=wallet.id, recipient_id=savings.id, amount=Decimal(10)
-    )
-    payment = payments.create(payments.parties(order, actor=actor), actor=actor)
+    payment_request = payments.PaymentRequest(sender=wallet, recipient=savings, amount=Decimal(10))
+    payment = payments.create(payment_request, actor=actor)
     world.make_key(organization, environment, name="Subject")
     key = ApiKey.objects.get(organization=organization, environment=environment, name="Subject")
     link = payment_links.create(actor=actor, wallet=wallet, amount=Decimal(5), direction="SEND")
@@ -183,12 +181,12 @@ WITH_SUBJECT = [endpoint for endpoint in ENDPOINTS if endpoint.subject]
 
 
 def without_names(path: str) -> str:
-    """A path of ours or of Django's with each parameter as {}."""
+    """Return a path, of this table or of Django, with each parameter as {}."""
     return re.sub(r"<\w+:\w+>|{\w+}", "{}", path)
 
 
 def served() -> set[tuple[str, str]]:
-    """The methods and paths (each parameter as {}) that this server's API views answer."""
+    """Return the methods and paths (each parameter as {}) of all API views."""
     found = set()
 
     def walk(patterns, prefix):

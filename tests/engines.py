@@ -1,6 +1,6 @@
-"""Gives each run of pytest a PostgreSQL and a Redis of its own, unless the environment names them.
+"""Starts a PostgreSQL and a Redis for each run of pytest, unless the environment has their URLs.
 
-Loaded by `-p tests.engines`, before Django reads its settings.
+Loaded by `-p tests.engines`, before Django loads its settings.
 """
 
 import os
@@ -14,7 +14,7 @@ import pytest
 from wallgent.localdev import postgres, processes, workspace
 
 _TEMPLATE = "wallgent_template"
-_ROOM = workspace.CHECKOUT / ".wallgent" / "test"
+_FOLDER = workspace.CHECKOUT / ".wallgent" / "test"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -24,62 +24,63 @@ def pytest_load_initial_conftests(early_config):
     else:
         try:
             _start(early_config)
-        except processes.EngineError as error:
+        except processes.LocalServerError as error:
             raise pytest.UsageError(str(error)) from error
     return (yield)
 
 
 def _start(config) -> None:
-    """Start what is not named, and say so in the environment, which xdist's workers inherit."""
-    engines, template, lock = claim(f"run-{os.getpid()}")
-    config.add_cleanup(lambda: remove(engines, lock))
-    os.environ |= {"WALLGENT_HOME": str(engines.folder), "DEBUG": "1"}
+    """Start the servers and put their URLs in the environment, which xdist's workers inherit."""
+    servers, template, lock = create_workspace(f"run-{os.getpid()}")
+    config.add_cleanup(lambda: remove(servers, lock))
+    os.environ |= {"WALLGENT_HOME": str(servers.folder), "DEBUG": "1"}
     if "DATABASE_URL" not in os.environ:
-        template.copy(engines.postgres.folder)
-        engines.postgres.start()
+        template.copy(servers.postgres.folder)
+        servers.postgres.start()
     if "REDIS_URL" not in os.environ:
-        engines.redis.start()
-    engines.prepare()
-    for name, value in engines.read().items():
+        servers.redis.start()
+    servers.prepare()
+    for name, value in servers.read_secrets().items():
         os.environ.setdefault(name, value)
 
 
-def claim(name: str, *, durable: bool = False):
-    """A new home with its lock, and an empty cluster to copy into it.
+def create_workspace(name: str, *, durable: bool = False):
+    """Return a new workspace, an empty cluster to copy into it, and the workspace's lock.
 
-    Copying takes a fifth of the time of making. What interrupted runs left behind is removed.
+    A copy takes a fifth of the time of a new cluster. Workspaces of interrupted runs are removed.
     """
-    workspace.Home(_ROOM.parent).make()
-    workspace.Home(_ROOM).make()
-    with processes.hold(_ROOM / "lock", wait=True):
-        for old in _ROOM.glob("run-*"):
-            if lock := processes.hold(old / "lock"):
-                remove(workspace.Home(old), lock)
-        template = postgres.Cluster(_ROOM / "template")
-        template.initialise()
-        engines = workspace.Home(_ROOM / name, durable=durable)
-        engines.make()
-        return engines, template, processes.hold(engines.folder / "lock")
+    workspace.Workspace(_FOLDER.parent).create()
+    workspace.Workspace(_FOLDER).create()
+    with processes.lock_file(_FOLDER / "lock", wait=True):
+        for old in _FOLDER.glob("run-*"):
+            if lock := processes.lock_file(old / "lock"):
+                remove(workspace.Workspace(old), lock)
+        template = postgres.Cluster(_FOLDER / "template")
+        template.initialize()
+        created = workspace.Workspace(_FOLDER / name, durable=durable)
+        created.create()
+        return created, template, processes.lock_file(created.folder / "lock")
 
 
-def remove(engines: workspace.Home, lock) -> None:
-    """Take a home away, with whatever runs in it."""
-    engines.redis.destroy()
-    engines.postgres.destroy()
-    shutil.rmtree(engines.folder)
+def remove(servers: workspace.Workspace, lock) -> None:
+    """Stop the servers of a workspace and delete it."""
+    servers.redis.destroy()
+    servers.postgres.destroy()
+    shutil.rmtree(servers.folder)
     lock.close()
 
 
-def migrated() -> str | None:
-    """The database with all tables that this run copies others from. None on foreign engines.
+def migrated_template() -> str | None:
+    """Return the name of a migrated template database; None on servers that we did not start.
 
-    Copying takes a thirtieth of the time of making. It can be copied while nobody else uses it.
+    A copy takes a thirtieth of the time of the migrations. PostgreSQL copies a database only while
+    no one is connected to it.
     """
-    engines = workspace.Home.current()
+    current = workspace.Workspace.current()
     address = os.environ["DATABASE_URL"]
-    if not engines.postgres.is_at(address):
+    if not current.postgres.has_url(address):
         return None
-    with processes.hold(engines.folder / "migrating", wait=True) as lock:
+    with processes.lock_file(current.folder / "migrating", wait=True) as lock:
         if not lock.read():
             with psycopg.connect(address, autocommit=True) as connection:
                 connection.execute(f"CREATE DATABASE {_TEMPLATE}")
@@ -87,7 +88,7 @@ def migrated() -> str | None:
                 [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
                 cwd=workspace.CHECKOUT,
                 env=os.environ
-                | {"DATABASE_URL": engines.postgres.url_of(postgres.USER, _TEMPLATE)},
+                | {"DATABASE_URL": current.postgres.url_of(postgres.USER, _TEMPLATE)},
                 check=True,
             )
             lock.write("done")

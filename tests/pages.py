@@ -1,41 +1,40 @@
-"""Every page of the dashboard, with who may open it and who may send its form.
+"""Every page of the dashboard, with the lowest role that may open it or send its form.
 
-What all of them promise is tested once for each, in tests/flows/test_pages.py and, in a browser,
-in tests/browser. A new page that is missing here fails there.
+Rules for all pages are tested in tests/flows/test_pages.py and, in a browser, in tests/browser. A
+new page that is missing here fails there.
 """
 
 from dataclasses import dataclass
-from datetime import UTC
 
 from django.core.mail import EmailMessage
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from accounts.organizations.models import Organization
 from accounts.organizations.services import members
-from links.payment_links.services import import_uploads
 from tests import endpoints, world
+from tests.importing import store
 from wallgent.mail import emails
-from wallgent.mail.models import Letter
+from wallgent.mail.models import SandboxEmail
 
-VIEWER, MEMBER, ADMIN, OWNER = ROLES = ("VIEWER", "MEMBER", "ADMIN", "OWNER")  # the least first
+VIEWER, MEMBER, ADMIN, OWNER = ROLES = ("VIEWER", "MEMBER", "ADMIN", "OWNER")  # lowest first
 _PLACE = "<organization:organization>/<environment:environment>/"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """A page by the name of its URL; `id` names the thing of a scene that its path holds."""
+    """A page by its URL name. `id` is the key in `object_ids` of the object in its path."""
 
     name: str
-    opened_by: str = VIEWER  # the least role that may
-    sent_by: str = ""  # the least role that may send its form, if it has one
+    opened_by: str = VIEWER  # the lowest role that may open it
+    sent_by: str = ""  # the lowest role that may send its form, if it has one
     id: str = ""
 
     def __str__(self):
         return self.name
 
-    def url(self, organization: Organization, things: dict[str, str], environment="SANDBOX"):
+    def url(self, organization: Organization, ids: dict[str, str], environment="SANDBOX"):
         place = {"organization": organization.id, "environment": environment}
-        return reverse(self.name, kwargs=place | ({"id": things[self.id]} if self.id else {}))
+        return reverse(self.name, kwargs=place | ({"id": ids[self.id]} if self.id else {}))
 
     def may_open(self, role: str) -> bool:
         return ROLES.index(role) >= ROLES.index(self.opened_by)
@@ -45,7 +44,7 @@ class Page:
 
 
 def _action(name: str, role: str, id: str = "") -> Page:
-    """A page that is all about its form: whoever may open it may send it."""
+    """Return a page with a form that every role that opens it may send."""
     return Page(name=name, opened_by=role, sent_by=role, id=id)
 
 
@@ -74,7 +73,7 @@ PAGES = [
     Page(name="payment-link-print", opened_by=MEMBER, id="link"),
     Page(name="payment-link-settings", sent_by=ADMIN),
     _action("payment-link-bulk", MEMBER),
-    _action("payment-link-batch", MEMBER, "batch"),
+    _action("payment-link-batch", MEMBER, "file"),
     Page(name="api-keys"),
     _action("api-key-new", ADMIN),
     Page(name="api-key", id="key"),
@@ -92,7 +91,7 @@ PAGES = [
 
 
 def served() -> set[str]:
-    """The names of all URLs below an organization and environment."""
+    """Return the names of all URLs below an organization and environment."""
     found = set()
 
     def walk(patterns, inside):
@@ -107,13 +106,13 @@ def served() -> set[str]:
     return found
 
 
-def things_of(organization: Organization, environment: str = "SANDBOX") -> dict[str, str]:
-    """Ids of things the organization has: what its pages need to be opened at all."""
+def object_ids(organization: Organization, environment: str = "SANDBOX") -> dict[str, str]:
+    """Create one object for each kind of page, and return their IDs by name."""
     promoted = world.make_member(organization, MEMBER)
-    boss = world.make_member(organization, ADMIN)
+    admin = world.make_member(organization, ADMIN)
     invitation, _ = members.invite(
         actor=world.actor_for(organization, environment),
-        membership=organization.memberships.get(user=boss),
+        membership=organization.memberships.get(user=admin),
         email="new@example.com",
         role=VIEWER,
     )
@@ -123,12 +122,10 @@ def things_of(organization: Organization, environment: str = "SANDBOX") -> dict[
         organization=organization,
         environment="SANDBOX",
     )
-    file = b"wallet,amount,description\nmain,5,=1+1\nmain,x,Rent\n"
-    reading = import_uploads.read(file, actor=actor, zone=UTC)
-    batch = import_uploads.keep(reading, actor=actor, file_name="links.csv")
+    file = store(actor, "wallet,amount,description\nmain,5,=1+1\nmain,x,Rent\n")
     return endpoints.scene(organization, environment) | {
-        "batch": batch.id,
-        "letter": Letter.objects.filter(organization=organization).latest("pk").id,
+        "file": file.id,
+        "letter": SandboxEmail.objects.filter(organization=organization).latest("pk").id,
         "membership": organization.memberships.get(user=promoted).id,
         "invitation": invitation.id,
     }

@@ -1,4 +1,4 @@
-"""Verbs for tests. Most go through the same services and HTTP as everybody."""
+"""Helpers for tests. Most use the same services and HTTP API as the product."""
 
 import json
 import re
@@ -22,11 +22,18 @@ from wallgent.actors import Actor, ActorType
 from wallgent.environments import Environment
 from wallgent.events.models import Event
 
-OUR_APPS = ("accounts", "ledger", "api", "events", "mailbox", "billing", "issuing", "links")
+OUR_APPS = (
+    "wallgent",
+    "ledger",
+    "accounts",
+    "billing",
+    "issuing",
+    "links",
+)
 
 
 def make_organization(name: str, **fields) -> Organization:
-    """An organization without limits that matter to a test."""
+    """Create an organization with limits too high to matter in a test."""
     organization = organizations.create(
         name=name, email=f"owner@{name.lower()}.example", plan=fields.pop("plan", "ENTERPRISE")
     )
@@ -37,7 +44,7 @@ def make_organization(name: str, **fields) -> Organization:
 
 
 def actor_for(organization: Organization, environment: str = "SANDBOX", **fields) -> Actor:
-    """Somebody who may do everything in the organization."""
+    """Return an actor with every permission in the organization."""
     fields = {"permissions": frozenset(permissions.ALL)} | fields
     return Actor(
         organization=organization, environment=environment, type=ActorType.SYSTEM, **fields
@@ -50,7 +57,7 @@ def activate_production(organization: Organization) -> None:
 
 
 def make_member(organization: Organization, role: str = Membership.Role.OWNER, **fields) -> User:
-    """Somebody new who belongs to the organization."""
+    """Create a user who is a member of the organization."""
     fields.setdefault("email", f"{ids.new('usr').lower()}@example.com")
     user = User.objects.create_user(**fields)
     Membership.objects.create(organization=organization, user=user, role=role)
@@ -58,14 +65,14 @@ def make_member(organization: Organization, role: str = Membership.Role.OWNER, *
 
 
 def browser(user: User, **options) -> DjangoClient:
-    """A browser in which the person is signed in."""
+    """Return a browser in which the user is signed in."""
     client = DjangoClient(**options)
     client.force_login(user)
     return client
 
 
 def make_key(organization: Organization, environment: str = "SANDBOX", **fields) -> str:
-    """The secret of a new key, with every permission unless told otherwise."""
+    """Create an API key, by default with every permission, and return its secret."""
     if environment == Environment.PRODUCTION and not organization.production_activated_at:
         activate_production(organization)
     _, secret = api_keys.create(actor=actor_for(organization, environment), **fields)
@@ -88,17 +95,17 @@ def make_wallet(
 
 
 def fund(wallet: Wallet, amount: str) -> None:
-    """Give a sandbox wallet money, in calls of at most 10,000."""
-    left = Decimal(amount)
+    """Fund a sandbox wallet, in calls of at most 10,000."""
+    remaining = Decimal(amount)
     actor = actor_for(wallet.organization, wallet.environment)
-    while left:
-        part = min(left, wallets.FUND_CALL_LIMIT)
+    while remaining:
+        part = min(remaining, wallets.FUND_CALL_LIMIT)
         wallets.fund(wallet, actor=actor, amount=part)
-        left -= part
+        remaining -= part
 
 
 def deposit(wallet: Wallet, amount: str) -> None:
-    """Put money into a wallet of either environment, as a rail would."""
+    """Deposit money into a wallet of either environment, as a rail does."""
     journal.post(
         ids.new("txn"),
         journal.Move(
@@ -113,10 +120,10 @@ def deposit(wallet: Wallet, amount: str) -> None:
 
 
 def hold(wallet: Wallet, amount: str) -> str:
-    """Promise some of a wallet's money, as a card would; the hold's id."""
+    """Place a hold on a wallet, as a card does, and return its ID."""
     id = ids.new("hld")
-    place = {"reason": "card", "reference": "aut_1"}
-    holds.place(id, account_id=wallet.account_id, amount=Decimal(amount), **place)
+    fields = {"reason": "card", "reference": "aut_1"}
+    holds.place(id, account_id=wallet.account_id, amount=Decimal(amount), **fields)
     return id
 
 
@@ -132,12 +139,12 @@ def assert_books_balance() -> None:
     assert books.differences() == []
 
 
-def forget_rates() -> None:
+def reset_rate_limits() -> None:
     redis.attempt(lambda client: client.flushdb())
 
 
 class Client:
-    """Speaks HTTP to the server in this process, as a program with an API key would."""
+    """An API client that sends requests to the server in this process."""
 
     def __init__(self, key: str | None = None, *, ip: str = "127.0.0.1"):
         self.key = key
@@ -146,7 +153,7 @@ class Client:
     def request(
         self, method: str, path: str, body=None, *, raw: bytes | None = None, meta=None, **headers
     ):
-        """Send `body` as JSON, or `raw` as it is; `meta` overrides what a web server would say."""
+        """Send `body` as JSON, or the bytes `raw`. `meta` overrides the WSGI environment."""
         if self.key:
             headers.setdefault("Authorization", f"Bearer {self.key}")
         if raw is None:
@@ -172,7 +179,7 @@ class Client:
 
 
 def in_parallel(count: int, work, *arguments) -> list:
-    """The results of `work(0) … work(count - 1)`, started together, each on its own connection."""
+    """Run `work(0) … work(count - 1)` at once, each on its own connection; return the results."""
     start = threading.Barrier(count)
 
     def run(number: int):
@@ -187,18 +194,18 @@ def in_parallel(count: int, work, *arguments) -> list:
 
 
 def error_of(response) -> str:
-    """The code of a refusal."""
+    """Return the code of an error response."""
     return response.json()["error"]["code"]
 
 
-def facts_of(organization: Organization, type: str, environment: str = "SANDBOX") -> list[Event]:
-    """The events of one type that an organization may see, oldest first."""
+def events_of(organization: Organization, type: str, environment: str = "SANDBOX") -> list[Event]:
+    """Return the events of one type that an organization may see, oldest first."""
     found = Event.objects.filter(organization=organization, environment=environment, type=type)
     return list(found.order_by("pk"))
 
 
 def everything() -> dict[str, str]:
-    """A digest of each of our tables, save when keys were last used: equal if nothing changed."""
+    """Return a digest of each of our tables, equal if nothing changed but `last_used_at`."""
     tables = [m._meta.db_table for app in OUR_APPS for m in apps.get_app_config(app).get_models()]
     digest = "md5(coalesce(string_agg(r, '|' ORDER BY r), ''))"
     rows = "SELECT (to_jsonb(t) - 'last_used_at')::text AS r FROM"
@@ -209,7 +216,7 @@ def everything() -> dict[str, str]:
 
 
 class Text:
-    """Equals every text that matches a pattern: for ids and times inside an expected answer."""
+    """Equals every string that matches a pattern, such as an ID in an expected response."""
 
     def __init__(self, pattern: str):
         self.pattern = pattern
@@ -231,5 +238,5 @@ def an_id(prefix: str) -> Text:
 
 
 def unknown_id(prefix: str) -> str:
-    """A well-formed id of nothing."""
+    """Return a well-formed ID of no object."""
     return ids.new(prefix)

@@ -1,4 +1,4 @@
-"""Who acts: an API key, a signed-in user, or the system itself."""
+"""The caller of a service: an API key, a signed-in user or the system itself."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import models
 
+from wallgent.environments import Environment
 from wallgent.errors import PermissionDenied
 
 
@@ -17,11 +18,11 @@ class ActorType(models.TextChoices):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """One organization in one environment, and what this caller may do there.
+    """A caller: its organization, environment and permissions.
 
     `wallet_scope` holds wallet ids; None means every wallet of the organization. `allowed_ips`
-    and `expires_at` are the limits of an API key, which it passes on to the keys it creates; None
-    is no limit.
+    and `expires_at` are the limits of an API key, inherited by the keys it creates; None means no
+    limit.
     """
 
     organization: Any
@@ -40,19 +41,19 @@ class Actor:
         return permission in self.permissions
 
     def require(self, permission: str) -> None:
-        """Raises PermissionDenied, naming the permission."""
+        """Require a permission. Raises PermissionDenied, which names it."""
         if not self.may(permission):
-            lacking = (
+            message = (
                 f"Your role lacks the permission {permission}. Ask an owner of the organization."
                 if self.type == ActorType.USER
                 else f"This key lacks the permission {permission}."
             )
-            raise PermissionDenied(lacking, permission=permission)
+            raise PermissionDenied(message, permission=permission)
 
     def require_every_wallet(self, action: str) -> None:
-        """Raises PermissionDenied for a key with a wallet scope: `action` is not about its wallets.
+        """Require a caller without a wallet scope, for an action on the whole organization.
 
-        For what concerns the whole organization, such as its settings and approvals.
+        Examples are its settings and its approvals. Raises PermissionDenied, which names `action`.
         """
         if self.wallet_scope is not None:
             raise PermissionDenied(
@@ -61,12 +62,23 @@ class Actor:
             )
 
     def covers(self, wallet_id: str) -> bool:
-        """Whether the wallet is inside this caller's scope."""
+        """Return whether the wallet is in this caller's scope."""
         return self.wallet_scope is None or wallet_id in self.wallet_scope
 
     @property
+    def is_locked(self) -> bool:
+        """Whether nothing can be changed here yet: production before its activation."""
+        return (
+            self.environment == Environment.PRODUCTION
+            and self.organization.production_activated_at is None
+        )
+
+    @property
     def principal(self) -> str:
-        """Whose idempotency keys these are; it survives the rotation of an API key."""
+        """The owner of idempotency keys: the organization, or the wallet scope of an API key.
+
+        It stays the same when an API key is rotated.
+        """
         if self.wallet_scope is None:
             return self.organization.id
         return ",".join(sorted(self.wallet_scope))

@@ -1,4 +1,4 @@
-"""The Django admin as support uses it: find anything by any id, change only through services."""
+"""The Django admin for support: search by any id, and changes only through services."""
 
 from functools import wraps
 from operator import attrgetter
@@ -34,24 +34,24 @@ from wallgent.events.models import Event
 from wallgent.staff import log as staff_log
 from wallgent.web import pages
 
-_COUNTED = 10_000  # enough pages for a person; counting on would read whole tables
-_AT_ONCE = 50
-_FACTS_SHOWN = 100
-# Of the parameters that Django reads on every list; `o` is left out, since lists keep their order.
+_MAX_COUNT = 10_000  # enough pages for a person; an exact count would read whole tables
+_PAGE_SIZE = 50
+_EVENTS_SHOWN = 100
+# Parameters that Django reads on every list, without `o`: lists cannot be sorted.
 _LIST_PARAMETERS = {ALL_VAR, ERROR_FLAG, IS_POPUP_VAR, PAGE_VAR, SEARCH_VAR, TO_FIELD_VAR}
 _DATE_PARTS = ("year", "month", "day")
 
 
 class BoundedPaginator(Paginator):
-    """Pages through the first ten thousand."""
+    """Paginates the first 10,000 rows."""
 
     @cached_property
     def count(self):
-        return self.object_list.order_by()[:_COUNTED].count()
+        return self.object_list.order_by()[:_MAX_COUNT].count()
 
 
 class SupportChangeList(ChangeList):
-    """A list that answers dates which do not exist as it answers other malformed values."""
+    """A list that handles impossible dates like other malformed values."""
 
     def get_filters(self, request):
         try:
@@ -61,7 +61,7 @@ class SupportChangeList(ChangeList):
 
 
 class ReadOnly:
-    """Shown to whoever may view it, changed by nobody. For admins and inlines alike."""
+    """Removes the permissions to add, change and delete, from an admin or an inline."""
 
     def has_add_permission(self, request, obj=None):
         return False
@@ -74,7 +74,7 @@ class ReadOnly:
 
 
 class SupportInline(ReadOnly, admin.TabularInline):
-    """Rows that belong to an object, on its page."""
+    """Related rows on the page of an object."""
 
     extra = 0
     show_change_link = True
@@ -84,18 +84,18 @@ class SupportInline(ReadOnly, admin.TabularInline):
 
 
 class SupportAdmin(ReadOnly, admin.ModelAdmin):
-    """Lists newest first, searches by id, shows what happened to the object.
+    """A read-only admin: lists are newest first, searched by id, and objects have their events.
 
-    A subclass says what may be seen in `fields`, and offers what services do in `actions`. Filters
-    and search are for what is shown, and a list takes no other lookup: whatever else it could be
-    asked about, staff could find out by asking often enough.
+    A subclass names the visible fields in `fields` and the services in `actions`. Filters and
+    search must be for visible fields, and a list refuses every other lookup: with enough lookups
+    staff could find out the value of a hidden field.
     """
 
-    # For each prefix the fields that hold such an id. One that joins stands alone in its list.
+    # The fields that hold ids, by prefix. A field of a joined table must be alone in its list.
     id_fields: dict[str, list[str]] = {}
     ordering = ["-pk"]
-    sortable_by = []  # by anything else would sort whole tables
-    list_per_page = _AT_ONCE
+    sortable_by = []  # sorting by another column would sort whole tables
+    list_per_page = _PAGE_SIZE
     paginator = BoundedPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
@@ -112,17 +112,18 @@ class SupportAdmin(ReadOnly, admin.ModelAdmin):
         return to_field == self.opts.pk.name
 
     def undeclared_lookups(self, request, *, is_list: bool) -> list[str]:
-        """The names of query parameters that test what this admin does not offer to be tested."""
+        """Return the names of the query parameters that this admin does not declare."""
         names = set()
         if is_list:
             declared = _LIST_PARAMETERS | self._declared_lookups(request)
             names = {
                 name
                 for name, values in request.GET.lists()
-                if name not in declared or "\0" in "".join(values)  # no column can hold it
+                if name not in declared
+                or "\0" in "".join(values)  # no column can hold a null character
             }
-        for sent in (request.GET, request.POST):
-            if not set(sent.getlist(TO_FIELD_VAR)) <= {"", self.opts.pk.name}:
+        for parameters in (request.GET, request.POST):
+            if not set(parameters.getlist(TO_FIELD_VAR)) <= {"", self.opts.pk.name}:
                 names.add(TO_FIELD_VAR)
         return sorted(names)
 
@@ -133,15 +134,15 @@ class SupportAdmin(ReadOnly, admin.ModelAdmin):
         return names
 
     def _filter(self, item, request) -> admin.ListFilter:
-        """The filter that an item of `list_filter` declares, made as Django's lists make it."""
+        """Return the filter of an item of `list_filter`, created as Django's lists create it."""
         if callable(item):
             return item(request, {}, self.model, self)
-        path, make = item if isinstance(item, tuple) else (item, admin.FieldListFilter.create)
+        path, create = item if isinstance(item, tuple) else (item, admin.FieldListFilter.create)
         field = get_fields_from_path(self.model, path)[-1]
-        return make(field, request, {}, self.model, self, field_path=path)
+        return create(field, request, {}, self.model, self, field_path=path)
 
     def get_search_fields(self, request):
-        return self.search_fields or ["pk"]  # without any there would be no search box
+        return self.search_fields or ["pk"]  # an empty list would hide the search box
 
     def get_search_results(self, request, queryset, search_term):
         term = search_term.strip()
@@ -154,10 +155,10 @@ class SupportAdmin(ReadOnly, admin.ModelAdmin):
         if self.search_fields:
             found, _ = super().get_search_results(request, queryset, term)
         if uuid:
-            found |= queryset.filter(_any_of(self._own_columns(), uuid))
+            found |= queryset.filter(_any_of(self._id_columns(), uuid))
         return found, False
 
-    def _own_columns(self) -> list[str]:
+    def _id_columns(self) -> list[str]:
         names = [name for names in self.id_fields.values() for name in names if name != "pk"]
         return ["pk", *filter(self._is_column, names)]
 
@@ -168,17 +169,18 @@ class SupportAdmin(ReadOnly, admin.ModelAdmin):
         return super().get_object(request, ids.read(object_id) or object_id)
 
     def id_of(self, object_id: str) -> str:
-        """The id of an existing object as its page prints it, from any spelling of it."""
+        """Return the id of an existing object as its page shows it, from any form of the id."""
         return str(self.opts.pk.to_python(ids.read(object_id) or object_id))
 
     def history_view(self, request, object_id, extra_context=None):
-        """What happened to the object, from the events; then what Django's own log knows."""
+        """Show the events of the object, then Django's own log entries."""
         if not self.has_view_or_change_permission(request):
-            raise PermissionDenied  # before anyone learns whether there is such an object
+            raise PermissionDenied  # first, so that the response does not reveal whether it exists
         found = self.get_object(request, unquote(object_id))
-        context = {"facts": [], "subject": found and found.pk}
-        if found and request.user.has_perm("events.view_event"):
-            context["facts"] = Event.objects.filter(subject=found.pk).order_by("-id")[:_FACTS_SHOWN]
+        context = {"events": [], "subject": found and found.pk}
+        if found and request.user.has_perm("wallgent.view_event"):
+            events = Event.objects.filter(subject=found.pk)
+            context["events"] = events.order_by("-id")[:_EVENTS_SHOWN]
         return super().history_view(request, object_id, context | (extra_context or {}))
 
     def render_change_form(self, request, context, *args, **kwargs):
@@ -207,44 +209,44 @@ class SupportAdmin(ReadOnly, admin.ModelAdmin):
         return super().log_deletions(request, queryset)
 
     def log_staff_change(self, request, obj, change: str):
-        """Log a change of `obj`, in the transaction that makes it."""
+        """Log a staff member's change of `obj`, in the transaction of the change."""
         kind, model = staff_log.Kind.CHANGED, self.opts.label_lower
         staff_log.record(request, kind, model, object_id=str(obj.pk), detail=change)
 
     def has_act_permission(self, request) -> bool:
-        """Whether this member of staff may use actions: with Django's permission to change."""
+        """Return whether this staff member may use actions: Django's change permission."""
         return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
 
     def actor_for(self, request, obj) -> Actor:
-        """The member of staff, acting for the owner of `obj`."""
+        """Return the staff member as an actor for the owner of `obj`."""
         return support_actor(request, obj.organization, obj.environment)
 
 
 def support_actor(request, organization, environment: str = Environment.SANDBOX) -> Actor:
-    """The member of staff, acting for an organization."""
+    """Return the staff member as an actor for an organization."""
     return pages.actor_of(request, organization, environment)
 
 
 def service_action(description: str, *, form: type[forms.Form] = forms.Form):
-    """Make `method(self, obj, *, actor, **fields of form)` an action that asks before it acts."""
+    """Make `method(self, obj, *, actor, **form fields)` an action with a confirmation page."""
 
     def decorate(method):
         @admin.action(description=description, permissions=["act"])
         @wraps(method)
         def action(self, request, queryset):
-            chosen = list(queryset[: _AT_ONCE + 1])
-            if len(chosen) > _AT_ONCE:
-                self.message_user(request, f"Choose at most {_AT_ONCE}.", messages.ERROR)
+            chosen = list(queryset[: _PAGE_SIZE + 1])
+            if len(chosen) > _PAGE_SIZE:
+                self.message_user(request, f"Choose at most {_PAGE_SIZE}.", messages.ERROR)
                 return None
             if "confirmed" in request.POST:
-                filled = form(request.POST)
-                if filled.is_valid():
+                bound_form = form(request.POST)
+                if bound_form.is_valid():
                     for obj in chosen:
-                        _perform(self, request, obj, method, description, filled.cleaned_data)
-                    return HttpResponseRedirect(_page_after(self, chosen))
+                        _perform(self, request, obj, method, description, bound_form.cleaned_data)
+                    return HttpResponseRedirect(_url_after(self, chosen))
             else:
-                filled = form(initial=vars(chosen[0]) if len(chosen) == 1 else None)
-            return _ask(self, request, chosen, method.__name__, description, filled)
+                bound_form = form(initial=vars(chosen[0]) if len(chosen) == 1 else None)
+            return _confirm(self, request, chosen, method.__name__, description, bound_form)
 
         return action
 
@@ -260,20 +262,20 @@ def _perform(model_admin, request, obj, method, description: str, fields: dict) 
 
     try:
         service_runner.run(work, actor=actor)
-    except DomainError as refusal:
-        model_admin.message_user(request, f"{obj}: {refusal.message}", messages.ERROR)
+    except DomainError as error:
+        model_admin.message_user(request, f"{obj}: {error.message}", messages.ERROR)
     else:
         model_admin.message_user(request, f"{obj}: done ({description.lower()}).")
 
 
-def _page_after(model_admin, chosen) -> str:
+def _url_after(model_admin, chosen) -> str:
     name = f"admin:{model_admin.opts.app_label}_{model_admin.opts.model_name}"
     if len(chosen) == 1:
         return reverse(f"{name}_change", args=[quote(chosen[0].pk)])
     return reverse(f"{name}_changelist")
 
 
-def _ask(model_admin, request, chosen, action: str, description: str, form) -> TemplateResponse:
+def _confirm(model_admin, request, chosen, action: str, description: str, form) -> TemplateResponse:
     context = model_admin.admin_site.each_context(request) | {
         "title": description,
         "opts": model_admin.opts,
@@ -286,7 +288,7 @@ def _ask(model_admin, request, chosen, action: str, description: str, form) -> T
 
 
 def amount(path: str):
-    """A column for the money at `path`, such as `account.held`, printed as the API prints it."""
+    """Return a column for the money at `path`, such as `account.held`, formatted as in the API."""
     read = attrgetter(path)
 
     @admin.display(description=path.rpartition(".")[2].replace("_", " "))
@@ -299,15 +301,15 @@ def amount(path: str):
 
 
 def link(model: str, pk: str | None, text: str = ""):
-    """A link to an object's page; `model` is such as `ledger.transaction`."""
+    """Return a link to an object's page, or "". `model` is a label such as `ledger.transaction`."""
     if pk is None:
         return ""
     url = reverse(f"admin:{model.replace('.', '_')}_change", args=[quote(pk)])
     return format_html('<a href="{}">{}</a>', url, text or pk)
 
 
-def lists_about(id: str, **models: str):
-    """Links to the lists of other models, each searched for `id`: payments="accounts.payment"."""
+def search_links(id: str, **models: str):
+    """Return links to lists of other models, searched for `id`: payments="accounts.payment"."""
     return format_html_join(
         ", ",
         '<a href="{}?q={}">{}</a>',

@@ -12,20 +12,37 @@ class WallgentConfig(AppConfig):
     default = True
 
     def ready(self):
-        request_started.connect(connections.drop_dead)
+        # Django would look for admin pages in wallgent.admin, which has the base class of these.
+        from wallgent.api import admin as api  # noqa: F401
+        from wallgent.environments import Environment
+        from wallgent.events import admin as events  # noqa: F401
+        from wallgent.imports import admin as imports  # noqa: F401
+        from wallgent.staff import admin as staff  # noqa: F401
+        from wallgent.web import pages
+
+        request_started.connect(connections.close_dead)
+        pages.add_section(
+            "mailbox",
+            "Test mailbox",
+            icon="mail",
+            permission="payments:write",
+            rank=50,
+            environment=Environment.SANDBOX,
+        )
 
 
 class SupportConfig(admin_apps.AdminConfig):
-    """Django's admin, with our own site in place of its."""
+    """Django's admin with our own site class."""
 
     default = False
     default_site = "wallgent.staff.site.SupportSite"
 
 
 class SignInConfig(AccountConfig):
-    """django-allauth's accounts, without its check for its own middleware's name.
+    """django-allauth's accounts app, without its system check for the middleware's name.
 
-    Ours extends that middleware so that it steps aside for the API. A test looks at what it does.
+    Our subclass of that middleware skips the API, so the check would not find it. A test covers its
+    behavior instead.
     """
 
     default = False

@@ -1,7 +1,7 @@
-"""HTTP, served by an event loop that hands each whole request to a thread of the WSGI application.
+"""The ASGI entry point: an event loop that passes complete requests to threads of the WSGI app.
 
-Django's own ASGI handler costs synchronous views most of their throughput. A body is read here,
-with a limit and a deadline, before it takes a thread: so slow senders hold none.
+Django's own ASGI handler costs synchronous views most of their throughput. The body is read here,
+with a size limit and a deadline, before a thread is used, so slow senders occupy no thread.
 """
 
 import asyncio
@@ -19,14 +19,14 @@ from wallgent.wsgi import application as wsgi
 
 _THREADS = 8  # each keeps a database connection; more are slower on two cores
 
-# Who sends too much is heard out this far, for who is cut off while sending never sees our answer.
-_LISTEN_BYTES = 8 * settings.BODY_LIMIT_BYTES
+# A body that is too large is read this far: a client cut off while sending never sees our response.
+_MAX_READ_BYTES = 8 * settings.BODY_LIMIT_BYTES
 
-# Files that are larger than any other body, in memory at a time. Who comes then is asked to wait.
-_FILES_AT_ONCE = 4
+# Uploads larger than the normal body limit that may be in memory at once. Others must try again.
+_MAX_UPLOADS = 4
 
-# An unbounded queue of chunks, so that slow readers hold no thread either.
-_in_a_thread = WSGIMiddleware(wsgi, workers=_THREADS, send_queue_size=0)
+# An unbounded queue of chunks, so that slow readers occupy no thread either.
+_wsgi_in_threads = WSGIMiddleware(wsgi, workers=_THREADS, send_queue_size=0)
 
 
 class BodyTooSlow(ValidationError):
@@ -34,63 +34,64 @@ class BodyTooSlow(ValidationError):
 
 
 class Disconnected(Exception):
-    """The client left before it had sent its body."""
+    """The client disconnected before it had sent its body."""
 
 
 async def application(scope, receive, send):
-    """The ASGI entry point."""
+    """Serve one request."""
     if scope["type"] != "http":
-        await _in_a_thread(scope, receive, send)  # answers lifespan, refuses WebSockets
+        await _wsgi_in_threads(scope, receive, send)  # handles lifespan, refuses WebSockets
         return
-    limits, place = uploads.limits_of(scope["method"], scope["path"]), _Place()
+    limits, slot = uploads.limits_of(scope["method"], scope["path"]), _UploadSlot()
     try:
-        body = await _read(scope, receive, limits, place)
-        await _in_a_thread(_fit_for_wsgi(scope, body), _replay(body), send)
+        body = await _read(scope, receive, limits, slot)
+        await _wsgi_in_threads(_wsgi_scope(scope, body), _receive_from(body), send)
     except Disconnected:
         return
-    except DomainError as refusal:
-        why = _ON_THE_FORM.get(type(refusal)) if limits.takes_file else None
-        if why:
-            await _lead_back(scope, send, why)  # a person reads it, on the page of the form
+    except DomainError as error:
+        parameter = _FORM_ERRORS.get(type(error)) if limits.takes_file else None
+        if parameter:
+            await _redirect_to_form(scope, send, parameter)
         else:
-            await _refuse(refusal, send)
+            await _send_error(error, send)
     finally:
-        place.leave()
+        slot.release()
 
 
-# What the form for a file says by itself.
-_ON_THE_FORM = {PayloadTooLarge: b"too-large", ServiceUnavailable: b"busy"}
+# The query parameters with which the upload form shows an error.
+_FORM_ERRORS = {PayloadTooLarge: b"too-large", ServiceUnavailable: b"busy"}
 
 
-class _Place:
-    """One of the few for a large file, from its second megabyte until it is answered."""
+class _UploadSlot:
+    """One of the slots for large uploads, held from the second megabyte until the response."""
 
-    taken = 0
+    used = 0
 
     def __init__(self):
-        self._is_mine = False
+        self._is_held = False
 
-    def take(self) -> None:
-        if self._is_mine:
+    def acquire(self) -> None:
+        if self._is_held:
             return
-        if _Place.taken >= _FILES_AT_ONCE:
+        if _UploadSlot.used >= _MAX_UPLOADS:
             raise ServiceUnavailable("Many files arrive at this moment. Send yours again.")
-        self._is_mine = True
-        _Place.taken += 1
+        self._is_held = True
+        _UploadSlot.used += 1
 
-    def leave(self) -> None:
-        _Place.taken -= self._is_mine
-        self._is_mine = False
+    def release(self) -> None:
+        _UploadSlot.used -= self._is_held
+        self._is_held = False
 
 
-async def _read(scope, receive, limits: uploads.Limits, place: _Place) -> bytes:
+async def _read(scope, receive, limits: uploads.Limits, slot: _UploadSlot) -> bytes:
+    """Return the body. Raises PayloadTooLarge, BodyTooSlow, ServiceUnavailable or Disconnected."""
     limit = limits.bytes
-    if int(dict(scope["headers"]).get(b"content-length", 0)) > _LISTEN_BYTES:
+    if int(dict(scope["headers"]).get(b"content-length", 0)) > _MAX_READ_BYTES:
         raise PayloadTooLarge()
     body, size, more = bytearray(), 0, True
     try:
         async with asyncio.timeout(limits.seconds):
-            while more and size <= _LISTEN_BYTES:
+            while more and size <= _MAX_READ_BYTES:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise Disconnected()
@@ -98,7 +99,7 @@ async def _read(scope, receive, limits: uploads.Limits, place: _Place) -> bytes:
                 more = message.get("more_body", False)
                 size += len(part)
                 if limit >= size > settings.BODY_LIMIT_BYTES:
-                    place.take()
+                    slot.acquire()
                 if size <= limit:
                     body += part
     except TimeoutError:
@@ -109,21 +110,22 @@ async def _read(scope, receive, limits: uploads.Limits, place: _Place) -> bytes:
     return bytes(body)
 
 
-def _fit_for_wsgi(scope, body: bytes) -> dict:
-    # In WSGI a_b and a-b are one header, so the former could pass for what a proxy sets.
+def _wsgi_scope(scope, body: bytes) -> dict:
+    """Return the scope of a request whose body is complete, safe to convert to a WSGI environ."""
+    # In WSGI a_b and a-b are the same header, so a client could forge a header that a proxy sets.
     headers = [
         (name, value)
         for name, value in scope["headers"]
         if b"_" not in name and name not in (b"content-length", b"transfer-encoding")
     ]
-    # Django reads as many bytes as are announced, and a body in chunks announces none.
+    # Django reads as many bytes as Content-Length says, and a chunked body has no such header.
     headers.append((b"content-length", str(len(body)).encode()))
     query = quote(scope["query_string"], safe=punctuation).encode()  # raw bytes beyond ASCII
     return scope | {"headers": headers, "query_string": query}
 
 
-def _replay(body: bytes):
-    """A receive function over a body that is here already."""
+def _receive_from(body: bytes):
+    """Return a receive function for a body that was read before."""
 
     async def receive():
         return {"type": "http.request", "body": body, "more_body": False}
@@ -131,20 +133,20 @@ def _replay(body: bytes):
     return receive
 
 
-async def _lead_back(scope, send, why: bytes) -> None:
-    path = quote(scope["path"]).encode() + b"?" + why + b"=1"
+async def _redirect_to_form(scope, send, parameter: bytes) -> None:
+    path = quote(scope["path"]).encode() + b"?" + parameter + b"=1"
     headers = [(b"location", path), (b"content-length", b"0"), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": 303, "headers": headers})
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _refuse(refusal: DomainError, send) -> None:
-    answer = json.dumps({"error": {"code": refusal.code, "message": refusal.message}}).encode()
+async def _send_error(error: DomainError, send) -> None:
+    body = json.dumps({"error": {"code": error.code, "message": error.message}}).encode()
     headers = [
         (b"content-type", b"application/json"),
-        (b"content-length", str(len(answer)).encode()),
+        (b"content-length", str(len(body)).encode()),
         (b"connection", b"close"),  # the rest of the body is still on its way
         (b"x-request-id", ids.new("req").encode()),
     ]
-    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer})
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

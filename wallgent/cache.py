@@ -1,4 +1,4 @@
-"""Django's cache in Redis, for what may be lost. When Redis is away there is nothing in it."""
+"""Django's cache in Redis, for data that may be lost. Without Redis the cache is empty."""
 
 import json
 import math
@@ -9,10 +9,10 @@ from wallgent import redis
 
 
 class Cache(BaseCache):
-    """Holds JSON, so that whoever can write to Redis still cannot run code here.
+    """A cache of JSON values: unlike pickles, they cannot run code if Redis is compromised.
 
-    Without Redis nothing is found, and `add` says that it added: rates go uncounted, nobody is
-    kept out, and locks are not waited for.
+    Without Redis, `get` finds nothing and `add` reports success: rates are not counted, no caller
+    is limited, and locks are not waited for.
     """
 
     def __init__(self, location, params):
@@ -43,7 +43,7 @@ class Cache(BaseCache):
         return bool(redis.attempt(lambda client: client.exists(key)))
 
     def _put(self, key, value, timeout, version, **options):
-        """Whether it was put there, or None when Redis is away."""
+        """Store a value; return whether it was stored, or None when Redis is unavailable."""
         key = self.make_and_validate_key(key, version)
         text, milliseconds = json.dumps(value), self._milliseconds(timeout)
         if milliseconds is not None and milliseconds <= 0:

@@ -1,4 +1,4 @@
-"""The Celery application: tasks are found in each app's tasks.py."""
+"""The Celery application. It finds tasks in each app's tasks.py."""
 
 import os
 import threading
@@ -15,9 +15,10 @@ app.autodiscover_tasks()
 
 
 class RelayStep(bootsteps.StartStopStep):
-    """Runs the relay as a thread of every worker.
+    """Runs the event relay in a thread of every worker.
 
-    It belongs to the worker, not to its consumer, which starts later and only with the broker up.
+    It is a step of the worker and not of its consumer, which starts later and only with the broker
+    up.
     """
 
     def __init__(self, worker, **options):

@@ -1,4 +1,4 @@
-"""What takes tasks from the broker, and outlives it."""
+"""The Celery consumer, which survives a restart of the broker."""
 
 import contextlib
 
@@ -6,11 +6,11 @@ from celery.worker import consumer
 
 
 class Consumer(consumer.Consumer):
-    """Celery's own, which would end the worker when the broker goes while a task is running.
+    """Celery's consumer, fixed to reconnect when the broker goes away while a task is running.
 
-    Whatever is done then with the connection that is gone, to give the task back or to acknowledge
-    it, fails inside kombu as an AttributeError that nobody expects. Here it counts as one more
-    error of a lost connection: it is logged, and the consumer connects again.
+    Returning or acknowledging the task over the lost connection fails inside kombu with an
+    AttributeError, which Celery does not catch: the worker would end. Here it counts as one more
+    connection error: it is logged, and the consumer connects again.
     """
 
     def __init__(self, *args, **options):

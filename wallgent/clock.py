@@ -1,6 +1,6 @@
 """The only source of time. Always UTC.
 
-A sandbox can be moved forward: everything an organization owns there lives `sandbox_offset` ahead.
+An organization can move its sandbox clock forward: all it owns there is `sandbox_offset` ahead.
 Ids, the event chain and security expiries use `real_now`.
 """
 
@@ -10,11 +10,12 @@ from wallgent.environments import Environment
 
 
 def real_now() -> datetime:
+    """Return the current time, without the offset of a sandbox."""
     return datetime.now(UTC)
 
 
 def offset(owned) -> timedelta:
-    """How far the clock of the owner of `owned` runs ahead of real time.
+    """Return how far the clock of the owner of `owned` is ahead of real time.
 
     `owned` is anything with an `organization` and an `environment`: an actor, a wallet, a link.
     """
@@ -24,5 +25,5 @@ def offset(owned) -> timedelta:
 
 
 def now(owned) -> datetime:
-    """The time as the owner of `owned` sees it."""
+    """Return the time on the clock of the owner of `owned`."""
     return real_now() + offset(owned)

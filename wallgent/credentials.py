@@ -1,4 +1,4 @@
-"""Secrets: hash what is only compared, encrypt what is read back."""
+"""Secrets: hashes of those that are only compared, encryption of those that are read back."""
 
 import hashlib
 import hmac
@@ -22,46 +22,47 @@ __all__ = [
 
 
 def new_secret(prefix: str) -> str:
-    """A secret of 256 random bits behind a telling prefix."""
+    """Return a secret of 256 random bits after a prefix that names its kind."""
     return prefix + secrets.token_urlsafe(32)
 
 
 def fingerprint(secret: str) -> bytes:
-    """SHA-256 of a secret with full entropy. (Passwords go through Django's slow hashers.)"""
+    """Return the SHA-256 of a secret with full entropy. (Passwords use Django's slow hashers.)"""
     return hashlib.sha256(secret.encode()).digest()
 
 
 def digest(text: str) -> bytes:
-    """Tell whether two texts are alike without keeping them. Only our key can compute it.
+    """Return a keyed digest, to compare texts without storing them.
 
-    Use this for everything that can be guessed, such as amounts, addresses and account numbers: a
-    plain hash of those gives them away.
+    Use it for everything that can be guessed, such as amounts, addresses and account numbers: a
+    plain hash would reveal them.
     """
     return salted_hmac("wallgent.digest", text, algorithm="sha256").digest()
 
 
 def equal(one: str | bytes, other: str | bytes) -> bool:
-    """Compare in constant time."""
+    """Return whether two values are equal, compared in constant time."""
     as_bytes = (value.encode() if isinstance(value, str) else value for value in (one, other))
     return hmac.compare_digest(*as_bytes)
 
 
 @cache
 def _keys() -> MultiFernet:
-    # The first key encrypts, all decrypt: put a new one in front, `rotate`, drop the old one.
+    # The first key encrypts, all decrypt. To replace one: add the new key first, `rotate`, then
+    # remove the old one.
     return MultiFernet([Fernet(key) for key in settings.ENCRYPTION_KEYS])
 
 
 def encrypt(text: str) -> bytes:
-    """Encrypt with the newest key."""
+    """Encrypt a text with the newest key."""
     return _keys().encrypt(text.encode())
 
 
 def decrypt(token: bytes) -> str:
-    """Read what any of the keys encrypted. Raises InvalidToken."""
+    """Decrypt a token that any of the keys encrypted. Raises InvalidToken."""
     return _keys().decrypt(bytes(token)).decode()
 
 
 def rotate(token: bytes) -> bytes:
-    """The same secret under the newest key. Raises InvalidToken."""
+    """Encrypt the same text with the newest key. Raises InvalidToken."""
     return _keys().rotate(bytes(token))

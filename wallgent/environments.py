@@ -1,4 +1,4 @@
-"""Sandbox and production: two worlds whose money never meets."""
+"""The environments, sandbox and production. Money never moves between them."""
 
 from django.db import models
 
@@ -9,7 +9,7 @@ class Environment(models.TextChoices):
 
 
 class EnvironmentField(models.CharField):
-    """SANDBOX or PRODUCTION."""
+    """A column that holds SANDBOX or PRODUCTION."""
 
     def __init__(self, **options):
         super().__init__(**options | {"max_length": 10, "choices": Environment})

@@ -1,13 +1,14 @@
-"""Refusals. A service raises a DomainError; every door prints it in its own way.
+"""The errors that a service raises. Each entry point shows them in its own way.
 
-One class for each code of the contract: the general ones here, the rest in each app's errors.py.
+There is one class for each error code of the API: the general ones are here, the others in the
+errors.py of their package.
 """
 
 from collections.abc import Callable
 
 
 class DomainError(Exception):
-    """A refusal with a stable `code`, an HTTP `status`, and a sentence that says what to do."""
+    """An expected error: a stable `code`, an HTTP `status` and a sentence that says what to do."""
 
     status = 400
     code = "VALIDATION_ERROR"
@@ -17,7 +18,7 @@ class DomainError(Exception):
     def __init__(self, message: str | None = None, **details):
         self.message = message or self.message
         self.details = details
-        self.extra_body: dict = {}  # what the answer holds next to "error"
+        self.extra_body: dict = {}  # further keys of the response, next to "error"
         self.after_rollback: Callable | None = None
         super().__init__(self.message)
 
@@ -27,9 +28,9 @@ class DomainError(Exception):
         return self.after_rollback is not None
 
     def record(self, *, actor) -> None:
-        """Write what must outlive the rolled-back work, in a transaction of its own.
+        """Write what must be kept although the work was rolled back, in a second transaction.
 
-        A service sets `aftermath` to a function of the actor where there is such a thing.
+        A service that has something to keep sets `after_rollback` to a function of the actor.
         """
         if self.after_rollback:
             self.after_rollback(actor=actor)
@@ -129,3 +130,20 @@ class ServiceUnavailable(DomainError):
         " done twice."
     )
     headers = {"Retry-After": "1"}
+
+
+class WebhookNotFound(NotFound):
+    code = "WEBHOOK_NOT_FOUND"
+    message = "There is no such webhook."
+
+
+class SandboxOnly(DomainError):
+    status = 403
+    code = "SANDBOX_ONLY"
+    message = "Wallets are funded by a call in the sandbox only. Deposit money in production."
+
+
+class KybRequired(DomainError):
+    status = 403
+    code = "KYB_REQUIRED"
+    message = "Production is not activated for this organization yet."

@@ -1,6 +1,6 @@
-"""Ids: UUIDv7 in the database, prefixed ULIDs (`wal_01J…`) in Python and on the wire.
+"""Ids: UUIDv7 in the database, prefixed ULIDs (`wal_01J…`) in Python and in the API.
 
-A ULID is the same 128 bits in Crockford's base32, so no mapping is stored anywhere.
+A ULID is the same 128 bits in Crockford's base32, so no mapping is stored.
 """
 
 import uuid
@@ -11,38 +11,38 @@ from uuid_utils.compat import uuid7
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]  # ten bits at a time
-_VALUES = {letter: value for value, letter in enumerate(_ALPHABET)}
+_VALUES = {character: value for value, character in enumerate(_ALPHABET)}
 _LENGTH = 26
 
 
 def new(prefix: str) -> str:
-    """A fresh id such as `wal_01JD3…`; later ids sort after earlier ones."""
+    """Return a new id such as `wal_01JD3…`. Later ids sort after earlier ones."""
     return to_text(prefix, uuid7())
 
 
 def to_text(prefix: str, value: uuid.UUID) -> str:
-    """Print the 128 bits of `value` behind `prefix`."""
+    """Return the prefixed id of a UUID."""
     bits = value.int
     text = [_PAIRS[(bits >> shift) & 0x3FF] for shift in range(120, -1, -10)]
     return f"{prefix}_{''.join(text)}"
 
 
 def to_uuid(text: str) -> uuid.UUID:
-    """The uuid behind a prefixed id, whatever its prefix. Raises ValueError on anything else."""
+    """Return the UUID of an id with any prefix. Raises ValueError for anything else."""
     ulid = text.rpartition("_")[2]
     if len(ulid) != _LENGTH or ulid[0] > "7":
         raise ValueError("not an id")
     bits = 0
-    for letter in ulid:
+    for character in ulid:
         try:
-            bits = bits << 5 | _VALUES[letter]
+            bits = bits << 5 | _VALUES[character]
         except KeyError:
             raise ValueError("not an id") from None
     return uuid.UUID(int=bits)
 
 
 def parse(text: str, *prefixes: str) -> uuid.UUID | None:
-    """The uuid behind `text` if it is a well-formed id with one of the prefixes, else None."""
+    """Return the UUID of a well-formed id with one of the prefixes, or None."""
     if not isinstance(text, str) or text[: -_LENGTH - 1] not in prefixes:
         return None
     try:
@@ -52,7 +52,7 @@ def parse(text: str, *prefixes: str) -> uuid.UUID | None:
 
 
 def read(text: str) -> uuid.UUID | None:
-    """The uuid that a person means: an id with any prefix, or a plain uuid; else None."""
+    """Return the UUID of an id with any prefix or of a plain UUID, as people type it, or None."""
     try:
         return to_uuid(text) if "_" in text else uuid.UUID(text)
     except ValueError:
@@ -75,7 +75,7 @@ class PrefixedIdField(models.UUIDField):
 
     def deconstruct(self):
         name, path, args, options = super().deconstruct()
-        options.pop("default", None)  # made anew from the prefix
+        options.pop("default", None)  # the prefix determines it
         return name, path, [self.prefix, *args], options
 
     def from_db_value(self, value, expression, connection):

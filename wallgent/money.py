@@ -1,4 +1,4 @@
-"""Money: `Decimal` inside, decimal strings outside, never a float.
+"""Money: `Decimal` in Python, decimal strings in the API, never a float.
 
 Amounts have at most 8 decimals and 12 digits before the point, as numeric(20, 8) holds them.
 """
@@ -38,13 +38,13 @@ class MoneyField(models.DecimalField):
 
 
 class TotalField(MoneyField):
-    """A numeric(38, 8) column, for what amounts of anybody add up to: it has room for them all."""
+    """A numeric(38, 8) column for sums of amounts, large enough for every amount there can be."""
 
     DIGITS = 38
 
 
 class CurrencyField(models.CharField):
-    """A currency code, USD or USDC."""
+    """A column that holds a currency code, USD or USDC."""
 
     def __init__(self, **options):
         super().__init__(**options | {"max_length": 4, "choices": Currency})
@@ -56,14 +56,14 @@ class CurrencyField(models.CharField):
 
 
 def round_half_up(value: Decimal) -> Decimal:
-    """The one place where money is rounded: half up, at 8 decimals."""
+    """Round half up at 8 decimals. Money is rounded only here."""
     return value.quantize(UNIT, rounding=ROUND_HALF_UP)
 
 
 def read(value: str | int | Decimal) -> Decimal:
-    """A signed amount from a plain decimal string or a JSON number. Raises InvalidAmount.
+    """Return a signed amount from a plain decimal string or a JSON number. Raises InvalidAmount.
 
-    Nothing is rounded: more decimals or digits than the column holds is an error.
+    Nothing is rounded: more decimals or digits than the column holds are an error.
     """
     if isinstance(value, str):
         if not _PLAIN.fullmatch(value):
@@ -72,7 +72,7 @@ def read(value: str | int | Decimal) -> Decimal:
     elif isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise InvalidAmount()
     value = Decimal(value)
-    # Comparing is exact; arithmetic would round, or overflow, on hostile digits and exponents.
+    # A comparison is exact; arithmetic would round or overflow on extreme digits and exponents.
     if not value.is_finite() or not -CEILING < value < CEILING:
         raise InvalidAmount()
     if value.as_tuple().exponent < -PLACES:

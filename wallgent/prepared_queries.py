@@ -1,7 +1,7 @@
-"""SQL text made once, for the few queries that every payment runs.
+"""Compiled SQL for the few queries that every payment runs.
 
-Composing SQL takes the ORM longer than PostgreSQL needs to answer it. The query is still written
-as a queryset, and still yields model objects; only the composing is remembered.
+The ORM takes longer to compile such a query than PostgreSQL takes to execute it. The query is still
+written as a queryset and still returns model objects; only its compiled SQL is cached.
 """
 
 from collections.abc import Callable
@@ -23,9 +23,9 @@ class _Plan(NamedTuple):
 
 
 class Select:
-    """A queryset of whole objects, composed once for each number of parameters.
+    """A queryset of whole objects, compiled once for each number of parameters.
 
-    `build(*parameters)` returns it; every parameter stands in its SQL once, in the same order.
+    `build(*parameters)` returns it; its SQL must contain each parameter once, in the same order.
     """
 
     def __init__(self, build: Callable[..., QuerySet]):
@@ -36,7 +36,7 @@ class Select:
         """Run the query with these parameters, given as the columns store them."""
         plan = self._plans.get(len(parameters))
         if plan is None:
-            plan = self._plans[len(parameters)] = self._compose(parameters)
+            plan = self._plans[len(parameters)] = self._compile(parameters)
         with connection.cursor() as cursor:
             cursor.execute(plan.sql, parameters)
             rows = cursor.fetchall()
@@ -48,11 +48,11 @@ class Select:
             found.append(item)
         return found
 
-    def _compose(self, parameters: tuple) -> _Plan:
+    def _compile(self, parameters: tuple) -> _Plan:
         compiler = self._build(*parameters).query.get_compiler(connection=connection)
-        sql, composed = compiler.as_sql()
-        plain = tuple(getattr(value, "obj", value) for value in composed)  # bytes come wrapped
-        assert plain == parameters, "the parameters stand in the SQL in another order"
+        sql, compiled = compiler.as_sql()
+        plain = tuple(getattr(value, "obj", value) for value in compiled)  # bytes are wrapped
+        assert plain == parameters, "the SQL has the parameters in another order"
         select, info = compiler.select, compiler.klass_info
         fields = info["select_fields"]
         return _Plan(
@@ -68,7 +68,7 @@ class Select:
 
 def insert(item: models.Model) -> None:
     """Insert a new object, as `save(force_insert=True)` does for a model without signals."""
-    sql, fields = _insertion(type(item))
+    sql, fields = _insert_statement(type(item))
     values = [field.get_db_prep_save(field.pre_save(item, True), connection) for field in fields]
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
@@ -76,7 +76,7 @@ def insert(item: models.Model) -> None:
 
 
 @cache
-def _insertion(model: type[models.Model]) -> tuple[str, list[models.Field]]:
+def _insert_statement(model: type[models.Model]) -> tuple[str, list[models.Field]]:
     quote = connection.ops.quote_name
     fields = [field for field in model._meta.local_concrete_fields if not field.generated]
     columns = ", ".join(quote(field.column) for field in fields)

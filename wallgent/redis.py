@@ -1,4 +1,4 @@
-"""Redis for what may be lost: rate counters and wake-ups. Money never waits for it."""
+"""Redis, for data that may be lost: rate counters and wake-ups of tasks. Money never needs it."""
 
 import logging
 import time
@@ -12,12 +12,13 @@ from redis.retry import Retry
 log = logging.getLogger("wallgent.redis")
 
 _TIMEOUT_SECONDS = 0.25
-_REST_SECONDS = 1.0  # after a failure, so that an absent Redis slows nothing down
-_resting_until = 0.0
+_RETRY_SECONDS = 1.0  # without calls after a failure, so that an absent Redis slows nothing down
+_unavailable_until = 0.0
 
 
 @cache
 def client() -> redis.Redis:
+    """Return the shared client, with short time-outs and without retries."""
     return redis.Redis.from_url(
         settings.REDIS_URL,
         socket_timeout=_TIMEOUT_SECONDS,
@@ -27,13 +28,13 @@ def client() -> redis.Redis:
 
 
 def attempt(call, default=None):
-    """What `call(client)` returns, or `default` when Redis is away. Never raises for Redis."""
-    global _resting_until
-    if time.monotonic() < _resting_until:
+    """Return `call(client)`, or `default` when Redis is unavailable. Raises no RedisError."""
+    global _unavailable_until
+    if time.monotonic() < _unavailable_until:
         return default
     try:
         return call(client())
     except redis.RedisError as error:
-        _resting_until = time.monotonic() + _REST_SECONDS
+        _unavailable_until = time.monotonic() + _RETRY_SECONDS
         log.warning("redis unavailable: %s", type(error).__name__)
         return default

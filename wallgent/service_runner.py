@@ -1,4 +1,4 @@
-"""Running a service for a door that is not the API: a page, the admin, a task."""
+"""Runs services for the entry points other than the API: pages, the admin and tasks."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -6,35 +6,35 @@ from typing import TypeVar
 from django.db import DatabaseError, InterfaceError, transaction
 
 from wallgent.actors import Actor
-from wallgent.api.errors import is_passing, translate
+from wallgent.api.errors import is_temporary, translate
 from wallgent.errors import DomainError
 
 Result = TypeVar("Result")
 
 
 def run(work: Callable[[], Result], *, actor: Actor) -> Result:
-    """What `work()` answers, done in one transaction.
+    """Return `work()`, run in one transaction.
 
-    A refusal rolls all of it back; then what must outlive it is written in a second transaction,
-    and the refusal is raised. Raises ServiceUnavailable while the database is away, whichever of
-    the two it leaves.
+    A DomainError rolls the work back; then what it must keep is written in a second transaction,
+    and the error is raised. Raises ServiceUnavailable when the database is unavailable in either of
+    the two.
     """
     try:
         with transaction.atomic():
             return work()
     except (DomainError, DatabaseError, InterfaceError) as error:
-        refusal = _refusal(error)
-    if refusal.has_record:
+        failure = _domain_error(error)
+    if failure.has_record:
         try:
             with transaction.atomic():
-                refusal.record(actor=actor)
+                failure.record(actor=actor)
         except (DatabaseError, InterfaceError) as error:
-            refusal = _refusal(error)
-    raise refusal
+            failure = _domain_error(error)
+    raise failure
 
 
-def _refusal(error: Exception) -> DomainError:
-    """The refusal that an error amounts to. A bug is raised as it is."""
-    if isinstance(error, DomainError) or is_passing(error):
+def _domain_error(error: Exception) -> DomainError:
+    """Return the DomainError for an expected error. Raises any other error unchanged."""
+    if isinstance(error, DomainError) or is_temporary(error):
         return translate(error)
     raise error

@@ -1,8 +1,8 @@
-"""All settings, from the environment. The README lists what can be set.
+"""All settings, from the environment. The README lists the variables.
 
-`make run` and `make test` write a secrets.env into WALLGENT_HOME; it is read here, so that every
-management command works in a checkout. In production (DEBUG=0) nothing secret has a default, and
-nothing that was made up there is accepted.
+`make run` and `make test` write secrets.env to WALLGENT_HOME; it is read here, so that every
+management command works in a checkout. In production (DEBUG=0) no secret has a default, and the
+secrets generated in that file are refused.
 """
 
 import ipaddress
@@ -20,11 +20,12 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.Env()
 WALLGENT_HOME = Path(env.str("WALLGENT_HOME", str(BASE_DIR / ".wallgent"))).absolute()
-_MADE_UP = WALLGENT_HOME / "secrets.env"
+_SECRETS_FILE = WALLGENT_HOME / "secrets.env"
 if env.bool("DEBUG", True):
-    env.read_env(_MADE_UP)  # what the environment sets already wins
+    env.read_env(_SECRETS_FILE)  # variables that are set already take precedence
 
-# Ours, not Django's: it allows demo data and made-up secrets, and never shows a debug page.
+# Our own switch, which allows demo data and generated secrets. Django's DEBUG, with its pages,
+# is always off.
 DEVELOPMENT = env.bool("DEBUG", False)
 DEBUG = False
 
@@ -35,25 +36,25 @@ if not DEVELOPMENT and not ALLOWED_HOSTS:
     raise ImproperlyConfigured("Set ALLOWED_HOSTS to the host names this server answers to.")
 
 if not DEVELOPMENT:
-    _known = _MADE_UP.read_text() if os.access(_MADE_UP, os.R_OK) else ""
+    _generated = _SECRETS_FILE.read_text() if os.access(_SECRETS_FILE, os.R_OK) else ""
     for _name, _values in {"SECRET_KEY": [SECRET_KEY], "ENCRYPTION_KEYS": ENCRYPTION_KEYS}.items():
         if not _values or not all(_values):
             raise ImproperlyConfigured(f"Set {_name}. With DEBUG=0 it has no default.")
-        if any(value in _known for value in _values):
+        if any(value in _generated for value in _values):
             raise ImproperlyConfigured(
-                f"{_name} stands in {_MADE_UP}, which is for development. Set one of your own."
+                f"{_name} stands in {_SECRETS_FILE}, which is for development. Set one of your own."
             )
 
 PORT = env.str("PORT", "8000")  # where `make run` listens
 if not (PORT.isascii() and PORT.isdecimal() and 0 < int(PORT) < 65_536):
     raise ImproperlyConfigured(f"PORT is '{PORT}'. Write a number from 1 to 65535, such as 8000.")
 _LOCAL = f"http://127.0.0.1:{PORT}"
-PUBLIC_ORIGIN = public_origin.normalized(
+PUBLIC_ORIGIN = public_origin.normalize(
     env.str("PUBLIC_ORIGIN", _LOCAL if DEVELOPMENT else env.NOTSET),
     development=DEVELOPMENT,
     allowed_hosts=ALLOWED_HOSTS,
 )
-# Whose X-Forwarded-For is believed: addresses or networks of our own proxies.
+# The addresses or networks of our own proxies, whose X-Forwarded-For is trusted.
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
 for _proxy in TRUSTED_PROXIES:
     try:
@@ -65,8 +66,7 @@ DEFAULT_PLAN = env.str("DEFAULT_PLAN", "ENTERPRISE")
 WEB_THREADS = env.int("WEB_THREADS", 4)
 BODY_LIMIT_BYTES = 1024 * 1024
 BODY_DEADLINE_SECONDS = env.int("BODY_DEADLINE_SECONDS", 20)
-# The one form that takes a larger file, of 5 MB beside its other fields; nginx.conf names it, too.
-UPLOAD_PATH = r"/org_[0-9A-HJKMNP-TV-Z]{26}/(sandbox|production)/payment-links/bulk"
+# Of forms that accept files: a file of 5 MB and the other fields.
 UPLOAD_LIMIT_BYTES = 5 * 1024 * 1024 + 64 * 1024
 UPLOAD_DEADLINE_SECONDS = 60
 
@@ -85,10 +85,6 @@ INSTALLED_APPS = [
     "allauth.usersessions",
     "axes",
     "wallgent",
-    "wallgent.api",
-    "wallgent.events",
-    "wallgent.mail",
-    "wallgent.staff",
     "accounts.ledger",
     "accounts",
     "billing",
@@ -109,12 +105,12 @@ MIDDLEWARE = [
     "wallgent.http.middleware.PageAccount",
     "wallgent.http.middleware.PageLockOut",
     "wallgent.http.middleware.PageHtmx",
-    "wallgent.http.middleware.PageZone",
-    "wallgent.http.middleware.PageFaults",
-    "wallgent.http.middleware.PageRates",
+    "wallgent.web.preferences.PageZone",
+    "wallgent.http.middleware.PageErrors",
+    "wallgent.web.page_rates.PageRates",
 ]
 
-# These look for the middleware's own names, which ours extend. A test looks at what they do.
+# These checks look for middleware by name, and ours are subclasses. Tests cover their behavior.
 SILENCED_SYSTEM_CHECKS = ["security.W001", "security.W002", "security.W003", "axes.W002"]
 
 ROOT_URLCONF = "wallgent.urls"
@@ -135,7 +131,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
-LOCALE_PATHS = [BASE_DIR / "locale"]  # of the pages for strangers; all others are in English
+LOCALE_PATHS = [BASE_DIR / "locale"]  # for the public pages; all others are in English
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = BASE_DIR / "staticfiles"
@@ -153,28 +149,34 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
             ],
             "builtins": ["wallgent.web.templatetags.wallgent"],
+            "libraries": {"local": "wallgent.web.templatetags.local"},
         },
     },
 ]
 
-# Who may sign in, and how: django-allauth, with django-axes in front of it.
+# Sign-in: django-allauth, with django-axes in front of it.
 AUTHENTICATION_BACKENDS = [
-    "accounts.organizations.sign_in.adapters.LockOut",
+    "accounts.organizations.sign_in.adapters.LockoutBackend",
     "allauth.account.auth_backends.AuthenticationBackend",
 ]
+# A function of a user that returns their memberships, for the dashboard.
+MEMBERSHIPS_OF = "accounts.organizations.services.members.memberships_of"
+# A function of a user ID and an organization that returns the permissions which this user has there
+# now, for work that is done in their name later.
+PERMISSIONS_OF = "accounts.organizations.services.members.permissions_of"
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "account_login"
-SIGNUP_OPEN = env.bool("SIGNUP_OPEN", True)  # whoever is invited may sign up in any case
+SIGNUP_OPEN = env.bool("SIGNUP_OPEN", True)  # invited people can always sign up
 ACCOUNT_ADAPTER = "accounts.organizations.sign_in.adapters.AccountAdapter"
 ACCOUNT_FORMS = {
     "login": "accounts.organizations.sign_in.forms.SignInForm",
-    "add_email": "accounts.organizations.sign_in.forms.AddressForm",
-    "change_password": "accounts.organizations.sign_in.forms.ChangePassword",
-    "set_password": "accounts.organizations.sign_in.forms.FirstPassword",
-    "reset_password": "accounts.organizations.sign_in.forms.ForgottenPassword",
-    "reset_password_from_key": "accounts.organizations.sign_in.forms.NewPassword",
-    "reauthenticate": "accounts.organizations.sign_in.forms.PasswordAgain",
+    "add_email": "accounts.organizations.sign_in.forms.ChangeEmailForm",
+    "change_password": "accounts.organizations.sign_in.forms.ChangePasswordForm",
+    "set_password": "accounts.organizations.sign_in.forms.SetPasswordForm",
+    "reset_password": "accounts.organizations.sign_in.forms.RequestPasswordResetForm",
+    "reset_password_from_key": "accounts.organizations.sign_in.forms.ResetPasswordForm",
+    "reauthenticate": "accounts.organizations.sign_in.forms.PasswordReauthenticateForm",
     "signup": "accounts.organizations.sign_in.sign_up.SignUpForm",
 }
 ACCOUNT_LOGIN_METHODS = {"email"}
@@ -186,27 +188,27 @@ ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
-PASSWORD_RESET_TIMEOUT = 2 * 3600  # the letter says so
+PASSWORD_RESET_TIMEOUT = 2 * 3600  # the email states this duration
 ACCOUNT_SESSION_REMEMBER = True
-# Guesses from many addresses. Those from one are axes' matter, which needs no Redis.
+# Limits guesses from many addresses. Axes limits those from one address and needs no Redis.
 ACCOUNT_RATE_LIMITS = {"login_failed": "30/m/ip,50/900s/key"}
-MFA_ADAPTER = "accounts.organizations.sign_in.adapters.FactorAdapter"
+MFA_ADAPTER = "accounts.organizations.sign_in.adapters.MfaAdapter"
 MFA_FORMS = {
     "authenticate": "accounts.organizations.sign_in.forms.CodeForm",
-    "reauthenticate": "accounts.organizations.sign_in.forms.CodeAgainForm",
-    "login_webauthn": "accounts.organizations.sign_in.forms.KeySignInForm",
-    "authenticate_webauthn": "accounts.organizations.sign_in.forms.KeyForm",
-    "reauthenticate_webauthn": "accounts.organizations.sign_in.forms.KeyAgainForm",
-    "activate_totp": "accounts.organizations.sign_in.forms.NewApp",
-    "add_webauthn": "accounts.organizations.sign_in.forms.AddKeyForm",
+    "reauthenticate": "accounts.organizations.sign_in.forms.CodeReauthenticateForm",
+    "login_webauthn": "accounts.organizations.sign_in.forms.PasskeySignInForm",
+    "authenticate_webauthn": "accounts.organizations.sign_in.forms.PasskeyForm",
+    "reauthenticate_webauthn": "accounts.organizations.sign_in.forms.PasskeyReauthenticateForm",
+    "activate_totp": "accounts.organizations.sign_in.forms.ActivateAppForm",
+    "add_webauthn": "accounts.organizations.sign_in.forms.AddPasskeyForm",
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_RECOVERY_CODES_SHOW_ONCE = True
 MFA_TOTP_ISSUER = "Wallgent"
 MFA_TOTP_TOLERANCE = 1  # clocks differ by some seconds
-# With DEBUG=0 nobody gets in before their address is proved, so this only lets people whose account
-# has a second factor change theirs.
+# With DEBUG=0 signing in needs a verified email, so this setting only lets people with a second
+# factor change their email.
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = DEVELOPMENT  # http://localhost
 
@@ -214,11 +216,11 @@ AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
-AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # the page says when the lock ends
-AXES_USERNAME_CALLABLE = "accounts.organizations.sign_in.adapters.email_tried"
-AXES_CLIENT_IP_CALLABLE = "accounts.organizations.sign_in.adapters.tried_from"
-AXES_LOCKOUT_CALLABLE = "accounts.organizations.sign_in.adapters.locked_out"
-AXES_DISABLE_ACCESS_LOG = True  # who signed in is a fact
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # the page shows when the lockout ends
+AXES_USERNAME_CALLABLE = "accounts.organizations.sign_in.adapters.attempted_email"
+AXES_CLIENT_IP_CALLABLE = "accounts.organizations.sign_in.adapters.attempt_address"
+AXES_LOCKOUT_CALLABLE = "accounts.organizations.sign_in.adapters.lockout_response"
+AXES_DISABLE_ACCESS_LOG = True  # an event records each sign-in
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
 AXES_SENSITIVE_PARAMETERS = [
@@ -230,10 +232,10 @@ SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 
-# For rates and used codes. Sign-in goes on without them.
+# For rate limits and used codes. Sign-in works without the cache.
 CACHES = {"default": {"BACKEND": "wallgent.cache.Cache"}}
 
-# Such as smtp+tls://user:password@host:587. In development letters are printed.
+# Such as smtp+tls://user:password@host:587. In development emails are printed.
 if not DEVELOPMENT and not env.str("EMAIL_URL", ""):
     raise ImproperlyConfigured(
         "Set EMAIL_URL to your mail server, such as smtp+tls://user:password@host:587. Nobody can"
@@ -255,7 +257,7 @@ DATABASES["default"] |= {
         "server_side_binding": True,
         # Through PgBouncer older than 1.21 in transaction mode, set this to 0.
         "prepare_threshold": env.int("DATABASE_PREPARE_THRESHOLD", 3) or None,
-        # Nothing waits for ever: a lock wait ends in 503, and the caller tries again.
+        # Every wait is limited: a lock wait ends in 503, and the caller tries again.
         "options": "-c lock_timeout=4s -c statement_timeout=20s"
         " -c idle_in_transaction_session_timeout=20s",
         "connect_timeout": 3,
@@ -264,27 +266,27 @@ DATABASES["default"] |= {
 }
 
 REDIS_URL = env.str("REDIS_URL")  # redis://…, rediss://… or unix:///path?db=0
-# Celery spells a unix socket in its own way.
+# Celery writes the URL of a unix socket differently.
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://").replace(
     "?db=", "?virtual_host="
 )
 
 CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_ACKS_LATE = True  # a worker that dies gives its task back
+CELERY_TASK_ACKS_LATE = True  # the task of a worker that dies runs again
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # the broker may be away as long as it likes
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # wait for the broker without limit
 CELERY_WORKER_CONSUMER = "wallgent.celery_consumer:Consumer"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {
-    # Each run expires before the next, so that nothing piles up while the workers are away.
+    # Each run expires before the next, so that no backlog builds up while there are no workers.
     "roll-up": {
-        "task": "accounts.tasks.roll_up",
+        "task": "accounts.ledger.tasks.roll_up",
         "schedule": 2,
         "options": {"expires": 2},
     },
-    "attend-transfers": {
-        "task": "accounts.tasks.attend_transfers",
+    "process-due-transfers": {
+        "task": "accounts.transfers.tasks.process_due_transfers",
         "schedule": 2,
         "options": {"expires": 2},
     },
@@ -293,13 +295,13 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 5,
         "options": {"expires": 5},
     },
-    "tend-link-files": {
-        "task": "links.payment_links.tasks.tend_batches",
+    "resume-imports": {
+        "task": "wallgent.imports.tasks.resume_imports",
         "schedule": 5,
         "options": {"expires": 5},
     },
-    "forget-link-files": {
-        "task": "links.payment_links.tasks.forget_files",
+    "delete-expired-files": {
+        "task": "wallgent.imports.tasks.delete_expired_files",
         "schedule": 3600,
         "options": {"expires": 3600},
     },
@@ -314,12 +316,12 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 3600},
     },
     "expire-approvals": {
-        "task": "accounts.tasks.expire_approvals",
+        "task": "accounts.controls.tasks.expire_approvals",
         "schedule": 5,
         "options": {"expires": 5},
     },
     "forget-sessions": {
-        "task": "accounts.tasks.forget_sessions",
+        "task": "accounts.organizations.tasks.forget_sessions",
         "schedule": 24 * 3600,
         "options": {"expires": 24 * 3600},
     },
@@ -330,7 +332,7 @@ CELERY_BEAT_SCHEDULE = {
     },
 }
 
-# Nothing on a page comes from elsewhere or stands in its text: no inline script, style or eval.
+# Pages load everything from this server and have no inline script, inline style or eval.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],
@@ -349,7 +351,7 @@ CSRF_FAILURE_VIEW = "wallgent.http.error_pages.csrf_failure"
 
 if not DEVELOPMENT:
     SECURE_SSL_REDIRECT = True
-    SECURE_SSL_HOST = urlsplit(PUBLIC_ORIGIN).netloc  # not what the request says it is
+    SECURE_SSL_HOST = urlsplit(PUBLIC_ORIGIN).netloc  # never the Host header of the request
     SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
@@ -357,7 +359,7 @@ if not DEVELOPMENT:
     SECURE_HSTS_PRELOAD = True
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True
-    # Browsers take these names from this very host only: no neighbouring host can plant its own.
+    # Browsers accept this prefix only from this host: other hosts of the domain cannot set them.
     SESSION_COOKIE_NAME = "__Host-session"
     CSRF_COOKIE_NAME = "__Host-csrf"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_ORIGIN]
@@ -390,9 +392,11 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
     "loggers": {
         "django.server": {"level": "WARNING", "propagate": True, "handlers": []},
-        "django.request": {"level": "CRITICAL"},  # our own middleware logs each answer once
-        "axes": {"level": "WARNING"},  # its own lines for each sign-in; ours are facts
-        "django.security.csrf": {"level": "CRITICAL"},  # it names paths; our own page logs it
-        "celery": {"level": "WARNING"},  # it would tell of every sweep, every second
+        "django.request": {"level": "CRITICAL"},  # our own middleware logs each response once
+        "axes": {"level": "WARNING"},  # it logs each sign-in; we record events instead
+        "django.security.csrf": {
+            "level": "CRITICAL"
+        },  # it logs paths; our error page logs the failure
+        "celery": {"level": "WARNING"},  # it would log every periodic task, every second
     },
 }

@@ -1,4 +1,4 @@
-"""Waking a task once the transaction has committed. Best effort: beat finds what it missed."""
+"""Enqueues a task when the transaction commits. Best effort: beat runs what was missed."""
 
 import logging
 from functools import partial
@@ -16,7 +16,7 @@ _TIMEOUTS = {"socket_timeout": 1, "socket_connect_timeout": 1}
 
 
 def enqueue_on_commit(task: str, *arguments: str) -> None:
-    """Have `task` run soon after commit. An absent broker fails nothing."""
+    """Enqueue a task after commit. Raises nothing when the broker is unavailable."""
     transaction.on_commit(partial(_send, task, arguments), robust=True)
 
 

@@ -1,15 +1,14 @@
-"""Taking turns: of transactions that count before they insert, one counts at a time."""
+"""Advisory locks for transactions that count rows before they insert one."""
 
 from django.db import connection
 
 
-def take(*subject: str) -> None:
-    """Wait until every other transaction that has taken this turn has ended; then it is ours.
+def acquire(*subject: str) -> None:
+    """Lock `subject` until the end of the transaction; wait while another transaction has the lock.
 
-    Take it before counting, with the caller's other locks taken already, and read afterwards. A
-    turn ends with its transaction.
+    Acquire it after the caller's other locks and before counting, and read only afterwards.
     """
-    assert connection.in_atomic_block, "a turn lasts as long as its transaction"
+    assert connection.in_atomic_block, "the lock ends with its transaction"
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", ["\n".join(subject)]

@@ -1,4 +1,4 @@
-"""Every path of this server. Only this file and settings.py list the apps."""
+"""All URL paths. Only this module and settings.py list the apps."""
 
 from django.contrib import admin
 from django.urls import include, path

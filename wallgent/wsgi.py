@@ -1,4 +1,4 @@
-"""All of HTTP. Production serves this behind a buffering reverse proxy."""
+"""The WSGI entry point, which production serves behind a buffering reverse proxy."""
 
 import gc
 import io
@@ -15,53 +15,54 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wallgent.settings")
 _TYPE_LENGTH = 1_000  # of a Content-Type: a browser's has some 70 letters
 _application = StaticFiles(get_wsgi_application())
 
-# What is loaded now stays for good. Left in, each full collection would walk it for some 70 ms.
+# The modules loaded by now are never freed. Without the freeze each full collection would walk them
+# for some 70 ms.
 gc.collect()
 gc.freeze()
 
 
 def application(environ, start_response):
-    """The WSGI entry point."""
-    _hear_out(environ)
-    _read_as_utf8(environ)
-    answer = _application(environ, start_response)
+    """Serve one request."""
+    _read_body(environ)
+    _drop_charset(environ)
+    response = _application(environ, start_response)
     try:
-        # A whole answer in a list is sent by the server's own loop. Of an iterator, it asks for
+        # A whole response in a list is sent by the server's own loop. Of an iterator, it asks for
         # each part when the one before has been received: a slow reader would hold the thread.
-        return [b"".join(answer)]
+        return [b"".join(response)]
     finally:
-        if hasattr(answer, "close"):
-            answer.close()
+        if hasattr(response, "close"):
+            response.close()
 
 
-def _hear_out(environ) -> None:
-    """Read the body, even for who is refused without it.
+def _read_body(environ) -> None:
+    """Read the body even when the request is refused without it.
 
-    The server closes the connection of a client that it has not heard out, sometimes before the
-    client, which may be our proxy, has read the answer.
+    The server closes a connection whose body was not read, sometimes before the client, which may
+    be our proxy, has read the response.
     """
-    announced = environ.get("CONTENT_LENGTH") or "0"
+    length = environ.get("CONTENT_LENGTH") or "0"
     limit = uploads.limits_of(environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")).bytes
-    if announced.isdecimal() and 0 < int(announced) <= limit:
-        environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(announced)))
+    if length.isdecimal() and 0 < int(length) <= limit:
+        environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(length)))
 
 
-def _read_as_utf8(environ) -> None:
-    """Forget which encoding a client names: all text here is UTF-8.
+def _drop_charset(environ) -> None:
+    """Remove the charset from the content type: all text is UTF-8.
 
-    Django would read even the query in it, before anything could answer; a name of what encodes no
-    text, such as base64, ends that in a bare 500.
+    Django would decode even the query with it, before any view or middleware runs; a codec that is
+    not for text, such as base64, would end that in a bare 500.
     """
-    said = environ.get("CONTENT_TYPE", "")
-    if len(said) > _TYPE_LENGTH:  # reading its parameters is quadratic in their number
+    content_type = environ.get("CONTENT_TYPE", "")
+    if len(content_type) > _TYPE_LENGTH:  # reading its parameters is quadratic in their number
         environ["CONTENT_TYPE"] = ""
         return
-    if ";" not in said:
+    if ";" not in content_type:
         return
     try:
-        kind, named = parse_header_parameters(said)
+        media_type, parameters = parse_header_parameters(content_type)
     except ValueError:
-        kind, named = "", {}
-    if boundary := named.get("boundary"):
-        kind += f'; boundary="{quote(boundary)}"'
-    environ["CONTENT_TYPE"] = kind
+        media_type, parameters = "", {}
+    if boundary := parameters.get("boundary"):
+        media_type += f'; boundary="{quote(boundary)}"'
+    environ["CONTENT_TYPE"] = media_type

@@ -1,4 +1,4 @@
-"""What an organization sees of its money at a glance. Reads only."""
+"""The numbers of the overview page: totals by currency, money in and out, first steps."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -14,19 +14,18 @@ from accounts.payments.models import Payment
 from accounts.wallets.models import Wallet
 from wallgent import clock
 from wallgent.actors import Actor
-from wallgent.environments import Environment
 from wallgent.events.models import Event
 from wallgent.money import ZERO, Currency
 from wallgent.web.charts import Day
 
 DAYS = 30
-_OVER = DAYS - 2  # yesterday may still gain what was dated just before midnight
+_COMPLETE = DAYS - 2  # yesterday may still get payments that are dated just before midnight
 _DAY_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Total:
-    """All the wallets of one currency together."""
+    """The totals of all wallets of one currency."""
 
     currency: str
     wallets: int
@@ -42,7 +41,7 @@ class Total:
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """Money of one currency in and out, day by day of the viewer's calendar, today last."""
+    """Money of one currency in and out on each day of the viewer's calendar, today last."""
 
     currency: str
     days: list[Day]
@@ -50,7 +49,7 @@ class Movement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """The numbers of the page."""
+    """The numbers of the overview page."""
 
     totals: list[Total]
     movements: list[Movement]
@@ -59,17 +58,17 @@ class Overview:
     payments: int  # of the same days as the movements
 
 
-def at_a_glance(*, actor: Actor, zone: tzinfo) -> Overview:
-    """Balances, and the money in and out of the last 30 days of the calendar in `zone`."""
+def load(*, actor: Actor, zone: tzinfo) -> Overview:
+    """Load balances, and the money in and out on the last 30 days of the calendar in `zone`."""
     open_wallets = Wallet.objects.visible_to(actor).exclude(account__state=Wallet.Status.CLOSED)
     totals = _totals(open_wallets)
-    # A wallet closed within the days is not forgotten: its money went somewhere.
+    # Closed wallets are included: they may have moved money on these days.
     accounts = list(
         Wallet.objects.visible_to(actor).select_related(None).values_list("account", flat=True)
     )
-    in_links = cash_flow.held_for(accounts, reason="payment_link")
+    held_in_links = cash_flow.held_by_currency(accounts, reason="payment_link")
     days = _days(clock.now(actor), zone)
-    found = _flows(accounts, [datetime.combine(day, time.min, zone) for day in days], actor)
+    flows = _flows(accounts, [datetime.combine(day, time.min, zone) for day in days], actor)
     return Overview(
         totals=[
             Total(
@@ -77,20 +76,20 @@ def at_a_glance(*, actor: Actor, zone: tzinfo) -> Overview:
                 wallets=row["wallets"],
                 balance=row["balance"],
                 held=row["held"],
-                held_in_links=in_links.get(row["account__currency"], ZERO),
+                held_in_links=held_in_links.get(row["account__currency"], ZERO),
                 debt=row["debt"],
             )
             for row in totals
         ],
-        movements=_movements(found, days),
+        movements=_movements(flows, days),
         wallets=sum(row["wallets"] for row in totals),
         frozen=sum(row["frozen"] for row in totals),
-        payments=sum(flow.transactions for flow in found if flow.reason in _PAYMENTS),
+        payments=sum(flow.transactions for flow in flows if flow.reason in _PAYMENT_REASONS),
     )
 
 
-# What the number of payments counts; what is given back again is not one more.
-_PAYMENTS = {kind.lower() for kind in (Payment.Kind.PAYMENT, Payment.Kind.PAYMENT_LINK)}
+# The ledger reasons that the number of payments counts; a reversal is not another payment.
+_PAYMENT_REASONS = {kind.lower() for kind in (Payment.Kind.PAYMENT, Payment.Kind.PAYMENT_LINK)}
 
 
 def _totals(wallets) -> list[dict]:
@@ -108,23 +107,26 @@ def _totals(wallets) -> list[dict]:
 
 
 def _flows(accounts: list[str], starts: list[datetime], actor: Actor) -> list[cash_flow.Flow]:
-    """What moved on each day. Days that are over stay as they are, so they are added up once."""
+    """Add up the flows of each day. Complete days no longer change, so they are cached."""
     ahead = clock.offset(actor)
-    place = f"{actor.organization.id}:{actor.environment}"
-    key = f"flows:{place}:{starts[0].isoformat()}:{starts[_OVER].isoformat()}:{starts[0].tzinfo}"
-    kept = cache.get(key)
-    if kept is None:
-        found = cash_flow.flows(accounts, starts=starts, ahead=ahead)
-        over = [
-            (*flow[:3], str(flow.came_in), str(flow.went_out), flow.transactions)
-            for flow in found
-            if flow.stretch < _OVER
+    tenant = f"{actor.organization.id}:{actor.environment}"
+    days = f"{starts[0].isoformat()}:{starts[_COMPLETE].isoformat()}:{starts[0].tzinfo}"
+    key = f"flows:{tenant}:{days}"
+    cached = cache.get(key)
+    if cached is None:
+        flows = cash_flow.flows(accounts, starts=starts, ahead=ahead)
+        complete = [
+            (*flow[:3], str(flow.incoming), str(flow.outgoing), flow.transactions)
+            for flow in flows
+            if flow.period < _COMPLETE
         ]
-        cache.set(key, over, timeout=_DAY_SECONDS)
-        return found
-    over = [cash_flow.Flow(*row[:3], Decimal(row[3]), Decimal(row[4]), row[5]) for row in kept]
-    live = cash_flow.flows(accounts, starts=starts[_OVER:], ahead=ahead)
-    return over + [flow._replace(stretch=flow.stretch + _OVER) for flow in live]
+        cache.set(key, complete, timeout=_DAY_SECONDS)
+        return flows
+    complete = [
+        cash_flow.Flow(*row[:3], Decimal(row[3]), Decimal(row[4]), row[5]) for row in cached
+    ]
+    recent = cash_flow.flows(accounts, starts=starts[_COMPLETE:], ahead=ahead)
+    return complete + [flow._replace(period=flow.period + _COMPLETE) for flow in recent]
 
 
 def _days(now: datetime, zone: tzinfo) -> list[date]:
@@ -132,13 +134,13 @@ def _days(now: datetime, zone: tzinfo) -> list[date]:
     return [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
 
 
-def _movements(found: list[cash_flow.Flow], days: list[date]) -> list[Movement]:
-    """One for each currency that moved; dollars standing still if none did."""
+def _movements(flows: list[cash_flow.Flow], days: list[date]) -> list[Movement]:
+    """Return one movement for each currency that moved, or an empty one in USD."""
     moved = defaultdict(lambda: (ZERO, ZERO))
-    for flow in found:
-        came_in, went_out = moved[flow.currency, flow.stretch]
-        moved[flow.currency, flow.stretch] = (came_in + flow.came_in, went_out + flow.went_out)
-    currencies = sorted({flow.currency for flow in found}) or [Currency.USD]
+    for flow in flows:
+        incoming, outgoing = moved[flow.currency, flow.period]
+        moved[flow.currency, flow.period] = (incoming + flow.incoming, outgoing + flow.outgoing)
+    currencies = sorted({flow.currency for flow in flows}) or [Currency.USD]
     return [
         Movement(currency, [Day(day, *moved[currency, n]) for n, day in enumerate(days)])
         for currency in currencies
@@ -147,7 +149,7 @@ def _movements(found: list[cash_flow.Flow], days: list[date]) -> list[Movement]:
 
 @dataclass(frozen=True, slots=True)
 class FirstSteps:
-    """What a new organization has done already."""
+    """Which of the first steps a new organization has done."""
 
     has_money: bool
     has_key: bool
@@ -159,24 +161,16 @@ class FirstSteps:
 
 
 def first_steps(*, actor: Actor) -> FirstSteps:
-    """How far the organization has come in its environment."""
+    """Check which first steps the organization has done in its environment."""
     wallets = Wallet.objects.visible_to(actor)
-    facts = Event.objects.visible_to(actor)
+    events = Event.objects.visible_to(actor)
     return FirstSteps(
         has_money=wallets.filter(account__lines__gt=0).exists(),
         has_key=ApiKey.objects.visible_to(actor).exists(),
-        has_link=facts.filter(type="payment_link.created").exists(),
+        has_link=events.filter(type="payment_link.created").exists(),
     )
 
 
 def wallet_to_fund(*, actor: Actor) -> Wallet | None:
-    """The wallet that is there from the first day."""
+    """Return the default wallet, which exists from the first day."""
     return Wallet.objects.visible_to(actor).filter(is_default=True).order_by("pk").first()
-
-
-def is_locked(actor: Actor) -> bool:
-    """Whether nothing can be changed here yet: production before its activation."""
-    organization = actor.organization
-    return (
-        actor.environment == Environment.PRODUCTION and organization.production_activated_at is None
-    )

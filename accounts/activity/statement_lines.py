@@ -1,4 +1,4 @@
-"""The lines and holds of a wallet's account, told to people."""
+"""The entries and holds of a wallet's account as its page shows them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,25 +17,25 @@ from wallgent.money import ZERO
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One movement on a wallet's account, and what it was."""
+    """One entry on a wallet's account with its label and description."""
 
-    what: str
+    label: str
     description: str
-    page: str  # the URL name of the page of what it settled, if there is one
+    page: str  # the URL name of the page of its payment, or an empty string
     id: str
-    change: Decimal  # signed: what left is below zero
-    fee: Decimal  # the part of it that is a fee
+    change: Decimal  # negative for money that left
+    fee: Decimal  # the part of `change` that is a fee
     balance_after: Decimal
     at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldRow:
-    """A hold on a wallet's account, and what it is for."""
+    """A hold on a wallet's account with the label of its purpose."""
 
-    what: str
+    label: str
     page: str
-    id: str  # of what it is for
+    id: str  # of the object that it is for
     amount: Decimal
     captured: Decimal
     remaining: Decimal
@@ -45,59 +45,59 @@ class HoldRow:
 
 
 def lines(entries: Iterable[Entry], *, actor: Actor) -> list[Line]:
-    """The entries of one wallet of the actor, told in as many queries however many there are."""
+    """Describe entries of one wallet of the actor, in a constant number of queries."""
     entries = list(entries)
     payments = Payment.objects.in_bulk([entry.transaction_id for entry in entries])
     returns = _returns(entries)
-    ends = {id for p in payments.values() for id in (p.sender_id, p.recipient_id)}
-    names = Names(ends | {transfer.wallet_id for transfer in returns.values()}, actor=actor)
+    wallet_ids = {id for p in payments.values() for id in (p.sender_id, p.recipient_id)}
+    names = Names(wallet_ids | {transfer.wallet_id for transfer in returns.values()}, actor=actor)
     return [_line(entry, payments, returns, names) for entry in entries]
 
 
 def _returns(entries: list[Entry]) -> dict[str, Transfer]:
-    """The returned transfers by the transaction that booked it."""
-    of_returns = [e.transaction_id for e in entries if e.transaction.reason == _RETURN]
-    if not of_returns:
+    """The returned transfers by the id of the transaction that posted the return."""
+    return_ids = [e.transaction_id for e in entries if e.transaction.reason == _RETURN]
+    if not return_ids:
         return {}
-    found = Transfer.objects.filter(return_transaction__in=of_returns)
+    found = Transfer.objects.filter(return_transaction__in=return_ids)
     return {transfer.return_transaction_id: transfer for transfer in found}
 
 
 def _line(
     entry: Entry, payments: dict[str, Payment], returns: dict[str, Transfer], names: Names
 ) -> Line:
-    leaves = entry.type == Entry.Type.DEBIT
+    is_outgoing = entry.type == Entry.Type.DEBIT
     reason, payment = entry.transaction.reason, payments.get(entry.transaction_id)
-    what, description = _REASONS.get(reason, plain(reason)), ""
+    label, description = _REASONS.get(reason, _readable(reason)), ""
     if payment:
-        what, description = _of_payment(payment, leaves, names), payment.description
+        label, description = _payment_label(payment, is_outgoing, names), payment.description
     elif transfer := returns.get(entry.transaction_id):
-        description = _of_return(transfer, names)
+        description = _return_description(transfer, names)
     return Line(
-        what=what,
+        label=label,
         description=description,
         page=descriptions.page_of(payment.id) if payment else "",
         id=entry.transaction_id,
-        change=-entry.amount if leaves else entry.amount,
-        fee=payment.fee if payment and leaves else ZERO,
+        change=-entry.amount if is_outgoing else entry.amount,
+        fee=payment.fee if payment and is_outgoing else ZERO,
         balance_after=entry.balance_after,
         at=entry.transaction.created_at,
     )
 
 
-def _of_payment(payment: Payment, leaves: bool, names: Names) -> str:
-    to, source = _KINDS[payment.kind]
-    if leaves:
-        return f"{to} {names.of(payment.recipient_id)}"
-    return f"{source} {names.of(payment.sender_id)}"
+def _payment_label(payment: Payment, is_outgoing: bool, names: Names) -> str:
+    outgoing, incoming = _KINDS[payment.kind]
+    if is_outgoing:
+        return f"{outgoing} {names.of(payment.recipient_id)}"
+    return f"{incoming} {names.of(payment.sender_id)}"
 
 
-def _of_return(transfer: Transfer, names: Names) -> str:
-    """Which transfer was returned, why, and which wallet it was for where that is another."""
-    said = f"Transfer {transfer.id}"
+def _return_description(transfer: Transfer, names: Names) -> str:
+    """Name the returned transfer, the reason, and its wallet where another wallet is charged."""
+    text = f"Transfer {transfer.id}"
     if transfer.charged_wallet_id:
-        said = f"{said} into wallet {names.of(transfer.wallet_id)}, which could not give it back"
-    return f"{said}: {transfer.failure_reason}" if transfer.failure_reason else said
+        text = f"{text} into wallet {names.of(transfer.wallet_id)}, which could not give it back"
+    return f"{text}: {transfer.failure_reason}" if transfer.failure_reason else text
 
 
 _RETURN = "transfer_return"
@@ -115,16 +115,16 @@ _REASONS = {
 }
 
 
-def plain(reason: str) -> str:
-    """A purpose as the book names it, in words: payment_link, Payment link."""
+def _readable(reason: str) -> str:
+    """Make a reason of the ledger readable: payment_link becomes Payment link."""
     return reason.replace("_", " ").capitalize()
 
 
 def hold_rows(holds: Iterable[Hold]) -> list[HoldRow]:
-    """The holds of one wallet of the actor."""
+    """Describe holds of one wallet of the actor."""
     return [
         HoldRow(
-            what=plain(hold.reason),
+            label=_readable(hold.reason),
             page=descriptions.page_of(hold.reference),
             id=hold.reference,
             amount=hold.amount,

@@ -15,14 +15,14 @@ _BY = {"max_length": 64, "blank": True, "default": ""}
 
 class ApprovalQuerySet(models.QuerySet):
     def visible_to(self, actor: Actor):
-        """Those of the actor's organization and environment on wallets that it covers."""
+        """Approvals of the actor's organization and environment, for wallets in its scope."""
         approvals = self.filter(organization=actor.organization, environment=actor.environment)
         if actor.wallet_scope is not None:
             approvals = approvals.filter(wallet__in=actor.wallet_scope)
         return approvals
 
     def with_parties(self):
-        """With whoever pays, is paid, and asks."""
+        """Fetch the paying, the receiving and the asking side in the same query."""
         return self.select_related(
             *("organization", "wallet__account", "wallet__organization"),
             *("recipient__account", "recipient__organization"),
@@ -30,15 +30,15 @@ class ApprovalQuerySet(models.QuerySet):
         )
 
     def open_at(self, now: datetime):
-        """Those that still wait for a decision, when it is `now` for whoever decides."""
+        """Approvals that can still be decided at `now`, by the clock of their organization."""
         return self.filter(status=Approval.Status.PENDING, expires_at__gt=now)
 
     def due(self, now: datetime):
-        """Those whose time is over while real time is `now`, the ones in sandboxes ahead aside."""
+        """Pending approvals whose time is over at the real time `now`."""
         return self.filter(status=Approval.Status.PENDING, expires_at__lte=now)
 
     def due_ahead(self, now: datetime):
-        """Those whose time is over by the clock of a sandbox that lives ahead of real time."""
+        """Pending approvals whose time is over in a sandbox whose clock is ahead of real time."""
         return self.filter(
             status=Approval.Status.PENDING,
             environment=Environment.SANDBOX,
@@ -48,33 +48,33 @@ class ApprovalQuerySet(models.QuerySet):
 
 
 class Approval(models.Model):
-    """A decision that a person has to take before money leaves a wallet."""
+    """A decision that a person must make before money leaves a wallet."""
 
     class Status(models.TextChoices):
         PENDING = "PENDING"
-        APPROVED = "APPROVED"  # and what was asked for has been done
+        APPROVED = "APPROVED"  # and the request has been executed
         REJECTED = "REJECTED"
-        EXPIRED = "EXPIRED"  # nobody decided in time, or there is nothing left to decide
+        EXPIRED = "EXPIRED"  # not decided in time, or withdrawn
 
     TRANSITIONS = {Status.PENDING: {Status.APPROVED, Status.REJECTED, Status.EXPIRED}}
 
     PREFIXES = ("apr", "del")  # that its id is found by (contract C7)
 
     id = PrefixedIdField("apr")
-    # The database's own keys are from (wallet, organization, environment) to the wallet.
+    # The database's own foreign keys are (wallet, organization, environment) to the wallet.
     organization = models.ForeignKey("Organization", **_KEYED, related_name="+")
     environment = EnvironmentField()
-    wallet = models.ForeignKey("Wallet", **_KEYED, related_name="approvals")  # which would pay
+    wallet = models.ForeignKey("Wallet", **_KEYED, related_name="approvals")  # the payer
     recipient = models.ForeignKey("Wallet", **_KEYED, related_name="+")
     recipient_organization = models.ForeignKey("Organization", **_KEYED, related_name="+")
-    kind = models.CharField(max_length=40)  # what executes it is registered under this name
-    subject_id = models.CharField(max_length=64)  # what it is about
-    rule = models.CharField(max_length=64, blank=True, default="")  # which wants a decision
+    kind = models.CharField(max_length=40)  # the name of its registered executor
+    subject_id = models.CharField(max_length=64)  # the id of the object that the decision is about
+    rule = models.CharField(max_length=64, blank=True, default="")  # that requires the decision
     amount = MoneyField()
     currency = CurrencyField()
     description = models.CharField(max_length=1024, blank=True, default="")
     status = models.CharField(max_length=8, choices=Status, default=Status.PENDING)
-    # Who asks may belong to another organization; then only that is known here.
+    # For a request from another organization, only the organization is stored.
     asked_by_organization = models.ForeignKey(
         "Organization", models.PROTECT, related_name="+", db_index=False
     )
@@ -82,7 +82,7 @@ class Approval(models.Model):
     asked_by = models.CharField(**_BY)
     decided_by_type = models.CharField(max_length=7, choices=ActorType, blank=True, default="")
     decided_by = models.CharField(**_BY)
-    reason = models.CharField(max_length=1024, blank=True, default="")  # of its end
+    reason = models.CharField(max_length=1024, blank=True, default="")  # for its end
     payment = models.OneToOneField(
         "Payment", models.PROTECT, null=True, blank=True, related_name="+"
     )
@@ -116,7 +116,7 @@ class Approval(models.Model):
                 condition=Q(status="APPROVED") | Q(payment__isnull=True),
                 name="approval_paid_only_when_approved",
             ),
-            # Its index also finds what waits for the decisions about a subject.
+            # Its index also finds the pending approvals of a subject.
             UniqueConstraint(
                 fields=["subject_id", "wallet", "kind"],
                 condition=Q(status="PENDING"),
@@ -141,7 +141,7 @@ class Approval(models.Model):
 
     @property
     def is_past_expiry(self) -> bool:
-        """Whether its time is over by its organization's clock, swept or not."""
+        """Whether its time is over by the clock of its organization, marked EXPIRED or not."""
         return self.expires_at <= clock.now(self)
 
     @property
@@ -154,7 +154,7 @@ class Approval(models.Model):
         return self.asked_by_organization_id != self.organization_id
 
     def advance(self, status: str, *, at: datetime) -> None:
-        """Move to another status and note when; the caller saves. The only way it changes."""
+        """Set another status and its time; the caller saves. The only way to change a status."""
         assert status in self.TRANSITIONS.get(self.status, ()), f"{self.status} -> {status}"
         self.status = self.Status(status)
         if status == self.Status.EXPIRED:

@@ -1,7 +1,7 @@
 from django.contrib import admin
 
 from accounts.ledger.models import Entry, Hold, HoldOperation, LedgerAccount, Transaction
-from wallgent.admin import SupportAdmin, SupportInline, amount, link, lists_about
+from wallgent.admin import SupportAdmin, SupportInline, amount, link, search_links
 
 
 @admin.register(LedgerAccount)
@@ -27,7 +27,7 @@ class LedgerAccountAdmin(SupportAdmin):
 
     @admin.display
     def see_also(self, account):
-        return lists_about(account.id, entries="ledger.entry", holds="ledger.hold")
+        return search_links(account.id, entries="ledger.entry", holds="ledger.hold")
 
 
 class EntryInline(SupportInline):

@@ -9,5 +9,5 @@ class LedgerConfig(AppConfig):
     def ready(self):
         from accounts.ledger import chart
 
-        # After migrating, and after a test has emptied the tables.
+        # After a migration, and after a test has truncated the tables.
         post_migrate.connect(lambda **_: chart.open_system_accounts(), sender=self, weak=False)

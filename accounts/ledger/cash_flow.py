@@ -1,4 +1,4 @@
-"""A set of accounts as a whole: what came into it, what left it, what it holds for a purpose."""
+"""Money in and out of a set of wallet accounts, and what they hold for a purpose."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -16,25 +16,25 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Flow(NamedTuple):
-    """What the transactions of one reason moved across the border in one stretch of time."""
+    """The money that transactions of one reason moved in or out in one period."""
 
-    stretch: int  # which of those asked for, from 0
+    period: int  # the index of the period, from 0
     currency: str
     reason: str
-    came_in: Decimal
-    went_out: Decimal
+    incoming: Decimal
+    outgoing: Decimal
     transactions: int
 
 
 def flows(
     account_ids: Sequence[str], *, starts: Sequence[datetime], ahead=timedelta(0)
 ) -> list[Flow]:
-    """Money in and out of wallet accounts as a whole, from `starts[0]` on.
+    """Add up money in and out of wallet accounts from `starts[0]` on.
 
-    A stretch lasts until the next one starts, the last one for ever. What a transaction moves from
-    one of the accounts to another is neither in nor out. `ahead` is how far their owner's clock
-    runs ahead: as clocks only move forward, nothing that it dated since `starts[0]` was posted
-    before real time was `starts[0] - ahead`.
+    Each period ends when the next one starts; the last one does not end. Money between two of the
+    accounts is neither in nor out. `ahead` is how far their owner's clock runs ahead: clocks only
+    move forward, so nothing dated since `starts[0]` was posted before the real time
+    `starts[0] - ahead`.
     """
     if not account_ids:
         return []
@@ -48,22 +48,22 @@ def flows(
         return [Flow(*row) for row in cursor.fetchall()]
 
 
-def held_for(account_ids: Sequence[str], *, reason: str) -> dict[str, Decimal]:
-    """What the open holds for one purpose still keep, by currency."""
-    kept = Hold.objects.filter(account__in=account_ids, remaining__gt=0, reason=reason)
-    return dict(kept.values_list("account__currency").annotate(Sum("remaining")).order_by())
+def held_by_currency(account_ids: Sequence[str], *, reason: str) -> dict[str, Decimal]:
+    """Add up what remains in the open holds of one reason, by currency."""
+    open_holds = Hold.objects.filter(account__in=account_ids, remaining__gt=0, reason=reason)
+    return dict(open_holds.values_list("account__currency").annotate(Sum("remaining")).order_by())
 
 
 def _first_id_at(instant: datetime) -> UUID:
-    """The least UUIDv7 that can be made at the instant."""
+    """Return the smallest UUIDv7 of the instant."""
     return UUID(int=max((instant - _EPOCH) // timedelta(milliseconds=1), 0) << 80)
 
 
-# The lines of an account's page follow each other in time, and so do the ids of their entries. So
-# the first line to read is found by halving the page over the index (account, line) that is there
-# anyway: some twenty looks into a million lines, no index more for every payment to write, and
-# what lies before is never read. OFFSET 0 keeps the planner, which cannot know how little that is,
-# from reading everybody's entries instead.
+# The lines of an account are numbered in order of time, and the ids of their entries are in the
+# same order. So a binary search finds the first line to read with the existing index (account,
+# line): about twenty lookups in a million lines, no further index for each payment to write, and no
+# earlier line is read. OFFSET 0 keeps the planner, which cannot know how few rows that is, from
+# reading the entries of all accounts instead.
 _FLOWS = """
 WITH RECURSIVE page (account_id, low, high) AS (
     SELECT id, 1::bigint, lines + 1 FROM ledger_account WHERE id = ANY (%(accounts)s)

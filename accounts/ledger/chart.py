@@ -1,4 +1,4 @@
-"""The chart of accounts: the system's own accounts, and opening and closing those of others."""
+"""The chart of accounts: the system accounts, and the accounts of wallets."""
 
 import uuid
 from collections.abc import Iterable
@@ -14,13 +14,13 @@ from wallgent.money import Currency
 _NAMESPACE = uuid.UUID("8f4a5ad0-7d2f-5a51-9be6-4d4f5b0c9a10")
 _Kind = LedgerAccount.Kind
 
-# Those every book needs from the start; a rail opens its own treasury and in-transit accounts.
+# Every book has these from the start; a rail opens its own treasury and in-transit accounts.
 _STANDARD = (_Kind.TREASURY, _Kind.FEES, _Kind.EXPENSES, _Kind.SUSPENSE, _Kind.EXCHANGE)
 
 
 @cache
 def system_id(book: str, kind: str, currency: str, rail: str = "") -> str:
-    """The id of a system account. It is derived, not looked up: posting needs no query for it."""
+    """Return the id of a system account. It is derived, so that posting needs no query for it."""
     return ids.to_text("acc", uuid.uuid5(_NAMESPACE, f"{book}/{kind}/{currency}/{rail}"))
 
 
@@ -33,9 +33,9 @@ def treasury(book: str, currency: str, rail: str = "") -> str:
 
 
 def open_system_accounts(rail: str = "", currencies: Iterable[str] = Currency.values) -> None:
-    """Make the system accounts of every book and currency, as far as they are missing.
+    """Create the missing system accounts of every book and currency.
 
-    A rail has those of the currencies that it carries.
+    For a rail, `currencies` are those that it carries.
     """
     kinds = (_Kind.TREASURY, _Kind.IN_TRANSIT) if rail else _STANDARD
     LedgerAccount.objects.bulk_create(
@@ -58,7 +58,7 @@ def open_system_accounts(rail: str = "", currencies: Iterable[str] = Currency.va
 
 
 def open_wallet_account(*, book: str, currency: str, owner: uuid.UUID) -> LedgerAccount:
-    """A new empty account that holds somebody else's money."""
+    """Open an empty wallet account: money that we owe to `owner`."""
     return LedgerAccount.objects.create(
         book=book,
         currency=currency,
@@ -70,10 +70,10 @@ def open_wallet_account(*, book: str, currency: str, owner: uuid.UUID) -> Ledger
 
 @transaction.atomic(savepoint=False)
 def set_state(account_id: str, state: str) -> LedgerAccount:
-    """Freeze, unfreeze or close an account; payments see it from the moment this commits.
+    """Freeze, unfreeze or close an account. Takes effect for payments when it commits.
 
-    The row is locked as a posting locks it, so whichever comes second sees the other's result.
-    Raises IntegrityError when a non-empty account is closed: look at the locked account first.
+    Locks the row as a posting does, so the later one of the two sees the result of the other.
+    Raises IntegrityError when a non-empty account is closed: check the locked account first.
     """
     account = LedgerAccount.objects.locked([account_id]).get()
     account.state = state

@@ -1,7 +1,7 @@
-"""Holds: money promised first, so that the later step never fails for want of funds.
+"""Holds: money is reserved first, so that a later step never fails for missing funds.
 
-Every step carries the caller's operation id (a uuid). A repeated step changes nothing; another
-step under the same id is refused as CHANGED.
+Every step has an operation id (a UUID) that the caller chooses. Repeating a step changes nothing;
+a different step with the same id is refused as CHANGED.
 """
 
 import uuid
@@ -21,11 +21,11 @@ _Step = HoldOperation.Type
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """The end of a hold, among several: see `release_set`."""
+    """One release of `release_set`."""
 
     hold_id: str
     operation: uuid.UUID
-    amount: Decimal | None = None  # None is all that remains
+    amount: Decimal | None = None  # None releases all that remains
     ahead: timedelta = timedelta(0)
 
 
@@ -40,13 +40,13 @@ def place(
     expires_at: datetime | None = None,
     ahead=timedelta(0),
 ) -> Hold:
-    """Promise `amount` of the account's available money. `id` (hld_…) is the operation's id, too.
+    """Reserve `amount` of the account's available money. `id` (hld_…) is also the operation id.
 
     Raises journal.Refused: CLOSED, FROZEN, DEBT, NO_FUNDS.
     """
     account = LedgerAccount.objects.locked([account_id]).get()
     operation = ids.to_uuid(id)
-    if _done(operation, _Step.PLACE, amount, hold_id=id, hold__account_id=account_id):
+    if _is_repeat(operation, _Step.PLACE, amount, hold_id=id, hold__account_id=account_id):
         return Hold.objects.get(pk=id)
     _reserve(account, amount)
     hold = Hold.objects.create(
@@ -59,20 +59,20 @@ def place(
         expires_at=expires_at,
         created_at=clock.real_now() + ahead,
     )
-    _note(operation, hold, _Step.PLACE, amount, ahead)
+    _store_operation(operation, hold, _Step.PLACE, amount, ahead)
     return hold
 
 
 @transaction.atomic(savepoint=False)
 def increase(hold_id: str, *, amount: Decimal, operation: uuid.UUID, ahead=timedelta(0)) -> Hold:
-    """Promise more under an open hold. Raises journal.Refused, also ENDED."""
+    """Reserve more under an open hold. Raises journal.Refused, also ENDED."""
     hold, account = _locked(hold_id)
-    if _done(operation, _Step.INCREASE, amount, hold_id=hold_id):
+    if _is_repeat(operation, _Step.INCREASE, amount, hold_id=hold_id):
         return hold
-    _open_for(hold, ZERO)
+    _require_remaining(hold, ZERO)
     _reserve(account, amount)
     hold.amount += amount
-    return _changed(hold, operation, _Step.INCREASE, amount, ahead)
+    return _save_step(hold, operation, _Step.INCREASE, amount, ahead)
 
 
 @transaction.atomic(savepoint=False)
@@ -85,63 +85,63 @@ def capture(
     ahead=timedelta(0),
     forced: bool = False,
 ) -> Hold:
-    """Spend `amount` of what the hold keeps: `posting` takes that, or more, out of the account.
+    """Spend `amount` of the hold with `posting`, which debits the account that much or more.
 
-    `forced` as in `journal.post_set`: a network took the money, frozen or not.
+    `forced` is as in `journal.post_set`: a network took the money, even from a frozen account.
     Raises journal.Refused, also ENDED when less than `amount` remains.
     """
     hold, account = _locked(hold_id, posting)
-    if _done(operation, _Step.CAPTURE, amount, hold_id=hold_id, transaction_id=posting.id):
+    if _is_repeat(operation, _Step.CAPTURE, amount, hold_id=hold_id, transaction_id=posting.id):
         return hold
     spent = sum(move.amount for move in posting.moves if move.debit == account.id)
     assert spent >= amount, "a capture spends at least what it takes from the hold"
-    _open_for(hold, amount)
+    _require_remaining(hold, amount)
     account.held -= amount
     account.save(update_fields=["held"])
     journal.post_set([posting], book=account.book, ahead=ahead, forced=forced)
     hold.captured += amount
-    return _changed(hold, operation, _Step.CAPTURE, amount, ahead, transaction_id=posting.id)
+    return _save_step(hold, operation, _Step.CAPTURE, amount, ahead, transaction_id=posting.id)
 
 
 @transaction.atomic(savepoint=False)
 def release(
     hold_id: str, *, operation: uuid.UUID, amount: Decimal | None = None, ahead=timedelta(0)
 ) -> Hold:
-    """Give `amount`, or all that remains, back to the account's available money.
+    """Return `amount`, or all that remains, to the account's available money.
 
     Releasing an ended hold with no amount given does nothing. Raises journal.Refused: ENDED.
     """
     hold, account = _locked(hold_id)
-    if _done(operation, _Step.RELEASE, amount, hold_id=hold_id):
+    if _is_repeat(operation, _Step.RELEASE, amount, hold_id=hold_id):
         return hold
     if amount is None and not hold.remaining:
         return hold
     amount = hold.remaining if amount is None else amount
-    _open_for(hold, amount)
+    _require_remaining(hold, amount)
     account.held -= amount
-    _lower_debt(account)
+    _reduce_debt(account)
     account.save(update_fields=["held", "debt"])
     hold.released += amount
-    return _changed(hold, operation, _Step.RELEASE, amount, ahead)
+    return _save_step(hold, operation, _Step.RELEASE, amount, ahead)
 
 
 @transaction.atomic(savepoint=False)
 def release_set(releases: list[Release]) -> None:
-    """Release something of each of several holds, in as many statements as for one.
+    """Release an amount of each of several holds, in a constant number of statements.
 
-    Each is released once: its operation must be new. Raises journal.Refused: ENDED.
+    Holds that have ended are skipped; the operation ids must be new. Raises journal.Refused: ENDED.
     """
-    wanted = {release.hold_id: release for release in releases}
-    account_ids = list(Hold.objects.filter(pk__in=wanted).values_list("account_id", flat=True))
+    by_hold = {release.hold_id: release for release in releases}
+    account_ids = list(Hold.objects.filter(pk__in=by_hold).values_list("account_id", flat=True))
     accounts = {account.id: account for account in LedgerAccount.objects.locked(account_ids)}
-    locked = Hold.objects.filter(pk__in=wanted).order_by("pk").select_for_update(no_key=True)
+    locked = Hold.objects.filter(pk__in=by_hold).order_by("pk").select_for_update(no_key=True)
     now, holds, operations = clock.real_now(), [], []
     for hold in locked:
         if not hold.remaining:
             continue
-        release = wanted[hold.id]
+        release = by_hold[hold.id]
         amount = hold.remaining if release.amount is None else release.amount
-        _open_for(hold, amount)
+        _require_remaining(hold, amount)
         accounts[hold.account_id].held -= amount
         hold.released, hold.remaining = hold.released + amount, hold.remaining - amount
         at = now + release.ahead
@@ -157,19 +157,19 @@ def release_set(releases: list[Release]) -> None:
             )
         )
     for account in accounts.values():
-        _lower_debt(account)
+        _reduce_debt(account)
     LedgerAccount.objects.bulk_update(accounts.values(), ["held", "debt"])
     Hold.objects.bulk_update(holds, ["released", "remaining", "ended_at"])
     HoldOperation.objects.bulk_create(operations)
 
 
-def _lower_debt(account: LedgerAccount) -> None:
-    # Debt is what the balance lacks for what is held: the less is held, the less is lacking.
+def _reduce_debt(account: LedgerAccount) -> None:
+    # Debt is the part of the held amount that the balance does not cover.
     account.debt = min(account.debt, max(account.held - account.balance, ZERO))
 
 
 def _locked(hold_id: str, posting: journal.Posting | None = None) -> tuple[Hold, LedgerAccount]:
-    """The hold and its account, locked: accounts first, all of them, in id order."""
+    """Lock and return the hold and its account; first all accounts of `posting`, in id order."""
     account_id = Hold.objects.values_list("account_id", flat=True).get(pk=hold_id)
     others = [end for move in posting.moves for end in (move.debit, move.credit)] if posting else []
     wallets = LedgerAccount.objects.filter(is_system=False).locked([account_id, *others])
@@ -177,20 +177,20 @@ def _locked(hold_id: str, posting: journal.Posting | None = None) -> tuple[Hold,
     return Hold.objects.select_for_update(no_key=True).get(pk=hold_id), account
 
 
-def _done(operation: uuid.UUID, step: str, amount: Decimal | None, **facts) -> bool:
-    """Whether this very step was taken before. Raises journal.Refused: CHANGED."""
-    done = HoldOperation.objects.filter(pk=operation)
-    if not done.exists():
+def _is_repeat(operation: uuid.UUID, step: str, amount: Decimal | None, **fields) -> bool:
+    """Whether this step is already stored. Raises journal.Refused: CHANGED."""
+    stored = HoldOperation.objects.filter(pk=operation)
+    if not stored.exists():
         return False
     if amount is not None:
-        facts["amount"] = amount
-    if not done.filter(type=step, **facts).exists():
+        fields["amount"] = amount
+    if not stored.filter(type=step, **fields).exists():
         raise journal.Refused("CHANGED", 0, "", None, amount)
     return True
 
 
 def _reserve(account: LedgerAccount, amount: Decimal) -> None:
-    assert not account.is_system, "a system account promises nothing: it is never locked"
+    assert not account.is_system, "a system account has no holds: it is never locked"
     refusal = None
     if account.state != LedgerAccount.State.ACTIVE:
         refusal = account.state
@@ -204,22 +204,22 @@ def _reserve(account: LedgerAccount, amount: Decimal) -> None:
     account.save(update_fields=["held"])
 
 
-def _open_for(hold: Hold, amount: Decimal) -> None:
+def _require_remaining(hold: Hold, amount: Decimal) -> None:
     if not hold.remaining or hold.remaining < amount:
         raise journal.Refused("ENDED", 0, hold.account_id, hold.remaining, amount)
 
 
-def _changed(hold, operation, step, amount, ahead, **more) -> Hold:
+def _save_step(hold, operation, step, amount, ahead, **fields) -> Hold:
     hold.remaining = hold.amount - hold.captured - hold.released
     hold.ended_at = None if hold.remaining else clock.real_now() + ahead
     hold.save(update_fields=["amount", "captured", "released", "remaining", "ended_at"])
-    _note(operation, hold, step, amount, ahead, **more)
+    _store_operation(operation, hold, step, amount, ahead, **fields)
     return hold
 
 
-def _note(operation, hold, step, amount, ahead, **more) -> None:
+def _store_operation(operation, hold, step, amount, ahead, **fields) -> None:
     assert amount.as_tuple().exponent >= -PLACES, "an amount has at most 8 decimals"
     created_at = clock.real_now() + ahead
     HoldOperation.objects.create(
-        id=operation, hold=hold, type=step, amount=amount, created_at=created_at, **more
+        id=operation, hold=hold, type=step, amount=amount, created_at=created_at, **fields
     )

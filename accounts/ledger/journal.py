@@ -1,4 +1,4 @@
-"""Posting: the only way a balance changes."""
+"""Posting transactions: the only way to change a balance."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _POST = (
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """`amount` > 0 of `currency`, from the account debited to the account credited (ids)."""
+    """An amount (> 0) to debit from one account and credit to another (account ids)."""
 
     debit: str
     credit: str
@@ -28,7 +28,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posting:
-    """One transaction to be written. Posting its `id` again with the same moves does nothing."""
+    """A transaction to post. Posting its `id` again with the same moves does nothing."""
 
     id: str
     moves: tuple[Move, ...]
@@ -38,7 +38,7 @@ class Posting:
 
 
 class Refused(Exception):
-    """The book refuses a posting: `outcome` says why, `account_id` where, `item` which (from 0)."""
+    """The ledger refuses posting `item` (from 0) of a set on `account_id`; `outcome` says why."""
 
     def __init__(self, outcome: str, item: int, account_id: str, available, needed):
         super().__init__(f"{outcome} on {account_id}")
@@ -49,21 +49,21 @@ class Refused(Exception):
         self.needed = needed
 
 
-def post(id: str, *moves: Move, book: str, reason: str, ahead=timedelta(0), **more) -> None:
-    """Write one transaction, in the caller's atomic block.
+def post(id: str, *moves: Move, book: str, reason: str, ahead=timedelta(0), **fields) -> None:
+    """Post one transaction, in the caller's atomic block.
 
     `ahead` is how far the payer's clock runs ahead. Raises Refused.
     """
-    post_set([Posting(id=id, moves=moves, reason=reason, **more)], book=book, ahead=ahead)
+    post_set([Posting(id=id, moves=moves, reason=reason, **fields)], book=book, ahead=ahead)
 
 
 def post_set(
     postings: Iterable[Posting], *, book: str, ahead=timedelta(0), forced: bool = False
 ) -> None:
-    """Write several transactions of one book in order, all or none, in the caller's atomic block.
+    """Post several transactions of one book in order, all or none, in the caller's atomic block.
 
-    A forced posting cannot be refused for want of funds or a freeze: what is missing becomes the
-    account's debt. Raises Refused: a closed or full account takes nothing, forced or not.
+    A forced posting is not refused for missing funds or a freeze: the missing amount becomes debt
+    of the account. Raises Refused; a closed or full account refuses forced postings, too.
     """
     assert connection.in_atomic_block, "a refusal must be able to roll back"
     postings = list(postings)
@@ -94,15 +94,15 @@ def post_set(
 
 
 def _array(values: Iterable) -> str:
-    """An array as PostgreSQL reads it, for values that need no quotes.
+    """Format a PostgreSQL array of values that need no quotes.
 
-    The driver would look at every element; for ids, numbers and fixed words, joining is enough.
+    The driver would adapt each element; for ids, numbers and fixed words, joining is enough.
     """
     return f"{{{','.join(map(str, values))}}}"
 
 
 def _entries(postings: list[Posting]) -> dict[tuple[int, str, str, str], Decimal]:
-    """What the moves come to: one amount for each item (from 1), account, side and currency."""
+    """Sum the moves: one amount for each item (from 1), account, side and currency."""
     entries: dict[tuple[int, str, str, str], Decimal] = {}
     for item, posting in enumerate(postings, 1):
         assert posting.moves, "a transaction has at least one move"
@@ -116,8 +116,8 @@ def _entries(postings: list[Posting]) -> dict[tuple[int, str, str, str], Decimal
     return entries
 
 
-def roll(limit: int = 10_000) -> int:
-    """Add waiting changes to the balances of system accounts. Returns how many were added."""
+def roll_up(limit: int = 10_000) -> int:
+    """Add up to `limit` waiting changes to the balances of system accounts. Returns how many."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT ledger_roll(%s)", [limit])
         return cursor.fetchone()[0]

@@ -1,4 +1,4 @@
-"""The book: accounts, transactions, entries and holds. It knows no user, wallet or product."""
+"""The ledger: accounts, transactions, entries and holds, independent of users and products."""
 
 from django.db import models
 from django.db.models import CheckConstraint, F, Q, Sum, UniqueConstraint
@@ -11,13 +11,13 @@ from wallgent.money import ZERO, CurrencyField, MoneyField, TotalField
 
 class LedgerAccountQuerySet(models.QuerySet):
     def locked(self, ids):
-        # Everyone locks in id order, so two transactions never wait for each other.
+        # Always in id order, so that two transactions never wait for each other.
         return self.filter(pk__in=ids).order_by("pk").select_for_update(no_key=True)
 
     def with_exact_balance(self):
-        """Annotate `exact_balance`: the booked sum and what is not rolled up yet, in one snapshot.
+        """Annotate `exact_balance`: the balance with the changes that are not rolled up yet.
 
-        Only system accounts have anything unrolled.
+        Only system accounts have such changes.
         """
         unrolled = (
             Unrolled.objects.filter(account=models.OuterRef("pk"))
@@ -29,7 +29,7 @@ class LedgerAccountQuerySet(models.QuerySet):
         waiting = Coalesce(models.Subquery(unrolled), ZERO, output_field=MoneyField())
         return self.annotate(
             exact_balance=models.Case(
-                # First, so that nobody looks through what is unrolled for each wallet.
+                # First, so that the unrolled changes are not searched for each wallet.
                 models.When(is_system=False, then=F("balance")),
                 models.When(type__in=LedgerAccount.DEBIT_NORMAL, then=F("balance") + waiting),
                 default=F("balance") - waiting,
@@ -58,7 +58,7 @@ class LedgerAccount(models.Model):
 
     class State(models.TextChoices):
         ACTIVE = "ACTIVE"
-        FROZEN = "FROZEN"  # takes money in, lets none out
+        FROZEN = "FROZEN"  # can receive money, cannot pay
         CLOSED = "CLOSED"
 
     DEBIT_NORMAL = (Type.ASSET, Type.EXPENSE)
@@ -73,20 +73,20 @@ class LedgerAccount(models.Model):
     }
 
     id = PrefixedIdField("acc")
-    book = EnvironmentField()  # sandbox money never meets real money
+    book = EnvironmentField()  # sandbox money and real money are separate
     kind = models.CharField(max_length=10, choices=Kind)
     type = models.CharField(max_length=9, choices=Type)  # follows from the kind
-    is_system = models.BooleanField(default=False)  # ours; may go below zero, never locked
+    is_system = models.BooleanField(default=False)  # our own; may be negative, is never locked
     rail = models.CharField(max_length=20, blank=True, default="")
     currency = CurrencyField()
     owner = models.UUIDField(null=True, blank=True)  # opaque to the ledger
     state = models.CharField(max_length=6, choices=State, default=State.ACTIVE)
-    # What a wallet may hold is limited by `ledger_post`. The system's own accounts add up what all
-    # wallets do, and a wallet may owe more than it may hold: neither must ever be full.
+    # `ledger_post` limits the balance of a wallet. System accounts add up the changes of all
+    # wallets, and the debt of a wallet may exceed that limit, so these columns are wider.
     balance = TotalField(default=ZERO)
-    held = MoneyField(default=ZERO)  # promised, and still part of the balance
-    debt = TotalField(default=ZERO)  # what a network forced on us; every credit pays it first
-    lines = models.BigIntegerField(default=0)  # the number of the newest line on its page
+    held = MoneyField(default=ZERO)  # reserved, and still part of the balance
+    debt = TotalField(default=ZERO)  # from forced postings; every credit pays it first
+    lines = models.BigIntegerField(default=0)  # the number of its newest entry
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = LedgerAccountQuerySet.as_manager()
@@ -94,14 +94,14 @@ class LedgerAccount(models.Model):
     class Meta:
         db_table = "ledger_account"
         constraints = [
-            # One and short: every posting pays for it, twice. What cannot change with a posting
-            # is proven by the trigger ledger_account_identity.
+            # A single short constraint: every posting evaluates it twice. What a posting cannot
+            # change is checked by the trigger ledger_account_identity.
             CheckConstraint(
                 condition=Q(held__gte=0, debt__gte=0)
                 & (Q(is_system=True) | Q(balance__gte=F("held") - F("debt"))),
                 name="ledger_account_covers_its_holds",
             ),
-            # What an entry's foreign key names, so that it cannot differ in currency or book.
+            # The target of an entry's foreign key, so that both have one currency and book.
             UniqueConstraint(fields=["id", "currency", "book"], name="ledger_account_in_its_book"),
             UniqueConstraint(
                 fields=["book", "kind", "currency", "rail"],
@@ -116,9 +116,9 @@ class LedgerAccount(models.Model):
 
 
 class Transaction(models.Model):
-    """A balanced set of entries, written once. Status lives on whatever it settles."""
+    """A balanced set of entries. Immutable; the object that it settles has the status."""
 
-    id = PrefixedIdField("txn")  # chosen by the caller: repeating it posts nothing
+    id = PrefixedIdField("txn")  # chosen by the caller; posting it again does nothing
     book = EnvironmentField()
     reason = models.CharField(max_length=24)  # "payment", "funding", "reversal", …
     memo = models.CharField(max_length=1024, blank=True, default="")
@@ -146,7 +146,7 @@ class Entry(models.Model):
 
     id = PrefixedIdField("ent")
     transaction = models.ForeignKey(Transaction, models.PROTECT, related_name="entries")
-    # The database's own key covers currency and book, too: see posting.sql.
+    # The foreign key in the database includes currency and book: see posting.sql.
     account = models.ForeignKey(
         LedgerAccount, models.PROTECT, related_name="entries", db_index=False, db_constraint=False
     )
@@ -154,7 +154,7 @@ class Entry(models.Model):
     type = models.CharField(max_length=6, choices=Type)
     amount = MoneyField()
     currency = CurrencyField()
-    # Wallets only: a system account is never locked, so it has no order to number.
+    # For wallets only: a system account is never locked, so its entries have no order.
     line = models.BigIntegerField(null=True, blank=True)
     balance_after = TotalField(null=True, blank=True)
 
@@ -172,10 +172,13 @@ class Entry(models.Model):
 
 
 class Unrolled(models.Model):
-    """A change to a system account, waiting to be added to its balance: no row is hot."""
+    """A change to a system account that waits to be added to its balance.
+
+    Payments insert rows here instead of all updating the same account row.
+    """
 
     id = models.BigAutoField(primary_key=True)
-    # No foreign key and no index: rows live for a second, and every payment writes one.
+    # No foreign key and no index: rows exist for about a second, and every payment inserts one.
     account = models.ForeignKey(
         LedgerAccount, models.DO_NOTHING, db_constraint=False, db_index=False
     )
@@ -183,7 +186,7 @@ class Unrolled(models.Model):
 
 
 class Hold(models.Model):
-    """Money promised out of an account: still booked, no longer available."""
+    """Money reserved on an account: part of the balance, but no longer available."""
 
     id = PrefixedIdField("hld")
     account = models.ForeignKey(LedgerAccount, models.PROTECT, related_name="holds")
@@ -191,7 +194,7 @@ class Hold(models.Model):
     captured = MoneyField(default=ZERO)
     released = MoneyField(default=ZERO)
     remaining = MoneyField()
-    reason = models.CharField(max_length=24)  # what it is for: "payment_link", "card", …
+    reason = models.CharField(max_length=24)  # its purpose: "payment_link", "card", …
     reference = models.CharField(max_length=64, blank=True, default="")
     expires_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()
@@ -219,7 +222,7 @@ class Hold(models.Model):
 
 
 class HoldOperation(models.Model):
-    """One step in a hold's life. Its id is the caller's, so a repeated step changes nothing."""
+    """One step of a hold. The caller chooses its id, so that a repeated step changes nothing."""
 
     class Type(models.TextChoices):
         PLACE = "PLACE"
@@ -231,7 +234,7 @@ class HoldOperation(models.Model):
     hold = models.ForeignKey(Hold, models.PROTECT, related_name="operations")
     type = models.CharField(max_length=8, choices=Type)
     amount = MoneyField()
-    # A capture's money may be larger than the hold's part of it, never smaller.
+    # Of a capture; it may move more than `amount`, never less.
     transaction = models.OneToOneField(Transaction, models.PROTECT, null=True, blank=True)
     created_at = models.DateTimeField()
 

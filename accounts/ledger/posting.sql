@@ -1,18 +1,18 @@
--- The two ways money moves: ledger_post writes transactions and is the only writer of balances;
--- ledger_roll adds what system accounts have gathered. The triggers below prove them right.
+-- ledger_post writes transactions and the balances of wallets; ledger_roll adds waiting changes to
+-- the balances of system accounts. Nothing else changes a balance. The triggers check the result.
 
--- Posts a set of transactions in the order given: all of them or none. Money that an earlier one
--- brings can be spent by a later one.
+-- Posts a set of transactions in the order given: all of them or none. A later transaction can
+-- spend what an earlier one credits.
 --
 -- outcome: POSTED; REPEATED (all were posted before, with the same entries; nothing is done);
 -- or the first refusal: CLOSED, FULL, FROZEN, DEBT, NO_FUNDS, or CHANGED when an id was posted
 -- before with other entries. The caller rolls back on a refusal.
 --
--- Generic plans, because planning anew for each array would take longer than posting.
+-- Generic plans, because planning again for each array would take longer than posting.
 CREATE FUNCTION ledger_post(
     p_book text,
     p_ahead interval,  -- how far the payer's clock runs ahead of real time
-    p_forced boolean,  -- a network took the money: post it, and owe what is missing
+    p_forced boolean,  -- a network took the money: post it; what is missing becomes debt
     p_ids uuid[], p_reasons text[], p_memos text[], p_reverses uuid[],  -- the transactions
     p_items int[], p_accounts uuid[], p_types text[], p_amounts numeric[],  -- their entries
     p_currencies text[],
@@ -20,14 +20,14 @@ CREATE FUNCTION ledger_post(
 ) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     ceiling  CONSTANT numeric := 1000000000000;  -- a wallet holds less: wallgent.money.CEILING
-    -- The wallets' accounts, locked. Those not among them are the system's.
+    -- The accounts of wallets, locked. All others are system accounts.
     ids      uuid[];
     states   text[];
     balances numeric[];
     helds    numeric[];
     debts    numeric[];
     pages    bigint[];
-    -- What each entry says besides what was asked. NULL on system accounts.
+    -- The line and the balance after it of each entry; NULL for system accounts.
     lines    bigint[] := array_fill(NULL::bigint, ARRAY[cardinality(p_items)]);
     afters   numeric[] := array_fill(NULL::numeric, ARRAY[cardinality(p_items)]);
     w        int;
@@ -41,7 +41,7 @@ BEGIN
              WHERE l.id = ANY (p_accounts) AND NOT l.is_system
              ORDER BY l.id FOR NO KEY UPDATE) a;
 
-    -- The time is read under the locks, so that it only grows down an account's page.
+    -- The time is read under the locks, so that it only grows with an account's line numbers.
     INSERT INTO ledger_transaction (id, book, reason, memo, reverses_id, created_at)
       SELECT t.id, p_book, t.reason, t.memo, t.reverses, clock_timestamp() + p_ahead
         FROM unnest(p_ids, p_reasons, p_memos, p_reverses) AS t (id, reason, memo, reverses)
@@ -89,7 +89,7 @@ BEGIN
         afters[i] := balances[w];
     END LOOP;
 
-    -- One statement for all three tables: starting one costs as much as its rows.
+    -- One statement for all three tables: starting a statement costs as much as writing its rows.
     WITH written AS (
         INSERT INTO ledger_entry
             (id, transaction_id, account_id, book, type, amount, currency, line, balance_after)
@@ -111,7 +111,7 @@ BEGIN
     outcome := 'POSTED';
 END $$;
 
--- Whether the transactions stand in the book with just these entries.
+-- Whether the transactions are in the ledger with exactly these entries.
 CREATE FUNCTION ledger_stands(
     p_ids uuid[], p_items int[], p_accounts uuid[], p_types text[], p_amounts numeric[]
 ) RETURNS boolean LANGUAGE sql STABLE AS $$
@@ -140,7 +140,7 @@ BEGIN
     ), sums AS (
         SELECT account_id, sum(net_debit) AS net_debit, count(*) AS n FROM gone GROUP BY account_id
     ), ordered AS (
-        -- In id order, as everyone: two rollers must not wait for each other.
+        -- In id order, as everywhere: two roll-ups must not wait for each other.
         SELECT a.id FROM ledger_account a JOIN sums ON sums.account_id = a.id
          ORDER BY a.id FOR NO KEY UPDATE OF a
     ), moved AS (
@@ -154,14 +154,14 @@ BEGIN
     RETURN rolled;
 END $$;
 
--- Proofs. They hold whoever writes, this file's functions included.
+-- Constraints and triggers. They apply to every writer, including the functions above.
 
--- An entry has the currency of its account, and account and entry are of one book.
+-- An entry has the currency and the book of its account.
 ALTER TABLE ledger_entry ADD CONSTRAINT ledger_entry_account_in_its_book
     FOREIGN KEY (account_id, currency, book) REFERENCES ledger_account (id, currency, book);
 
--- What an account is never changes, and a closed one is empty. (Postings change none of these
--- columns, so they do not fire it.)
+-- The identity of an account never changes, and a closed account is empty. (Postings change none
+-- of these columns, so they do not fire this trigger.)
 CREATE FUNCTION ledger_account_identity() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     types CONSTANT jsonb := '{"WALLET": "LIABILITY", "TREASURY": "ASSET", "IN_TRANSIT": "ASSET",
@@ -206,8 +206,8 @@ CREATE TRIGGER ledger_transaction_immutable BEFORE UPDATE OR DELETE ON ledger_tr
 CREATE TRIGGER ledger_hold_operation_immutable BEFORE UPDATE OR DELETE ON ledger_holdoperation
     FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuse_change();
 
--- All entries of a transaction come in one statement and balance in every currency. Checked once
--- a statement: per row it would cost as much as the posting itself.
+-- All entries of a transaction are inserted in one statement and balance in every currency.
+-- Checked once per statement: per row it would cost as much as the posting itself.
 CREATE FUNCTION ledger_entries_balance() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     bad uuid;
@@ -232,7 +232,7 @@ CREATE TRIGGER ledger_entries_balance AFTER INSERT ON ledger_entry
     REFERENCING NEW TABLE AS fresh
     FOR EACH STATEMENT EXECUTE FUNCTION ledger_entries_balance();
 
--- When its database transaction commits, a transaction has entries, all of its own book.
+-- At commit, a ledger transaction has entries, all of its own book.
 CREATE FUNCTION ledger_transaction_has_entries() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF (SELECT bool_and(e.book = NEW.book) FROM ledger_entry e

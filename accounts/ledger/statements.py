@@ -1,4 +1,4 @@
-"""Reading the book: lines, holds, balances as of an instant, the trial balance."""
+"""Read the ledger: entries, holds, balances at an instant, trial balance, differences."""
 
 import re
 import uuid
@@ -16,6 +16,7 @@ _PREFIXES = {
     **{"account": "acc", "entry": "ent", "hold": "hld", "wallet": "wal"},
     **{"transaction": "txn", "payment": "txn", "reversal": "txn"},
     **{"link": "lnk", "claim": "clm", "transfer": "xfr", "order": "sim"},
+    "mandate": "mnd",
 }
 _OBJECT = re.compile(
     rf"({'|'.join(_PREFIXES)}) ([0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})"
@@ -23,18 +24,18 @@ _OBJECT = re.compile(
 
 
 class HoldStatus(models.TextChoices):
-    PENDING = "PENDING"  # something is still promised
-    RELEASED = "RELEASED"  # it ended, and some of it was captured
-    REVERSED = "REVERSED"  # it ended, and all of it went back
+    PENDING = "PENDING"  # some of it remains reserved
+    RELEASED = "RELEASED"  # ended, and some of it was captured
+    REVERSED = "REVERSED"  # ended, and all of it was released
 
 
 def lines(account_id: str):
-    """The entries on an account's page, with their transactions."""
+    """Return the entries of an account, with their transactions."""
     return Entry.objects.filter(account=account_id).select_related("transaction")
 
 
 def holds(account_id: str, *, status: str | None = None):
-    """The holds of an account, all or those in one status."""
+    """Return the holds of an account, all or those in one status."""
     found = Hold.objects.filter(account=account_id)
     if status == HoldStatus.PENDING:
         return found.filter(remaining__gt=0)
@@ -46,23 +47,24 @@ def holds(account_id: str, *, status: str | None = None):
 
 
 def hold_status(hold: Hold) -> str:
-    """What a hold is called on the wire."""
+    """Return the status of a hold as the API shows it."""
     if hold.remaining:
         return HoldStatus.PENDING
     return HoldStatus.RELEASED if hold.captured else HoldStatus.REVERSED
 
 
-# By date, not by line: a payer whose sandbox runs ahead writes a date that later lines precede.
 def balance_as_of(account_id: str, instant: datetime) -> Decimal:
-    """A wallet account's booked balance: all that is dated up to and including `instant`."""
+    """Return the balance of a wallet account from entries dated up to and including `instant`."""
+    # By date, not by line: where the payer's sandbox clock is ahead, a line can have a later date
+    # than the lines after it.
     dated = lines(account_id).filter(transaction__created_at__lte=instant)
     return dated.aggregate(balance=_net())["balance"]
 
 
 def statement(account_id: str, *, since: datetime, until: datetime) -> dict:
-    """What happened on a wallet account after `since` and up to `until`, in page order.
+    """Return a wallet account's statement after `since` and up to and including `until`.
 
-    Keys: `opening` and `closing` (balances), `lines` (the entries that lie between them).
+    Keys: `opening` and `closing` (balances), `lines` (the entries between them, in order).
     """
     dated = lines(account_id).filter(transaction__created_at__lte=until)
     balances = dated.aggregate(
@@ -73,20 +75,20 @@ def statement(account_id: str, *, since: datetime, until: datetime) -> dict:
 
 
 def _net(**options) -> Sum:
-    """What entries come to on a wallet account."""
+    """The sum of entries on a wallet account: credits less debits."""
     signed = Case(When(type=Entry.Type.CREDIT, then=F("amount")), default=-F("amount"))
     return Sum(signed, default=ZERO, **options)
 
 
 def exact_balance(account_id: str) -> Decimal:
-    """An account's booked balance, what waits to be rolled up included."""
+    """Return an account's balance, including changes that are not rolled up yet."""
     return LedgerAccount.objects.with_exact_balance().get(pk=account_id).exact_balance
 
 
 def trial_balance(book: str | None = None) -> list[dict]:
-    """Debit and credit balances of every kind of account, by book and currency, in one snapshot.
+    """Return debit and credit balances by book, currency and kind of account, in one snapshot.
 
-    In each book and currency the debits equal the credits, or the books are wrong.
+    In each book and currency the debits must equal the credits.
     """
     accounts = LedgerAccount.objects.with_exact_balance()
     if book:
@@ -103,7 +105,7 @@ def trial_balance(book: str | None = None) -> list[dict]:
 
 
 def out_of_balance() -> Decimal:
-    """All debits less all credits of all books and currencies, each in absolute value: zero."""
+    """Return the sum of |debits - credits| over all books and currencies; it must be zero."""
     totals: dict[tuple[str, str], Decimal] = {}
     for row in trial_balance():
         key = (row["book"], row["currency"])
@@ -112,28 +114,28 @@ def out_of_balance() -> Decimal:
 
 
 def differences() -> list[str]:
-    """Add the whole book up again; answer a sentence for everything that does not agree."""
-    return found_by(_DIFFERENCES)
+    """Add up the whole ledger again. Returns a sentence for each difference."""
+    return run_check(_DIFFERENCES)
 
 
-def found_by(sql: str) -> list[str]:
-    """The sentences that a query answers, with every "noun uuid" in them as an id we print."""
+def run_check(sql: str) -> list[str]:
+    """Run a query that returns sentences; each "noun uuid" in them becomes a prefixed id."""
     with transaction.atomic(), connection.cursor() as cursor:
         # Whole tables are joined. Where statistics are missing, as in a copy just restored, the
-        # planner would take them for empty, and look each row of one up in all of another.
+        # planner would assume empty tables and choose nested loops over all rows.
         cursor.execute("SET LOCAL enable_nestloop = off")
         cursor.execute(sql)
         found = cursor.fetchall()
         cursor.execute("SET LOCAL enable_nestloop = on")
-    return [_OBJECT.sub(_named, row[0]) for row in found]
+    return [_OBJECT.sub(_with_prefixed_id, row[0]) for row in found]
 
 
-def _named(match: re.Match) -> str:
+def _with_prefixed_id(match: re.Match) -> str:
     noun, id = match.groups()
     return f"{noun} {ids.to_text(_PREFIXES[noun], uuid.UUID(id))}"
 
 
-# One statement, so that all of it is read in one snapshot while payments go on.
+# One statement, so that it reads a single snapshot while payments continue.
 _DIFFERENCES = """
 WITH entry AS (
     SELECT e.*, a.is_system, a.book <> e.book OR a.currency <> e.currency AS is_astray,

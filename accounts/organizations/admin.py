@@ -1,4 +1,4 @@
-"""Organizations, the people in them, and their keys."""
+"""Admin pages of organizations, users, members, invitations and API keys."""
 
 from allauth.account.decorators import secure_admin_login
 from django import forms
@@ -16,11 +16,11 @@ from accounts.organizations.models import (
     User,
 )
 from accounts.organizations.services import api_keys, organizations, users
-from wallgent.admin import SupportAdmin, SupportInline, lists_about, service_action, support_actor
+from wallgent.admin import SupportAdmin, SupportInline, search_links, service_action, support_actor
 
 _POSTGRES_INTEGER_MAX = 2**31 - 1
 
-# Support signs in as everybody does, second factors and lock-outs included.
+# Staff sign in like all users, with second factors and lockouts.
 admin.site.login = secure_admin_login(admin.site.login)
 
 
@@ -29,7 +29,7 @@ class PlanForm(forms.Form):
 
 
 class LimitsForm(forms.Form):
-    """Figures in place of the plan's. Named as the model names them, so that it starts filled."""
+    """Limits that replace the plan's. Named like the model's fields, so the form starts filled."""
 
     custom_reads_per_minute = forms.IntegerField(
         required=False, min_value=1, max_value=_POSTGRES_INTEGER_MAX, help_text="Empty: the plan's"
@@ -89,13 +89,13 @@ class OrganizationAdmin(SupportAdmin):
 
     @admin.display
     def see_also(self, organization):
-        return lists_about(
+        return search_links(
             organization.id,
             wallets="accounts.wallet",
             payments="accounts.payment",
             api_keys="accounts.apikey",
             ledger_accounts="ledger.ledgeraccount",
-            events="events.event",
+            events="wallgent.event",
         )
 
     def actor_for(self, request, obj):
@@ -106,13 +106,13 @@ class OrganizationAdmin(SupportAdmin):
         organizations.set_plan(organization, actor=actor, plan=plan)
 
     @service_action("Set limits", form=LimitsForm)
-    def set_limits(self, organization, *, actor, **figures):
+    def set_limits(self, organization, *, actor, **limits):
         organizations.set_limits(
             organization,
             actor=actor,
-            reads_per_minute=figures["custom_reads_per_minute"],
-            writes_per_minute=figures["custom_writes_per_minute"],
-            wallets=figures["custom_wallets"],
+            reads_per_minute=limits["custom_reads_per_minute"],
+            writes_per_minute=limits["custom_writes_per_minute"],
+            wallets=limits["custom_wallets"],
         )
 
     @service_action("Set direction of new payment links", form=LinkDirectionForm)
@@ -128,7 +128,7 @@ class OrganizationAdmin(SupportAdmin):
 
 @admin.register(User)
 class UserAdmin(SupportAdmin):
-    """People. Who may use this admin is for superusers to say; passwords for nobody here."""
+    """Users. Only superusers grant admin rights; passwords cannot be changed here."""
 
     list_display = ["id", "email", "name", "is_active", "is_staff", "last_login", "created_at"]
     list_filter = ["is_active", "is_staff", "is_superuser"]
@@ -137,12 +137,12 @@ class UserAdmin(SupportAdmin):
     search_fields = ["email", "name"]
     search_help_text = "The id of a person, organization or membership; an e-mail; a name."
     _rights = ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")
-    _facts = (
+    _details = (
         *("id", "email", "name", "is_address_confirmed", "second_factors"),
         *("last_login", "created_at"),
     )
-    fields = [*_facts, *_rights]
-    readonly_fields = _facts
+    fields = [*_details, *_rights]
+    readonly_fields = _details
     filter_horizontal = ["groups", "user_permissions"]
     inlines = [MembershipInline]
     actions = ["remove_second_factors"]
@@ -151,11 +151,11 @@ class UserAdmin(SupportAdmin):
         return request.user.is_superuser
 
     def actor_for(self, request, obj):
-        return support_actor(request, organization=None)  # the service acts in each of theirs
+        return support_actor(request, organization=None)  # the service adds each organization
 
     @service_action("Remove second factors")
     def remove_second_factors(self, user, *, actor):
-        users.remove_factors(user, actor=actor)
+        users.remove_second_factors(user, actor=actor)
 
     @admin.display(boolean=True)
     def is_address_confirmed(self, user):
@@ -163,17 +163,17 @@ class UserAdmin(SupportAdmin):
 
     @admin.display
     def second_factors(self, user):
-        kinds = user.authenticator_set.order_by("pk")
-        return ", ".join(kind.get_type_display() for kind in kinds) or "none"
+        factors = user.authenticator_set.order_by("pk")
+        return ", ".join(factor.get_type_display() for factor in factors) or "none"
 
     def has_change_permission(self, request, obj=None):
-        # Not their own: the last superuser would lock the door from the outside.
+        # Not their own, because the last superuser could remove their own access.
         return request.user.is_superuser and obj != request.user
 
 
 @admin.register(Group)
 class GroupAdmin(SupportAdmin, DjangoGroupAdmin):
-    """Sets of rights for staff. Only superusers change them, as they alone give rights."""
+    """Sets of rights for staff. Only superusers change them, because only they grant rights."""
 
     list_display = ["id", "name"]
     search_help_text = "A name."

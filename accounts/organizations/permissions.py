@@ -20,7 +20,7 @@ ALL = (
 
 READ = frozenset(name for name in ALL if name.endswith(":read"))
 
-# What a person may do by their role. Who may do what to other members is services/members.py.
+# The permissions of each role. Which roles may manage which is in services/members.py.
 OF_ROLE = {
     "OWNER": frozenset(ALL),
     "ADMIN": frozenset(ALL),

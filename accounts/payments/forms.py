@@ -8,20 +8,20 @@ from django import forms
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from accounts.errors import InsufficientFunds, WalletFrozen, WalletNotFound
 from accounts.payments.models import Payment
+from accounts.wallets.errors import InsufficientFunds, WalletFrozen, WalletNotFound
 from wallgent import ids, money
 from wallgent.environments import Environment
 from wallgent.errors import DomainError
 from wallgent.web.forms import AmountField, PageForm
 from wallgent.web.listing import Filters
 
-_LATEST_DATE = datetime(9000, 1, 1, tzinfo=UTC).date()  # beyond it, a zone's offset overflows
-_CLOCK_SLACK = timedelta(minutes=1)  # ids and dates are made one after the other
+_LATEST_DATE = datetime(9000, 1, 1, tzinfo=UTC).date()  # later dates overflow in some time zones
+_CLOCK_SLACK = timedelta(minutes=1)  # an id is created shortly before or after its date
 
 
 class SendForm(PageForm):
-    """Who pays whom how much. The recipient is one's own wallet, or anybody's by its id."""
+    """The details of a payment. The recipient is an own wallet, or any wallet by its id."""
 
     sender = forms.ChoiceField(
         label="From",
@@ -52,53 +52,56 @@ class SendForm(PageForm):
         help_text="Both sides can read it.",
     )
 
-    # Where a refusal is shown that names no field of the form.
-    _places = ((InsufficientFunds, "amount"), (WalletFrozen, "sender"))
+    # The field at which an error is shown that names no field of the form.
+    _error_fields = ((InsufficientFunds, "amount"), (WalletFrozen, "sender"))
 
     def __init__(self, *args, wallets: list, **options):
         super().__init__(*args, **options)
         self.refusal: DomainError | None = None
-        self.fields["sender"].choices = [("", "Choose a wallet"), *map(_with_balance, wallets)]
+        self.fields["sender"].choices = [
+            ("", "Choose a wallet"),
+            *map(_choice_with_balance, wallets),
+        ]
         self.fields["own"].choices = [
             ("", "Somebody else's wallet"),
             *((wallet.id, wallet.name) for wallet in wallets),
         ]
 
     def clean(self):
-        said = super().clean()
-        own, other = said.get("own"), said.get("other")
+        data = super().clean()
+        own, other = data.get("own"), data.get("other")
         if own and other:
             self.add_error("other", "Choose a wallet of yours or write an id, not both.")
         elif not own and not other and not {"own", "other"} & self.errors.keys():
             self.add_error("other", "Say who is paid: choose a wallet above, or paste its id here.")
-        said["recipient"] = own or other
-        return said
+        data["recipient"] = own or other
+        return data
 
     def refuse(self, error: DomainError) -> None:
-        """Show a refusal at what it is about, and keep it: it may name a failed payment."""
+        """Show an error at its field, and keep it: it may contain the id of a failed payment."""
         self.refusal = error
         message = error.message
         if "balance" in error.details:
-            message += f" {_spoken(Decimal(error.details['balance']))} is available."
+            message += f" {_formatted(Decimal(error.details['balance']))} is available."
         recipient = "own" if self.cleaned_data.get("own") else "other"
-        places = (*self._places, (WalletNotFound, recipient))
-        place = next((name for kind, name in places if isinstance(error, kind)), None)
+        error_fields = (*self._error_fields, (WalletNotFound, recipient))
+        field = next((name for kind, name in error_fields if isinstance(error, kind)), None)
         if "to" in error.details.get("fields", {}):
-            place = recipient
-        if place:
-            self.add_error(place, message)
+            field = recipient
+        if field:
+            self.add_error(field, message)
         else:
             super().refuse(error)
 
 
-def _with_balance(wallet) -> tuple[str, str]:
-    available = f"{_spoken(wallet.account.available)} {wallet.currency} available"
+def _choice_with_balance(wallet) -> tuple[str, str]:
+    available = f"{_formatted(wallet.account.available)} {wallet.currency} available"
     frozen = ", frozen" if wallet.status == wallet.Status.FROZEN else ""
     return wallet.id, f"{wallet.name} ({available}{frozen})"
 
 
-def _spoken(amount: Decimal) -> str:
-    """An amount for a sentence: 1,250.00."""
+def _formatted(amount: Decimal) -> str:
+    """Format an amount for a sentence: 1,250.00."""
     whole, _, decimals = money.amount_text(amount).partition(".")
     return f"{int(whole):,}.{decimals}"
 
@@ -112,12 +115,12 @@ class ReverseForm(PageForm):
     )
 
 
-def _day():
+def _date_input():
     return forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
 
 
 class PaymentFilters(Filters):
-    """What narrows the list of payments."""
+    """Filters the list of payments."""
 
     q = forms.CharField(
         label="Search",
@@ -143,8 +146,8 @@ class PaymentFilters(Filters):
         required=False,
         choices=[("", "Any status"), *((s.value, s.label) for s in Payment.Status)],
     )
-    since = forms.DateField(label="From day", required=False, widget=_day())
-    until = forms.DateField(label="To day", required=False, widget=_day())
+    since = forms.DateField(label="From day", required=False, widget=_date_input())
+    until = forms.DateField(label="To day", required=False, widget=_date_input())
 
     def __init__(self, data=None, *, actor, wallets: list):
         super().__init__(data)
@@ -155,31 +158,31 @@ class PaymentFilters(Filters):
         ]
 
     def apply(self, rows: QuerySet) -> QuerySet:
-        said = self.cleaned_data
-        if said["q"]:
-            rows = rows.filter(_about(said["q"]))
-        rows = self._by_direction(rows, said["wallet"], said["direction"])
-        if said["status"]:
-            rows = rows.filter(status=said["status"])
-        return self._by_date(rows, said["since"], said["until"])
+        data = self.cleaned_data
+        if data["q"]:
+            rows = rows.filter(_matching(data["q"]))
+        rows = self._by_direction(rows, data["wallet"], data["direction"])
+        if data["status"]:
+            rows = rows.filter(status=data["status"])
+        return self._by_date(rows, data["since"], data["until"])
 
     def _by_direction(self, rows, wallet_id: str, direction: str):
-        ours = self._actor.organization
-        within = Q(organization=ours, recipient_organization=ours)
+        own = self._actor.organization
+        within = Q(organization=own, recipient_organization=own)
         if direction == "within":
             rows = rows.filter(within)
         if wallet_id:
             sides = {"in": Q(recipient=wallet_id), "out": Q(sender=wallet_id)}
             return rows.filter(sides.get(direction, Q(sender=wallet_id) | Q(recipient=wallet_id)))
         if direction == "in":
-            return rows.filter(~Q(organization=ours), recipient_organization=ours)
+            return rows.filter(~Q(organization=own), recipient_organization=own)
         if direction == "out":
-            return rows.filter(~Q(recipient_organization=ours), organization=ours)
+            return rows.filter(~Q(recipient_organization=own), organization=own)
         return rows
 
     def _by_date(self, rows, since, until):
-        # Ids tell when in real time a payment was made, and are indexed; a date is never earlier,
-        # because sandbox clocks only run ahead.
+        # Ids are indexed and contain the real time at which a payment was created. `created_at` is
+        # never earlier than that, because sandbox clocks only run ahead.
         if since:
             start = _midnight(since)
             rows = rows.filter(created_at__gte=start)
@@ -191,8 +194,8 @@ class PaymentFilters(Filters):
         return rows
 
 
-def _about(text: str) -> Q:
-    """What somebody who types this looks for."""
+def _matching(text: str) -> Q:
+    """The condition for a search: a payment id, a wallet id or part of a description."""
     text = text.strip()
     if payment_id := ids.parse(text, "txn"):
         return Q(pk=payment_id)
@@ -202,7 +205,7 @@ def _about(text: str) -> Q:
 
 
 def _midnight(day) -> datetime:
-    """The start of the day in the viewer's zone."""
+    """Return the start of the day in the viewer's time zone."""
     return timezone.make_aware(datetime.combine(min(max(day, _FIRST_DATE), _LATEST_DATE), time.min))
 
 
@@ -211,5 +214,5 @@ _FIRST_DATE = (_EPOCH + timedelta(days=2)).date()
 
 
 def _id_at(instant: datetime) -> uuid.UUID:
-    """The least UUIDv7 that can be made at the instant."""
+    """Return the smallest UUIDv7 of the instant."""
     return uuid.UUID(int=((instant - _EPOCH) // timedelta(milliseconds=1)) << 80)

@@ -13,7 +13,7 @@ class PaymentQuerySet(models.QuerySet):
     def visible_to(self, actor: Actor):
         """Payments that a wallet of the actor sends or receives, in its environment and scope.
 
-        One that was never made is its sender's affair: the recipient does not see it.
+        A payment that never settled is visible to its sender only.
         """
         sent = Q(organization=actor.organization)
         received = Q(recipient_organization=actor.organization, settled_at__isnull=False)
@@ -23,18 +23,18 @@ class PaymentQuerySet(models.QuerySet):
         return self.filter(sent | received, environment=actor.environment)
 
     def of_wallet(self, wallet):
-        """Those that the wallet sends or receives."""
+        """Payments that the wallet sends or receives."""
         return self.filter(Q(sender=wallet) | Q(recipient=wallet))
 
 
 class Payment(models.Model):
-    """Money from one wallet to another. Its id is also the id of its ledger transaction."""
+    """A payment from one wallet to another. Its ledger transaction has the same id."""
 
     class Kind(models.TextChoices):
         PAYMENT = "PAYMENT"
         INTERNAL = "INTERNAL"  # between wallets of one organization, free of charge
         REVERSAL = "REVERSAL"
-        PAYMENT_LINK = "PAYMENT_LINK"  # out of the hold of a link, free of charge
+        PAYMENT_LINK = "PAYMENT_LINK"  # from the hold of a link, free of charge
 
     class Status(models.TextChoices):
         PENDING = "PENDING"
@@ -44,8 +44,8 @@ class Payment(models.Model):
         REVERSED = "REVERSED"
 
     id = PrefixedIdField("txn")
-    # The database's own keys are from (wallet, organization, environment) to the wallet, so that a
-    # payment names the right owners and never crosses environments. The indexes are below.
+    # The database's own foreign keys are (wallet, organization, environment) to the wallet, so
+    # that a payment has the right owners and never crosses environments. The indexes are below.
     organization = models.ForeignKey("Organization", **_KEYED, related_name="+")
     recipient_organization = models.ForeignKey("Organization", **_KEYED, related_name="+")
     environment = EnvironmentField()

@@ -1,4 +1,4 @@
-"""Payments on the dashboard: listed, sent after a review, looked at, given back."""
+"""Dashboard pages that list, send, show and reverse payments."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -6,9 +6,9 @@ from functools import partial
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q
 
-from accounts.activity import overview
 from accounts.ledger.models import Entry
 from accounts.organizations.models import Organization
+from accounts.organizations.services import organizations
 from accounts.payments.forms import PaymentFilters, ReverseForm, SendForm
 from accounts.payments.models import Payment
 from accounts.payments.services import internal_payments, payments
@@ -23,7 +23,7 @@ from wallgent.web import pages
 from wallgent.web.access import dashboard
 from wallgent.web.listing import Column, Listing
 
-_MOST_CHOICES = 200  # wallets in a menu; any other is reached from its own page
+_MOST_CHOICES = 200  # wallets in a menu; the page of any other wallet links to this form
 
 _STEPS = ("Details", "Review")
 
@@ -45,7 +45,7 @@ _COLUMNS = {
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """One side of a payment, as far as the viewer may know it: `name` may be empty."""
+    """The sender or recipient as the viewer may see it. `name` is empty for unknown parties."""
 
     wallet_id: str
     name: str
@@ -53,15 +53,15 @@ class Party:
 
     @classmethod
     def of(cls, wallet: Wallet, organization: Organization, *, known: bool, actor: Actor):
-        """`known` tells whether the two sides have dealt with each other."""
+        """`known` means that money has moved between the two organizations before."""
         if organization.id == actor.organization.id:
             return cls(wallet.id, wallet.name, is_own=True)
-        # What somebody else calls their wallet is their own affair.
+        # Wallet names are private to their organization.
         return cls(wallet.id, organization.name if known else "", is_own=False)
 
     @property
     def label(self) -> str:
-        """Something to call it by."""
+        """The name, or a shortened wallet id."""
         return self.name or f"{self.wallet_id[:8]}…{self.wallet_id[-4:]}"
 
 
@@ -76,13 +76,13 @@ class Line:
 
     @classmethod
     def of(cls, payment: Payment, *, actor: Actor, wallet_id: str = ""):
-        """`wallet_id` is one's own wallet that is looked at, if it is only one."""
-        party = partial(Party.of, known=payment.settled_at is not None, actor=actor)
-        sender = party(payment.sender, payment.organization)
-        recipient = party(payment.recipient, payment.recipient_organization)
+        """`wallet_id` is the own wallet that the list is filtered by, if it is."""
+        party_of = partial(Party.of, known=payment.settled_at is not None, actor=actor)
+        sender = party_of(payment.sender, payment.organization)
+        recipient = party_of(payment.recipient, payment.recipient_organization)
         if sender.is_own and recipient.is_own:
-            ends = {sender.wallet_id: "OUT", recipient.wallet_id: "IN"}
-            return cls(payment, ends.get(wallet_id, "WITHIN"), sender, recipient)
+            directions = {sender.wallet_id: "OUT", recipient.wallet_id: "IN"}
+            return cls(payment, directions.get(wallet_id, "WITHIN"), sender, recipient)
         return cls(payment, "OUT" if sender.is_own else "IN", sender, recipient)
 
     @property
@@ -95,13 +95,13 @@ class Line:
 
     @property
     def sign(self) -> str:
-        """How the amount is marked; what was never paid, or stays within, changes nothing."""
-        moved = self.payment.settled_at and self.direction != "WITHIN"
-        return self.direction.lower() if moved else ""
+        """The sign of the amount; none for unsettled payments and between own wallets."""
+        is_signed = self.payment.settled_at and self.direction != "WITHIN"
+        return self.direction.lower() if is_signed else ""
 
     @property
     def fee(self):
-        """What the payment cost on top; to its recipient that is the sender's affair."""
+        """The fee on top of the amount; None for the recipient, who does not see it."""
         return self.payment.fee if self.sender.is_own else None
 
     @property
@@ -109,14 +109,14 @@ class Line:
         return self.payment.amount + (self.fee or 0)
 
 
-def _with_parties(found):
-    return found.select_related("sender", "recipient", "organization", "recipient_organization")
+def _with_parties(rows):
+    return rows.select_related("sender", "recipient", "organization", "recipient_organization")
 
 
-def _choices(actor: Actor, *asked: str) -> list[Wallet]:
-    """The actor's open wallets by name, as many as a menu can show, and those asked for."""
+def _wallet_choices(actor: Actor, *selected_ids: str) -> list[Wallet]:
+    """The actor's open wallets by name, as many as a menu can show, and the selected ones."""
     own = Wallet.objects.visible_to(actor)
-    wanted = {uuid for id in asked if (uuid := ids.parse(id, "wal"))}
+    wanted = {uuid for id in selected_ids if (uuid := ids.parse(id, "wal"))}
     first = own.exclude(account__state=Wallet.Status.CLOSED).order_by("name", "pk")
     found = list(first[:_MOST_CHOICES])
     missing = wanted - {ids.to_uuid(wallet.id) for wallet in found}
@@ -124,22 +124,22 @@ def _choices(actor: Actor, *asked: str) -> list[Wallet]:
 
 
 def _may_write(actor: Actor) -> bool:
-    """Whether buttons are offered. What is sent is judged anew."""
-    return actor.may("payments:write") and not overview.is_locked(actor)
+    """Whether buttons are shown. Each action checks its permission again."""
+    return actor.may("payments:write") and not organizations.is_locked(actor)
 
 
 @dashboard(GET="payments:read")
 def index(request):
-    """What was paid and received."""
+    """List payments sent and received."""
     actor = request.actor
     wallet_id = request.GET.get("wallet", "")
-    own = _choices(actor, wallet_id)
+    own_wallets = _wallet_choices(actor, wallet_id)
     listing = Listing(
         request,
         _with_parties(Payment.objects.visible_to(actor)),
         columns=_COLUMNS,
         default="-created",
-        filters=partial(PaymentFilters, actor=actor, wallets=own),
+        filters=partial(PaymentFilters, actor=actor, wallets=own_wallets),
     )
     context = {
         "listing": listing,
@@ -151,42 +151,42 @@ def index(request):
 
 @dashboard(GET="payments:write", POST="payments:write")
 def new(request):
-    """Pay: a form, a look at what it comes to, and only then the payment."""
-    looked_at = pages.draft(request, request.GET.get("review", ""))
-    written = pages.draft(request, request.GET.get("draft", "")) or request.GET
-    said = request.POST if request.method == "POST" else looked_at
-    asked = said or written
-    own = _choices(request.actor, asked.get("sender", ""), asked.get("own", ""))
-    if said is None:
-        initial = _initial(asked)
-        if asked is request.GET:
-            initial.pop("submission", None)  # whoever made the link has it, too
-        return _ask(request, SendForm(initial=initial, wallets=own))
-    form = SendForm(said, wallets=own)
+    """Send a payment: first a form, then a review, then the payment."""
+    review = pages.draft(request, request.GET.get("review", ""))
+    prefill = pages.draft(request, request.GET.get("draft", "")) or request.GET
+    data = request.POST if request.method == "POST" else review
+    shown = data or prefill
+    own_wallets = _wallet_choices(request.actor, shown.get("sender", ""), shown.get("own", ""))
+    if data is None:
+        initial = _initial(shown)
+        if shown is request.GET:
+            initial.pop("submission", None)  # the author of a link must not choose the key
+        return _render_form(request, SendForm(initial=initial, wallets=own_wallets))
+    form = SendForm(data, wallets=own_wallets)
     if form.is_valid():
-        if said.get("step") == "send":
+        if data.get("step") == "send":
             answer = _send(request, form)
         else:
             answer = _review(request, form)
             if answer and request.method == "POST":
-                answer = pages.keep_draft(request, form)
+                answer = pages.save_draft(request, form)
         if answer:
             return answer
-    return _ask(request, form)
+    return _render_form(request, form)
 
 
-def _initial(asked) -> dict:
-    """What was written already; the one-time key with it, so that a change cannot pay twice."""
+def _initial(data) -> dict:
+    """The values to edit, with the one-time key, so that an edited form cannot pay twice."""
     names = ("sender", "own", "other", "amount", "description", "submission")
-    return {name: asked[name] for name in names if asked.get(name)}
+    return {name: data[name] for name in names if data.get(name)}
 
 
-def _ask(request, form: SendForm):
+def _render_form(request, form: SendForm):
     details = form.refusal.details if form.refusal else {}
     context = {
         "form": form,
         "steps": _STEPS,
-        "is_locked": overview.is_locked(request.actor),
+        "is_locked": organizations.is_locked(request.actor),
         "failed_id": details.get("transactionId"),
         "short_of_funds": form.refusal and form.refusal.code == "INSUFFICIENT_FUNDS",
         "frozen": form.refusal and form.refusal.code == "WALLET_FROZEN",
@@ -208,21 +208,24 @@ def _send(request, form: SendForm):
 
 
 def _pay(form: SendForm, actor: Actor) -> Payment:
-    said = form.cleaned_data
-    order = PaymentRequest(
-        sender_id=said["sender"],
-        recipient_id=said["recipient"],
-        amount=said["amount"],
-        description=said["description"],
+    data = form.cleaned_data
+    sender, recipient = payments.resolve_wallets(data["sender"], data["recipient"], actor=actor)
+    payment_request = PaymentRequest(
+        sender=sender,
+        recipient=recipient,
+        amount=data["amount"],
+        description=data["description"],
     )
-    parties = payments.parties(order, actor=actor)
-    if parties.recipient.organization_id == actor.organization.id:
-        return internal_payments.internal(parties, actor=actor)  # free of charge
-    return payments.create(parties, actor=actor)
+    if recipient.organization_id == actor.organization.id:
+        return internal_payments.create(payment_request, actor=actor)  # free of charge
+    return payments.create(payment_request, actor=actor)
 
 
 def _review(request, form: SendForm):
-    """What sending would come to, by the rules themselves: it is done in full, and taken back."""
+    """Show what the payment would do: make it under the real rules, then roll it back.
+
+    Returns None after a refusal, which the form shows.
+    """
     actor = request.actor
     try:
         with transaction.atomic():
@@ -231,12 +234,12 @@ def _review(request, form: SendForm):
             transaction.set_rollback(True)
     except (DomainError, OperationalError, InterfaceError) as error:
         refusal = translate(error)
-        refusal.details.pop("transactionId", None)  # of a payment that nobody tried to make
+        refusal.details.pop("transactionId", None)  # of a payment that the user did not make
         form.refuse(refusal)
         return None
-    sides = Wallet.objects.in_bulk([payment.sender_id, payment.recipient_id])
-    sender, recipient = sides[payment.sender_id], sides[payment.recipient_id]
-    known = _have_dealt(actor, recipient.organization)
+    parties = Wallet.objects.in_bulk([payment.sender_id, payment.recipient_id])
+    sender, recipient = parties[payment.sender_id], parties[payment.recipient_id]
+    known = _have_paid_each_other(actor, recipient.organization)
     context = {
         "form": form,
         "steps": _STEPS,
@@ -249,8 +252,8 @@ def _review(request, form: SendForm):
     return pages.render(request, "accounts/payments/payment_review.html", context)
 
 
-def _have_dealt(actor: Actor, other: Organization) -> bool:
-    """Whether money went between the two before: then they know each other by name."""
+def _have_paid_each_other(actor: Actor, other: Organization) -> bool:
+    """Whether money moved between the two before; then each sees the other's name."""
     between = Payment.objects.visible_to(actor).filter(
         Q(organization=other) | Q(recipient_organization=other), settled_at__isnull=False
     )
@@ -259,7 +262,7 @@ def _have_dealt(actor: Actor, other: Organization) -> bool:
 
 @dashboard(GET="payments:read")
 def show(request, id):
-    """A payment, its entries and what happened to it."""
+    """Show a payment with its entries and its timeline."""
     actor = request.actor
     payment = payments.access(id, actor=actor)
     line = _line(payment, actor)
@@ -271,9 +274,9 @@ def show(request, id):
         "payment": payment,
         "reversal": reversal,
         "entries": _entries(line, actor),
-        "facts": timeline.of(payment.id, actor=actor),
-        "may_give_back": _may_write(actor)
-        and payments.why_irreversible(payment, actor=actor) is None,
+        "events": timeline.of(payment.id, actor=actor),
+        "may_reverse": _may_write(actor)
+        and payments.reversal_blocker(payment, actor=actor) is None,
     }
     return pages.render(request, "accounts/payments/payment.html", context)
 
@@ -283,12 +286,12 @@ def _line(payment: Payment, actor: Actor) -> Line:
 
 
 def _entries(line: Line, actor: Actor) -> list[dict]:
-    """Both sides of the book for the sender, who paid all of it; for a recipient, what came in.
+    """The ledger entries: all of them for the sender, only its own for a recipient.
 
     A balance is shown to its owner only.
     """
     owner = ids.to_uuid(actor.organization.id)
-    names = {
+    parties = {
         line.payment.sender.account_id: line.sender,
         line.payment.recipient.account_id: line.recipient,
     }
@@ -296,7 +299,7 @@ def _entries(line: Line, actor: Actor) -> list[dict]:
     return [
         {
             "entry": entry,
-            "party": names.get(entry.account_id),  # none: it is ours, the fee
+            "party": parties.get(entry.account_id),  # None for our own account, which gets the fee
             "balance_after": entry.balance_after if entry.account.owner == owner else None,
         }
         for entry in entries.order_by("-type", "pk")
@@ -306,7 +309,7 @@ def _entries(line: Line, actor: Actor) -> list[dict]:
 
 @dashboard(GET="payments:write", POST="payments:write")
 def reverse(request, id):
-    """Give a payment back to its sender, after a question."""
+    """Reverse a payment, after a confirmation."""
     actor = request.actor
     payment = payments.access(id, actor=actor)
     form = ReverseForm(request.POST if request.method == "POST" else None)
@@ -324,7 +327,7 @@ def reverse(request, id):
         "form": form,
         "line": _line(payment, actor),
         "payment": payment,
-        "refusal": payments.why_irreversible(payment, actor=actor),
+        "blocker": payments.reversal_blocker(payment, actor=actor),
     }
     status = pages.UNPROCESSABLE if form.errors else 200
     return pages.render(request, "accounts/payments/payment_reverse.html", context, status=status)

@@ -1,4 +1,4 @@
-"""Transfers over rails, what waits in suspense, and the simulator's own books."""
+"""Admin pages of transfers, money in suspense, and the simulator's records."""
 
 from django import forms
 from django.contrib import admin
@@ -18,7 +18,7 @@ from wallgent.admin import (
     SupportInline,
     amount,
     link,
-    lists_about,
+    search_links,
     service_action,
     support_actor,
 )
@@ -42,7 +42,7 @@ class IncomingPaymentInline(SupportInline):
 
 @admin.register(Transfer)
 class TransferAdmin(SupportAdmin):
-    """Over rails. Account numbers are for the rail alone: here stand their last four digits."""
+    """Transfers over rails. Shows only the last four digits of account numbers."""
 
     list_display = [
         *("id", "created_at", "environment", "provider", "direction", "rail_type", "status"),
@@ -74,7 +74,7 @@ class TransferAdmin(SupportAdmin):
         *("cancelled_at", "returned_at", "deadline_at", "next_attempt_at", "attempts", "see_also"),
     ]
     inlines = [IncomingPaymentInline]
-    actions = ["ask_now"]
+    actions = ["check_now_with_rail"]
 
     @admin.display
     def account(self, transfer):
@@ -90,11 +90,11 @@ class TransferAdmin(SupportAdmin):
 
     @admin.display
     def see_also(self, transfer):
-        return lists_about(
+        return search_links(
             transfer.id,
             suspended="accounts.suspended",
             simulated="accounts.simulatororder",
-            events="events.event",
+            events="wallgent.event",
         )
 
     @service_action("Ask the rail now")
@@ -104,7 +104,7 @@ class TransferAdmin(SupportAdmin):
 
 @admin.register(Suspended)
 class SuspendedAdmin(SupportAdmin):
-    """What came for a wallet that was closed or full, until support pays it into another."""
+    """Money for wallets that were closed or full. Support pays it into another wallet."""
 
     list_display = [
         *("id", "created_at", "transfer", "organization", "environment", amount("amount")),
@@ -124,32 +124,33 @@ class SuspendedAdmin(SupportAdmin):
     )
     fields = [
         *("id", "transfer", "organization", "environment", amount("amount"), "currency"),
-        *("kept_by", "created_at", "wallet", "ended_by", "ended_at"),
+        *("suspended_by", "created_at", "wallet", "ended_by", "ended_at"),
     ]
     actions = ["pay_out"]
 
     @admin.display
-    def organization(self, kept):
-        return kept.transfer.organization
+    def organization(self, suspended):
+        return suspended.transfer.organization
 
     @admin.display
-    def environment(self, kept):
-        return kept.transfer.environment
+    def environment(self, suspended):
+        return suspended.transfer.environment
 
     @admin.display(description="kept by")
-    def kept_by(self, kept):
-        return link("ledger.transaction", kept.transaction_id)
+    def suspended_by(self, suspended):
+        return link("ledger.transaction", suspended.transaction_id)
 
     @admin.display(description="ended by")
-    def ended_by(self, kept):
-        return link("ledger.transaction", kept.end_transaction_id)
+    def ended_by(self, suspended):
+        return link("ledger.transaction", suspended.end_transaction_id)
 
     def actor_for(self, request, obj):
-        return support_actor(request, obj.transfer.organization, obj.transfer.environment)
+        transfer = obj.transfer
+        return support_actor(request, transfer.organization, transfer.environment)
 
     @service_action("Pay into a wallet", form=WalletForm)
-    def pay_out(self, kept, *, actor, wallet_id):
-        suspense.pay_out(kept, actor=actor, wallet_id=wallet_id)
+    def pay_out(self, suspended, *, actor, wallet_id):
+        suspense.pay_out(suspended, actor=actor, wallet_id=wallet_id)
 
 
 class SimulatorEntryInline(SupportInline):
@@ -160,7 +161,7 @@ class SimulatorEntryInline(SupportInline):
 
 @admin.register(SimulatorOrder)
 class SimulatorOrderAdmin(SupportAdmin):
-    """What the simulated banks and chain have in their books. No money, and nobody's."""
+    """The orders at the simulated banks and chain. No real money."""
 
     list_display = [
         *("id", "accepted_at", "transfer", "direction", "rail_type", "state"),
@@ -179,8 +180,7 @@ class SimulatorOrderAdmin(SupportAdmin):
 
     @admin.display
     def transfer(self, order):
-        id = ids.to_text("xfr", order.reference)
-        return link("accounts.transfer", id)
+        return link("accounts.transfer", ids.to_text("xfr", order.reference))
 
 
 @admin.register(SimulatorPayment)

@@ -1,4 +1,4 @@
-"""Bank accounts of the United States: is a routing number one, and whose is it?"""
+"""Checks of US routing and account numbers, and the names of large banks."""
 
 import re
 from functools import cache
@@ -6,14 +6,15 @@ from pathlib import Path
 
 _DIRECTORY = Path(__file__).with_name("banks.txt")
 _ROUTING_NUMBER = re.compile(r"[0-9]{9}", re.ASCII)
-_ACCOUNT_NUMBER = re.compile(r"[0-9]{4,17}", re.ASCII)  # what an ACH entry has room for
+_ACCOUNT_NUMBER = re.compile(r"[0-9]{4,17}", re.ASCII)  # an ACH entry has 17 characters for it
 _WEIGHTS = (3, 7, 1) * 3
-# The Federal Reserve's districts, thrifts' and electronic ones, and travellers' cheques.
+# First two digits (ABA): Federal Reserve districts (with the US government), thrift institutions,
+# electronic transactions, and traveler's checks.
 _DISTRICTS = (range(13), range(21, 33), range(61, 73), range(80, 81))
 
 
 def is_routing_number(text: str) -> bool:
-    """Whether these are nine digits, of a district that exists, whose checksum is right."""
+    """Whether the text is nine digits with a valid district and checksum."""
     if not _ROUTING_NUMBER.fullmatch(text) or not int(text):
         return False
     if not any(int(text[:2]) in district for district in _DISTRICTS):
@@ -22,21 +23,21 @@ def is_routing_number(text: str) -> bool:
 
 
 def is_account_number(text: str) -> bool:
-    """Whether these are digits that an ACH entry has room for: no more can be known of them."""
+    """Whether the text is 4 to 17 digits. Account numbers have no checksum to verify."""
     return bool(_ACCOUNT_NUMBER.fullmatch(text))
 
 
 def bank_name(routing_number: str) -> str:
-    """The bank with this routing number, or "" where our short list does not know it."""
+    """Return the bank's name, or "" if our short list does not have the routing number."""
     return _banks().get(routing_number, "")
 
 
 @cache
 def _banks() -> dict[str, str]:
-    """Routing number to name, as banks.txt lists them: a name, a colon, its numbers."""
-    found = {}
+    """Return names by routing number from banks.txt, whose lines are a name, a colon, numbers."""
+    names = {}
     for line in _DIRECTORY.read_text("utf-8").splitlines():
         if line and not line.startswith("#"):
             name, numbers = line.split(":")
-            found |= dict.fromkeys(numbers.split(), name)
-    return found
+            names |= dict.fromkeys(numbers.split(), name)
+    return names

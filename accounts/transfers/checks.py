@@ -1,16 +1,17 @@
-"""Proof that transfers, the ledger and the books of the rails agree. Told by `check_books`."""
+"""Checks that transfers, the ledger and the records of the rails agree. Run by `check_books`."""
 
 from accounts.ledger import chart
 from accounts.transfers.models import RailType
 
 
 def open_accounts() -> None:
-    """Make the ledger accounts of every rail, as far as they are missing."""
+    """Create the missing ledger accounts of every rail."""
     for rail_type in RailType:
-        chart.open_system_accounts(rail_type.book_name, [rail_type.currency])
+        chart.open_system_accounts(rail_type.ledger_name, [rail_type.currency])
 
 
-# What a rail keeps for us is ahead of the ledger while somebody has yet to look, and never behind.
+# Selects one sentence for each difference. Until a transfer is checked again, its rail may be ahead
+# of the ledger, but never behind it.
 DIFFERENCES = """
 WITH treasury AS (
     SELECT * FROM ledger_account WHERE kind = 'TREASURY' AND rail <> ''

@@ -1,4 +1,4 @@
-"""Ethereum addresses and the addresses of payments in USDC."""
+"""Ethereum addresses (EIP-55) and payment URIs for USDC (EIP-681)."""
 
 import re
 from decimal import Decimal
@@ -11,9 +11,9 @@ USDC_PLACES = 6
 
 
 def is_address(text: str) -> bool:
-    """Whether this is an address one may pay: in mixed case only with the right checksum (EIP-55).
+    """Whether the text is a payable address: in mixed case only with a valid checksum (EIP-55).
 
-    The zero address is none: what is paid there is lost.
+    The zero address is not: money paid to it is lost.
     """
     if not _ADDRESS.fullmatch(text) or text == _ZERO:
         return False
@@ -21,24 +21,26 @@ def is_address(text: str) -> bool:
 
 
 def is_single_case(text: str) -> bool:
-    """Whether an address carries no checksum, because its letters are all small or all capital."""
+    """Whether an address has no checksum, because it is all lowercase or all uppercase."""
     digits = text[2:]
     return digits in (digits.lower(), digits.upper())
 
 
 def checksum(address: str) -> str:
-    """The spelling of an address whose capital letters prove the rest (EIP-55)."""
+    """Return an address in mixed case, which encodes its checksum (EIP-55)."""
     assert _ADDRESS.fullmatch(address), "callers check it with is_address"
     digits = address[2:].lower()
-    proof = keccak(digits.encode()).hex()
+    digest = keccak(digits.encode()).hex()
     return "0x" + "".join(
-        d.upper() if int(p, 16) >= 8 else d for d, p in zip(digits, proof, strict=False)
+        d.upper() if int(h, 16) >= 8 else d for d, h in zip(digits, digest, strict=False)
     )
 
 
 def payment_uri(address: str, *, amount: Decimal, token: str, chain_id: int) -> str:
-    """What a wallet opens to pay exactly this much of an ERC-20 token (EIP-681)."""
+    """Return the URI that a wallet app opens to pay an amount of an ERC-20 token (EIP-681)."""
     units = amount.scaleb(USDC_PLACES)
-    assert units == units.to_integral_value() > 0, "an amount that the chain can carry"
+    assert units == units.to_integral_value() > 0, (
+        "the amount must be positive, with at most 6 decimals"
+    )
     query = f"address={checksum(address)}&uint256={int(units)}"
     return f"ethereum:{checksum(token)}@{chain_id}/transfer?{query}"

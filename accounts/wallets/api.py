@@ -1,4 +1,4 @@
-"""Wallets (contract 3.1)."""
+"""API endpoints of wallets (contract 3.1)."""
 
 from decimal import Decimal
 from typing import Any
@@ -196,8 +196,8 @@ class WalletsView(ApiView):
 
     def get(self, request):
         query = self.query(PageQuery)
-        own = Wallet.objects.visible_to(request.actor)
-        return self.page(own, query, lambda wallet: WalletOutput.of(wallet).to_json())
+        found = Wallet.objects.visible_to(request.actor)
+        return self.page(found, query, lambda wallet: WalletOutput.of(wallet).to_json())
 
     @command(WalletInput)
     def post(self, request, data):
@@ -277,7 +277,7 @@ class WalletFundView(ApiView):
 
     @command(FundInput)
     def post(self, request, data, id):
-        return _fund(request, wallets.fundable(id, actor=request.actor), data.amount)
+        return _fund(request, wallets.access_for_funding(id, actor=request.actor), data.amount)
 
 
 class SandboxFundView(ApiView):
@@ -285,7 +285,9 @@ class SandboxFundView(ApiView):
 
     @command(SandboxFundInput)
     def post(self, request, data):
-        return _fund(request, wallets.fundable(data.wallet_id, actor=request.actor), data.amount)
+        return _fund(
+            request, wallets.access_for_funding(data.wallet_id, actor=request.actor), data.amount
+        )
 
 
 class WalletFreezeView(ApiView):

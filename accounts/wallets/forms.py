@@ -11,7 +11,7 @@ from wallgent.web.listing import Filters
 
 
 class WalletForm(PageForm):
-    """What a wallet is called."""
+    """Changes the name of a wallet and of its agent."""
 
     refusal_fields = {"agentName": "agent_name"}
 
@@ -25,7 +25,7 @@ class WalletForm(PageForm):
 
 
 class NewWalletForm(WalletForm):
-    """A wallet to be opened."""
+    """Creates a wallet."""
 
     currency = forms.ChoiceField(
         label="Currency",
@@ -37,13 +37,13 @@ class NewWalletForm(WalletForm):
 
 
 class FundForm(PageForm):
-    """How much sandbox money a wallet is given."""
+    """Asks for an amount of sandbox money."""
 
     amount = AmountField(label="Amount")
 
 
 class FreezeForm(PageForm):
-    """Why a wallet is frozen."""
+    """Asks for the reason of a freeze."""
 
     reason = forms.CharField(
         label="Reason",
@@ -55,7 +55,7 @@ class FreezeForm(PageForm):
 
 
 class WalletFilters(Filters):
-    """Finds wallets by what they are called, by address or id, and by state."""
+    """Filters wallets by name, agent, address or ID, and by status."""
 
     q = forms.CharField(
         label="Search",
@@ -72,10 +72,10 @@ class WalletFilters(Filters):
     def apply(self, rows: QuerySet) -> QuerySet:
         if status := self.cleaned_data["status"]:
             rows = rows.filter(account__state=status)
-        sought = self.cleaned_data["q"]
-        if uuid := ids.parse(sought, "wal"):
+        query = self.cleaned_data["q"]
+        if uuid := ids.parse(query, "wal"):
             return rows.filter(pk=uuid)
-        if sought:
-            named = Q(name__icontains=sought) | Q(agent_name__icontains=sought)
-            rows = rows.filter(named | Q(address__icontains=sought))
+        if query:
+            named = Q(name__icontains=query) | Q(agent_name__icontains=query)
+            rows = rows.filter(named | Q(address__icontains=query))
         return rows

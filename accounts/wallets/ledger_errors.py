@@ -1,14 +1,14 @@
-"""What the ledger refuses, said in the words of wallets."""
+"""Converts the ledger's refusals into errors of wallets."""
 
-from accounts.errors import InsufficientFunds, WalletFrozen
 from accounts.ledger import journal
+from accounts.wallets.errors import InsufficientFunds, WalletFrozen
 from accounts.wallets.models import Wallet
 from wallgent import money
 from wallgent.errors import DomainError, InvalidAmount, InvalidState
 
 
 def explain(refused: journal.Refused, *wallets: Wallet) -> DomainError:
-    """The refusal to show for a ledger's refusal that concerns one of `wallets`."""
+    """Return the error for a ledger's refusal that concerns one of `wallets`."""
     wallet_id = next((w.id for w in wallets if w.account_id == refused.account_id), None)
     if refused.outcome == "NO_FUNDS":
         return InsufficientFunds(
@@ -29,4 +29,4 @@ def explain(refused: journal.Refused, *wallets: Wallet) -> DomainError:
         return InvalidState("The wallet is closed.", walletId=wallet_id)
     if refused.outcome == "FULL":
         return InvalidAmount("The wallet cannot hold that much.", walletId=wallet_id)
-    raise refused  # a bug of ours, not a refusal
+    raise refused  # a bug, not an expected refusal

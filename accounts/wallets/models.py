@@ -10,38 +10,38 @@ from wallgent.environments import EnvironmentField
 from wallgent.ids import PrefixedIdField
 from wallgent.money import ZERO, CurrencyField, MoneyField
 
-# What one sandbox wallet may be given in all (contract 3.26).
+# The most that funding calls may add to a sandbox wallet in total (contract 3.26).
 SANDBOX_FUNDS_CEILING = Decimal(100_000)
 
 
 class WalletQuerySet(models.QuerySet):
     def visible_to(self, actor: Actor):
-        """The wallets of the actor's organization and environment that its scope covers."""
+        """Return the wallets of the actor's organization and environment, within its scope."""
         wallets = self.filter(organization=actor.organization, environment=actor.environment)
         if actor.wallet_scope is not None:
             wallets = wallets.filter(pk__in=actor.wallet_scope)
         return wallets
 
-    def as_parties(self):
-        """With what a payment reads of its wallets: reading the rest costs it a tenth."""
+    def with_payment_fields(self):
+        """Load only the fields that a payment reads. The rest adds a tenth to its time."""
         return self.only(
             *("organization", "environment", "account", "currency"),
             *("account__state", "organization__sandbox_offset"),
         )
 
     def locked(self, id: str) -> "Wallet":
-        """The wallet, locked against others who decide on it. Its account is read unlocked."""
+        """Return a wallet, locked for a decision. Its ledger account is not locked."""
         return self.select_for_update(no_key=True, of=("self",)).get(pk=id)
 
 
 class WalletManager(models.Manager.from_queryset(WalletQuerySet)):
     def get_queryset(self):
-        # A wallet is shown and judged by its account: money, currency and state live there.
+        # Every use of a wallet reads its account, which holds balance, currency and state.
         return super().get_queryset().select_related("account", "organization")
 
 
 class Wallet(models.Model):
-    """A place where an organization or one of its agents keeps money of one currency."""
+    """Holds money of one currency for an organization or one of its agents."""
 
     class Type(models.TextChoices):
         ORG = "ORG"
@@ -52,7 +52,7 @@ class Wallet(models.Model):
     id = PrefixedIdField("wal")
     organization = models.ForeignKey("Organization", models.PROTECT, related_name="wallets")
     environment = EnvironmentField()
-    # The database's own key is from (account, currency, environment) to the account.
+    # The database's foreign key is (account, currency, environment).
     account = models.OneToOneField(LedgerAccount, models.PROTECT)
     currency = CurrencyField()
     name = models.CharField(max_length=256)
@@ -61,11 +61,11 @@ class Wallet(models.Model):
         null=True, blank=True, encoder=MetadataEncoder, decoder=MetadataDecoder
     )
     type = models.CharField(max_length=5, choices=Type)
-    # One for each currency; that of USD is made with the organization. It funds the agents, pays
+    # One for each currency; the USD one is created with the organization. It funds agents, pays
     # what a network takes back from closed wallets, and cannot be closed.
     is_default = models.BooleanField(default=False)
     address = models.CharField(max_length=64)  # wg_…, by which agents find each other
-    sandbox_funds = MoneyField(default=ZERO)  # given so far by funding calls
+    sandbox_funds = MoneyField(default=ZERO)  # total of funding calls
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -74,7 +74,7 @@ class Wallet(models.Model):
     class Meta:
         constraints = [
             UniqueConstraint(fields=["address"], name="wallet_address_unique"),
-            # What a payment's foreign keys name.
+            # The target of a payment's foreign keys.
             UniqueConstraint(
                 fields=["id", "organization", "environment"], name="wallet_of_its_organization"
             ),
@@ -89,7 +89,7 @@ class Wallet(models.Model):
             ),
             CheckConstraint(
                 condition=Q(environment="SANDBOX") | Q(sandbox_funds=0),
-                name="wallet_production_is_never_given_money",
+                name="wallet_no_sandbox_funds_in_production",
             ),
         ]
 

@@ -1,4 +1,4 @@
-"""Wallets: made, found, funded in the sandbox, frozen and closed."""
+"""Wallets: access, creation, sandbox funding, freezing and closing."""
 
 import re
 import secrets
@@ -7,17 +7,13 @@ from decimal import Decimal
 
 from django.db import IntegrityError, transaction
 
-from accounts.errors import (
-    SandboxOnly,
-    WalletFrozen,
-    WalletLimitExceeded,
-    WalletNotFound,
-)
 from accounts.ledger import chart, journal
 from accounts.ledger.journal import Move
 from accounts.ledger.models import LedgerAccount
 from accounts.organizations.models import Organization
+from accounts.organizations.services import organizations
 from accounts.wallets import ledger_errors
+from accounts.wallets.errors import WalletFrozen, WalletLimitExceeded, WalletNotFound
 from accounts.wallets.models import SANDBOX_FUNDS_CEILING, Wallet
 from wallgent import clock, events, ids, prepared_queries
 from wallgent.actors import Actor, ActorType
@@ -27,6 +23,7 @@ from wallgent.errors import (
     InvalidAmount,
     InvalidState,
     PermissionDenied,
+    SandboxOnly,
 )
 from wallgent.events.models import Event
 from wallgent.money import Currency
@@ -34,22 +31,24 @@ from wallgent.money import Currency
 FUND_CALL_LIMIT = Decimal(10_000)
 _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 
-
 _by_ids = prepared_queries.Select(lambda *uuids: Wallet.objects.filter(pk__in=uuids))
-_parties_by_ids = prepared_queries.Select(
-    lambda *uuids: Wallet.objects.filter(pk__in=uuids).as_parties()
+_payment_wallets_by_ids = prepared_queries.Select(
+    lambda *uuids: Wallet.objects.filter(pk__in=uuids).with_payment_fields()
 )
 
 
 def access(id: str, *, actor: Actor) -> Wallet:
-    """A wallet the actor may use. Raises WalletNotFound, EnvironmentMismatch, PermissionDenied."""
+    """Return a wallet the actor may use.
+
+    Raises WalletNotFound, EnvironmentMismatch, PermissionDenied.
+    """
     uuid = ids.parse(id, "wal")
     found = _by_ids(uuid) if uuid else []
     return require_access(found[0] if found else None, actor=actor)
 
 
 def require_access(wallet: Wallet | None, *, actor: Actor) -> Wallet:
-    """The same wallet if the actor may use it, else the refusal that `access` promises."""
+    """Return the wallet if the actor may use it. Raises the same errors as `access`."""
     if wallet is None or wallet.organization_id != actor.organization.id:
         raise WalletNotFound()
     if wallet.environment != actor.environment:
@@ -60,7 +59,7 @@ def require_access(wallet: Wallet | None, *, actor: Actor) -> Wallet:
 
 
 def payee(wallet: Wallet | None, *, actor: Actor) -> Wallet:
-    """The same wallet if money may go there: anyone's, in the actor's environment.
+    """Return the wallet, of any organization, if it may be paid in the actor's environment.
 
     Raises WalletNotFound, EnvironmentMismatch.
     """
@@ -71,13 +70,13 @@ def payee(wallet: Wallet | None, *, actor: Actor) -> Wallet:
     return wallet
 
 
-def find_parties(wallet_ids: list[str]) -> dict[str, Wallet]:
-    """The wallets that exist under these ids, whoever owns them, in one query.
+def find_many(wallet_ids: list[str]) -> dict[str, Wallet]:
+    """Return the existing wallets with these IDs, of any organization, in one query.
 
-    They carry what a payment reads, and no more.
+    Only the fields that a payment reads are loaded.
     """
     uuids = {uuid for id in wallet_ids if (uuid := ids.parse(id, "wal"))}
-    return {wallet.id: wallet for wallet in _parties_by_ids(*uuids)} if uuids else {}
+    return {wallet.id: wallet for wallet in _payment_wallets_by_ids(*uuids)} if uuids else {}
 
 
 @transaction.atomic(savepoint=False)
@@ -89,7 +88,7 @@ def create(
     metadata: dict | None = None,
     currency: str = Currency.USD,
 ) -> Wallet:
-    """A new empty wallet. Raises WalletLimitExceeded, PermissionDenied (a scoped key)."""
+    """Create an empty wallet. Raises WalletLimitExceeded, PermissionDenied (a scoped key)."""
     actor.require_every_wallet("create wallets")
     organization = Organization.objects.select_for_update(no_key=True).get(pk=actor.organization.pk)
     limit = organization.limits.wallets
@@ -107,7 +106,7 @@ def create(
 
 
 def create_default(*, actor: Actor, currency: str = Currency.USD) -> Wallet:
-    """The default wallet of a currency. An organization has that of USD from its first day."""
+    """Create the default wallet of a currency. Every new organization gets one for USD."""
     return _create(
         actor,
         name="Main wallet" if currency == Currency.USD else f"Main {currency} wallet",
@@ -117,8 +116,8 @@ def create_default(*, actor: Actor, currency: str = Currency.USD) -> Wallet:
     )
 
 
-def default_of(*, actor: Actor, currency: str) -> Wallet:
-    """The default wallet of the actor's organization and environment, opened if there is none."""
+def get_or_create_default(*, actor: Actor, currency: str) -> Wallet:
+    """Return the default wallet of a currency; create it if there is none."""
     found = Wallet.objects.filter(
         organization=actor.organization,
         environment=actor.environment,
@@ -128,7 +127,7 @@ def default_of(*, actor: Actor, currency: str) -> Wallet:
     if wallet := found.first():
         return wallet
     try:
-        # A twin that opens it at the same time waits on the constraint for the first one's end.
+        # A concurrent call that creates it, too, waits on the unique constraint for the first.
         with transaction.atomic():
             return create_default(actor=actor, currency=currency)
     except IntegrityError:
@@ -157,14 +156,14 @@ def _address(name: str) -> str:
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:40].strip("_") or "wallet"
     if slug.split("_")[0] in ("test", "live"):
-        slug = f"the_{slug}"  # an address never looks like the start of a key
+        slug = f"the_{slug}"  # an address must not look like the start of an API key
     return f"wg_{slug}_{''.join(secrets.choice(_BASE36) for _ in range(8))}"
 
 
 @transaction.atomic(savepoint=False)
 def update(wallet: Wallet, *, actor: Actor, **changes) -> Wallet:
-    """Change name, agent_name or metadata, as far as given. Raises InvalidState when closed."""
-    wallet = _locked(wallet)
+    """Change the given ones of name, agent_name and metadata. Raises InvalidState if closed."""
+    wallet = _lock(wallet)
     if wallet.status == Wallet.Status.CLOSED:
         raise InvalidState("The wallet is closed.", walletId=wallet.id)
     if changes:
@@ -177,21 +176,21 @@ def update(wallet: Wallet, *, actor: Actor, **changes) -> Wallet:
 
 @transaction.atomic(savepoint=False)
 def fund(wallet: Wallet, *, actor: Actor, amount: Decimal) -> tuple[str, Wallet]:
-    """Give a sandbox wallet money out of nothing; answer the transaction's id and the wallet.
+    """Add sandbox money to a wallet; return the transaction's ID and the wallet.
 
-    At most 10,000 a call and 100,000 a wallet. Raises SandboxOnly, InvalidAmount, WalletFrozen,
+    At most 10,000 per call and 100,000 per wallet. Raises SandboxOnly, InvalidAmount, WalletFrozen,
     InvalidState.
     """
     if wallet.environment != Environment.SANDBOX:
         raise SandboxOnly()
     if amount > FUND_CALL_LIMIT:
         raise InvalidAmount("One funding call gives at most 10,000.")
-    wallet = _locked(wallet)
+    wallet = _lock(wallet)
     if wallet.status == Wallet.Status.FROZEN:
         raise WalletFrozen(walletId=wallet.id)
     if wallet.sandbox_funds + amount > SANDBOX_FUNDS_CEILING:
         raise InvalidAmount(
-            f"A wallet is given at most 100,000 in all; {left_to_fund(wallet):.2f} is left."
+            f"A wallet is given at most 100,000 in all; {remaining_funding(wallet):.2f} is left."
         )
     wallet.sandbox_funds += amount
     wallet.save(update_fields=["sandbox_funds", "updated_at"])
@@ -215,8 +214,8 @@ def fund(wallet: Wallet, *, actor: Actor, amount: Decimal) -> tuple[str, Wallet]
     return transaction_id, wallet
 
 
-def fundable(id: str, *, actor: Actor) -> Wallet:
-    """As `access`, but a production key is told first that only sandbox wallets are funded."""
+def access_for_funding(id: str, *, actor: Actor) -> Wallet:
+    """Return a wallet the actor may fund. Raises SandboxOnly, then the same errors as `access`."""
     if actor.environment != Environment.SANDBOX:
         raise SandboxOnly()
     return access(id, actor=actor)
@@ -224,28 +223,28 @@ def fundable(id: str, *, actor: Actor) -> Wallet:
 
 @transaction.atomic(savepoint=False)
 def freeze(wallet: Wallet, *, actor: Actor, reason: str = "") -> Wallet:
-    """Let no more money out until it is unfrozen. Raises InvalidState when closed.
+    """Stop money from leaving the wallet until it is unfrozen. Raises InvalidState if closed.
 
-    Freezing it again changes nothing, except that the freeze of another API key becomes the
-    actor's own: that key can no longer end it.
+    Freezing it again changes nothing, except that an actor without a wallet scope takes over the
+    freeze of another API key: that key can no longer end it.
     """
-    return _move_to(wallet, Wallet.Status.FROZEN, "wallet.frozen", actor, reason=reason)
+    return _set_status(wallet, Wallet.Status.FROZEN, "wallet.frozen", actor, reason=reason)
 
 
 @transaction.atomic(savepoint=False)
 def unfreeze(wallet: Wallet, *, actor: Actor) -> Wallet:
-    """Let money out again. Raises InvalidState when closed.
+    """Unfreeze the wallet. Raises InvalidState if closed.
 
-    A key with a wallet scope ends only a freeze of its own (else PermissionDenied): the wallet of
-    an agent is frozen to stop the agent.
+    A key with a wallet scope may end only its own freeze (otherwise PermissionDenied), because an
+    agent's wallet is frozen to stop the agent.
     """
-    return _move_to(wallet, Wallet.Status.ACTIVE, "wallet.unfrozen", actor)
+    return _set_status(wallet, Wallet.Status.ACTIVE, "wallet.unfrozen", actor)
 
 
 @transaction.atomic(savepoint=False)
 def close(wallet: Wallet, *, actor: Actor) -> Wallet:
-    """End an empty wallet for good. Raises InvalidState for the default wallet or any money."""
-    wallet = _locked(wallet)
+    """Close a wallet permanently. Raises InvalidState if it is the default or not empty."""
+    wallet = _lock(wallet)
     if wallet.status == Wallet.Status.CLOSED:
         return wallet
     if blocker := closing_blocker(wallet):
@@ -254,7 +253,7 @@ def close(wallet: Wallet, *, actor: Actor) -> Wallet:
 
 
 def closing_blocker(wallet: Wallet) -> str:
-    """Why the wallet cannot be closed as it is now; nothing if it can."""
+    """Return why the wallet cannot be closed now, or an empty string."""
     account = wallet.account
     if wallet.is_default:
         return "An organization's main wallet cannot be closed."
@@ -263,20 +262,39 @@ def closing_blocker(wallet: Wallet) -> str:
     return ""
 
 
-def left_to_fund(wallet: Wallet) -> Decimal:
-    """How much sandbox money the wallet may still be given."""
+def may_change(actor: Actor) -> bool:
+    """Return whether pages offer changes of wallets. Services check each change again."""
+    return actor.may("wallets:write") and not organizations.is_locked(actor)
+
+
+def possible_actions(wallet: Wallet, *, actor: Actor) -> dict[str, bool]:
+    """Return which actions pages offer for the wallet in its current state."""
+    changes = may_change(actor) and wallet.status != Wallet.Status.CLOSED
+    is_active = wallet.status == Wallet.Status.ACTIVE
+    return {
+        "send": is_active and may_change(actor) and actor.may("payments:write"),
+        "fund": changes and is_active and wallet.environment == Environment.SANDBOX,
+        "edit": changes,
+        "freeze": changes and is_active,
+        "unfreeze": changes and wallet.status == Wallet.Status.FROZEN,
+        "close": changes and not wallet.is_default,
+    }
+
+
+def remaining_funding(wallet: Wallet) -> Decimal:
+    """Return how much sandbox money can still be added to the wallet."""
     return SANDBOX_FUNDS_CEILING - wallet.sandbox_funds
 
 
-def _locked(wallet: Wallet) -> Wallet:
-    """The wallet and its account as they are now, locked against each other's changes."""
+def _lock(wallet: Wallet) -> Wallet:
+    """Return the wallet and its account as they are now, both locked."""
     wallet = Wallet.objects.locked(wallet.id)
     wallet.account = LedgerAccount.objects.locked([wallet.account_id]).get()
     return wallet
 
 
-def _move_to(wallet: Wallet, status: str, event: str, actor: Actor, **extra) -> Wallet:
-    wallet = _locked(wallet)
+def _set_status(wallet: Wallet, status: str, event: str, actor: Actor, **extra) -> Wallet:
+    wallet = _lock(wallet)
     if wallet.status == Wallet.Status.CLOSED:
         raise InvalidState("The wallet is closed.", walletId=wallet.id)
     if wallet.status == status:
@@ -299,7 +317,7 @@ def _may_unfreeze(wallet: Wallet, actor: Actor) -> bool:
 
 
 def _takes_over(wallet: Wallet, actor: Actor) -> bool:
-    """Whether a freeze that stands was made by a key, and somebody without a scope wants it too."""
+    """Return whether an unscoped actor repeats a freeze that another API key made."""
     if actor.wallet_scope is not None:
         return False
     freeze = _last_freeze(wallet)

@@ -1,35 +1,37 @@
-"""From what a visitor typed to a claim: which ways there are, and what a last look shows."""
+"""The steps from a visitor's choices to a claim: the methods on offer, the draft, the claim."""
 
 from dataclasses import asdict
 
 from django.utils.translation import gettext
 
-from accounts.organizations import permissions
 from accounts.organizations.models import LinkDirection
+from accounts.pay_ins.services import mandates, pay_requests
 from accounts.transfers import banking
-from accounts.transfers.services.orders import Address, Bank
+from accounts.transfers.rails.base import Address, Bank
 from accounts.wallets.models import Wallet
 from links.pay_page.access import Visit
 from links.payment_links.models import Claim, PaymentLink
-from links.payment_links.services import claims, mandates, payouts, rate_limits
+from links.payment_links.services import claims, payouts, rate_limits
 from links.payment_links.services import methods as link_methods
+from wallgent.actors import Actor
 from wallgent.environments import Environment
 from wallgent.http.client_ip import client_ip, client_network
 from wallgent.web import pages
 
-_OWN_WALLETS = 50  # that a visitor may choose from
-_PAYS = "payments:write"
+_OWN_WALLETS = 50  # the most that a visitor can choose from
+_PAY_PERMISSION = "payments:write"
 
 _Method = Claim.Method
 
 
 def methods(visit: Visit) -> list[str]:
-    """The ways to pay or be paid that a link offers, the likeliest for this visitor first."""
+    """Return the methods that a link offers, the likeliest for this visitor first."""
     link = visit.link
     has_wallet = bool(own_wallets(visit) or link.wallet_ids)
 
     def rank(method):
-        """A wallet of their own, a rail in the link's currency, one that exchanges, a wallet."""
+        # A wallet of the visitor, then rails in the link's currency, then rails that convert, then
+        # a wallet that has to be named by its ID.
         if method == _Method.WALLET:
             return 0 if has_wallet else 3
         return 1 if link_methods.currency_of(link, method) == link.currency else 2
@@ -38,20 +40,20 @@ def methods(visit: Visit) -> list[str]:
 
 
 def is_available(link: PaymentLink) -> bool:
-    """Whether its wallet can pay or be paid just now."""
+    """Return whether the link's wallet can pay or be paid at the moment."""
     if link.direction == LinkDirection.SEND:
         return payouts.can_pay(link)
     return link.wallet.status != Wallet.Status.CLOSED
 
 
 def own_wallets(visit: Visit) -> list[Wallet]:
-    """The wallets of a signed-in visitor that could be paid, or that they may pay from."""
+    """Return the wallets of a signed-in visitor that can receive or, with permission, pay."""
     user, link = visit.request.user, visit.link
     if not user.is_authenticated:
         return []
     memberships = user.memberships.all()
     if link.direction == LinkDirection.RECEIVE:
-        memberships = [one for one in memberships if _PAYS in permissions.OF_ROLE[one.role]]
+        memberships = [one for one in memberships if _PAY_PERMISSION in one.permissions]
     wallets = Wallet.objects.filter(
         organization__in=[one.organization_id for one in memberships],
         environment=link.environment,
@@ -65,16 +67,16 @@ def own_wallets(visit: Visit) -> list[Wallet]:
 
 
 def mandate(link: PaymentLink, draft: dict) -> dict | None:
-    """What the visitor must agree to before we ask their bank for money; None where we do not."""
+    """Return the mandate that a bank debit needs the visitor to accept, or None."""
     if link.direction != LinkDirection.RECEIVE or draft["method"] != _Method.ACH:
         return None
-    return asdict(mandates.current(link))
+    return asdict(mandates.terms(link.organization, amount=link.amount))
 
 
 def claim(visit: Visit, draft: dict, *, agreed: dict | None) -> Claim:
-    """Claim a link as drafted, with the mandate that was read and agreed to.
+    """Claim a link as drafted; `agreed` is the mandate as the visitor read and accepted it.
 
-    Raises whatever `claims.open` does.
+    Raises the same errors as `claims.open`.
     """
     link, request, acceptance = visit.link, visit.request, None
     if agreed:
@@ -91,30 +93,32 @@ def claim(visit: Visit, draft: dict, *, agreed: dict | None) -> Claim:
         recipient_email=visit.email,
         visitor=visit.visitor,
         mandate=acceptance,
-        authorised_by=payer,
+        authorized_by=payer,
     )
 
 
-def count(visit: Visit, draft: dict) -> None:
-    """Whose wallet may be asked to pay is not for anybody to try out. Raises RateLimitExceeded."""
-    asks = visit.link.direction == LinkDirection.RECEIVE and draft["method"] == _Method.WALLET
-    if asks and _own(visit, draft) is None:
+def count_request(visit: Visit, draft: dict) -> None:
+    """Count a draft that would pay from a wallet of another. Raises RateLimitExceeded."""
+    pays = visit.link.direction == LinkDirection.RECEIVE and draft["method"] == _Method.WALLET
+    if pays and _own_wallet(visit, draft) is None:
         rate_limits.count_request(visit.link, client_network(visit.request))
 
 
-def _destination(link: PaymentLink, draft: dict, payer) -> Wallet | Bank | Address:
+def _destination(link: PaymentLink, draft: dict, payer: Actor | None) -> Wallet | Bank | Address:
     if draft["method"] == _Method.ACH:
         return Bank(draft["routing_number"], draft["account_number"], draft["account_name"])
     if draft["method"] == _Method.USDC:
         return Address(draft.get("address", ""))
     if link.direction == LinkDirection.SEND:
         return claims.payee(draft["wallet_id"], link=link)
-    return claims.payer(draft["wallet_id"], link=link, authorised_by=payer)
+    return pay_requests.find_payer(
+        draft["wallet_id"], environment=link.environment, authorized_by=payer
+    )
 
 
-def _payer(visit: Visit, draft: dict):
-    """Who may pay from that wallet at once: the visitor themselves, in their organization."""
-    wallet = _own(visit, draft)
+def _payer(visit: Visit, draft: dict) -> Actor | None:
+    """Return the signed-in visitor acting for the paying wallet's organization, or None."""
+    wallet = _own_wallet(visit, draft)
     if wallet is None or visit.link.direction == LinkDirection.SEND:
         return None
     membership = visit.request.user.memberships.get(organization=wallet.organization_id)
@@ -122,18 +126,19 @@ def _payer(visit: Visit, draft: dict):
         visit.request,
         wallet.organization,
         wallet.environment,
-        permissions.OF_ROLE[membership.role],
+        membership.permissions,
     )
 
 
-def _own(visit: Visit, draft: dict) -> Wallet | None:
-    named = draft.get("wallet_id")
-    return next((wallet for wallet in own_wallets(visit) if wallet.id == named), None)
+def _own_wallet(visit: Visit, draft: dict) -> Wallet | None:
+    """Return the drafted wallet if it is among the visitor's own."""
+    wallet_id = draft.get("wallet_id")
+    return next((wallet for wallet in own_wallets(visit) if wallet.id == wallet_id), None)
 
 
-def shown(visit: Visit, draft: dict) -> dict:
-    """What a last look shows of a draft: an account number only by its end."""
-    own = _own(visit, draft)
+def review_context(visit: Visit, draft: dict) -> dict:
+    """Return what the review page shows of a draft: only the last 4 digits of an account number."""
+    own = _own_wallet(visit, draft)
     return {
         "method": draft["method"],
         "coin": link_methods.currency_of(visit.link, draft["method"]),
@@ -150,7 +155,7 @@ def shown(visit: Visit, draft: dict) -> dict:
 
 
 def arrival(link: PaymentLink, method: str) -> str:
-    """When the money is there, in words."""
+    """Return in words when the money arrives."""
     if method == _Method.WALLET:
         return gettext("At once")
     if link.environment == Environment.SANDBOX:

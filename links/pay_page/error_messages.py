@@ -1,14 +1,14 @@
-"""What services refuse, in the words of a page for strangers, who never heard of an API.
+"""Error messages for visitors of the public pages, in their language.
 
-Refusals are written once, in English and for programmers. Those that a visitor can meet get words
-here that they can act on, in their language. What is in no list keeps its own in English, and gets
-a calm sentence in other languages.
+Services write their errors in English for users of the API. For errors that a visitor can cause,
+this module has messages that they can act on. Any other error keeps its message in English and
+gets a general one in other languages.
 """
 
 from django.utils.translation import get_language, gettext, gettext_lazy
 from django.utils.translation import gettext_noop as _
 
-from accounts.errors import InsufficientFunds, WalletFrozen
+from accounts.wallets.errors import InsufficientFunds, WalletFrozen
 from links.payment_links.errors import CodeExpired, TooManyCodes, WrongCode
 from wallgent.errors import (
     DomainError,
@@ -18,8 +18,8 @@ from wallgent.errors import (
     ValidationError,
 )
 
-# What services say, where it fits as it stands.
-_FITS = {
+# Messages of services that suit visitors as they are.
+_SUITABLE = {
     _("This payment link was claimed already."),
     _("This payment link was cancelled. Ask whoever made it for a new one."),
     _("This payment link has expired. Ask whoever made it for a new one."),
@@ -45,8 +45,8 @@ _FITS = {
     _("No code was sent to this e-mail address. Ask for one first."),
 }
 
-# The answers of banks that whose account it is can do something about (Nacha's return codes).
-BANK_SAYS = {
+# Reasons of banks that the account holder can act on, by Nacha return code.
+BANK_REASONS = {
     "R01": gettext_lazy("The bank says that there is not enough money in the account."),
     "R02": gettext_lazy("The bank says that this account is closed."),
     "R03": gettext_lazy("The bank knows no such account. Compare its number and the name."),
@@ -61,12 +61,12 @@ BANK_SAYS = {
 
 
 def of(error: DomainError) -> str:
-    """What to tell a visitor of a refusal."""
+    """Return the message for a visitor."""
     if isinstance(error, TooManyCodes):
         return _too_many_codes(error.details.get("resendAfterSeconds"))
     if isinstance(error, WrongCode):
         return _wrong_code(error.details.get("triesLeft"))
-    if isinstance(error, RateLimitExceeded) and error.message not in _FITS:
+    if isinstance(error, RateLimitExceeded) and error.message not in _SUITABLE:
         return _too_often(error.details.get("retryAfterSeconds"))
     if isinstance(error, ServiceUnavailable):
         return gettext("We are very busy just now. Wait a moment, then try again.")
@@ -81,7 +81,7 @@ def of(error: DomainError) -> str:
         return gettext("That wallet is frozen and cannot pay. Nothing was paid.")
     if isinstance(error, ValidationError) and "holds" in error.message:
         return _other_currency(error)
-    if error.message in _FITS or get_language() == "en":
+    if error.message in _SUITABLE or get_language() == "en":
         return gettext(error.message)
     if isinstance(error, CodeExpired):
         return gettext("This code is no longer valid. Ask for a new one.")
@@ -89,13 +89,13 @@ def of(error: DomainError) -> str:
 
 
 def _wrong_code(tries_left: int | None) -> str:
-    said = gettext("This is not the code that was sent. Look at the newest letter.")
+    message = gettext("This is not the code that was sent. Look at the newest letter.")
     if not tries_left:
         return _too_many_codes(None)
     left = gettext("One try is left.")
     if tries_left > 1:
         left = gettext("%(count)s tries are left.") % {"count": tries_left}
-    return f"{said} {left}"
+    return f"{message} {left}"
 
 
 def _too_many_codes(seconds: int | None) -> str:
@@ -116,7 +116,7 @@ def _too_often(seconds: int | None) -> str:
 
 
 def _other_currency(error: ValidationError) -> str:
-    """The wallet holds another currency than the link: both are named by the service."""
+    """Return the message for a wallet in another currency. In English the service names both."""
     if get_language() == "en":
         return error.message
     return gettext("That wallet holds another currency than this link.")

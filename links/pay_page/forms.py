@@ -1,4 +1,4 @@
-"""The forms of a payment link's public page. Its words are in two languages."""
+"""The forms of a payment link's public page, in the reader's language."""
 
 import re
 import unicodedata
@@ -11,7 +11,6 @@ from django.utils.translation import gettext_lazy as _
 from accounts.transfers import banking, ethereum
 from links.pay_page import error_messages
 from links.payment_links.errors import VerificationRequired
-from links.payment_links.models.payment_links import EMAIL_LENGTH
 from links.payment_links.services import email_verification
 from wallgent import ids
 from wallgent.errors import (
@@ -21,6 +20,7 @@ from wallgent.errors import (
     NotAvailable,
     ServiceUnavailable,
 )
+from wallgent.mail import addresses
 from wallgent.web.forms import PageForm
 
 EMAIL_INPUT = forms.TextInput(
@@ -28,8 +28,8 @@ EMAIL_INPUT = forms.TextInput(
 )
 _IDENTIFIER = {"autocomplete": "off", "autocapitalize": "off", "spellcheck": "false"}
 _DIGITS = {"inputmode": "numeric", **_IDENTIFIER}
-_GAPS = re.compile(r"[\s\-.]+")  # as people group digits
-_LONGEST = 80  # of a number, gaps included
+_SEPARATORS = re.compile(r"[\s\-.]+")  # between groups of digits
+_MAX_NUMBER_LENGTH = 80  # separators included
 
 WRONG_ROUTING_NUMBER = _(
     "This is not a routing number of a bank. It has nine digits and stands on your cheques and in"
@@ -48,13 +48,13 @@ SAID_BEFORE = _(
 
 
 def _digits(text: str) -> str:
-    """As people group digits, and in whatever script they write them."""
+    """Return a number without separators, its digits of any script in compatible form."""
     # No number is longer, and normalizing a long run of combining marks takes seconds.
-    return _GAPS.sub("", unicodedata.normalize("NFKC", text[:_LONGEST]))
+    return _SEPARATORS.sub("", unicodedata.normalize("NFKC", text[:_MAX_NUMBER_LENGTH]))
 
 
 def check_routing_number(text: str) -> str:
-    """The nine digits of a text. Raises ValidationError."""
+    """Return the nine digits of a routing number. Raises ValidationError."""
     number = _digits(text)
     if not banking.is_routing_number(number):
         raise ValidationError(WRONG_ROUTING_NUMBER)
@@ -62,7 +62,7 @@ def check_routing_number(text: str) -> str:
 
 
 def check_address(text: str) -> str:
-    """The address in a text, as EIP-55 spells it. Raises ValidationError."""
+    """Return an Ethereum address with its EIP-55 checksum. Raises ValidationError."""
     address = text.strip()
     if not ethereum.is_address(address):
         is_misspelt = ethereum.is_address(address.lower())
@@ -71,7 +71,7 @@ def check_address(text: str) -> str:
 
 
 class PublicForm(PageForm):
-    """A form for strangers: refusals stand in the reader's language, beside what they are about."""
+    """A form for visitors: shows refusals in their language, beside the field they are about."""
 
     def refuse(self, error: DomainError) -> None:
         if isinstance(error, IdempotencyKeyReuse):
@@ -79,28 +79,28 @@ class PublicForm(PageForm):
             self.add_error(None, SAID_BEFORE)
             return
         if isinstance(error, VerificationRequired):
-            raise error  # there is a page of its own for that
+            raise error  # the view asks for a code on another page
         self.add_error(self.field_of(error), error_messages.of(error))
 
     def field_of(self, error: DomainError) -> str | None:
-        """The field that a refusal is about, or None."""
-        named = [name.rpartition(".")[2] for name in error.details.get("fields", {})]
-        return next((self.refusal_fields[n] for n in named if n in self.refusal_fields), None)
+        """Return the name of the field that a refusal is about, or None."""
+        names = [name.rpartition(".")[2] for name in error.details.get("fields", {})]
+        return next((self.refusal_fields[n] for n in names if n in self.refusal_fields), None)
 
 
 class EmailForm(PublicForm):
-    """Whose e-mail address it is, where a link is for certain people."""
+    """The visitor's email address, for a link that is restricted to some addresses."""
 
     email = forms.CharField(
         label=_("E-mail address"),
-        max_length=EMAIL_LENGTH,
+        max_length=addresses.MAX_LENGTH,
         error_messages={"required": _("Type the e-mail address this payment was sent to.")},
         widget=EMAIL_INPUT,
     )
 
 
 class CodeForm(PublicForm):
-    """The code that was sent to the address."""
+    """The code that was sent to the visitor's address."""
 
     code = forms.CharField(
         label=_("Code"),
@@ -112,13 +112,13 @@ class CodeForm(PublicForm):
     def field_of(self, error: DomainError) -> str | None:
         return "code"
 
-    def refuse_alone(self, error: DomainError) -> None:
-        """Show a refusal that has nothing to do with what the field holds."""
+    def refuse_resend(self, error: DomainError) -> None:
+        """Show why no other code was sent, without errors about the field itself."""
         self.cleaned_data, self._errors = {}, ErrorDict()
         self.add_error(None, error_messages.of(error))
 
     def clean_code(self):
-        code = email_verification.normalized(self.cleaned_data["code"])
+        code = email_verification.normalize(self.cleaned_data["code"])
         if not email_verification.is_well_formed(code):
             raise ValidationError(_("This is not a code. Copy it from the newest email."))
         return code
@@ -128,7 +128,7 @@ _OTHER = "other"
 
 
 class WalletForm(PublicForm):
-    """A wallet of the visitor's own, or one named by its id."""
+    """A wallet of the visitor's, or another by its ID."""
 
     refusal_fields = {"walletId": "wallet_id"}
 
@@ -153,13 +153,13 @@ class WalletForm(PublicForm):
             )
             self.fields["wallet_id"].error_messages["required"] = missing
             return
-        named = [(w.id, f"{w.name}, {w.organization.name}") for w in wallets]
-        self.fields["own"].choices = [*named, (_OTHER, _("Another wallet, by its id"))]
-        # What was chosen before, which is known by its id alone.
-        named = self.initial.get("wallet_id") or wallets[0].id
-        is_own = any(wallet.id == named for wallet in wallets)
-        kept = {"own": named, "wallet_id": ""} if is_own else {"own": _OTHER}
-        self.initial = self.initial | kept
+        choices = [(w.id, f"{w.name}, {w.organization.name}") for w in wallets]
+        self.fields["own"].choices = [*choices, (_OTHER, _("Another wallet, by its id"))]
+        # The draft stores only the ID of the wallet that was chosen before.
+        chosen_id = self.initial.get("wallet_id") or wallets[0].id
+        is_own = any(wallet.id == chosen_id for wallet in wallets)
+        chosen = {"own": chosen_id, "wallet_id": ""} if is_own else {"own": _OTHER}
+        self.initial = self.initial | chosen
 
     def clean_wallet_id(self):
         text = self.cleaned_data["wallet_id"].strip()
@@ -173,9 +173,9 @@ class WalletForm(PublicForm):
         return text
 
     def clean(self):
-        said = super().clean()
-        is_own, is_other = said.get("own") not in ("", None, _OTHER), said.get("wallet_id")
-        if is_own and is_other:  # which of them would be a guess about money
+        data = super().clean()
+        is_own, is_other = data.get("own") not in ("", None, _OTHER), data.get("wallet_id")
+        if is_own and is_other:  # we must not guess which of them gets or pays the money
             self.add_error(
                 "wallet_id",
                 _(
@@ -185,25 +185,25 @@ class WalletForm(PublicForm):
             )
         elif not (is_own or is_other or self.errors):
             self.add_error("wallet_id", _("Choose a wallet above, or type the id of one."))
-        return said
+        return data
 
     def field_of(self, error: DomainError) -> str | None:
         about_link = isinstance(error, InvalidState | NotAvailable | ServiceUnavailable)
         if about_link and "walletId" not in error.details:
             return None
-        is_named = self.cleaned_data.get("own") not in ("", None, _OTHER)
-        return "own" if is_named and "own" in self.fields else "wallet_id"
+        is_own = self.cleaned_data.get("own") not in ("", None, _OTHER)
+        return "own" if is_own and "own" in self.fields else "wallet_id"
 
     @property
     def draft(self) -> dict:
-        """What the last look shows."""
+        """The data of the review page."""
         own = self.cleaned_data.get("own")
-        named = own if own and own != _OTHER else self.cleaned_data["wallet_id"]
-        return {"method": "WALLET", "wallet_id": named}
+        wallet_id = own if own and own != _OTHER else self.cleaned_data["wallet_id"]
+        return {"method": "WALLET", "wallet_id": wallet_id}
 
 
 class BankForm(PublicForm):
-    """A bank account in the United States, which gets the money or pays it."""
+    """A bank account in the United States that receives or pays the money."""
 
     refusal_fields = {
         "routingNumber": "routing_number",
@@ -228,7 +228,7 @@ class BankForm(PublicForm):
         label=_("Account number"),
         max_length=40,
         error_messages={"required": _("Type the account number.")},
-        # The script knows the rule: a whole account number stands in no address, not even in ours.
+        # The script checks this field itself: a full account number must not be in any URL.
         widget=forms.TextInput(
             attrs=_DIGITS | {"data-pattern": "^[0-9]{4,17}$", "data-wrong": WRONG_ACCOUNT_NUMBER}
         ),
@@ -251,13 +251,13 @@ class BankForm(PublicForm):
 
     @property
     def draft(self) -> dict:
-        """What the last look shows."""
+        """The data of the review page."""
         names = ("routing_number", "account_number", "account_name")
         return {"method": "ACH"} | {name: self.cleaned_data[name] for name in names}
 
 
 class AddressForm(PublicForm):
-    """An address on Ethereum that gets USDC."""
+    """An Ethereum address that receives USDC."""
 
     refusal_fields = {"address": "address"}
 
@@ -274,18 +274,18 @@ class AddressForm(PublicForm):
 
     @property
     def draft(self) -> dict:
-        """What the last look shows."""
+        """The data of the review page."""
         return {"method": "USDC", "address": self.cleaned_data["address"]}
 
 
 class ExpectForm(PublicForm):
-    """Somebody who will pay in USDC: nothing needs to be known of them."""
+    """A payment in USDC. The payer does not have to enter anything."""
 
     draft = {"method": "USDC"}
 
 
 class ReviewForm(PublicForm):
-    """The last step: exactly what the visitor has looked at."""
+    """The review step: the sealed draft that the page shows, and the sealed mandate if any."""
 
     draft = forms.CharField(max_length=4000, widget=forms.HiddenInput)
     read = forms.CharField(max_length=20_000, required=False, widget=forms.HiddenInput)
@@ -300,10 +300,10 @@ class ReviewForm(PublicForm):
         super().__init__(*args, **kwargs)
         if not needs_mandate:
             del self.fields["accepted"], self.fields["read"]
-        self.may_pass = False  # what refused it is over in a moment
+        self.is_temporary = False  # whether the claim may be sent again after a refusal
 
     def refuse(self, error: DomainError) -> None:
-        self.may_pass = isinstance(error, ServiceUnavailable)
+        self.is_temporary = isinstance(error, ServiceUnavailable)
         super().refuse(error)
 
     def field_of(self, error: DomainError) -> str | None:

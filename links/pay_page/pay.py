@@ -1,19 +1,19 @@
-"""The public page of a payment link, /pay/<slug>: no account needed, no script needed.
+"""The public page of a payment link, /pay/<slug>. It needs neither an account nor a script.
 
-Whose address it is, where the money goes or comes from, and a last look, whose form is the claim.
-What became of it stands on a page of its own: hosted_claims.
+The steps: verify the email address, choose where the money goes or comes from, review. Sending the
+form of the review page makes the claim, whose status is on its own page: `receipt`.
 """
 
 from contextlib import suppress
 
 from django.db import transaction
-from django.http import HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext
 
 from accounts.organizations.models import LinkDirection
 from links.pay_page import claim_flow
-from links.pay_page.access import Visit, link_page, redirect_to
+from links.pay_page.access import Visit, link_page
 from links.pay_page.forms import (
     AddressForm,
     BankForm,
@@ -44,74 +44,73 @@ _FORMS = {
     _Method.ACH: BankForm,
     _Method.USDC: AddressForm,
 }
-# Nothing was paid: whoever made such a claim may make another.
-_AGAIN = {Claim.Status.FAILED, Claim.Status.REJECTED, Claim.Status.EXPIRED}
-# What came back leaves the link open only where its maker can pay once more.
-_AGAIN_WHILE_OPEN = _AGAIN | {Claim.Status.RETURNED}
-_DRAFT, _MANDATE = "draft", "mandate"  # what is sealed
+# Nothing was paid, so the visitor may claim again.
+_RETRYABLE = {Claim.Status.FAILED, Claim.Status.REJECTED, Claim.Status.EXPIRED}
+# A returned payment reopens the link only if its wallet can pay again.
+_RETRYABLE_WHILE_ACTIVE = _RETRYABLE | {Claim.Status.RETURNED}
+_DRAFT, _MANDATE = "draft", "mandate"  # the kinds of sealed data
 _OVER = {"EXPIRED": "expired", "CANCELLED": "cancelled"}
 
 
 @link_page("GET", "POST")
 def pay(visit):
-    """What the link promises, and the next thing it needs to know of the visitor."""
+    """Show the link and the visitor's next step; save what they enter."""
     state = state_of(visit)
     method = _method(visit)
     form = _form(visit, state, method)
     if visit.request.method == "POST":
         if form is None:
-            return HttpResponseRedirect(visit.path())  # it says what has become of the link
-        answer = _note(visit, state, form)
+            return HttpResponseRedirect(visit.path())  # it shows the link's status
+        answer = _save(visit, state, form)
         if not answer and not form.errors:
-            answer = (
-                visit.redirect_to()
-            )  # the form of another step, from an old tab or a second click
+            # The form belongs to another step: it came from an old tab or a second click.
+            answer = visit.redirect_to()
         if answer:
             return answer
     return _show(visit, state, method, form)
 
 
 def state_of(visit: Visit) -> str:
-    """Which of its faces the page shows to this visitor."""
+    """Return the state of the page for this visitor."""
     link = visit.link
     claim, status = _own_claim(visit), payment_links.public_view(link).status
-    again = _AGAIN_WHILE_OPEN if status == PaymentLink.Status.ACTIVE else _AGAIN
-    if claim and claim.status not in again:
+    retryable = _RETRYABLE_WHILE_ACTIVE if status == PaymentLink.Status.ACTIVE else _RETRYABLE
+    if claim and claim.status not in retryable:
         return "done"
     if status == PaymentLink.Status.CLAIMED and link.direction == LinkDirection.RECEIVE:
-        return "taken"  # somebody is about to pay, and may yet not do it
+        return "taken"  # another visitor has claimed it and may still fail to pay
     if status != PaymentLink.Status.ACTIVE:
         return _OVER.get(status, "used")
-    if not restrictions.admits(link, visit.email):
+    if not restrictions.allows_email(link, visit.email):
         return "email"
-    if not visit.is_proven:
+    if not visit.is_verified:
         return "code"
     return "choose" if claim_flow.is_available(link) else "unavailable"
 
 
 def _own_claim(visit: Visit) -> Claim | None:
-    """What this visitor has made of the link, if it was they."""
-    mine = visit.said.get("claim")
-    return mine and Claim.objects.filter(pk=mine, link=visit.link).first()
+    """Return the claim that this visitor made, or None."""
+    claim_id = visit.session_data.get("claim")
+    return claim_id and Claim.objects.filter(pk=claim_id, link=visit.link).first()
 
 
 def _method(visit: Visit) -> str:
-    """The way to pay or be paid that the visitor looks at."""
+    """Return the method that the visitor chose, else the likeliest."""
     offered = claim_flow.methods(visit)
     post = visit.request.POST
-    wished = (post.get("step") or visit.request.GET.get("method") or "").upper()
-    kept = (_kept(visit) or {}).get("method")
-    return next((method for method in (wished, kept) if method in offered), offered[0])
+    requested = (post.get("step") or visit.request.GET.get("method") or "").upper()
+    saved = (_saved_draft(visit) or {}).get("method")
+    return next((method for method in (requested, saved) if method in offered), offered[0])
 
 
-def _kept(visit: Visit) -> dict | None:
-    """What was said on this step before; of a claim that is made, without the account number."""
-    sealed = visit.said.get("draft") or visit.said.get("before")
+def _saved_draft(visit: Visit) -> dict | None:
+    """Return the visitor's draft, or the draft of their last claim without its account number."""
+    sealed = visit.session_data.get("draft") or visit.session_data.get("before")
     return visit.unseal(_DRAFT, sealed) if sealed else None
 
 
 def _form(visit: Visit, state: str, method: str) -> PageForm | None:
-    """The form of a step; with what was sent to that step, not with that of an older tab."""
+    """Return the form of a state. Ignores data that an older tab sent for another step."""
     sent = visit.request.POST if visit.request.method == "POST" else None
     step = sent.get("step", "") if sent is not None else ""
     if state == "email":
@@ -121,8 +120,8 @@ def _form(visit: Visit, state: str, method: str) -> PageForm | None:
     if state != "choose":
         return None
     data = sent if step.upper() == method else None
-    kept = _kept(visit) or {}
-    initial = kept if kept.get("method") == method else {}
+    saved = _saved_draft(visit) or {}
+    initial = saved if saved.get("method") == method else {}
     if method == _Method.WALLET:
         return WalletForm(
             data,
@@ -132,40 +131,41 @@ def _form(visit: Visit, state: str, method: str) -> PageForm | None:
         )
     if method == _Method.USDC and visit.link.direction == LinkDirection.RECEIVE:
         return ExpectForm(data)
-    # An account number is not shown again once it was sealed: it is typed anew.
+    # A sealed account number is not shown again, so the visitor enters it anew.
     shown = {name: value for name, value in initial.items() if name != "account_number"}
     return _FORMS[method](data, initial=shown)
 
 
-def _note(visit: Visit, state: str, form: PageForm):
-    """Keep what the visitor said and lead on; None when the form says why it is refused."""
+def _save(visit: Visit, state: str, form: PageForm) -> HttpResponse | None:
+    """Save what the visitor entered and redirect to the next step; None if the form has errors."""
     step = visit.request.POST.get("step", "")
     if state == "code" and step in ("resend", "another"):
-        return _another_code(visit, form) if step == "resend" else _another_address(visit)
+        return _send_another_code(visit, form) if step == "resend" else _forget_email(visit)
     if not form.is_bound or not form.is_valid():
         return None
-    if state == "email":  # codes are counted for each session, which costs one of these
+    # Codes are counted per session. A new session has to enter its address first, counted here.
+    if state == "email":
         rate_limits.count_address(visit.link, client_network(visit.request))
     try:
         if state == "email":
-            return _note_email(visit, form)
+            return _save_email(visit, form)
         if state == "code":
-            return _note_code(visit, form)
-        claim_flow.count(visit, form.draft)
-        _try(visit, form.draft)
+            return _save_code(visit, form)
+        claim_flow.count_request(visit, form.draft)
+        _check_draft(visit, form.draft)
     except VerificationRequired:
-        return _prove_again(visit)
+        return _verify_again(visit)
     except DomainError as error:
         form.refuse(error)
         return None
     wallet_id = form.draft.get("wallet_id")
-    visit.remember(draft=visit.seal(_DRAFT, form.draft), wallet=wallet_id)
+    visit.save_step(draft=visit.seal(_DRAFT, form.draft), wallet=wallet_id)
     return visit.redirect_to("pay-review")
 
 
-def _note_email(visit: Visit, form: EmailForm):
+def _save_email(visit: Visit, form: EmailForm) -> HttpResponse | None:
     email = form.cleaned_data["email"]
-    if not restrictions.admits(visit.link, email):
+    if not restrictions.allows_email(visit.link, email):
         form.add_error(
             "email",
             gettext(
@@ -174,57 +174,58 @@ def _note_email(visit: Visit, form: EmailForm):
             ),
         )
         return None
-    # Where a code was sent a moment ago, to this visitor or another, that one will do.
+    # If a code was sent a moment ago, to this visitor or another, it is still valid.
     if email_verification.is_needed(visit.link):
         with suppress(RateLimitExceeded):
             email_verification.send_code(visit.link, email=email)
-    visit.remember(email=email, proven=None)
+    visit.save_step(email=email, proven=None)
     return visit.redirect_to()
 
 
-def _note_code(visit: Visit, form: CodeForm):
+def _save_code(visit: Visit, form: CodeForm) -> HttpResponse:
     code = form.cleaned_data["code"]
     email_verification.check_code(visit.link, email=visit.email, code=code, visitor=visit.visitor)
-    visit.remember(proven=True)
+    visit.save_step(proven=True)
     return visit.redirect_to()
 
 
-def _another_code(visit: Visit, form: CodeForm):
+def _send_another_code(visit: Visit, form: CodeForm) -> HttpResponse | None:
     try:
         email_verification.send_code(visit.link, email=visit.email)
     except DomainError as error:
-        form.refuse_alone(error)
+        form.refuse_resend(error)
         return None
-    return redirect_to(f"{visit.path()}?sent=again")
+    return pages.redirect_to(f"{visit.path()}?sent=again")
 
 
-def _another_address(visit: Visit):
-    visit.remember(email=None, proven=None)
+def _forget_email(visit: Visit) -> HttpResponse:
+    """Let the visitor enter another address."""
+    visit.save_step(email=None, proven=None)
     return visit.redirect_to()
 
 
-def _prove_again(visit: Visit):
-    """The code was typed too long ago: it takes another one."""
-    visit.remember(proven=None)
-    return redirect_to(f"{visit.path()}?sent=old")
+def _verify_again(visit: Visit) -> HttpResponse:
+    """Ask for another code, because the verification has expired."""
+    visit.save_step(proven=None)
+    return pages.redirect_to(f"{visit.path()}?sent=old")
 
 
-def _try(visit: Visit, draft: dict) -> None:
-    """Everything that a claim checks, by the claim itself: it is done in full, and taken back."""
+def _check_draft(visit: Visit, draft: dict) -> None:
+    """Make the claim and roll it back, to check a draft by the rules of the claim itself."""
 
-    def tried():
+    def claim_and_roll_back():
         claim_flow.claim(visit, draft, agreed=claim_flow.mandate(visit.link, draft))
         transaction.set_rollback(True)
 
-    service_runner.run(tried, actor=visit.actor)
+    service_runner.run(claim_and_roll_back, actor=visit.actor)
 
 
-def _show(visit: Visit, state: str, method: str, form: PageForm | None):
+def _show(visit: Visit, state: str, method: str, form: PageForm | None) -> HttpResponse:
     claim = _own_claim(visit)
-    # One short form needs no list of what is wrong with it: one is led to the field itself.
-    wrong = [name for name in form.errors if name in form.fields] if form else []
-    if wrong:
-        form.fields[wrong[0]].widget.attrs["autofocus"] = True
+    # The form is short, so the focus goes to the first wrong field in place of a list of errors.
+    wrong_fields = [name for name in form.errors if name in form.fields] if form else []
+    if wrong_fields:
+        form.fields[wrong_fields[0]].widget.attrs["autofocus"] = True
     context = {
         "state": state,
         "form": form,
@@ -245,12 +246,12 @@ def _show(visit: Visit, state: str, method: str, form: PageForm | None):
 
 @link_page("GET", "POST")
 def review(visit):
-    """A last look at what goes where; its form is the claim."""
+    """Show the draft for review; claim the link when the form is sent."""
     state = state_of(visit)
     if state in ("email", "code"):
-        return visit.redirect_to()  # it was known, but sessions end
+        return visit.redirect_to()  # the session with the address has ended
     sent = visit.request.POST if visit.request.method == "POST" else None
-    sealed = (sent if sent is not None else visit.said).get("draft", "")
+    sealed = (sent if sent is not None else visit.session_data).get("draft", "")
     draft = visit.unseal(_DRAFT, sealed) if sealed else None
     if draft is None or (sent is None and state != "choose"):
         return visit.redirect_to()
@@ -261,18 +262,19 @@ def review(visit):
         try:
             answer = _claim(visit, form, draft)
         except VerificationRequired:
-            answer = _prove_again(visit)
+            answer = _verify_again(visit)
         if answer:
             return answer
         visit.link.refresh_from_db(fields=["status"])
     return _show_review(visit, form, draft)
 
 
-def _claim(visit: Visit, form: ReviewForm, draft: dict):
+def _claim(visit: Visit, form: ReviewForm, draft: dict) -> HttpResponse | None:
+    """Claim the link at most once. Return None if the form says why the claim was refused."""
     claimed = []
 
     def work():
-        agreed = _read(visit, form) if form.cleaned_data.get("accepted") else None
+        agreed = _mandate_read(visit, form) if form.cleaned_data.get("accepted") else None
         claimed.append(claim_flow.claim(visit, draft, agreed=agreed))
         return claimed[0]
 
@@ -283,29 +285,30 @@ def _claim(visit: Visit, form: ReviewForm, draft: dict):
         done=visit.claim_path,
         actor=visit.actor,
     )
-    if answer and claimed:  # else it is a repetition, and was remembered the first time
-        shown = {name: said for name, said in draft.items() if name != "account_number"}
-        visit.remember(claim=claimed[0].id, draft=None, before=visit.seal(_DRAFT, shown))
+    if answer and claimed:  # a repeated form was saved the first time
+        shown = {name: value for name, value in draft.items() if name != "account_number"}
+        visit.save_step(claim=claimed[0].id, draft=None, before=visit.seal(_DRAFT, shown))
     return answer
 
 
-def _read(visit: Visit, form: ReviewForm) -> dict | None:
-    """The mandate as it stands on the page: whatever language another tab speaks meanwhile."""
+def _mandate_read(visit: Visit, form: ReviewForm) -> dict | None:
+    """Return the mandate that the page shows, even if another tab changed the language since."""
     return visit.unseal(_MANDATE, form["read"].value() or "")
 
 
-def _show_review(visit: Visit, form: ReviewForm, draft: dict):
+def _show_review(visit: Visit, form: ReviewForm, draft: dict) -> HttpResponse:
     state = state_of(visit)
-    wrong = "accepted" in form.errors
-    if wrong:
+    must_accept = "accepted" in form.errors
+    if must_accept:
         form.fields["accepted"].widget.attrs["autofocus"] = True
+    mandate = (_mandate_read(visit, form) if "read" in form.fields else None) or {}
     context = {
         "form": form,
-        # Whatever else was wrong, it cannot be mended here.
-        "is_possible": state == "choose" and (wrong or form.may_pass or not form.errors),
-        "draft": claim_flow.shown(visit, draft),
+        # Other errors cannot be corrected on this page.
+        "is_possible": state == "choose" and (must_accept or form.is_temporary or not form.errors),
+        "draft": claim_flow.review_context(visit, draft),
         "claimed": visit.claim_path(_own_claim(visit)) if state == "done" else "",
-        "mandate": (_read(visit, form) or {}).get("wording") if "read" in form.fields else "",
+        "mandate": mandate.get("wording"),
     }
     status = pages.UNPROCESSABLE if form.errors else 200
     return visit.render("links/pay_page/review.html", context, status=status)

@@ -1,6 +1,6 @@
-"""What has become of a claim: its status while it lasts, then its receipt.
+"""The page of a claim: its status while it is open, then its receipt.
 
-The token in the address is the claimant's alone.
+The token in the path is a secret that only the claimant knows.
 """
 
 from django.http import Http404, HttpResponse
@@ -9,7 +9,7 @@ from accounts.transfers import ethereum
 from accounts.transfers.models import IncomingPayment
 from accounts.transfers.services import orders
 from links.pay_page import error_messages
-from links.pay_page.access import Visit, link_page, redirect_to
+from links.pay_page.access import Visit, link_page
 from links.pay_page.receipt_forms import ReceiptForm, SimulateForm
 from links.payment_links.models import Claim, PaymentLink
 from links.payment_links.services import claim_status, receipts
@@ -20,12 +20,16 @@ from wallgent.environments import Environment
 from wallgent.http.client_ip import client_network
 from wallgent.web import pages
 
-LETTERS = 3  # a minute, of one claim or one address
-LIVE = "live"  # the id of what scripts swap
-STOP_POLLING = 286
+EMAILS = 3  # per minute, of one claim or one network
+LIVE = "live"  # the HTML ID of the part that the script replaces
+STOP_POLLING = 286  # a status by which htmx ends polling
 
-_ASTRAY = {IncomingPayment.Kind.EXCESS, IncomingPayment.Kind.LATE, IncomingPayment.Kind.WRONG_CHAIN}
-# USDC by Circle on Ethereum and on its test network Sepolia: contract and chain.
+_UNEXPECTED = {
+    IncomingPayment.Kind.EXCESS,
+    IncomingPayment.Kind.LATE,
+    IncomingPayment.Kind.WRONG_CHAIN,
+}
+# Contract address and chain ID of Circle's USDC on Ethereum and on its test network Sepolia.
 _USDC = {
     Environment.PRODUCTION: ("0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48", 1),
     Environment.SANDBOX: ("0x1c7D4B196Cb0C7B01d743Fbc6116a902379C7238", 11155111),
@@ -34,11 +38,11 @@ _USDC = {
 
 @link_page("GET")
 def receipt(visit):
-    """How far a claim is, and in the end its receipt."""
+    """Show the status of a claim, or its receipt."""
     claim, request = visit.claim, visit.request
     if not (request.htmx and request.htmx.target == LIVE):
         return _show(visit, claim)
-    # The part that changes: nothing where nothing did, and no more questions at the end.
+    # The script asks for the part that changes: 204 if nothing did, 286 when the claim has ended.
     context = _context(visit, claim)
     if request.GET.get("seen") == context["seen"]:
         return HttpResponse(status=204)
@@ -47,13 +51,13 @@ def receipt(visit):
 
 
 def face_of(status: PublicStatus) -> str:
-    """Which of its faces the page shows."""
+    """Return the state that the page shows."""
     return "PROCESSING" if status.status == Claim.Status.CLAIMED else status.status
 
 
 def _show(visit: Visit, claim: Claim, **more) -> HttpResponse:
-    refused = any(form.errors for form in more.values())
-    status = pages.UNPROCESSABLE if refused else 200
+    has_errors = any(form.errors for form in more.values())
+    status = pages.UNPROCESSABLE if has_errors else 200
     context = _context(visit, claim) | more
     return visit.render("links/pay_page/receipt.html", context, status=status)
 
@@ -67,18 +71,18 @@ def _context(visit: Visit, claim: Claim) -> dict:
         "status": status,
         "face": face,
         "polls": not status.is_final,
-        "pause": "2s" if link.environment == Environment.SANDBOX else "15s",  # between two looks
-        # Changes when what is shown does.
+        "pause": "2s" if link.environment == Environment.SANDBOX else "15s",  # between polls
+        # Differs whenever the page shows something different.
         "seen": f"{face}-{status.incoming[-1].id}" if status.incoming else face,
         "here": visit.path("pay-receipt", token=token),
-        "sender": link.organization.name,  # whoever claimed knows
+        "sender": link.organization.name,  # not withheld from the claimant
         "draft": party(status),
-        "letter_path": visit.path("pay-receipt-letter", token=token),
+        "email_path": visit.path("pay-receipt-letter", token=token),
         "form": ReceiptForm(initial={"email": claim.recipient_email}),
         "is_sent": visit.request.GET.get("sent") == "yes",
         "reason": _reason(claim),
         "is_open_again": face == "RETURNED" and link.status == PaymentLink.Status.ACTIVE,
-        "astray": [one for one in status.incoming if one.kind in _ASTRAY],
+        "astray": [one for one in status.incoming if one.kind in _UNEXPECTED],
     }
     if not status.pay_address:
         return context
@@ -93,7 +97,7 @@ def _context(visit: Visit, claim: Claim) -> dict:
 
 
 def party(status: PublicStatus) -> dict:
-    """Where a claim's money goes or comes from, as its pages show it."""
+    """Return where a claim's money goes or comes from, as its pages show it."""
     return {
         "method": status.method,
         "wallet_id": status.wallet_id or "",
@@ -104,35 +108,32 @@ def party(status: PublicStatus) -> dict:
 
 
 def _reason(claim: Claim) -> str:
-    """Why the bank refused or took back, where it said so and the visitor can do something."""
+    """Return why a bank refused or returned the payment, if the visitor can act on it, else ""."""
     transfer = claim.transfer
     if transfer is None or claim.status not in (Claim.Status.FAILED, Claim.Status.RETURNED):
         return ""
-    return error_messages.BANK_SAYS.get(transfer.failure_code, "")
+    return error_messages.BANK_REASONS.get(transfer.failure_code, "")
 
 
 def _uri(environment: str, status: PublicStatus) -> str:
-    """What a wallet opens with address and amount filled in."""
+    """Return the URI that opens a wallet app with the address and the amount (EIP-681)."""
     token, chain_id = _USDC[Environment(environment)]
     return ethereum.payment_uri(
         status.pay_address, amount=status.missing, token=token, chain_id=chain_id
     )
 
 
-# What one may do with it.
-
-
 @link_page("GET", "POST")
-def letter(visit):
-    """Send the receipt to an address."""
+def send_email(visit):
+    """Send the receipt to an email address."""
     claim, here = visit.claim, visit.claim_path(visit.claim)
     status = claim_status.public_status(claim)
     if visit.request.method != "POST" or status.status != Claim.Status.SETTLED:
-        return redirect_to(here)
+        return pages.redirect_to(here)
     form = ReceiptForm(visit.request.POST)
     if form.is_valid():
         for subject in (claim.id, client_network(visit.request)):
-            throttling.check(subject=f"pay:letter:{subject}", limit=LETTERS)
+            throttling.check(subject=f"pay:receipt_email:{subject}", limit=EMAILS)
 
         def work():
             receipts.send(
@@ -152,20 +153,20 @@ def letter(visit):
 
 @link_page("GET", "POST")
 def simulate(visit):
-    """Let a payment in USDC arrive: in the sandbox, where there is no chain."""
+    """Simulate a payment in USDC, in the sandbox only."""
     claim, here = visit.claim, visit.claim_path(visit.claim)
     address = claim.transfer.address if claim.transfer and claim.transfer.awaits_payer else ""
     if visit.link.environment != Environment.SANDBOX or not address:
         raise Http404
     if visit.request.method != "POST":
-        return redirect_to(here)
+        return pages.redirect_to(here)
     form = SimulateForm(visit.request.POST)
     if form.is_valid():
-        said = form.cleaned_data
+        data = form.cleaned_data
 
         def work():
             orders.simulate_payment(
-                address, actor=visit.actor, amount=said["amount"], chain=said["chain"]
+                address, actor=visit.actor, amount=data["amount"], chain=data["chain"]
             )
 
         answer = pages.submit(visit.request, form, work, done=lambda _: here, actor=visit.actor)

@@ -1,4 +1,4 @@
-"""The forms of the page that tells what became of a claim."""
+"""The forms of a claim's page."""
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -6,17 +6,17 @@ from django.core.validators import validate_email
 from django.utils.translation import gettext_lazy as _
 
 from links.pay_page.forms import EMAIL_INPUT, PublicForm
-from links.payment_links.models.payment_links import EMAIL_LENGTH
 from wallgent import money
 from wallgent.errors import InvalidAmount
+from wallgent.mail import addresses
 
 
 class ReceiptForm(PublicForm):
-    """Where a receipt is sent."""
+    """The email address that a receipt is sent to."""
 
     email = forms.CharField(
         label=_("E-mail address"),
-        max_length=EMAIL_LENGTH,
+        max_length=addresses.MAX_LENGTH,
         error_messages={"required": _("Type where the receipt should go.")},
         widget=EMAIL_INPUT,
     )
@@ -33,7 +33,7 @@ class ReceiptForm(PublicForm):
 
 
 class SimulateForm(PublicForm):
-    """A payment that a sandbox lets arrive."""
+    """A simulated payment in USDC."""
 
     amount = forms.CharField(
         label=_("Amount"),

@@ -12,6 +12,6 @@ urlpatterns = [
     path("<str:slug>", pay.pay, name="pay"),
     path("<str:slug>/review", pay.review, name="pay-review"),
     path(_CLAIM, receipt.receipt, name="pay-receipt"),
-    path(f"{_CLAIM}/letter", receipt.letter, name="pay-receipt-letter"),
+    path(f"{_CLAIM}/letter", receipt.send_email, name="pay-receipt-letter"),
     path(f"{_CLAIM}/simulate", receipt.simulate, name="pay-simulate"),
 ]

@@ -1,10 +1,10 @@
-"""Proof that links owe what their holds keep. Told by `check_books`, like every difference."""
+"""Checks that links, claims, holds and transfers agree. `check_books` reports differences."""
 
 DIFFERENCES = """
 WITH claimed AS (
     SELECT link_id, count(*) AS uses FROM links_claim
-     WHERE takes_use GROUP BY link_id
-), kept AS (
+     WHERE consumes_use GROUP BY link_id
+), link AS (
     SELECT l.*, w.account_id AS wallet_account, a.currency AS wallet_currency,
            coalesce(c.uses, 0) AS uses
       FROM links_paymentlink l
@@ -25,10 +25,10 @@ WITH claimed AS (
      GROUP BY o.link_id, h.id
 )
 SELECT format('link %s: its wallet holds %s, not %s', id, wallet_currency, currency)
-  FROM kept WHERE wallet_currency <> currency
+  FROM link WHERE wallet_currency <> currency
 UNION ALL
 SELECT format('link %s: used %s times, but claimed %s times', id, use_count, uses)
-  FROM kept WHERE use_count <> uses
+  FROM link WHERE use_count <> uses
 UNION ALL
 SELECT format('link %s: SETTLED, but a claim is under way', l.id)
   FROM links_paymentlink l
@@ -41,7 +41,7 @@ UNION ALL
 SELECT format('link %s: %s, keeps %s, %s claims under way for %s, and %s uses are left', l.id,
               l.status, o.remaining, l.amount, o.under_way, l.max_uses - l.use_count)
   FROM owed o
-  JOIN kept l ON l.id = o.link_id
+  JOIN link l ON l.id = o.link_id
  WHERE o.account_id <> l.wallet_account
     OR o.remaining <> o.under_way +
        CASE WHEN l.status = 'ACTIVE' AND l.hold_id = o.hold_id
@@ -49,8 +49,8 @@ SELECT format('link %s: %s, keeps %s, %s claims under way for %s, and %s uses ar
 UNION ALL
 SELECT format('claim %s: of %s, its link is of %s', c.id, c.amount, l.amount)
   FROM links_claim c JOIN links_paymentlink l ON l.id = c.link_id
- WHERE c.amount <> l.amount OR (c.takes_use AND c.hold_id IS NULL) <> (
-       c.takes_use AND l.direction = 'RECEIVE')
+ WHERE c.amount <> l.amount OR (c.consumes_use AND c.hold_id IS NULL) <> (
+       c.consumes_use AND l.direction = 'RECEIVE')
 UNION ALL
 SELECT format('claim %s: does not agree with payment %s', c.id, c.payment_id)
   FROM links_claim c
@@ -94,7 +94,7 @@ SELECT format('wallet %s: %s claims wait for its approval, and %s approvals are 
                 UNION ALL
                 SELECT wallet_id, 0, 1 FROM accounts_approval
                  WHERE kind = 'payment_link' AND status = 'PENDING') waiting
-         GROUP BY wallet_id) asked
+         GROUP BY wallet_id) by_wallet
  WHERE claims <> approvals
 UNION ALL
 SELECT format('payment %s: out of a link, but without a claim', p.id)

@@ -1,4 +1,4 @@
-"""The refusals of payment links."""
+"""The errors of payment links."""
 
 from wallgent.errors import NotFound, PermissionDenied
 
@@ -9,7 +9,7 @@ class PaymentLinkNotFound(NotFound):
 
 
 class VerificationRequired(PermissionDenied):
-    """Denied until an e-mail address is proven; so it is no answer to an idempotency key."""
+    """Raised until the email is verified. Not stored as the answer to an idempotency key."""
 
     status = 202
     code = "VERIFICATION_REQUIRED"

@@ -3,5 +3,5 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _quick_hashes(settings):
-    """Passwords are slow to check on purpose, and here they are checked all the time."""
+    """Use a fast password hasher, because the default is slow on purpose."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -1,4 +1,4 @@
-"""People in front of a browser, for tests of signing in and of who belongs where."""
+"""Users and their browsers, for tests of sign-in and membership."""
 
 import base64
 import hmac
@@ -18,7 +18,7 @@ PASSWORD = "correct horse battery staple"
 
 
 def person(email="ada@acme.example", organization=None, role="OWNER", **fields):
-    """Somebody with a password, and a membership if there is an organization."""
+    """Create a user with a password, and a membership if an organization is given."""
     fields = {"name": "Ada Lovelace"} | fields
     user = User.objects.create_user(email, PASSWORD, **fields)
     if organization:
@@ -31,7 +31,7 @@ def join(user, organization, role="OWNER"):
 
 
 def browser(**options) -> Client:
-    """One that shows an error page rather than raising."""
+    """Return a browser that shows an error page instead of raising."""
     return Client(raise_request_exception=False, **options)
 
 
@@ -40,15 +40,15 @@ def sign_in(client, email="ada@acme.example", password=PASSWORD, **fields):
 
 
 def signed_in(user) -> Client:
-    """A browser in which the person has just signed in with their password."""
+    """Return a browser in which the user has just signed in with their password."""
     client = browser()
     answer = sign_in(client, user.email)
     assert answer.status_code == 302, answer.text
     return client
 
 
-def prove(client, password=PASSWORD) -> None:
-    """Enter the password once more, as before everything that matters."""
+def reauthenticate(client, password=PASSWORD) -> None:
+    """Enter the password again, as required before sensitive actions."""
     assert client.post("/account/reauthenticate/", {"password": password}).status_code == 302
 
 
@@ -56,22 +56,22 @@ def is_signed_in(client) -> bool:
     return "_auth_user_id" in client.session
 
 
-def facts(*types, **where):
-    """What was written down of these types, oldest first."""
+def events(*types, **where):
+    """Return the recorded events of these types, oldest first."""
     return list(Event.objects.filter(type__in=types, **where).order_by("created_at", "id"))
 
 
-def letters_to(email):
-    return [letter for letter in mail.outbox if letter.to == [email]]
+def emails_to(address):
+    return [email for email in mail.outbox if email.to == [address]]
 
 
-def link_in(letter) -> str:
-    """The path of the first link of a letter that leads further than the front page."""
-    return re.search(r"https?://[^/\s]+(/\S+)", letter.body)[1]
+def link_in(email) -> str:
+    """Return the path of the first link in an email, except links to the front page."""
+    return re.search(r"https?://[^/\s]+(/\S+)", email.body)[1]
 
 
 def totp(secret: str, *, ahead: int = 0) -> str:
-    """The code that an authenticator app shows, or will in `ahead` half minutes (RFC 6238)."""
+    """Return an authenticator app's code, `ahead` periods of 30 seconds from now (RFC 6238)."""
     counter = int(time.time()) // 30 + ahead
     digest = hmac.digest(base64.b32decode(secret), counter.to_bytes(8, "big"), "sha1")
     start = digest[-1] & 15
@@ -80,16 +80,16 @@ def totp(secret: str, *, ahead: int = 0) -> str:
 
 
 def next_code(secret: str) -> str:
-    """The code after the one with which the app was just set up, and which was used by that."""
+    """Return the code after the current one, which the app's setup has used up."""
     return totp(secret, ahead=1)
 
 
 def add_app(client) -> tuple[str, list[str]]:
-    """Set up an authenticator app, as its pages lead; its secret, and the recovery codes."""
-    prove(client)
-    asked = client.get("/account/2fa/totp/activate/")
-    assert asked.status_code == 200, asked.headers
-    secret = asked.context["form"].secret
+    """Set up an authenticator app through its pages; return its secret and the recovery codes."""
+    reauthenticate(client)
+    page = client.get("/account/2fa/totp/activate/")
+    assert page.status_code == 200, page.headers
+    secret = page.context["form"].secret
     done = client.post("/account/2fa/totp/activate/", {"code": totp(secret)})
     assert done.url == "/account/2fa/recovery-codes/"
     shown = client.get(done.url)
@@ -97,13 +97,13 @@ def add_app(client) -> tuple[str, list[str]]:
 
 
 def follow(client, answer):
-    """The page that a redirect leads to."""
+    """Return the page that a redirect leads to."""
     assert answer.status_code in (302, 303), answer.text
     return client.get(answer.url, follow=True)
 
 
-def assert_strict(page: str) -> None:
-    """Nothing that the strict policy would refuse: no inline script, style or handler."""
+def assert_csp_safe(page: str) -> None:
+    """Assert that a page has no inline script, style or event handler, which our CSP blocks."""
     assert "style=" not in page
     assert "<style" not in page
     assert not re.search(r"<[^>]*\son[a-z]+=", page)
@@ -112,7 +112,7 @@ def assert_strict(page: str) -> None:
 
 
 @contextmanager
-def refuses(error):
-    """What is done inside is refused, and rolled back, as every door does."""
-    with pytest.raises(error) as refusal, transaction.atomic():
-        yield refusal
+def raises(error):
+    """Expect an error, and roll back as every entry point does."""
+    with pytest.raises(error) as caught, transaction.atomic():
+        yield caught

@@ -1,4 +1,4 @@
-"""Verbs for tests of transfers over rails."""
+"""Helpers for tests of transfers over rails."""
 
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -11,8 +11,8 @@ from accounts.organizations.models import Organization
 from accounts.organizations.services import organizations
 from accounts.transfers.models import Transfer
 from accounts.transfers.rails import directory, simulator
+from accounts.transfers.rails.base import Address, Bank
 from accounts.transfers.services import callbacks, orders, worker
-from accounts.transfers.services.orders import Address, Bank
 from accounts.wallets.models import Wallet
 from tests import world
 from wallgent import clock, ids
@@ -22,32 +22,32 @@ PURPOSE = "test"
 
 
 def bank(fault: int = 0, *, number: str = "000123456789") -> Bank:
-    """Somebody's bank account, or the published one that provokes a fault."""
+    """Return a bank account, or the simulator's account that triggers a fault."""
     number = simulator.account_number(fault) if fault else number
     return Bank(routing_number=ROUTING, account_number=number, account_name="Grace Hopper")
 
 
 def chain_address(fault: int = 0) -> Address:
-    """Somebody's address on the chain, or the published one that provokes a fault."""
-    found = simulator.address(fault) if fault else "0x52908400098527886E0F7030069857D2E4169EE7"
-    return Address(found)
+    """Return a chain address, or the simulator's address that triggers a fault."""
+    address = simulator.address(fault) if fault else "0x52908400098527886E0F7030069857D2E4169EE7"
+    return Address(address)
 
 
-def withdraw(wallet: Wallet, amount: str = "25", *, fault: int = 0, **more) -> Transfer:
-    rail_type = more.setdefault("rail_type", "ACH")
-    more.setdefault("destination", chain_address(fault) if rail_type == "USDC" else bank(fault))
-    wallet = Wallet.objects.get(pk=wallet.pk)  # with its clock and balance as they are now
+def withdraw(wallet: Wallet, amount: str = "25", *, fault: int = 0, **options) -> Transfer:
+    rail_type = options.setdefault("rail_type", "ACH")
+    options.setdefault("destination", chain_address(fault) if rail_type == "USDC" else bank(fault))
+    wallet = Wallet.objects.get(pk=wallet.pk)  # with its current clock and balance
     actor = world.actor_for(wallet.organization, wallet.environment)
-    with transaction.atomic():  # as a door would: a refusal undoes it
-        return orders.withdraw(actor=actor, wallet=wallet, amount=Decimal(amount), **more)
+    with transaction.atomic():  # as entry points do: an error rolls it back
+        return orders.withdraw(actor=actor, wallet=wallet, amount=Decimal(amount), **options)
 
 
-def deposit(wallet: Wallet, amount: str = "25", *, fault: int = 0, **more) -> Transfer:
-    wallet = Wallet.objects.get(pk=wallet.pk)  # with its clock and balance as they are now
+def deposit(wallet: Wallet, amount: str = "25", *, fault: int = 0, **options) -> Transfer:
+    wallet = Wallet.objects.get(pk=wallet.pk)  # with its current clock and balance
     actor = world.actor_for(wallet.organization, wallet.environment)
-    more.setdefault("source", bank(fault))
-    with transaction.atomic():  # as a door would: a refusal undoes it
-        return orders.deposit(actor=actor, wallet=wallet, amount=Decimal(amount), **more)
+    options.setdefault("source", bank(fault))
+    with transaction.atomic():  # as entry points do: an error rolls it back
+        return orders.deposit(actor=actor, wallet=wallet, amount=Decimal(amount), **options)
 
 
 def allow_real_money() -> None:
@@ -62,7 +62,7 @@ def allow_real_money() -> None:
 
 
 def unsent(wallet: Wallet) -> Transfer:
-    """A deposit that no rail was told of yet."""
+    """Create a deposit that is not submitted to a rail yet."""
     now, is_test = clock.now(wallet), wallet.environment == "SANDBOX"
     if not is_test:
         allow_real_money()
@@ -82,11 +82,11 @@ def unsent(wallet: Wallet) -> Transfer:
     )
 
 
-def expect(wallet: Wallet, amount: str = "25", **more) -> Transfer:
-    wallet = Wallet.objects.get(pk=wallet.pk)  # with its clock and balance as they are now
+def expect(wallet: Wallet, amount: str = "25", **options) -> Transfer:
+    wallet = Wallet.objects.get(pk=wallet.pk)  # with its current clock and balance
     actor = world.actor_for(wallet.organization, wallet.environment)
-    with transaction.atomic():  # as a door would: a refusal undoes it
-        return orders.expect(actor=actor, wallet=wallet, amount=Decimal(amount), **more)
+    with transaction.atomic():  # as entry points do: an error rolls it back
+        return orders.expect(actor=actor, wallet=wallet, amount=Decimal(amount), **options)
 
 
 def cancel(transfer: Transfer) -> Transfer:
@@ -96,24 +96,24 @@ def cancel(transfer: Transfer) -> Transfer:
 
 
 def advance(organization: Organization, **by) -> None:
-    """Let an organization's sandbox live further ahead."""
+    """Move an organization's sandbox clock forward."""
     actor = world.actor_for(organization)
     organizations.advance_clock(organization, actor=actor, by=timedelta(**by))
 
 
 def sweep(times: int = 20) -> None:
-    """Do what is due now, and what falls due at once by that, as the worker would."""
+    """Process due transfers, as the worker does, until none is due."""
     for _ in range(times):
         due = worker.due()
         if not due:
             return
         for id in due:
-            worker.attend(id)
-    raise AssertionError("it is never done")
+            worker.process(id)
+    raise AssertionError("transfers are still due")
 
 
 def settle(organization: Organization, *, seconds: int = 5) -> None:
-    """Do what is due now, and again so many seconds later."""
+    """Process due transfers now, and again `seconds` later."""
     sweep()
     advance(organization, seconds=seconds)
     sweep()
@@ -124,16 +124,16 @@ def stored(transfer: Transfer) -> Transfer:
 
 
 @contextmanager
-def told(purpose: str = PURPOSE):
-    """What the handler of a purpose is told meanwhile: (transfer's id, outcome) in order."""
-    heard = []
-    with handler(lambda transfer, outcome, actor: heard.append((transfer.id, str(outcome)))):
-        yield heard
+def recorded_outcomes(purpose: str = PURPOSE):
+    """Collect the (transfer ID, outcome) calls of a purpose's handler, in order."""
+    outcomes = []
+    with handler(lambda transfer, outcome, actor: outcomes.append((transfer.id, str(outcome)))):
+        yield outcomes
 
 
 @contextmanager
 def handler(handle: Callable, *, lock=None, purpose: str = PURPOSE):
-    """Have a function handle the outcomes of a purpose meanwhile."""
+    """Register a handler for the outcomes of a purpose within the block."""
     callbacks.on_outcome(purpose, handle, lock=lock)
     try:
         yield
@@ -143,14 +143,14 @@ def handler(handle: Callable, *, lock=None, purpose: str = PURPOSE):
 
 
 @contextmanager
-def rail(double):
-    """Let another rail take the simulator's place."""
-    real = directory._RAILS["simulator"]
-    directory._RAILS["simulator"] = double
+def rail(replacement):
+    """Replace the simulator with another rail within the block."""
+    simulated = directory._RAILS["simulator"]
+    directory._RAILS["simulator"] = replacement
     try:
-        yield double
+        yield replacement
     finally:
-        directory._RAILS["simulator"] = real
+        directory._RAILS["simulator"] = simulated
 
 
 def uuid_of(transfer: Transfer):

@@ -1,4 +1,4 @@
-"""The dashboard as a person uses it: pages read, forms sent."""
+"""The dashboard in a browser, for tests of its pages and forms."""
 
 from decimal import Decimal
 
@@ -9,7 +9,7 @@ from wallgent.web.templatetags import wallgent
 
 
 class Site:
-    """The pages of an organization's environment, in the browser of a new member with a role."""
+    """The pages of an environment, in the browser of a new member with a role."""
 
     def __init__(self, organization: Organization, role: str, environment: str = "sandbox"):
         self.root = f"/{organization.id}/{environment}"
@@ -25,15 +25,15 @@ class Site:
         return response.content.decode()
 
     def send(self, path: str, **fields):
-        """Send a form as one opened just now, unless `submission` says otherwise."""
+        """Send a form with a new `submission` key, unless one is given."""
         return self.browser.post(self.root + path, {"submission": ids.new("sub")} | fields)
 
 
 def names_in(html: str, *names: str) -> list[str]:
-    """Those of the names that a page shows, in its order."""
+    """Return the given names that the page shows, in its order."""
     return sorted((name for name in names if name in html), key=html.index)
 
 
 def printed(amount: str, currency: str = "USD") -> str:
-    """An amount as pages show it."""
+    """Return an amount as pages show it."""
     return str(wallgent.money(Decimal(amount), currency))

@@ -9,30 +9,30 @@ from wallgent.events.models import Event
 
 
 def run(*arguments):
-    said = io.StringIO()
-    call_command(*arguments, stdout=said)
-    return said.getvalue()
+    output = io.StringIO()
+    call_command(*arguments, stdout=output)
+    return output.getvalue()
 
 
 class TestSetPlan:
-    def test_moves_the_organization_and_says_so(self, acme):
+    def test_changes_the_plan_and_reports_it(self, acme):
         assert run("set_plan", acme.id, "growth") == "Acme is on the plan GROWTH.\n"
 
         assert Organization.objects.get(pk=acme.pk).plan == "GROWTH"
-        fact = Event.objects.get(subject=acme.id, type="organization.updated")
-        assert (fact.actor_type, fact.data["changes"]) == ("SYSTEM", {"plan": "GROWTH"})
+        event = Event.objects.get(subject=acme.id, type="organization.updated")
+        assert (event.actor_type, event.data["changes"]) == ("SYSTEM", {"plan": "GROWTH"})
 
-    def test_takes_a_plain_uuid(self, acme):
+    def test_accepts_a_plain_uuid(self, acme):
         run("set_plan", str(ids.to_uuid(acme.id)), "FREE")
 
         assert Organization.objects.get(pk=acme.pk).plan == "FREE"
 
     @pytest.mark.parametrize("id", ["org_01J00000000000000000000000", "nonsense"])
-    def test_an_unknown_organization_is_refused(self, db, id):
+    def test_unknown_organization_is_refused(self, db, id):
         with pytest.raises(CommandError, match="no such organization"):
             run("set_plan", id, "FREE")
 
-    def test_an_unknown_plan_is_refused(self, acme):
+    def test_unknown_plan_is_refused(self, acme):
         with pytest.raises(CommandError, match="invalid choice"):
             run("set_plan", acme.id, "GOLD")
 
@@ -45,7 +45,7 @@ class TestActivateProduction:
         assert Organization.objects.get(pk=acme.pk).production_activated_at
         assert Event.objects.filter(type="organization.activated").count() == 1
 
-    def test_a_plan_without_production_is_refused(self, acme):
+    def test_plan_without_production_is_refused(self, acme):
         run("set_plan", acme.id, "FREE")
 
         with pytest.raises(CommandError, match="FREE does not include production"):

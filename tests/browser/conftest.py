@@ -42,7 +42,7 @@ def chromium():
 @pytest.fixture(scope="package")
 def site(chromium, tmp_path_factory):
     """All of Wallgent as `make run` starts it, with a database of its own."""
-    with stacks.beside_the_tests(tmp_path_factory.mktemp("site"), "browser") as stack:
+    with stacks.on_test_servers(tmp_path_factory.mktemp("site"), "browser") as stack:
         stack.start("worker", "beat", "web")
         stack.wait_until_ready()
         yield stack
@@ -52,7 +52,7 @@ def site(chromium, tmp_path_factory):
 @pytest.fixture(scope="package")
 def home(site):
     """An organization with some of everything, and its owner's session."""
-    return site.ask("household")
+    return site.call("full_organization")
 
 
 @pytest.fixture

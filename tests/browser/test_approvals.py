@@ -16,7 +16,7 @@ def words_on(page) -> str:
     ("scripts", "screen"), [(True, DESKTOP), (False, PHONE)], ids=["desk", "phone without scripts"]
 )
 def test_a_request_is_looked_at_and_paid(visit, site, scripts, screen):
-    asked = site.ask("asked")
+    asked = site.call("requested_organization")
     owner = visit(scripts=scripts, screen=screen)
     owner.context.add_cookies(
         [{"name": "sessionid", "value": asked["session"], "url": site.origin}]
@@ -46,12 +46,12 @@ def test_a_request_is_looked_at_and_paid(visit, site, scripts, screen):
     page = owner.go(asked["place"] + "wallets")
     assert "687.50" in words_on(page)
     assert "waiting" not in page.locator("#menu").text_content()
-    wait_until(lambda: site.ask("proof")["outbox"] == 0, seconds=10)
-    assert site.ask("proof")["books"] == []
+    wait_until(lambda: site.call("differences")["outbox"] == 0, seconds=10)
+    assert site.call("differences")["books"] == []
 
 
 def test_a_request_is_rejected_with_the_keyboard_alone(visit, site):
-    asked = site.ask("asked")
+    asked = site.call("requested_organization")
     owner = visit(screen=DESKTOP)
     owner.context.add_cookies(
         [{"name": "sessionid", "value": asked["session"], "url": site.origin}]

@@ -19,7 +19,7 @@ SECONDS = 40
 @pytest.fixture(scope="module")
 def payable(site):
     """Links of each kind, of their own for each telling, since nobody takes one twice."""
-    return site.ask("payable", ["with scripts", "without scripts", "otherwise"])
+    return site.call("claimable_links", ["with scripts", "without scripts", "otherwise"])
 
 
 @pytest.fixture(params=[True, False], ids=["with scripts", "without scripts"])
@@ -169,10 +169,11 @@ class TestWays:
         press(page, "Continue")
         assert "Somebody sends you" in words(page)
         newest = (
-            "SELECT text FROM mailbox_letter WHERE %s = ANY(recipients) ORDER BY id DESC LIMIT 1"
+            "SELECT text FROM wallgent_sandboxemail WHERE %s = ANY(recipients)"
+            " ORDER BY id DESC LIMIT 1"
         )
-        [[letter]] = site.query(newest, "grace@example.com")
-        page.get_by_label("Code").fill(re.search(r"\b[0-9]{6}\b", letter)[0])
+        [[text]] = site.query(newest, "grace@example.com")
+        page.get_by_label("Code").fill(re.search(r"\b[0-9]{6}\b", text)[0])
         press(page, "Continue")
         assert "Acme Research sends you" in words(page)
 

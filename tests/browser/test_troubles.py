@@ -228,7 +228,7 @@ def test_a_copied_id_is_in_the_clipboard(owner, home):
 
 
 def test_the_admin_works_under_the_same_policy(site, visit):
-    staff = site.ask("staff")
+    staff = site.call("superuser_session")
     person = visit()
     person.context.add_cookies([{"name": "sessionid", "value": staff, "url": person.origin}])
     for path in ("/admin/", "/admin/accounts/wallet/", "/admin/links/paymentlink/"):

@@ -1,6 +1,6 @@
-"""Installs the published Python clients: one Python beside ours, and a folder for each version.
+"""Installs the published Python clients: in a separate Python, with a folder for each version.
 
-Their package is named wallgent, as ours is, so the two never share an environment.
+Their package is named wallgent, like ours, so the two never share an environment.
 """
 
 import os
@@ -19,13 +19,13 @@ _STAMP = _FOLDER / "installed"
 
 
 class NotInstalled(Exception):
-    """Says in one sentence what is wrong."""
+    """The clients cannot be installed. The message says why."""
 
 
 def install() -> None:
-    """Install what is not there yet, or is there in other versions. Raises NotInstalled."""
-    workspace.Home(_FOLDER.parent).make()
-    with processes.hold(_FOLDER.with_name("clients.lock"), wait=True):
+    """Install the clients, unless they are installed in these versions. Raises NotInstalled."""
+    workspace.Workspace(_FOLDER.parent).create()
+    with processes.lock_file(_FOLDER.with_name("clients.lock"), wait=True):
         wanted = "\n".join([sys.version, *VERSIONS, REQUIREMENTS.read_text()])
         if _STAMP.exists() and _STAMP.read_text() == wanted:
             return
@@ -39,12 +39,12 @@ def install() -> None:
 
 
 def run(version: str, *arguments, input: str) -> str:
-    """What a Python in which `wallgent` is that version of the client prints."""
-    # Nothing of our environment: neither our settings nor a proxy that knows no loopback.
+    """Run a Python in which `wallgent` is this version of the client. Return its output."""
+    # None of our variables: neither the settings nor a proxy, which could not reach loopback.
     environment = {
         "PYTHONPATH": str(_FOLDER / version),
         "PYTHONUTF8": "1",
-        "SSL_CERT_DIR": str(_FOLDER),  # no certificates: reading all takes longer than a scenario
+        "SSL_CERT_DIR": str(_FOLDER),  # no certificates: loading them takes longer than a scenario
     }
     result = subprocess.run(
         [_python(), "-B", *arguments],

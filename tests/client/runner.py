@@ -1,6 +1,7 @@
-"""Plays scenarios where `wallgent` is a published client: `python runner.py MODULE …`.
+"""Runs scenarios in a Python where `wallgent` is a published client.
 
-Reads {"kind", "origin", "casts": {scenario: cast}} as JSON, prints {scenario: what went wrong}.
+Reads {"kind", "origin", "casts": {scenario: cast}} as JSON, and prints {scenario: failure or null}.
+A cast has the ids and keys of one organization: see client_organizations in tests/stack/inside.py.
 """
 
 import importlib
@@ -11,24 +12,25 @@ import traceback
 from stage import Stage
 
 
-def play(name: str, kind: str, origin: str, cast: dict) -> str | None:
-    """None, or the traceback with everything that the scenario knew."""
+def failure_of(name: str, kind: str, origin: str, cast: dict) -> str | None:
+    """Run a scenario. Return None, or the traceback with all local variables."""
     module, _, function = name.partition(".")
     scenario = getattr(importlib.import_module(f"scenarios.{module}"), function)
     try:
         scenario(Stage(kind, origin, cast))
     except Exception as error:
-        told = traceback.TracebackException.from_exception(error, capture_locals=True)
-        return "".join(told.format())
+        details = traceback.TracebackException.from_exception(error, capture_locals=True)
+        return "".join(details.format())
     return None
 
 
 def main() -> None:
-    told = json.load(sys.stdin)
-    outcome = {
-        name: play(name, told["kind"], told["origin"], cast) for name, cast in told["casts"].items()
+    arguments = json.load(sys.stdin)
+    failures = {
+        name: failure_of(name, arguments["kind"], arguments["origin"], cast)
+        for name, cast in arguments["casts"].items()
     }
-    json.dump(outcome, sys.stdout)
+    json.dump(failures, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a scenario works with. It runs where `wallgent` is a published client, not our server."""
+"""The fixture of a scenario. Here `wallgent` is a published client, not our server."""
 
 import asyncio
 import importlib.util
@@ -17,11 +17,11 @@ TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
 def _load_models():
-    """The newest client's models: an older one has none, and its answers must fit them, too."""
+    """Load the newest client's models, which the responses of older clients must fit, too."""
     folder = Path(wallgent.__file__).parents[2] / "0.3.0" / "wallgent"
     spec = importlib.util.spec_from_file_location("client_models", folder / "models.py")
     models = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = models  # where pydantic looks up what the annotations name
+    sys.modules[spec.name] = models  # where pydantic looks up the names in annotations
     spec.loader.exec_module(models)
     return models
 
@@ -30,15 +30,15 @@ models = _load_models()
 
 
 class Stage:
-    """An organization of its own for one scenario, with keys of every kind, and a stranger."""
+    """The organization of one scenario, with keys of every kind, and a stranger."""
 
     def __init__(self, kind: str, origin: str, cast: dict):
         self.origin = origin
         self.organization = cast["organization"]
         self.member = cast["member"]
-        self.main = cast["main"]  # the wallet that came with the organization
-        self.wallet = cast["wallet"]  # holds 1,000
-        self.held = cast["held"]  # holds 100, of which 40 are promised
+        self.main = cast["main"]  # the default wallet of the organization
+        self.wallet = cast["wallet"]  # has 1,000
+        self.held = cast["held"]  # has 100, of which 40 are on hold
         self.live_wallet = cast["live_wallet"]
         self.shop = cast["shop"]  # the stranger's
         self.keys = cast["keys"]
@@ -47,14 +47,14 @@ class Stage:
         self.stranger = self.client_of("stranger")
 
     def client_of(self, name: str):
-        """A client with one of the cast's keys."""
+        """Return a client with one of the organization's keys."""
         return self.connect(self.keys[name])
 
     def connect(self, secret: str):
-        """A client with this key. Where it is an async one, its calls are awaited here."""
+        """Return a client with a key. The calls of an async client are awaited here."""
         if IS_FIRST:
             client = wallgent.Wallgent(secret, base_url=self.origin)
-            return _Twins(client) if self._is_async else client
+            return _AsyncMethods(client) if self._is_async else client
         if self._is_async:
             return _Awaited(wallgent.AsyncWallgent(secret, base_url=f"{self.origin}/v1"))
         return wallgent.Wallgent(secret, base_url=f"{self.origin}/v1")
@@ -62,7 +62,7 @@ class Stage:
     def post(
         self, path: str, body: dict | None = None, *, key: str | None = "sandbox"
     ) -> httpx.Response:
-        """Call what the client has no method for, or look at what it does not show."""
+        """Send a request that the client has no method for, or whose whole response is needed."""
         return httpx.post(f"{self.origin}/v1{path}", json=body, headers=self._headers(key))
 
     def get(self, path: str, *, key: str | None = "sandbox") -> httpx.Response:
@@ -92,8 +92,8 @@ class _Awaited:
         return lambda *given, **named: self._loop.run_until_complete(found(*given, **named))
 
 
-class _Twins:
-    """Makes the methods of 0.1 the coroutines beside them: create is acreate."""
+class _AsyncMethods:
+    """Replaces the methods of a 0.1 client by its coroutines: create by acreate."""
 
     def __init__(self, client):
         self._client = client
@@ -112,7 +112,7 @@ class _Prefixed:
 
 
 class Refusal:
-    """What a refusal said, once it is there."""
+    """The error of a refused call, set when it was raised."""
 
     error: wallgent.WallgentError
 
@@ -123,7 +123,7 @@ class Refusal:
 
 @contextmanager
 def refused(error: type, *, status: int, code: str):
-    """Expect just this class of error."""
+    """Assert that the block raises this class of error, and not a subclass."""
     refusal = Refusal()
     try:
         yield refusal
@@ -138,7 +138,7 @@ def refused(error: type, *, status: int, code: str):
 
 
 def pages_of(method, *given, **named):
-    """Every page of a list, as the client's own Page, from the first to the last."""
+    """Yield every page of a list, as the client's own Page."""
     cursor = None
     for _ in range(50):
         page = wallgent.Page.from_dict(method(*given, cursor=cursor, **named))

@@ -1,4 +1,4 @@
-"""Whatever is sent to whichever endpoint: the error envelope comes back, and nothing changed."""
+"""Malformed requests to every endpoint: each gets the error envelope, and nothing changes."""
 
 import json
 from io import BytesIO
@@ -10,7 +10,7 @@ from tests.world import Client, everything, make_key
 
 ENORMOUS = 5 * 1024 * 1024
 
-# Raw JSON values that are no amount.
+# Raw JSON values that are not amounts.
 BAD_AMOUNTS = [
     *("-1", "-0.01", "0", "0.00", "-0", "0.000000001", "1.123456789", "1000000000000", "1e12"),
     *("1e400", "-1e400", "1e-400", "1e99999999999999999999", "9" * 5_000, "0." + "1" * 5_000),
@@ -21,7 +21,7 @@ BAD_AMOUNTS = [
     *('"\\ud800"', '"USD 5"', '"5.00 USD"', '"$5"', "0x10", "+5", ".5", "5.", "05", "1_0", ""),
 ]
 
-# Raw bodies that are no JSON object.
+# Raw bodies that are not JSON objects.
 BAD_BODIES = [
     *(b"{", b"}", b"[]", b"[{}]", b'"text"', b"5", b"null", b"true", b"NaN", b" ", b"\n"),
     *(b'{"amount": }', b"{'amount': 5}", b'{"amount" 5}', b'{"a": 1,}', b'{"a": 1}{"a": 1}'),
@@ -43,7 +43,7 @@ OTHER_TYPES = {
     "time": [5, True, [], {}, "", "soon", "2026-13-01T00:00:00Z", "1767225600"],
 }
 
-# Every field that an endpoint reads, by its kind; amounts have a table of their own.
+# The fields of each endpoint with their kind, without amounts, which have their own table.
 FIELDS = {
     "POST /v1/wallets": {
         "name": "text",
@@ -86,7 +86,7 @@ FIELDS = {
     "POST /v1/payment-links/claim/{slug}/claim": {
         "method": "choice",
         "destination": "object",
-        "recipientEmail": "id",  # as short and as strict
+        "recipientEmail": "id",  # with the same limits
     },
     "PATCH /v1/organizations/me": {"name": "text"},
     "POST /v1/api-keys": {
@@ -120,7 +120,7 @@ def things(acme):
 
 
 def is_refused(response, *, status: int = 400, codes=("VALIDATION_ERROR",)) -> bool:
-    """Whether it is a refusal in the contract's form; anything but a refusal fails the test."""
+    """Return whether it is this refusal. Asserts that it is an error in the form of the API."""
     assert response.headers["Content-Type"] == "application/json", response.content[:200]
     body = response.json()
     assert set(body["error"]) <= {"code", "message", "details"}
@@ -134,7 +134,7 @@ def changed_body(endpoint, things, **change) -> bytes:
 
 @with_amount
 class TestAmounts:
-    def test_what_is_no_amount_moves_nothing(self, endpoint, api, things):
+    def test_malformed_amount_changes_nothing(self, endpoint, api, things):
         content = json.dumps(endpoint.content(things))
         assert content.count('"5"') == 1
         before = everything()
@@ -146,7 +146,7 @@ class TestAmounts:
             assert is_refused(response, codes=codes), amount[:40]
         assert everything() == before
 
-    def test_a_missing_amount(self, endpoint, api, things):
+    def test_missing_amount_is_refused(self, endpoint, api, things):
         content = json.dumps(endpoint.content(things))
         raw = content.replace('"amount": "5"', '"unknown": "5"').encode()
         before = everything()
@@ -157,7 +157,7 @@ class TestAmounts:
 
 @each_write
 class TestBodies:
-    def test_what_is_no_object_does_nothing(self, endpoint, api, things):
+    def test_body_that_is_not_an_object_changes_nothing(self, endpoint, api, things):
         before = everything()
 
         for raw in BAD_BODIES:
@@ -165,7 +165,7 @@ class TestBodies:
             assert is_refused(response), raw[:40]
         assert everything() == before
 
-    def test_an_enormous_body(self, endpoint, api, things):
+    def test_too_large_body_is_refused(self, endpoint, api, things):
         raw = b'{"name": "%b"}' % (b"x" * ENORMOUS)
         before = everything()
 
@@ -174,7 +174,7 @@ class TestBodies:
         assert is_refused(response, status=413, codes=("PAYLOAD_TOO_LARGE",))
         assert everything() == before
 
-    def test_an_absurd_length(self, endpoint, api, things):
+    def test_malformed_content_length_is_refused(self, endpoint, api, things):
         before = everything()
 
         for length in ("abc", "-5", "1e3", "9" * 5_000, "９", "0x10", " 5", "5.0"):
@@ -184,7 +184,7 @@ class TestBodies:
             assert is_refused(response), length[:20]
         assert everything() == before
 
-    def test_a_body_that_breaks_off(self, endpoint, api, things):
+    def test_interrupted_body_is_refused(self, endpoint, api, things):
         class Broken(BytesIO):
             def read(self, *args):
                 raise OSError("connection reset")
@@ -201,7 +201,7 @@ class TestBodies:
         assert is_refused(response)
         assert everything() == before
 
-    def test_other_content_types_are_read_as_json_all_the_same(self, endpoint, api, things):
+    def test_other_content_types_are_read_as_json(self, endpoint, api, things):
         raw = changed_body(endpoint, things)
 
         response = api.request(
@@ -213,7 +213,7 @@ class TestBodies:
 
 @with_fields
 class TestFields:
-    def test_of_another_type(self, endpoint, api, things):
+    def test_value_of_another_type_is_refused(self, endpoint, api, things):
         before = everything()
 
         for name, kind in FIELDS[str(endpoint)].items():
@@ -223,7 +223,7 @@ class TestFields:
                 assert is_refused(response), (name, value)
         assert everything() == before
 
-    def test_text_that_no_database_holds(self, endpoint, api, things):
+    def test_text_that_the_database_cannot_store_is_refused(self, endpoint, api, things):
         before = everything()
 
         for name in FIELDS[str(endpoint)]:
@@ -234,7 +234,7 @@ class TestFields:
                     assert is_refused(response), (name, value)
         assert everything() == before
 
-    def test_text_that_is_too_long(self, endpoint, api, things):
+    def test_too_long_text_is_refused(self, endpoint, api, things):
         before = everything()
 
         for name, kind in FIELDS[str(endpoint)].items():
@@ -247,13 +247,13 @@ class TestFields:
             assert is_refused(response), name
         assert everything() == before
 
-    def test_null_is_as_good_as_nothing_or_refused(self, endpoint, api, things):
+    def test_null_is_treated_as_missing_or_refused(self, endpoint, api, things):
         for name in FIELDS[str(endpoint)]:
             raw = changed_body(endpoint, things, **{name: None})
             response = api.request(endpoint.method, endpoint.url(things), raw=raw)
             assert response.status_code in (200, 201, 422) or is_refused(response), name
 
-    def test_text_of_any_script_is_kept(self, endpoint, api, things):
+    def test_text_in_any_script_is_stored_unchanged(self, endpoint, api, things):
         text = "אבג <script>alert(1)</script> '; DROP TABLE accounts_wallet; -- 😀\u202e\x01"
 
         for name, kind in FIELDS[str(endpoint)].items():
@@ -265,11 +265,11 @@ class TestFields:
                     assert response.json()[name] == text
 
 
-class TestUnboundText:
-    """Long and hostile text where it is looked up rather than kept."""
+class TestUnknownIds:
+    """Long and hostile ids, which are looked up and not stored."""
 
     @pytest.mark.parametrize("endpoint", [e for e in WITH_SUBJECT if "{" in e.path], ids=str)
-    def test_in_the_path(self, endpoint, api, things):
+    def test_in_the_path_are_not_found(self, endpoint, api, things):
         before = everything()
 
         for id in (
@@ -298,7 +298,7 @@ class TestUnboundText:
             assert is_refused(response, status=404, codes=("NOT_FOUND", endpoint.missing)), id
         assert everything() == before
 
-    def test_in_the_body(self, api, things):
+    def test_in_the_body_are_not_found(self, api, things):
         for field in ("from", "to"):
             for id in ("x" * 64, "wal_" + "0" * 25 + "é", "wal_" + "𝟘" * 26, "'; --", "%00", "\t"):
                 body = {"from": things["wallet"], "to": things["savings"], "amount": "5"}
@@ -325,21 +325,21 @@ class TestQueries:
         "limit=1;cursor=x",
     )
 
-    def test_a_hostile_query_is_ignored_or_refused(self, endpoint, api, things):
+    def test_malformed_query_is_ignored_or_refused(self, endpoint, api, things):
         url = endpoint.url(things)
 
         for query in self.QUERIES:
             response = api.request("GET", f"{url}?{query}")
             assert response.status_code == 200 or is_refused(response), query
 
-    def test_too_many_parameters(self, endpoint, api, things):
+    def test_too_many_parameters_are_ignored_or_refused(self, endpoint, api, things):
         query = "&".join(f"a{n}=1" for n in range(2_000))
 
         response = api.request("GET", f"{endpoint.url(things)}?{query}")
 
         assert response.status_code == 200 or is_refused(response)
 
-    def test_a_body_is_not_looked_at(self, endpoint, api, things):
+    def test_body_of_a_read_is_ignored(self, endpoint, api, things):
         response = api.request("GET", endpoint.url(things), raw=b"{not json")
 
         assert response.status_code == 200
@@ -368,7 +368,7 @@ class TestFilters:
             ("/v1/wallets/{wallet}/holds", "status=%00", 400),
         ],
     )
-    def test_refused(self, api, things, path, query, status):
+    def test_invalid_filter_is_refused(self, api, things, path, query, status):
         response = api.request("GET", f"{path.format(**things)}?{query}")
 
         assert is_refused(response, status=status, codes=("VALIDATION_ERROR", "WALLET_NOT_FOUND"))
@@ -400,10 +400,10 @@ class TestHeaders:
         ],
         ids=lambda headers: next(iter(headers)),
     )
-    def test_change_nothing(self, api, things, headers):
-        order = {"from": things["wallet"], "to": things["savings"], "amount": "5"}
+    def test_unusual_headers_are_ignored(self, api, things, headers):
+        body = {"from": things["wallet"], "to": things["savings"], "amount": "5"}
 
-        response = api.post("/v1/payments", order, **headers)
+        response = api.post("/v1/payments", body, **headers)
 
         assert response.status_code == 201
         assert response.headers["Content-Type"] == "application/json"
@@ -411,13 +411,13 @@ class TestHeaders:
         assert "Access-Control-Allow-Origin" not in response.headers
 
     @pytest.mark.parametrize("key", ["", "\xff\xfe", "x" * 256, "a\0b", "a\r\nb", "\x7f", "\u2028"])
-    def test_an_idempotency_key_that_is_none(self, api, things, key):
-        order = {"from": things["wallet"], "to": things["savings"], "amount": "5"}
+    def test_malformed_idempotency_key_is_refused(self, api, things, key):
+        body = {"from": things["wallet"], "to": things["savings"], "amount": "5"}
         before = everything()
 
-        response = api.post("/v1/payments", order, **{"Idempotency-Key": key})
+        response = api.post("/v1/payments", body, **{"Idempotency-Key": key})
 
-        if key == "\xff\xfe":  # printable, if strange
+        if key == "\xff\xfe":  # unusual, but printable
             assert response.status_code == 201
         else:
             assert is_refused(response)
@@ -426,7 +426,7 @@ class TestHeaders:
 
 class TestMethods:
     @pytest.mark.parametrize("method", ["PUT", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "X"])
-    def test_that_no_path_takes(self, api, things, method):
+    def test_unsupported_method_is_refused(self, api, things, method):
         before = everything()
 
         for endpoint in ENDPOINTS:
@@ -437,12 +437,12 @@ class TestMethods:
             assert is_refused(response, status=405, codes=("METHOD_NOT_ALLOWED",)), endpoint
         assert everything() == before
 
-    def test_without_a_key_the_key_is_missed_first(self, things):
+    def test_missing_key_is_reported_before_the_method(self, things):
         response = Client().request("PUT", "/v1/wallets")
 
         assert is_refused(response, status=401, codes=("UNAUTHORIZED",))
 
-    def test_head_answers_as_get_without_a_body(self, api, things):
+    def test_head_responds_like_get_without_a_body(self, api, things):
         for endpoint in READS:
             head = api.request("HEAD", endpoint.url(things))
             assert (head.status_code, head.content) == (200, b"")
@@ -480,7 +480,7 @@ class TestEmptyBodies:
     @pytest.mark.parametrize(
         "path", ["/v1/wallets", "/v1/payments", "/v1/payments/batch", "/v1/payment-links"]
     )
-    def test_where_fields_are_missed_they_are_named(self, api, path):
+    def test_missing_fields_are_named(self, api, path):
         response = api.request("POST", path, raw=b"")
 
         assert is_refused(response)
@@ -488,7 +488,7 @@ class TestEmptyBodies:
 
 
 class TestEscalation:
-    def test_a_body_cannot_choose_organization_environment_or_balance(self, api, acme, globex):
+    def test_body_cannot_set_organization_environment_or_balance(self, api, acme, globex):
         body = {
             "name": "A",
             "id": "wal_" + "0" * 26,
@@ -508,7 +508,7 @@ class TestEscalation:
         assert wallet["balance"] == "0.00"
         assert wallet["id"] != body["id"]
 
-    def test_nor_a_key_its_secret_or_state(self, api, acme):
+    def test_body_cannot_set_the_secret_or_state_of_a_key(self, api, acme):
         body = {"secret": "wg_test_mine", "keyPrefix": "wg_live_", "organizationId": "x"}
 
         key = api.post("/v1/api-keys", body).json()

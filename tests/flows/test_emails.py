@@ -1,6 +1,6 @@
-"""Every email we send, by its own flow: complete, and leading to our public address alone.
+"""Every email we send, triggered by its flow: complete, with links to our public origin only.
 
-Each request claims to be for another host, and comes from a browser in another time zone.
+Each request has another Host header, and comes from a browser in another time zone.
 """
 
 import re
@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.webauthn.internal import auth as webauthn
-from django.conf import settings as ours
+from django.conf import settings as django_settings
 from django.core import mail
 from django.template.loader import get_template
 from django.test import Client
@@ -48,7 +48,7 @@ def scene(acme, settings, django_capture_on_commit_callbacks):
 
 
 class Scene:
-    """Ada, who owns Acme, and somebody's browser."""
+    """Ada, who owns Acme, and the browser of a visitor."""
 
     def __init__(self, acme: Organization, capture):
         self.acme, self.capture = acme, capture
@@ -62,11 +62,11 @@ class Scene:
         assert answer.status_code in (302, 303), answer.text
         return answer
 
-    def signed_in(self, *, proved: bool = True) -> Client:
+    def signed_in(self, *, reauthenticated: bool = True) -> Client:
         client = browser()
         assert people.sign_in(client, ADA).status_code == 302
-        if proved:
-            people.prove(client)
+        if reauthenticated:
+            people.reauthenticate(client)
         mail.outbox.clear()
         return client
 
@@ -86,20 +86,20 @@ def sign_up_again(scene):
     sign_up(scene, ADA)
 
 
-def forget(scene, email=ADA, client=None):
+def request_reset(scene, email=ADA, client=None):
     scene.post("/account/password/reset/", client, email=email)
 
 
-def forget_unknown(scene):
-    # From a browser in which somebody else is signed in, whose name is not for this reader.
-    forget(scene, BOB, scene.signed_in())
+def request_reset_unknown(scene):
+    # From a browser in which another user is signed in, whose name must not be in the email.
+    request_reset(scene, BOB, scene.signed_in())
 
 
 def reset(scene):
-    forget(scene)
-    (letter,) = people.letters_to(ADA)
+    request_reset(scene)
+    (sent,) = people.emails_to(ADA)
     mail.outbox.clear()
-    form = scene.visitor.get(people.link_in(letter), follow=True)
+    form = scene.visitor.get(people.link_in(sent), follow=True)
     scene.post(form.request["PATH_INFO"], password1=NEW, password2=NEW)
 
 
@@ -123,9 +123,9 @@ def add_address(scene, client=None):
 def change_address(scene):
     client = scene.signed_in()
     add_address(scene, client)
-    (letter,) = people.letters_to(EVE)
+    (sent,) = people.emails_to(EVE)
     mail.outbox.clear()
-    scene.post(people.link_in(letter), client)
+    scene.post(people.link_in(sent), client)
 
 
 def remove_address(scene):
@@ -156,7 +156,7 @@ def renew_codes(scene):
 
 def add_passkey(scene):
     client = scene.signed_in()
-    with pytest.MonkeyPatch.context() as patch:  # a device's answer, which is not the point here
+    with pytest.MonkeyPatch.context() as patch:  # replaces the device's response
         patch.setattr(webauthn, "parse_registration_response", lambda credential: None)
         patch.setattr(webauthn, "complete_registration", lambda credential: None)
         scene.post("/account/2fa/webauthn/add/", client, name="Phone", credential='{"id": "x"}')
@@ -176,7 +176,7 @@ def invite(scene):
         answer = scene.signed_in().post(
             path, {"submission": ids.new("sub"), "email": BOB, "role": "ADMIN"}
         )
-    assert answer.status_code == 200, answer.text  # shows the link once
+    assert answer.status_code == 200, answer.text  # the page shows the link once
 
 
 def send_link(scene):
@@ -198,7 +198,7 @@ def send_code(scene):
 def send_receipt(scene):
     link = scene.link()
     shop = world.make_wallet(world.make_organization("Globex"), "Shop")
-    visiting.say_wallet(scene.visitor, link, shop.id)
+    visiting.enter_wallet(scene.visitor, link, shop.id)
     receipt = visiting.claim(scene.visitor, link, shop.id).url
     mail.outbox.clear()
     scene.post(f"{receipt}/letter", submission=ids.new("sub"), email=BOB)
@@ -206,22 +206,22 @@ def send_receipt(scene):
 
 @dataclass(frozen=True)
 class Email:
-    """An email: what makes us send it, to whom, and what it says."""
+    """An email: its template, the flow that sends it, recipient, subject and content."""
 
     template: str
     flow: object
     to: str
     subject: str
-    says: list[str] = field(default_factory=list)
-    greets: str = "Hello Ada Lovelace,"
-    is_notice: bool = False  # of something done to an account
+    contains: list[str] = field(default_factory=list)
+    greeting: str = "Hello Ada Lovelace,"
+    is_notice: bool = False  # about a change of an account
 
     def __str__(self):
         return self.template
 
 
-def notice(template, flow, subject, says, to=ADA):
-    return Email(template, flow, to, subject, [says], is_notice=True)
+def notice(template, flow, subject, text, to=ADA):
+    return Email(template, flow, to, subject, [text], is_notice=True)
 
 
 EMAILS = [
@@ -229,7 +229,7 @@ EMAILS = [
         "account/email/email_confirmation_signup_message.txt",
         *(sign_up, EVE, "Confirm your email address"),
         [f"Confirm that {EVE} is your email address:", f"{ORIGIN}/account/confirm-email/"],
-        greets="Hello Eve,",
+        greeting="Hello Eve,",
     ),
     Email(
         "account/email/email_confirmation_message.txt",
@@ -240,18 +240,18 @@ EMAILS = [
         "account/email/account_already_exists_message.txt",
         *(sign_up_again, ADA, "You already have a Wallgent account"),
         [ADA, f"{ORIGIN}/account/login/\n", f"{ORIGIN}/account/password/reset/\n"],
-        greets="Hello,",
+        greeting="Hello,",
     ),
     Email(
         "account/email/password_reset_key_message.txt",
-        *(forget, ADA, "Reset your password"),
+        *(request_reset, ADA, "Reset your password"),
         [ADA, f"{ORIGIN}/account/password/reset/key/", "within two hours"],
     ),
     Email(
         "account/email/unknown_account_message.txt",
-        *(forget_unknown, BOB, "There is no Wallgent account with this address"),
+        *(request_reset_unknown, BOB, "There is no Wallgent account with this address"),
         [f"reset the password for {BOB}.", f"{ORIGIN}/account/signup/\n"],
-        greets="Hello,",
+        greeting="Hello,",
     ),
     notice(
         "account/email/email_changed_message.txt",
@@ -299,19 +299,19 @@ EMAILS = [
         "accounts/organizations/invitation_email.txt",
         *(invite, BOB, "Acme invites you to Wallgent"),
         [f"Ada Lovelace ({ADA})", "Your role: admin", f"{ORIGIN}/invitations/", BOB],
-        greets="Hello,",
+        greeting="Hello,",
     ),
     Email(
         "links/payment_links/email.txt",
         *(send_link, BOB, "[Test] Acme sends you 25.00 USD"),
         [f"{ORIGIN}/pay/", "> Prize", "> Well done.", "until December 31, 2090, 20:30 UTC"],
-        greets="Hello,",
+        greeting="Hello,",
     ),
     Email(
         "links/pay_page/code_email.txt",
         *(send_code, BOB, " is your code"),
         ["25.00 USD", "Acme"],
-        greets="Hello,",
+        greeting="Hello,",
     ),
     Email(
         "links/pay_page/receipt_email.txt",
@@ -322,40 +322,42 @@ EMAILS = [
             "Receipt number: clm_",
             " UTC\n",
         ],
-        greets="Acme",
+        greeting="Acme",
     ),
 ]
-_TEXTS = ("*_message.txt", "*letter.txt", "code.txt")
+_PATTERNS = ("*_message.txt", "*email.txt")
 _NO_EMAILS = {"account/email/base_message.txt"}
 
 
-def test_each_email_is_among_these():
-    folder = ours.BASE_DIR / "templates"
-    found = {str(path.relative_to(folder)) for text in _TEXTS for path in folder.rglob(text)}
+def test_table_lists_every_email():
+    folder = django_settings.BASE_DIR / "templates"
+    found = {
+        str(path.relative_to(folder)) for pattern in _PATTERNS for path in folder.rglob(pattern)
+    }
     found = {name for name in found if "messages/" not in name}
 
     assert found - _NO_EMAILS == {email.template for email in EMAILS}
 
 
 @pytest.mark.parametrize("email", EMAILS, ids=str)
-def test_is_complete_and_leads_to_our_public_address(scene, email):
+def test_is_complete_and_links_to_our_public_origin(scene, email):
     email.flow(scene)
 
-    (letter,) = people.letters_to(email.to)
-    assert letter.subject.endswith(email.subject)
-    assert len(letter.subject.splitlines()) == 1
-    assert "Wallgent" in letter.from_email
-    assert getattr(letter, "alternatives", []) == []  # plain text alone
-    assert letter.content_subtype == "plain"
-    body = letter.body
-    assert body.startswith(email.greets)
-    for part in email.says:
+    (sent,) = people.emails_to(email.to)
+    assert sent.subject.endswith(email.subject)
+    assert len(sent.subject.splitlines()) == 1
+    assert "Wallgent" in sent.from_email
+    assert getattr(sent, "alternatives", []) == []  # plain text only
+    assert sent.content_subtype == "plain"
+    body = sent.body
+    assert body.startswith(email.greeting)
+    for part in email.contains:
         assert part in body
     assert body.rstrip().endswith(("Wallgent", ORIGIN))
-    assert "evil.example" not in f"{letter.subject} {body} {letter.from_email}"
+    assert "evil.example" not in f"{sent.subject} {body} {sent.from_email}"
     for url in re.findall(r"\S+://\S*", body):
         assert url == ORIGIN or url.startswith(f"{ORIGIN}/"), url
-    assert_well_set(body)
+    assert_well_formatted(body)
     if email.is_notice:
         now = clock.real_now().astimezone(UTC)
         moments = {f"{at:%B} {at.day}, {at:%Y, %H:%M}" for at in (now, now - timedelta(minutes=1))}
@@ -366,8 +368,8 @@ def test_is_complete_and_leads_to_our_public_address(scene, email):
         assert f"{ORIGIN}/account/password/reset/\n" in body
 
 
-def assert_well_set(text: str) -> None:
-    """Nothing is missing from a text, nor left over from its template."""
+def assert_well_formatted(text: str) -> None:
+    """Assert that a text has no gaps, and no markup left over from its template."""
     assert not re.search(r"\S  +\S", text), "two spaces"
     assert not re.search(r"[ \t]$", text, re.MULTILINE), "a space at the end of a line"
     assert not re.search(r" [.,:;)]|\( ?\)|“”", text), "a gap"
@@ -376,44 +378,44 @@ def assert_well_set(text: str) -> None:
 
 
 class TestNames:
-    def test_a_name_that_holds_an_address_is_left_out(self, scene):
+    def test_name_with_a_link_is_left_out(self, scene):
         form = {"organization": "Eve", "email": EVE, "password1": NEW}
         scene.post("/account/signup/", name="Win at https://evil.example/", **form)
 
-        (letter,) = people.letters_to(EVE)
-        assert letter.body.startswith("Hello,")
+        (sent,) = people.emails_to(EVE)
+        assert sent.body.startswith("Hello,")
 
-    def test_also_of_who_invites(self, scene):
+    def test_inviter_and_organization_names_with_links_are_left_out(self, scene):
         scene.acme.name = scene.ada.name = "Win at www.evil.example"
         scene.acme.save()
         scene.ada.save()
         invite(scene)
 
-        (letter,) = people.letters_to(BOB)
-        assert letter.subject == "An organization invites you to Wallgent"
-        assert letter.body.startswith(f"Hello,\n\n{ADA} invites you to join an organization")
+        (sent,) = people.emails_to(BOB)
+        assert sent.subject == "An organization invites you to Wallgent"
+        assert sent.body.startswith(f"Hello,\n\n{ADA} invites you to join an organization")
 
-    def test_and_a_browser_that_calls_itself_one(self, scene):
+    def test_user_agent_with_a_link_is_left_out(self, scene):
         scene.visitor = browser(HTTP_USER_AGENT="https://evil.example/")
         reset(scene)
 
-        (letter,) = people.letters_to(ADA)
-        assert "Browser: unknown" in letter.body
+        (sent,) = people.emails_to(ADA)
+        assert "Browser: unknown" in sent.body
 
 
 class TestUnknownAccount:
-    def test_is_not_offered_an_account_where_only_the_invited_get_one(self, scene, settings):
+    def test_is_not_offered_sign_up_when_it_is_closed(self, scene, settings):
         settings.SIGNUP_OPEN = False
-        forget(scene, BOB)
+        request_reset(scene, BOB)
 
-        (letter,) = people.letters_to(BOB)
-        assert "signup" not in letter.body
-        assert_well_set(letter.body)
+        (sent,) = people.emails_to(BOB)
+        assert "signup" not in sent.body
+        assert_well_formatted(sent.body)
 
 
-def test_templates_of_emails_are_all_ours():
-    """allauth's own would name another site, in another voice."""
+def test_all_email_templates_are_our_own():
+    """allauth's templates would name another site."""
     for email in EMAILS:
-        assert str(ours.BASE_DIR) in get_template(email.template).origin.name
+        assert str(django_settings.BASE_DIR) in get_template(email.template).origin.name
         subject = email.template.replace("_message.txt", "_subject.txt")
-        assert str(ours.BASE_DIR) in get_template(subject).origin.name
+        assert str(django_settings.BASE_DIR) in get_template(subject).origin.name

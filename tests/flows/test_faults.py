@@ -1,4 +1,4 @@
-"""Everything that can be killed is killed while clients pay: no money is lost, doubled or stuck."""
+"""Programs and servers are killed while clients pay: no money is lost, doubled or stuck."""
 
 import contextlib
 import json
@@ -24,18 +24,22 @@ SLOW_CLIENTS = 200
 DEADLINE_SECONDS = 6
 SETTLING_SECONDS = 30
 PROGRAMS = ("worker", "beat", "web")
-POSTGRES_ENDS = [signal.SIGINT, signal.SIGQUIT, signal.SIGKILL]  # fast, immediate, not at all
+POSTGRES_SIGNALS = [
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGKILL,
+]  # fast shutdown, immediate shutdown, crash
 
 
 @pytest.fixture(scope="module")
 def whole_stack():
-    # As in production, but for shorter deadlines: nobody wants to wait for the real ones.
+    # As in production, but with shorter deadlines, to keep the tests fast.
     deadlines = {
         "BODY_DEADLINE_SECONDS": str(DEADLINE_SECONDS),
         "GRANIAN_HTTP1_HEADER_READ_TIMEOUT": str(DEADLINE_SECONDS * 1000),
     }
     with stacks.private(**deadlines) as stack:
-        stack.payers = stack.ask("payers", CLIENTS)
+        stack.payers = stack.call("payers", CLIENTS)
         stack.start(*PROGRAMS)
         stack.wait_until_ready()
         yield stack
@@ -43,44 +47,44 @@ def whole_stack():
 
 @pytest.fixture
 def stack(whole_stack):
-    """The stack, whole; and whatever a test does to it, the money is right afterwards."""
+    """The running stack. After each test, all programs run and the money is right."""
     yield whole_stack
     whole_stack.assert_running()
-    assert_proven(whole_stack)
+    assert_consistent(whole_stack)
 
 
-def assert_proven(stack):
-    """Every committed event is placed, every change rolled up, and everything adds up."""
-    waiting = "SELECT (SELECT count(*) FROM events_outboxentry), count(*) FROM ledger_unrolled"
+def assert_consistent(stack):
+    """Assert that all events have positions, all changes are rolled up, and the books balance."""
+    waiting = "SELECT (SELECT count(*) FROM wallgent_outboxentry), count(*) FROM ledger_unrolled"
     wait_until(
         lambda: stack.query(waiting) == [(0, 0)],
         seconds=SETTLING_SECONDS,
-        why="the outbox or what is to be rolled up is stuck",
+        why="the outbox or the roll-up is stuck",
     )
-    assert stack.ask("proof") == {"books": [], "chains": [], "outbox": 0, "unrolled": 0}
+    assert stack.call("differences") == {"books": [], "chains": [], "outbox": 0, "unrolled": 0}
 
 
 def assert_paid_once(stack, load):
-    """Each order was acknowledged, and is in the database exactly once."""
-    assert [order.key for order in load.orders if not order.payment_id] == []
+    """Assert that each payment was acknowledged, and is in the database exactly once."""
+    assert [attempt.key for attempt in load.attempts if not attempt.payment_id] == []
     found = stack.query(
         "SELECT idempotency_key, array_agg(id), min(status), max(status) FROM accounts_payment"
         " WHERE idempotency_key = ANY(%s) GROUP BY 1",
-        [order.key for order in load.orders],
+        [attempt.key for attempt in load.attempts],
     )
-    assert {key for key, *_ in found} == {order.key for order in load.orders}
+    assert {key for key, *_ in found} == {attempt.key for attempt in load.attempts}
     assert {(len(ids), *states) for _, ids, *states in found} == {(1, "POSTED", "POSTED")}
-    told = stack.query(
-        "SELECT subject, count(*), count(DISTINCT organization_id) FROM events_event"
+    recorded = stack.query(
+        "SELECT subject, count(*), count(DISTINCT organization_id) FROM wallgent_event"
         " WHERE type = 'payment.completed' AND subject = ANY(%s) GROUP BY 1",
-        [order.payment_id for order in load.orders],
+        [attempt.payment_id for attempt in load.attempts],
     )
-    assert len(told) == len(load.orders)
-    assert {tuple(counts) for _, *counts in told} == {(2, 2)}
+    assert len(recorded) == len(load.attempts)
+    assert {tuple(counts) for _, *counts in recorded} == {(2, 2)}
 
 
-def assert_politely_refused(load):
-    """Whoever was not served was told so in the contract's words, and when to come back."""
+def assert_refused_with_retry_after(load):
+    """Assert that each refused request got the error of the API and a Retry-After."""
     for status, headers, content in load.refused:
         assert (status, headers["Content-Type"]) == (503, "application/json"), content
         assert headers["Retry-After"]
@@ -88,7 +92,7 @@ def assert_politely_refused(load):
 
 
 def kill_at_random(stack, *names, times):
-    """While clients pay, kill programs again and again, whatever they are doing."""
+    """While clients pay, kill and restart programs at random."""
     with Load(stack, stack.payers) as load:
         stack.start(*(name for name in names if not stack.is_running(name)))
         for _ in range(times):
@@ -102,12 +106,12 @@ def kill_at_random(stack, *names, times):
 
 
 class SlowClients:
-    """Half of them write their headers a byte a second, the other half their body."""
+    """Clients of which one half sends its headers, and the other its body, one byte a second."""
 
     _HEAD = b"POST /v1/payments HTTP/1.1\r\nHost: localhost\r\n"
 
     def __init__(self, port, count):
-        self.told = []  # what each that was sent away had been told
+        self.responses = []  # what each disconnected client had received
         self._sockets = selectors.DefaultSelector()
         for number in range(count):
             connection = socket.create_connection(("127.0.0.1", port), timeout=10)
@@ -118,30 +122,30 @@ class SlowClients:
 
     @property
     def connected(self) -> int:
-        """How many the server has not sent away yet."""
+        """The number of clients that the server has not disconnected."""
         return len(self._sockets.get_map())
 
     def drip(self, seconds, *, until):
-        """Send a byte a second on each connection, and see who is sent away meanwhile."""
+        """Send one byte a second on each connection, and read the responses."""
         deadline = time.monotonic() + seconds
-        next_drop = 0.0
+        next_send = 0.0
         while time.monotonic() < deadline and not until():
-            if time.monotonic() > next_drop:
-                next_drop = time.monotonic() + 1
+            if time.monotonic() > next_send:
+                next_send = time.monotonic() + 1
                 for key in list(self._sockets.get_map().values()):
                     with contextlib.suppress(OSError):
                         key.fileobj.send(b"x")
             for key, _ in self._sockets.select(timeout=0.05):
-                self._listen(key)
+                self._receive(key)
 
-    def _listen(self, key):
+    def _receive(self, key):
         try:
-            heard = key.fileobj.recv(4096)
+            received = key.fileobj.recv(4096)
         except OSError:
-            heard = b""
-        key.data.extend(heard)
-        if not heard:
-            self.told.append(bytes(key.data))
+            received = b""
+        key.data.extend(received)
+        if not received:
+            self.responses.append(bytes(key.data))
             self._sockets.unregister(key.fileobj)
             key.fileobj.close()
 
@@ -156,67 +160,69 @@ def slow_clients(port):
 
 
 class TestRedis:
-    def test_away_it_stops_no_payment_and_no_event(self, stack):
-        places = "SELECT count(*) FROM events_eventposition"
+    def test_payments_and_events_continue_while_it_is_down(self, stack):
+        positions = "SELECT count(*) FROM wallgent_eventposition"
         with Load(stack, stack.payers) as load:
             time.sleep(0.5)
-            stack.place.redis.stop(by=signal.SIGKILL)
-            before, [(placed,)] = len(load.paid), stack.query(places)
+            stack.workspace.redis.stop(by=signal.SIGKILL)
+            before, [(placed,)] = len(load.paid), stack.query(positions)
             wait_until(lambda: len(load.paid) > before + 20)
-            wait_until(lambda: stack.query(places)[0][0] > placed + 40)
+            wait_until(lambda: stack.query(positions)[0][0] > placed + 40)
             stack.kill("worker")
             stack.start("worker")
-            [(placed,)] = stack.query(places)
-            wait_until(lambda: stack.query(places)[0][0] > placed, why="the relay needs Redis")
-            stack.place.redis.start()
+            [(placed,)] = stack.query(positions)
+            wait_until(lambda: stack.query(positions)[0][0] > placed, why="the relay needs Redis")
+            stack.workspace.redis.start()
             time.sleep(0.5)
 
         assert load.refused == load.cut_off == []
         assert_paid_once(stack, load)
 
-    def test_hanging_it_stops_no_payment(self, stack):
+    def test_payments_continue_while_it_hangs(self, stack):
         with Load(stack, stack.payers) as load:
             time.sleep(0.3)
-            os.kill(stack.place.redis.pid, signal.SIGSTOP)
+            os.kill(stack.workspace.redis.pid, signal.SIGSTOP)
             before = len(load.paid)
             wait_until(lambda: len(load.paid) > before + 20)
-            os.kill(stack.place.redis.pid, signal.SIGCONT)
+            os.kill(stack.workspace.redis.pid, signal.SIGCONT)
 
         assert load.refused == load.cut_off == []
         assert_paid_once(stack, load)
 
-    def test_restarted_under_a_running_task_it_ends_no_worker(self, stack):
-        waits = "SELECT FROM pg_locks WHERE relation = 'ledger_unrolled'::regclass AND NOT granted"
+    def test_restart_during_a_task_does_not_end_the_worker(self, stack):
+        waiting = (
+            "SELECT FROM pg_locks WHERE relation = 'ledger_unrolled'::regclass AND NOT granted"
+        )
         with psycopg.connect(stack.database_url) as holder:
             holder.execute("LOCK TABLE ledger_unrolled")
-            wait_until(lambda: stack.query(waits), why="no task rolls up")
+            wait_until(lambda: stack.query(waiting), why="no task rolls up")
             stack.restart_redis(seconds=0.2)
-        # Done, the task is acknowledged over a connection that is gone. The next one rolls this up:
+        # The task is acknowledged over a lost connection. The next task rolls up these payments:
         with Load(stack, stack.payers, limit=8) as load:
             wait_until(lambda: len(load.paid) == 8)
         assert_paid_once(stack, load)
 
 
 class TestPostgres:
-    @pytest.mark.parametrize("by", POSTGRES_ENDS)
-    def test_restarted_it_loses_nothing_that_was_acknowledged(self, stack, by):
+    @pytest.mark.parametrize("by", POSTGRES_SIGNALS)
+    def test_restart_loses_no_acknowledged_payment(self, stack, by):
         with Load(stack, stack.payers) as load:
             time.sleep(0.7)
             stack.restart_postgres(by=by, seconds=0.7)
             after = len(load.paid)
-            wait_until(lambda: len(load.paid) > after + 50, why="payments do not come back")
+            wait_until(lambda: len(load.paid) > after + 50, why="payments do not continue")
 
         assert load.refused
         assert load.cut_off == []
-        assert_politely_refused(load)
+        assert_refused_with_retry_after(load)
         assert_paid_once(stack, load)
 
-    def test_restarted_between_two_calls_nobody_notices(self, stack):
+    def test_restart_between_two_calls_fails_no_payment(self, stack):
         with Load(stack, stack.payers, limit=100) as load:
             wait_until(lambda: len(load.paid) == 100)
-        stack.place.postgres.stop()
+        stack.workspace.postgres.stop()
         assert (stack.status("/healthz"), stack.status("/readyz")) == (200, 503)
-        stack.place.postgres.start()
+        stack.workspace.postgres.start()
 
         with Load(stack, stack.payers, limit=100) as load:
             wait_until(lambda: len(load.paid) == 100)
@@ -225,18 +231,18 @@ class TestPostgres:
 
 
 class TestWorkers:
-    def test_killed_at_any_moment_they_leave_nothing_undone_or_done_twice(self, stack):
+    def test_workers_killed_at_random_leave_no_work_undone_or_repeated(self, stack):
         kill_at_random(stack, "worker", "relay", "roller", "beat", times=7)
         stack.start("worker", "beat")
         stack.wait_until_ready()
 
-    def test_a_relay_alone_takes_over_where_a_worker_fell(self, stack):
+    def test_relay_takes_over_from_a_killed_worker(self, stack):
         stack.start("relay")
         with Load(stack, stack.payers) as load:
             time.sleep(0.5)
             stack.kill("worker")
-            waiting = "SELECT count(*) FROM events_outboxentry WHERE id <= %s"
-            [(last,)] = stack.query("SELECT coalesce(max(id), 0) FROM events_outboxentry")
+            waiting = "SELECT count(*) FROM wallgent_outboxentry WHERE id <= %s"
+            [(last,)] = stack.query("SELECT coalesce(max(id), 0) FROM wallgent_outboxentry")
             wait_until(lambda: stack.query(waiting, last) == [(0,)], seconds=10)
         assert_paid_once(stack, load)
         stack.kill("relay")
@@ -244,7 +250,7 @@ class TestWorkers:
 
 
 class TestWeb:
-    def test_killed_workers_are_replaced_and_each_order_is_paid_once(self, stack):
+    def test_killed_workers_are_replaced_and_each_payment_is_made_once(self, stack):
         with Load(stack, stack.payers) as load:
             for pid in stack.children_of("web"):
                 time.sleep(random.uniform(0.3, 1))
@@ -256,7 +262,7 @@ class TestWeb:
         assert load.cut_off
         assert_paid_once(stack, load)
 
-    def test_killed_whole_it_comes_back_and_each_order_is_paid_once(self, stack):
+    def test_each_payment_is_made_once_across_a_restart(self, stack):
         with Load(stack, stack.payers) as load:
             time.sleep(0.5)
             stack.kill("web")
@@ -271,10 +277,10 @@ class TestWeb:
 
 
 class TestSlowClients:
-    def test_they_delay_no_payment_and_are_sent_away_in_time(self, stack):
+    def test_slow_clients_delay_no_payment_and_are_disconnected_in_time(self, stack):
         with Load(stack, stack.payers, limit=40) as load:
             wait_until(lambda: len(load.paid) == 40)
-        undisturbed = load.median_seconds()
+        baseline = load.median_seconds()
 
         with slow_clients(stack.port) as clients:
             with Load(stack, stack.payers, limit=40) as load:
@@ -282,37 +288,37 @@ class TestSlowClients:
             assert clients.connected == SLOW_CLIENTS
             clients.drip(DEADLINE_SECONDS + 3, until=lambda: not clients.connected)
             assert clients.connected == 0
-            refused = [answer for answer in clients.told if answer.startswith(b"HTTP/1.1 408")]
+            refused = [text for text in clients.responses if text.startswith(b"HTTP/1.1 408")]
             assert len(refused) == SLOW_CLIENTS / 2
-            assert all(b'"VALIDATION_ERROR"' in answer for answer in refused)
+            assert all(b'"VALIDATION_ERROR"' in text for text in refused)
 
-        assert load.median_seconds() < undisturbed * 4 + 0.05
+        assert load.median_seconds() < baseline * 4 + 0.05
         assert_paid_once(stack, load)
 
 
 class TestEverything:
-    @pytest.mark.hypothesis  # so that `make soak` plays it, for much longer
+    @pytest.mark.hypothesis  # so that `make soak` runs it, for much longer
     @pytest.mark.timeout(3600)
-    def test_killed_in_any_order_no_order_is_lost_or_paid_twice(self, stack):
+    def test_random_failures_lose_or_repeat_no_payment(self, stack):
         stack.start("relay", "roller")
         with Load(stack, stack.payers, limit=100_000) as load:
             for _ in range(settings().max_examples // 4):
                 time.sleep(random.uniform(0, 1))
-                self.strike(stack)
+                self.cause_failure(stack)
             stack.wait_until_ready()
         stack.kill("relay", "roller")
 
-        assert_politely_refused(load)
+        assert_refused_with_retry_after(load)
         assert_paid_once(stack, load)
 
-    def strike(self, stack):
-        away = random.uniform(0, 0.7)
+    def cause_failure(self, stack):
+        seconds = random.uniform(0, 0.7)
         victim = random.choice(["postgres", "redis", "relay", "roller", *PROGRAMS])
         if victim == "postgres":
-            stack.restart_postgres(by=random.choice(POSTGRES_ENDS), seconds=away)
+            stack.restart_postgres(by=random.choice(POSTGRES_SIGNALS), seconds=seconds)
         elif victim == "redis":
-            stack.restart_redis(seconds=away)
+            stack.restart_redis(seconds=seconds)
         else:
             stack.kill(victim)
-            time.sleep(away)
+            time.sleep(seconds)
             stack.start(victim)

@@ -1,4 +1,4 @@
-"""Whatever is done in whatever order, the money is where a plain model of it says."""
+"""Random operations in random order leave the money where a simple model expects it."""
 
 import copy
 import itertools
@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 )
 
 from accounts.ledger import chart, holds, journal, statements
-from accounts.ledger import checks as books
+from accounts.ledger import checks as ledger_checks
 from accounts.ledger.journal import Move, Posting, Refused
 from accounts.ledger.models import Hold
 from accounts.organizations.models import Organization
@@ -51,8 +51,8 @@ CODES = {
 
 
 @dataclass
-class Purse:
-    """What the model knows of a wallet."""
+class WalletRow:
+    """A wallet in the model."""
 
     owner: str
     currency: str
@@ -60,11 +60,11 @@ class Purse:
     balance: Decimal = ZERO
     held: Decimal = ZERO
     debt: Decimal = ZERO
-    given: Decimal = ZERO
+    sandbox_funds: Decimal = ZERO
     state: str = "ACTIVE"
 
     def refuses(self, amount: Decimal) -> str | None:
-        """Why it does not pay `amount`."""
+        """Return why it cannot pay `amount`, or None."""
         if self.state != "ACTIVE":
             return self.state
         if self.debt:
@@ -79,7 +79,7 @@ class Purse:
         self.debt = max(self.debt - amount, ZERO)
 
     def lose(self, amount: Decimal) -> None:
-        """A network takes it."""
+        """A network takes the amount with a forced posting."""
         self.balance -= amount
         self.debt = max(self.debt, self.held - self.balance)
 
@@ -90,9 +90,9 @@ class Purse:
 
 @dataclass
 class HoldRow:
-    """What the model knows of a hold."""
+    """A hold in the model."""
 
-    purse: str
+    wallet: str
     amount: Decimal
     captured: Decimal = ZERO
     released: Decimal = ZERO
@@ -103,8 +103,8 @@ class HoldRow:
 
 
 @dataclass
-class Paid:
-    """What the model knows of a payment."""
+class PaymentRow:
+    """A payment in the model."""
 
     sender: str
     recipient: str
@@ -115,9 +115,10 @@ class Paid:
 
 @dataclass
 class Model:
-    purses: dict[str, Purse]
-    ours: dict[tuple[str, str], Decimal] = field(default_factory=dict)  # (kind, currency)
-    payments: dict[str, Paid] = field(default_factory=dict)
+    wallet_rows: dict[str, WalletRow]
+    # By kind and currency.
+    system_balances: dict[tuple[str, str], Decimal] = field(default_factory=dict)
+    payments: dict[str, PaymentRow] = field(default_factory=dict)
     hold_rows: dict[str, HoldRow] = field(default_factory=dict)
 
     def fee(self, amount: Decimal) -> Decimal:
@@ -125,23 +126,24 @@ class Model:
         return max(exact.quantize(UNIT, rounding=ROUND_HALF_UP), Decimal("0.25"))
 
     def add(self, kind: str, currency: str, amount: Decimal) -> None:
-        self.ours[kind, currency] = self.ours.get((kind, currency), ZERO) + amount
+        before = self.system_balances.get((kind, currency), ZERO)
+        self.system_balances[kind, currency] = before + amount
 
     def transfer(self, sender: str, recipient: str, amount: Decimal, fee: Decimal) -> str | None:
-        """Pay, or say which refusal of the ledger there is."""
-        giver, taker = self.purses[sender], self.purses[recipient]
-        if refusal := giver.refuses(amount + fee):
+        """Pay, or return the error code of the refusal."""
+        payer, payee = self.wallet_rows[sender], self.wallet_rows[recipient]
+        if refusal := payer.refuses(amount + fee):
             return CODES[refusal]
-        if taker.state == "CLOSED":
+        if payee.state == "CLOSED":
             return "INVALID_STATE"
-        giver.pay(amount + fee)
-        taker.receive(amount)
+        payer.pay(amount + fee)
+        payee.receive(amount)
         if fee:
-            self.add("FEES", giver.currency, fee)
+            self.add("FEES", payer.currency, fee)
         return None
 
-    def ill_formed(self, sender: str, recipient: str) -> str | None:
-        differ = self.purses[sender].currency != self.purses[recipient].currency
+    def input_error(self, sender: str, recipient: str) -> str | None:
+        differ = self.wallet_rows[sender].currency != self.wallet_rows[recipient].currency
         return "VALIDATION_ERROR" if sender == recipient or differ else None
 
 
@@ -155,18 +157,22 @@ WALLETS = {
     "globex coins": ("globex", "USDC"),
 }
 PAIRS = list(itertools.permutations(WALLETS, 2))
-FIT = [pair for pair in PAIRS if len({WALLETS[name][1] for name in pair}) == 1]
-OWN = [pair for pair in FIT if len({WALLETS[name][0] for name in pair}) == 1]
-UNFIT = [("acme main", "acme main"), ("acme main", "acme coins"), ("globex shop", "acme coins")]
+VALID_PAIRS = [pair for pair in PAIRS if len({WALLETS[name][1] for name in pair}) == 1]
+OWN_PAIRS = [pair for pair in VALID_PAIRS if len({WALLETS[name][0] for name in pair}) == 1]
+INVALID_PAIRS = [
+    ("acme main", "acme main"),
+    ("acme main", "acme coins"),
+    ("globex shop", "acme coins"),
+]
 
-# Mostly what people do, and now and then what they should not.
+# Mostly valid input, and sometimes invalid input.
 wallets = st.sampled_from(list(WALLETS))
-pairs = st.sampled_from(FIT * 2 + UNFIT)
-own_pairs = st.sampled_from(OWN * 3 + FIT + UNFIT)
-numbers = st.integers(0, 10**6)  # which one of those there are
-few = st.decimals("0.01", "30", places=2)
+pairs = st.sampled_from(VALID_PAIRS * 2 + INVALID_PAIRS)
+own_pairs = st.sampled_from(OWN_PAIRS * 3 + VALID_PAIRS + INVALID_PAIRS)
+numbers = st.integers(0, 10**6)  # the index of one of the existing objects
+small_amounts = st.decimals("0.01", "30", places=2)
 amounts = st.one_of(
-    few,
+    small_amounts,
     st.decimals("0.00000001", "90", places=8),
     st.sampled_from(["all", "one unit more"]),
 )
@@ -174,7 +180,7 @@ keys = st.booleans()
 
 
 def outcome_of(work, *arguments, **options) -> str | None:
-    """Why the book refuses `work`, done in a transaction of its own."""
+    """Run `work` in its own database transaction. Returns the outcome of a refusal, or None."""
     try:
         with transaction.atomic():
             work(*arguments, **options)
@@ -191,10 +197,10 @@ class MoneyMachine(RuleBasedStateMachine):
         self.undo.__enter__()
         self.numbers = itertools.count(1)
         self.steps = 0
-        self.sent: list[tuple] = []  # (organization, path, body, answer) of keys that are bound
+        self.sent: list[tuple] = []  # (organization, path, body, answer) for each idempotency key
         self.hold_steps: list = []
         self.start = clock.real_now() - timedelta(days=1)
-        self.wallets, purses = {}, {}
+        self.wallets, wallet_rows = {}, {}
         for name, (owner, currency) in WALLETS.items():
             organization = cast[owner][0]
             is_default = name.endswith("main")
@@ -205,29 +211,30 @@ class MoneyMachine(RuleBasedStateMachine):
             else:
                 wallet = make_wallet(organization, name, currency=currency)
             self.wallets[name] = wallet
-            purses[name] = Purse(owner, currency, is_default)
+            wallet_rows[name] = WalletRow(owner, currency, is_default)
         self.names = {wallet.id: name for name, wallet in self.wallets.items()}
-        self.model = Model(purses)
+        self.model = Model(wallet_rows)
 
     def teardown(self):
         try:
-            self.prove()
+            self.check_ledger()
             for name, wallet in self.wallets.items():
                 found = statements.statement(
                     wallet.account_id, since=self.start, until=self.start + timedelta(days=999)
                 )
-                assert (found["opening"], found["closing"]) == (0, self.model.purses[name].balance)
+                balance = self.model.wallet_rows[name].balance
+                assert (found["opening"], found["closing"]) == (0, balance)
         finally:
             transaction.set_rollback(True)
             self.undo.__exit__(None, None, None)
 
     @initialize(amounts=st.tuples(*[st.sampled_from([100, 0, 20, 300])] * len(WALLETS)))
-    def give_everyone_something(self, amounts):
+    def fund_wallets(self, amounts):
         for wallet, amount in zip(WALLETS, amounts, strict=True):
             if amount:
                 self.fund(wallet, amount, key=False)
 
-    # Asking the API
+    # Calling the API
 
     def post(self, owner: str, path: str, body: dict, has_key: bool):
         if has_key:
@@ -238,81 +245,81 @@ class MoneyMachine(RuleBasedStateMachine):
         return answer
 
     def expect(self, answer, code: str | None, *, success: int) -> dict:
-        """The answer's body, once its status and code are as the model has them."""
+        """Check status and error code of the answer against the model. Returns its body."""
         body = answer.json()
-        told = body["error"]["code"] if answer.status_code >= 400 else None
-        assert (answer.status_code, told) == (STATUSES.get(code, success), code), body
+        found = body["error"]["code"] if answer.status_code >= 400 else None
+        assert (answer.status_code, found) == (STATUSES.get(code, success), code), body
         return body
 
     def amount_of(self, wanted, sender: str, *, fee: bool = True) -> Decimal:
-        """A number for "all" that the sender can pay, or one unit more."""
+        """Return the amount; for "all" the most that the sender can pay, or one unit more."""
         if isinstance(wanted, Decimal):
             return wanted
-        purse = self.model.purses[sender]
-        there = purse.balance - purse.held
-        most = there
+        wallet_row = self.model.wallet_rows[sender]
+        available = wallet_row.balance - wallet_row.held
+        most = available
         if fee:
-            most = there - Decimal("0.25")
+            most = available - Decimal("0.25")
             if most > 50:
-                most = (there / Decimal("1.005")).quantize(UNIT, rounding=ROUND_DOWN)
-                while most + UNIT + self.model.fee(most + UNIT) <= there:
+                most = (available / Decimal("1.005")).quantize(UNIT, rounding=ROUND_DOWN)
+                while most + UNIT + self.model.fee(most + UNIT) <= available:
                     most += UNIT
-                while most + self.model.fee(most) > there:
+                while most + self.model.fee(most) > available:
                     most -= UNIT
         return max(most, ZERO) + (UNIT if wanted != "all" or most <= 0 else ZERO)
 
-    def order(self, sender: str, recipient: str, amount: Decimal) -> dict:
+    def payment_body(self, sender: str, recipient: str, amount: Decimal) -> dict:
         return {
             "from": self.wallets[sender].id,
             "to": self.wallets[recipient].id,
             "amount": f"{amount:f}",
         }
 
-    def note(self, id: str, sender, recipient, amount, code, kind="PAYMENT") -> None:
+    def record_payment(self, id: str, sender, recipient, amount, code, kind="PAYMENT") -> None:
         status = "FAILED" if code else "POSTED"
-        self.model.payments[id] = Paid(sender, recipient, amount, status, kind)
+        self.model.payments[id] = PaymentRow(sender, recipient, amount, status, kind)
 
-    # What people do
+    # Operations over the API
 
     @rule(wallet=wallets, amount=st.sampled_from([1, 20, 77, 100, 9_000, 10_001]), key=keys)
     def fund(self, wallet, amount, key):
-        purse, amount = self.model.purses[wallet], Decimal(amount)
+        wallet_row, amount = self.model.wallet_rows[wallet], Decimal(amount)
         code = None
         if amount > 10_000:
             code = "INVALID_AMOUNT"
-        elif purse.state == "FROZEN":
+        elif wallet_row.state == "FROZEN":
             code = "WALLET_FROZEN"
-        elif purse.given + amount > 100_000:
+        elif wallet_row.sandbox_funds + amount > 100_000:
             code = "INVALID_AMOUNT"
-        elif purse.state == "CLOSED":
+        elif wallet_row.state == "CLOSED":
             code = "INVALID_STATE"
 
         path = f"/v1/wallets/{self.wallets[wallet].id}/fund"
-        answer = self.post(purse.owner, path, {"amount": str(amount)}, key)
+        answer = self.post(wallet_row.owner, path, {"amount": str(amount)}, key)
 
         self.expect(answer, code, success=201)
         if code is None:
-            purse.receive(amount)
-            purse.given += amount
-            self.model.add("TREASURY", purse.currency, amount)
+            wallet_row.receive(amount)
+            wallet_row.sandbox_funds += amount
+            self.model.add("TREASURY", wallet_row.currency, amount)
 
     @rule(pair=pairs, amount=amounts, key=keys)
     def pay(self, pair, amount, key):
         sender, recipient = pair
         amount = self.amount_of(amount, sender)
         fee = self.model.fee(amount)
-        code = self.model.ill_formed(sender, recipient)
-        ill_formed = code is not None
-        if not ill_formed:
+        code = self.model.input_error(sender, recipient)
+        is_invalid = code is not None
+        if not is_invalid:
             code = self.model.transfer(sender, recipient, amount, fee)
 
-        owner = self.model.purses[sender].owner
-        answer = self.post(owner, "/v1/payments", self.order(sender, recipient, amount), key)
+        owner = self.model.wallet_rows[sender].owner
+        answer = self.post(owner, "/v1/payments", self.payment_body(sender, recipient, amount), key)
 
         body = self.expect(answer, code, success=201)
-        if not ill_formed:
+        if not is_invalid:
             id = body["error"]["details"]["transactionId"] if code else body["id"]
-            self.note(id, sender, recipient, amount, code)
+            self.record_payment(id, sender, recipient, amount, code)
         if not code:
             assert (Decimal(body["amount"]), Decimal(body["fee"])) == (amount, fee)
 
@@ -320,42 +327,42 @@ class MoneyMachine(RuleBasedStateMachine):
     def transfer(self, pair, amount, key):
         sender, recipient = pair
         amount = self.amount_of(amount, sender, fee=False)
-        owner = self.model.purses[sender].owner
-        code, failed = self.model.ill_formed(sender, recipient), False
-        if self.model.purses[recipient].owner != owner:
+        owner = self.model.wallet_rows[sender].owner
+        code, failed = self.model.input_error(sender, recipient), False
+        if self.model.wallet_rows[recipient].owner != owner:
             code = "WALLET_NOT_FOUND"
         elif code is None:
             code = self.model.transfer(sender, recipient, amount, ZERO)
             failed = code is not None
 
-        order = self.order(sender, recipient, amount)
-        answer = self.post(owner, "/v1/transfers/internal", order, key)
+        body = self.payment_body(sender, recipient, amount)
+        answer = self.post(owner, "/v1/transfers/internal", body, key)
 
         body = self.expect(answer, code, success=201)
         if failed or not code:
             id = body["error"]["details"]["transactionId"] if code else body["id"]
-            self.note(id, sender, recipient, amount, code, "INTERNAL")
+            self.record_payment(id, sender, recipient, amount, code, "INTERNAL")
 
     @rule(
         owner=st.sampled_from(["acme", "globex"]),
-        items=st.lists(st.tuples(numbers, few, keys), min_size=1, max_size=5),
+        items=st.lists(st.tuples(numbers, small_amounts, keys), min_size=1, max_size=5),
         key=keys,
     )
     def batch(self, owner, items, key):
-        pairs = [pair for pair in FIT * 3 + UNFIT if WALLETS[pair[0]][0] == owner]
+        pairs = [pair for pair in VALID_PAIRS * 3 + INVALID_PAIRS if WALLETS[pair[0]][0] == owner]
         orders, bodies = [], []
         for number, amount, has_key in items:
             sender, recipient = pairs[number % len(pairs)]
             orders.append((sender, recipient, amount))
             extra = {"idempotencyKey": f"item-{next(self.numbers)}"} if has_key else {}
-            bodies.append(self.order(sender, recipient, amount) | extra)
+            bodies.append(self.payment_body(sender, recipient, amount) | extra)
         before, failed_at, code = copy.deepcopy(self.model), None, None
         for index, (sender, recipient, _) in enumerate(orders):
-            if code := self.model.ill_formed(sender, recipient):
+            if code := self.model.input_error(sender, recipient):
                 failed_at = index
                 break
-        ill_formed = code is not None
-        if not ill_formed:
+        is_invalid = code is not None
+        if not is_invalid:
             for index, (sender, recipient, amount) in enumerate(orders):
                 code = self.model.transfer(sender, recipient, amount, self.model.fee(amount))
                 if code:
@@ -370,30 +377,32 @@ class MoneyMachine(RuleBasedStateMachine):
         assert answer.status_code == (207 if code else 200), answer.json()
         if not code:
             for (sender, recipient, amount), result in zip(orders, results, strict=True):
-                self.note(result["transactionId"], sender, recipient, amount, None)
+                self.record_payment(result["transactionId"], sender, recipient, amount, None)
         else:
-            told = [result["status"] for result in results]
+            found = [result["status"] for result in results]
             after = len(orders) - failed_at - 1
-            assert told == ["reversed"] * failed_at + ["failed"] + ["skipped"] * after
+            assert found == ["reversed"] * failed_at + ["failed"] + ["skipped"] * after
             error = results[failed_at]["error"]
             assert error["code"] == code
-            if not ill_formed:
-                self.note(error["details"]["transactionId"], *orders[failed_at], code)
+            if not is_invalid:
+                self.record_payment(error["details"]["transactionId"], *orders[failed_at], code)
 
     @precondition(lambda self: self.model.payments)
     @rule(number=numbers, as_sender=st.booleans(), key=keys)
     def reverse(self, number, as_sender, key):
         id = list(self.model.payments)[number % len(self.model.payments)]
         payment = self.model.payments[id]
-        giver = self.model.purses[payment.recipient]
-        owner = self.model.purses[payment.sender if as_sender else payment.recipient].owner
+        payer = self.model.wallet_rows[payment.recipient]
+        owner = self.model.wallet_rows[payment.sender if as_sender else payment.recipient].owner
         code = None
-        if owner != giver.owner or payment.kind == "REVERSAL" or payment.status != "POSTED":
+        if owner != payer.owner or payment.kind == "REVERSAL" or payment.status != "POSTED":
             code = "REVERSAL_NOT_ALLOWED"
         else:
             code = self.model.transfer(payment.recipient, payment.sender, payment.amount, ZERO)
 
-        is_hidden = payment.status == "FAILED" and owner != self.model.purses[payment.sender].owner
+        is_hidden = (
+            payment.status == "FAILED" and owner != self.model.wallet_rows[payment.sender].owner
+        )
         answer = self.post(owner, f"/v1/payments/{id}/reverse", {}, key)
 
         if is_hidden:
@@ -403,23 +412,27 @@ class MoneyMachine(RuleBasedStateMachine):
         if code is None:
             payment.status = "REVERSED"
             back = body["reversedBy"]
-            self.note(back, payment.recipient, payment.sender, payment.amount, None, "REVERSAL")
+            self.record_payment(
+                back, payment.recipient, payment.sender, payment.amount, None, "REVERSAL"
+            )
 
     @rule(wallet=wallets, verb=st.sampled_from(["freeze", "unfreeze", "unfreeze", "close"]))
     def change_state(self, wallet, verb):
-        purse = self.model.purses[wallet]
-        is_empty = not (purse.balance or purse.held or purse.debt)
+        wallet_row = self.model.wallet_rows[wallet]
+        is_empty = not (wallet_row.balance or wallet_row.held or wallet_row.debt)
         if verb == "close":
-            refused = purse.is_default or (purse.state != "CLOSED" and not is_empty)
+            refused = wallet_row.is_default or (wallet_row.state != "CLOSED" and not is_empty)
         else:
-            refused = purse.state == "CLOSED"
+            refused = wallet_row.state == "CLOSED"
         code = "INVALID_STATE" if refused else None
 
-        answer = self.post(purse.owner, f"/v1/wallets/{self.wallets[wallet].id}/{verb}", {}, False)
+        answer = self.post(
+            wallet_row.owner, f"/v1/wallets/{self.wallets[wallet].id}/{verb}", {}, False
+        )
 
         self.expect(answer, code, success=200)
         if code is None:
-            purse.state = {"freeze": "FROZEN", "unfreeze": "ACTIVE", "close": "CLOSED"}[verb]
+            wallet_row.state = {"freeze": "FROZEN", "unfreeze": "ACTIVE", "close": "CLOSED"}[verb]
 
     @precondition(lambda self: self.sent)
     @rule(number=numbers)
@@ -443,10 +456,10 @@ class MoneyMachine(RuleBasedStateMachine):
         assert answer.status_code == 409
         assert answer.json()["error"]["code"] == "IDEMPOTENCY_KEY_REUSE"
 
-    # What networks and we ourselves do
+    # Operations of networks and of the system
 
     def step(self, outcome: str | None, work, **arguments) -> bool:
-        """Take a step of a hold, which is refused with `outcome` or goes well."""
+        """Run a step of a hold and check its outcome. Returns whether it succeeded."""
         found = outcome_of(work, **arguments)
         assert found == outcome
         if found is None:
@@ -456,70 +469,70 @@ class MoneyMachine(RuleBasedStateMachine):
     @rule(wallet=wallets, amount=amounts)
     def hold(self, wallet, amount):
         amount = self.amount_of(amount, wallet, fee=False)
-        purse, id = self.model.purses[wallet], ids.new("hld")
+        wallet_row, id = self.model.wallet_rows[wallet], ids.new("hld")
 
         account_id = self.wallets[wallet].account_id
         arguments = {"id": id, "account_id": account_id, "amount": amount, "reason": "test"}
-        if self.step(purse.refuses(amount), holds.place, **arguments):
-            purse.held += amount
+        if self.step(wallet_row.refuses(amount), holds.place, **arguments):
+            wallet_row.held += amount
             self.model.hold_rows[id] = HoldRow(wallet, amount)
 
-    def promise(self, number) -> tuple[str, HoldRow, Purse]:
+    def pick_hold(self, number) -> tuple[str, HoldRow, WalletRow]:
         id = list(self.model.hold_rows)[number % len(self.model.hold_rows)]
-        promise = self.model.hold_rows[id]
-        return id, promise, self.model.purses[promise.purse]
+        hold_row = self.model.hold_rows[id]
+        return id, hold_row, self.model.wallet_rows[hold_row.wallet]
 
     @precondition(lambda self: self.model.hold_rows)
-    @rule(number=numbers, amount=few)
+    @rule(number=numbers, amount=small_amounts)
     def increase(self, number, amount):
-        id, promise, purse = self.promise(number)
-        outcome = purse.refuses(amount) if promise.remaining else "ENDED"
+        id, hold_row, wallet_row = self.pick_hold(number)
+        outcome = wallet_row.refuses(amount) if hold_row.remaining else "ENDED"
 
         arguments = {"hold_id": id, "amount": amount, "operation": uuid.uuid4()}
         if self.step(outcome, holds.increase, **arguments):
-            purse.held += amount
-            promise.amount += amount
+            wallet_row.held += amount
+            hold_row.amount += amount
 
     @precondition(lambda self: self.model.hold_rows)
     @rule(number=numbers, part=st.sampled_from([1, 2, 3]), whole=st.booleans())
     def release(self, number, part, whole):
-        id, promise, purse = self.promise(number)
-        amount = (promise.remaining / part).quantize(UNIT, rounding=ROUND_DOWN)
+        id, hold_row, wallet_row = self.pick_hold(number)
+        amount = (hold_row.remaining / part).quantize(UNIT, rounding=ROUND_DOWN)
         if whole:
-            amount = promise.remaining
+            amount = hold_row.remaining
         elif not amount:
             return
 
-        given = None if whole else amount
-        arguments = {"hold_id": id, "amount": given, "operation": uuid.uuid4()}
+        release_amount = None if whole else amount
+        arguments = {"hold_id": id, "amount": release_amount, "operation": uuid.uuid4()}
         if self.step(None, holds.release, **arguments):
-            purse.release_hold(amount)
-            promise.released += amount
+            wallet_row.release_hold(amount)
+            hold_row.released += amount
 
     @precondition(lambda self: self.model.hold_rows)
     @rule(
         number=numbers,
         to=wallets,
-        amount=few,
+        amount=small_amounts,
         tip=st.sampled_from([ZERO, ZERO, Decimal("0.5"), Decimal(40)]),
         forced=st.booleans(),
     )
     def capture(self, number, to, amount, tip, forced):
-        id, promise, purse = self.promise(number)
-        taker = self.model.purses[to]
-        source, currency = self.wallets[promise.purse].account_id, purse.currency
-        if to == promise.purse or taker.currency != currency:
-            taker, target = None, chart.treasury("SANDBOX", currency)
+        id, hold_row, wallet_row = self.pick_hold(number)
+        payee = self.model.wallet_rows[to]
+        source, currency = self.wallets[hold_row.wallet].account_id, wallet_row.currency
+        if to == hold_row.wallet or payee.currency != currency:
+            payee, target = None, chart.treasury("SANDBOX", currency)
         else:
             target = self.wallets[to].account_id
         outcome = None
-        if promise.remaining < amount:
+        if hold_row.remaining < amount:
             outcome = "ENDED"
         elif not forced:
-            after = copy.copy(purse)
+            after = copy.copy(wallet_row)
             after.held -= amount
             outcome = after.refuses(amount + tip)
-        if outcome is None and taker and taker.state == "CLOSED":
+        if outcome is None and payee and payee.state == "CLOSED":
             outcome = "CLOSED"
 
         move = Move(source, target, amount + tip, currency)
@@ -531,11 +544,11 @@ class MoneyMachine(RuleBasedStateMachine):
             "forced": forced,
         }
         if self.step(outcome, holds.capture, **arguments):
-            purse.held -= amount
-            promise.captured += amount
-            purse.lose(amount + tip) if forced else purse.pay(amount + tip)
-            if taker:
-                taker.receive(amount + tip)
+            wallet_row.held -= amount
+            hold_row.captured += amount
+            wallet_row.lose(amount + tip) if forced else wallet_row.pay(amount + tip)
+            if payee:
+                payee.receive(amount + tip)
             else:
                 self.model.add("TREASURY", currency, -amount - tip)
 
@@ -550,44 +563,44 @@ class MoneyMachine(RuleBasedStateMachine):
 
         assert everything() == before
 
-    @rule(wallet=wallets, amount=few)
+    @rule(wallet=wallets, amount=small_amounts)
     def force(self, wallet, amount):
-        purse = self.model.purses[wallet]
-        sink = chart.treasury("SANDBOX", purse.currency)
-        move = Move(self.wallets[wallet].account_id, sink, amount, purse.currency)
+        wallet_row = self.model.wallet_rows[wallet]
+        sink = chart.treasury("SANDBOX", wallet_row.currency)
+        move = Move(self.wallets[wallet].account_id, sink, amount, wallet_row.currency)
         posting = Posting(id=ids.new("txn"), moves=(move,), reason="return")
 
         outcome = outcome_of(journal.post_set, [posting], book="SANDBOX", forced=True)
 
-        assert outcome == ("CLOSED" if purse.state == "CLOSED" else None)
+        assert outcome == ("CLOSED" if wallet_row.state == "CLOSED" else None)
         if outcome is None:
-            purse.lose(amount)
-            self.model.add("TREASURY", purse.currency, -amount)
+            wallet_row.lose(amount)
+            self.model.add("TREASURY", wallet_row.currency, -amount)
 
     @rule(limit=st.integers(1, 20))
-    def roll(self, limit):
-        assert journal.roll(limit) <= limit
+    def roll_up_balances(self, limit):
+        assert journal.roll_up(limit) <= limit
 
     @rule(owner=st.sampled_from(["acme", "globex"]), days=st.integers(1, 30))
-    def let_time_pass(self, owner, days):
+    def advance_clock(self, owner, days):
         organization = self.cast[owner][0]
         organization = Organization.objects.get(pk=organization.pk)
         organization.sandbox_offset += timedelta(days=days)
         organization.save(update_fields=["sandbox_offset"])
 
-    # What must be true
+    # Checks
 
     @invariant()
-    def all_agree(self):
+    def check_all(self):
         self.steps += 1
-        self.agree_on_money()
-        self.agree_on_payments()
+        self.check_money()
+        self.check_payments()
         if self.steps % 3 == 0:
-            self.tell_balance(list(WALLETS)[self.steps % len(WALLETS)])
+            self.check_shown_balance(list(WALLETS)[self.steps % len(WALLETS)])
         if self.steps % 8 == 0:
-            self.prove()
+            self.check_ledger()
 
-    def agree_on_money(self):
+    def check_money(self):
         found = {
             self.names[wallet.id]: (
                 wallet.account.balance,
@@ -599,31 +612,37 @@ class MoneyMachine(RuleBasedStateMachine):
             for wallet in Wallet.objects.filter(pk__in=self.names)
         }
         assert found == {
-            name: (purse.balance, purse.held, purse.debt, purse.state, purse.given)
-            for name, purse in self.model.purses.items()
+            name: (
+                wallet_row.balance,
+                wallet_row.held,
+                wallet_row.debt,
+                wallet_row.state,
+                wallet_row.sandbox_funds,
+            )
+            for name, wallet_row in self.model.wallet_rows.items()
         }
 
-    def agree_on_payments(self):
+    def check_payments(self):
         found = Payment.objects.values_list("id", "status", "kind", "amount")
         assert set(found) == {
             (id, payment.status, payment.kind, payment.amount)
             for id, payment in self.model.payments.items()
         }
 
-    def tell_balance(self, name):
-        purse = self.model.purses[name]
-        client = self.cast[purse.owner][1]
-        told = client.get(f"/v1/wallets/{self.wallets[name].id}/balance").json()
-        assert Decimal(told["balance"]) == purse.balance
-        assert Decimal(told["available"]) == purse.balance - purse.held
-        assert Decimal(told["pending"]) == purse.held
+    def check_shown_balance(self, name):
+        wallet_row = self.model.wallet_rows[name]
+        client = self.cast[wallet_row.owner][1]
+        shown = client.get(f"/v1/wallets/{self.wallets[name].id}/balance").json()
+        assert Decimal(shown["balance"]) == wallet_row.balance
+        assert Decimal(shown["available"]) == wallet_row.balance - wallet_row.held
+        assert Decimal(shown["pending"]) == wallet_row.held
 
-    def prove(self):
+    def check_ledger(self):
         with connection.cursor() as cursor:
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
             cursor.execute("SET CONSTRAINTS ALL DEFERRED")
-        assert books.differences() == []
-        for (kind, currency), amount in self.model.ours.items():
+        assert ledger_checks.differences() == []
+        for (kind, currency), amount in self.model.system_balances.items():
             account = chart.system_id("SANDBOX", kind, currency)
             assert statements.exact_balance(account) == amount
         found = Hold.objects.values_list("id", "amount", "captured", "released", "remaining")
@@ -635,10 +654,10 @@ class MoneyMachine(RuleBasedStateMachine):
 
 @pytest.mark.hypothesis
 @pytest.mark.timeout(3600)  # for shrinking, should it ever fail
-def test_the_money_is_where_the_model_says(acme, globex, api, stranger, caplog):
-    caplog.set_level(logging.CRITICAL, logger="wallgent")  # many thousand requests
+def test_money_is_where_the_model_expects_it(acme, globex, api, stranger, caplog):
+    caplog.set_level(logging.CRITICAL, logger="wallgent")  # there are many thousand requests
     cast = {"acme": (acme, api), "globex": (globex, stranger)}
-    # An example draws on some of the rules only: rather more of them than longer ones.
+    # An example uses only some of the rules, so more examples are better than longer ones.
     size = {"max_examples": 40, "stateful_step_count": 25}
     if settings.default.max_examples > 100:  # make soak
         size = {"stateful_step_count": 80}

@@ -1,8 +1,8 @@
-"""Whatever is typed into a page's address or form, the answer is a page and never a fault of ours.
+"""No input in a page's URL or form causes a server error.
 
-The fields are read off the pages themselves, so that a new page or field is tried without a word
-here. A soak throws every text at every page and field; otherwise each sees those that hurt most,
-and its share of the others.
+Fields are read from the pages, so new pages and fields are tested without changes here. The soak
+profile tries every text on every page and field; otherwise each gets the worst texts and its share
+of the others.
 """
 
 import re
@@ -36,20 +36,20 @@ QUERY = [
     *("page", "sort", "q", "show", "next", "amount", "sender", "own", "wallet", "wallet_scope"),
     *("status", "direction", "since", "until", "submission", "step", "email", "token"),
 ]
-# Pages outside an organization; those below the line belong to whoever is signed in.
-OPEN = [
+# Pages outside an organization, without and with sign-in.
+PUBLIC_PATHS = [
     *("/account/login/", "/account/signup/", "/account/password/reset/", "/account/inactive/"),
     *("/account/confirm-email/x/", "/account/password/reset/key/1-x/", "/invitations/x", "/pay/x"),
     *("/account/2fa/authenticate/", "/account/2fa/webauthn/login/", "/admin/login/", "/design"),
     "/",
 ]
-OWN = [
+ACCOUNT_PATHS = [
     *("/account/email/", "/account/password/change/", "/account/sessions/", "/account/logout/"),
     *("/account/2fa/", "/account/2fa/totp/activate/", "/account/2fa/recovery-codes/generate/"),
     *("/account/2fa/webauthn/", "/account/2fa/webauthn/add/", "/account/reauthenticate/"),
     *("/account/2fa/webauthn/keys/99999999999999999999/remove/", "/organizations/new"),
 ]
-# What a page's script fills in, or what stands on a form that this test does not come to.
+# Fields that a script fills in, or of a form that this test does not reach.
 HIDDEN = {
     "/account/2fa/authenticate/": ["code", "credential"],
     "/account/2fa/webauthn/login/": ["credential"],
@@ -70,75 +70,77 @@ def _unhurried(monkeypatch, settings):
 @pytest.fixture
 def ada(acme):
     browser = people.signed_in(people.person(organization=acme))
-    people.prove(browser)
+    people.reauthenticate(browser)
     return browser
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
-def test_in_the_dashboard(page, acme, ada):
-    things = pages.things_of(acme)
-    further = {
+def test_dashboard_pages(page, acme, ada):
+    ids = pages.object_ids(acme)
+    extra_fields = {
         "payment-new": {
-            **{"sender": things["wallet"], "own": "", "other": things["savings"], "step": "send"}
+            **{"sender": ids["wallet"], "own": "", "other": ids["savings"], "step": "send"}
         },
-        "payment-link-new": {"wallet": things["wallet"], "expires": "", "step": "create"},
+        "payment-link-new": {"wallet": ids["wallet"], "expires": "", "step": "create"},
     }
-    try_everything(ada, page.url(acme, things), PAGES.index(page), further.get(page.name))
+    try_everything(ada, page.url(acme, ids), PAGES.index(page), extra_fields.get(page.name))
 
 
-def test_redis_away_is_no_matter(acme, ada, monkeypatch):
-    things = pages.things_of(acme)
+def test_dashboard_pages_work_without_redis(acme, ada, monkeypatch):
+    ids = pages.object_ids(acme)
     monkeypatch.setattr(redis, "attempt", lambda call, default=None: default)
 
     for page in PAGES:
-        path = page.url(acme, things)
+        path = page.url(acme, ids)
         shown = ada.get(path)
         assert shown.status_code == 200, path
         with transaction.atomic():
             answer = ada.post(path, fields(shown.content.decode(), "post"))
             transaction.set_rollback(True)
-        assert_calm(answer, path, "")
+        assert_no_server_error(answer, path, "")
 
 
-@pytest.mark.parametrize("path", OPEN)
-def test_before_signing_in(path, db):
-    try_everything(people.browser(), path, OPEN.index(path))
+@pytest.mark.parametrize("path", PUBLIC_PATHS)
+def test_public_pages(path, db):
+    try_everything(people.browser(), path, PUBLIC_PATHS.index(path))
 
 
-@pytest.mark.parametrize("path", OWN)
-def test_in_ones_own_account(path, ada):
-    try_everything(ada, path, OWN.index(path))
+@pytest.mark.parametrize("path", ACCOUNT_PATHS)
+def test_account_pages(path, ada):
+    try_everything(ada, path, ACCOUNT_PATHS.index(path))
 
 
-def test_in_the_admin(acme):
-    pages.things_of(acme)
+def test_admin_lists(acme):
+    pages.object_ids(acme)
     staff = world.make_member(acme, is_staff=True, is_superuser=True)
     browser = Client(raise_request_exception=False)
     browser.force_login(staff)
-    index = browser.get("/admin/").content.decode()
-    paths = sorted(set(re.findall(r'href="(/admin/\w+/\w+/)"', index)))
-    for place, path in enumerate(paths):
-        for text in thrown_at(place):
+    html = browser.get("/admin/").content.decode()
+    paths = sorted(set(re.findall(r'href="(/admin/\w+/\w+/)"', html)))
+    for index, path in enumerate(paths):
+        for text in texts_for(index):
             query = {name: text for name in ("q", "p", "o", "e", "all", "id__exact", "status")}
-            assert_calm(browser.get(f"{path}?{encoded(query)}"), path, text)
-    assert_calm(browser.get(f"/admin/accounts/wallet/{'9' * 5_000}/change/"), "wallet", "9")
+            assert_no_server_error(browser.get(f"{path}?{encoded(query)}"), path, text)
+    assert_no_server_error(
+        browser.get(f"/admin/accounts/wallet/{'9' * 5_000}/change/"), "wallet", "9"
+    )
 
 
-def try_everything(browser, path: str, place: int, further: dict[str, str] | None = None) -> None:
-    """Throw hostile texts at the query of the page in this place, then into each of its fields.
+def try_everything(browser, path: str, index: int, extra: dict[str, str] | None = None) -> None:
+    """Send hostile texts in the query of a page, then in each of its form fields.
 
-    `further` is what else it takes for a form to be carried out but for that one field.
+    `index` selects the texts. `extra` holds other values that the form needs to be valid.
     """
     page = browser.get(path)
-    assert_calm(page, path, "")
+    assert_no_server_error(page, path, "")
     html = page.content.decode()
-    for text in thrown_at(place):
+    for text in texts_for(index):
         query = encoded(dict.fromkeys([*QUERY, *(name for name in fields(html, "get"))], text))
-        assert_calm(browser.get(f"{path}?{query}"), path, text)
-    filled = fields(html, "post") | dict.fromkeys(HIDDEN.get(path, []), "") | (further or {})
-    for turn, name in enumerate(filled, place):
-        for text in thrown_at(turn):
-            # Each is taken back, so that the next finds things as the first did.
+        assert_no_server_error(browser.get(f"{path}?{query}"), path, text)
+    filled = fields(html, "post") | dict.fromkeys(HIDDEN.get(path, []), "") | (extra or {})
+    for field_index, name in enumerate(filled, index):
+        for text in texts_for(field_index):
+            # Each is rolled back, so that the next one starts from the same data.
             with transaction.atomic():
                 answer = browser.post(
                     path,
@@ -146,24 +148,24 @@ def try_everything(browser, path: str, place: int, further: dict[str, str] | Non
                     content_type="application/x-www-form-urlencoded",
                 )
                 transaction.set_rollback(True)
-            assert_calm(answer, f"{path} {name}", text)
+            assert_no_server_error(answer, f"{path} {name}", text)
 
 
-IN_TURN = 5  # so many pages, or fields of one, share the texts that are not the worst
+SHARES = 5  # this many pages or fields share the texts that are not among the worst
 
 
-def thrown_at(place: int) -> list[str]:
-    """The texts for the page or the field in this place."""
+def texts_for(index: int) -> list[str]:
+    """Return the texts for the page or field with this index."""
     if profile.get_current_profile_name() == "soak":
         return HOSTILE
     others = HOSTILE[len(WORST) :]
-    return WORST + others[place % IN_TURN :: IN_TURN]
+    return WORST + others[index % SHARES :: SHARES]
 
 
-def assert_calm(answer, where: str, text: str) -> None:
+def assert_no_server_error(answer, where: str, text: str) -> None:
     assert answer.status_code < 500, (where, text[:40])
     assert "Content-Security-Policy" in answer.headers
-    target = answer.headers.get("Location", "").replace("\\", "/")  # as browsers read it
+    target = answer.headers.get("Location", "").replace("\\", "/")  # browsers read it so
     assert urlsplit(urljoin(HERE, target))[:2] == urlsplit(HERE)[:2], (where, text[:40], target)
 
 
@@ -172,8 +174,8 @@ def encoded(values: dict[str, str]) -> str:
 
 
 _CONTROL = re.compile(r"<select\b.*?</select>|<(?:input|textarea|button)\b[^>]*>", re.DOTALL)
-# What may pass, by a field's name or type, where the page itself has no value.
-_LIKELY = {
+# Plausible values by a field's name or type, where the page has no value.
+_PLAUSIBLE = {
     **{"email": "eve@example.com", "emails": "eve@example.com", "date": "", "datetime-local": ""},
     **{"allowed_ips": "", "wallet_ids": ""},
 }
@@ -181,17 +183,19 @@ _ATTRIBUTE = re.compile(r'\b(name|value|type)="([^"]*)"')
 
 
 def fields(html: str, method: str) -> dict[str, str]:
-    """The fields in a page's forms of a method, each with a value that may pass."""
+    """Return the fields of a page's forms with this method, each with a plausible value."""
     found = {}
     for form in re.findall(r"<form\b.*?</form>", html, re.DOTALL):
         head = form[: form.index(">")]
         if f'method="{method}"' not in head or "/preferences/" in head or "/logout/" in head:
             continue
         for control in _CONTROL.findall(form):
-            said = dict(_ATTRIBUTE.findall(control[: control.index(">")]))
+            attributes = dict(_ATTRIBUTE.findall(control[: control.index(">")]))
             options = re.findall(r'<option value="([^"]+)"', control)
-            if said.get("name") not in (None, "", "csrfmiddlewaretoken"):
-                likely = _LIKELY.get(said["name"], _LIKELY.get(said.get("type"), "1"))
-                value = next((v for v in (said.get("value"), *options) if v), likely)
-                found.setdefault(unescape(said["name"]), unescape(value))
+            if attributes.get("name") not in (None, "", "csrfmiddlewaretoken"):
+                plausible = _PLAUSIBLE.get(
+                    attributes["name"], _PLAUSIBLE.get(attributes.get("type"), "1")
+                )
+                value = next((v for v in (attributes.get("value"), *options) if v), plausible)
+                found.setdefault(unescape(attributes["name"]), unescape(value))
     return found

@@ -1,4 +1,4 @@
-"""What every page of the dashboard promises: who may see it, and what it never does."""
+"""Rules for every page of the dashboard: access, headers, escaping and queries."""
 
 import re
 
@@ -9,19 +9,19 @@ from accounts.payments.models import Payment
 from accounts.wallets.models import Wallet
 from links.payment_links.models import PaymentLink
 from tests import pages, world
-from tests.pages import PAGES, ROLES, things_of
+from tests.pages import PAGES, ROLES, object_ids
 from tests.world import everything
 
 HOSTILE = '<script>alert("1")</script> שלום 🦉 ' + "w" * 150
 
-OF_ONE_THING = [page for page in PAGES if page.id]
-WITH_FORM = [page for page in PAGES if page.sent_by]
-NO_IDS = ["x", "wal_1", "..", "%00", "wal_" + "Z" * 26, "0" * 200]
+OBJECT_PAGES = [page for page in PAGES if page.id]
+FORM_PAGES = [page for page in PAGES if page.sent_by]
+MALFORMED_IDS = ["x", "wal_1", "..", "%00", "wal_" + "Z" * 26, "0" * 200]
 
 
 @pytest.fixture
-def things(acme):
-    return things_of(acme)
+def ids(acme):
+    return object_ids(acme)
 
 
 @pytest.fixture
@@ -30,59 +30,57 @@ def browser_of(acme):
     return lambda role: world.browser(world.make_member(acme, role))
 
 
-def test_table_names_every_page_that_is_served():
+def test_table_lists_every_page():
     assert pages.served() == {page.name for page in PAGES}
 
 
 class TestEveryPage:
-    def test_opens_for_the_roles_that_may_and_no_other(self, subtests, acme, things, browser_of):
+    def test_opens_only_for_allowed_roles(self, subtests, acme, ids, browser_of):
         browsers = {role: browser_of(role) for role in ROLES}
 
         for page in PAGES:
             with subtests.test(str(page)):
-                url = page.url(acme, things)
+                url = page.url(acme, ids)
                 answers = {role: browsers[role].get(url).status_code for role in ROLES}
                 assert answers == {role: 200 if page.may_open(role) else 403 for role in ROLES}
 
-    def test_does_not_exist_for_a_stranger(self, subtests, acme, globex, things):
+    def test_is_not_found_for_strangers(self, subtests, acme, globex, ids):
         browser = world.browser(world.make_member(globex, "OWNER"))
         before = everything()
 
         for page in PAGES:
             with subtests.test(str(page)):
-                url = page.url(acme, things)
+                url = page.url(acme, ids)
                 assert browser.get(url).status_code == 404
                 assert browser.post(url).status_code == (404 if page.sent_by else 405)
                 assert everything() == before
 
-    def test_asks_whoever_is_signed_out_to_sign_in_and_comes_back(
-        self, subtests, acme, things, client
-    ):
+    def test_redirects_guests_to_sign_in_and_back(self, subtests, acme, ids, client):
         before = everything()
 
         for page in PAGES:
             with subtests.test(str(page)):
                 for send in (client.get, client.post) if page.sent_by else (client.get,):
-                    answer = send(page.url(acme, things))
+                    answer = send(page.url(acme, ids))
                     assert answer.status_code == 302
-                    assert answer.url.endswith(f"?next={page.url(acme, things)}")
+                    assert answer.url.endswith(f"?next={page.url(acme, ids)}")
                 assert everything() == before
 
-    def test_is_kept_nowhere_and_runs_nothing_from_elsewhere(
-        self, subtests, acme, things, browser_of
+    def test_is_not_cached_and_has_a_strict_content_security_policy(
+        self, subtests, acme, ids, browser_of
     ):
         browser = browser_of("OWNER")
 
         for page in PAGES:
             with subtests.test(str(page)):
-                answer = browser.get(page.url(acme, things))
+                answer = browser.get(page.url(acme, ids))
                 assert "no-store" in answer.headers["Cache-Control"]
                 policy = answer.headers["Content-Security-Policy"]
                 assert "default-src 'none'" in policy
                 assert "unsafe" not in policy
                 assert answer.headers["X-Frame-Options"] == "DENY"
 
-    def test_shows_hostile_text_as_text(self, subtests, acme, things, browser_of):
+    def test_escapes_hostile_text(self, subtests, acme, ids, browser_of):
         for model in (Organization, Wallet, User, ApiKey):
             model.objects.update(name=HOSTILE)
         Wallet.objects.update(agent_name=HOSTILE)
@@ -92,73 +90,73 @@ class TestEveryPage:
 
         for page in PAGES:
             with subtests.test(str(page)):
-                html = browser.get(page.url(acme, things)).content.decode()
+                html = browser.get(page.url(acme, ids)).content.decode()
                 assert "<script>alert" not in html
                 assert not re.search(r"<[a-z][^>]*\s(style|on[a-z]+)=", html)
 
-    def test_takes_the_same_few_queries_however_much_there_is(
-        self, subtests, acme, things, browser_of, django_assert_max_num_queries
+    def test_takes_at_most_22_queries(
+        self, subtests, acme, ids, browser_of, django_assert_max_num_queries
     ):
         browser = browser_of("OWNER")
 
         for page in PAGES:
             with subtests.test(str(page)):
-                browser.get(page.url(acme, things))
+                browser.get(page.url(acme, ids))
                 with django_assert_max_num_queries(22):
-                    browser.get(page.url(acme, things))
+                    browser.get(page.url(acme, ids))
 
 
 class TestEveryForm:
-    def test_is_refused_to_the_roles_below(self, subtests, acme, things, browser_of):
+    def test_is_refused_to_lower_roles(self, subtests, acme, ids, browser_of):
         browsers = {role: browser_of(role) for role in ROLES}
         before = everything()
 
-        for page in WITH_FORM:
+        for page in FORM_PAGES:
             with subtests.test(str(page)):
                 for role in ROLES:
                     if not page.may_send(role):
-                        assert browsers[role].post(page.url(acme, things), {}).status_code == 403
+                        assert browsers[role].post(page.url(acme, ids), {}).status_code == 403
                 assert everything() == before
 
-    @pytest.mark.parametrize("page", WITH_FORM, ids=str)  # each may do what it is there for
-    def test_is_open_to_the_role_from_there(self, page, acme, things, browser_of):
-        answer = browser_of(page.sent_by).post(page.url(acme, things), {})
+    @pytest.mark.parametrize(
+        "page", FORM_PAGES, ids=str
+    )  # one test each, because a form may succeed
+    def test_is_allowed_to_the_lowest_role(self, page, acme, ids, browser_of):
+        answer = browser_of(page.sent_by).post(page.url(acme, ids), {})
 
-        assert answer.status_code in (302, 303, 422)  # done, or told what is missing
+        assert answer.status_code in (302, 303, 422)  # accepted, or invalid input
 
-    def test_without_its_token_does_nothing(self, subtests, acme, things):
+    def test_without_csrf_token_does_nothing(self, subtests, acme, ids):
         browser = world.browser(world.make_member(acme, "OWNER"), enforce_csrf_checks=True)
         before = everything()
 
-        for page in WITH_FORM:
+        for page in FORM_PAGES:
             with subtests.test(str(page)):
-                answer = browser.post(page.url(acme, things), {})
+                answer = browser.post(page.url(acme, ids), {})
                 assert answer.status_code == 403
                 assert "Go back, reload" in answer.content.decode()
                 assert everything() == before
 
 
-class TestEveryPageOfOneThing:
-    def test_does_not_show_what_a_stranger_owns(self, subtests, acme, globex, browser_of):
-        foreign, browser = things_of(globex), browser_of("OWNER")
+class TestEveryObjectPage:
+    def test_object_of_another_organization_is_not_found(self, subtests, acme, globex, browser_of):
+        foreign, browser = object_ids(globex), browser_of("OWNER")
 
-        for page in OF_ONE_THING:
+        for page in OBJECT_PAGES:
             with subtests.test(str(page)):
                 assert browser.get(page.url(acme, foreign)).status_code == 404
 
-    def test_does_not_stumble_over_an_id_that_is_none(self, subtests, acme, browser_of):
+    def test_malformed_id_is_not_found(self, subtests, acme, browser_of):
         browser = browser_of("OWNER")
 
-        for page in OF_ONE_THING:
+        for page in OBJECT_PAGES:
             with subtests.test(str(page)):
-                for id in NO_IDS:
+                for id in MALFORMED_IDS:
                     assert browser.get(page.url(acme, {page.id: id})).status_code == 404
 
-    def test_does_not_show_what_the_other_environment_holds(
-        self, subtests, acme, things, browser_of
-    ):
-        browser, of_both = browser_of("OWNER"), ("membership", "invitation")
+    def test_object_of_the_other_environment_is_not_found(self, subtests, acme, ids, browser_of):
+        browser, shared = browser_of("OWNER"), ("membership", "invitation")
 
-        for page in (page for page in OF_ONE_THING if page.id not in of_both):
+        for page in (page for page in OBJECT_PAGES if page.id not in shared):
             with subtests.test(str(page)):
-                assert browser.get(page.url(acme, things, "PRODUCTION")).status_code == 404
+                assert browser.get(page.url(acme, ids, "PRODUCTION")).status_code == 404

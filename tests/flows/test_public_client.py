@@ -1,6 +1,6 @@
-"""The published Python clients against our server, over HTTP: each scenario is a test.
+"""The published Python clients against our server, over HTTP. Each scenario is a test.
 
-A scenario runs where `wallgent` is the client, so here it is only named: see tests/client.
+Scenarios run in a Python where `wallgent` is the client: see tests/client.
 """
 
 import ast
@@ -15,21 +15,21 @@ from tests.client import install
 pytestmark = [pytest.mark.xdist_group("public client"), pytest.mark.timeout(300)]
 
 FOLDER = Path(install.__file__).parent
-AREAS = ("wallets", "payments", "payment_links", "api_keys", "organizations")
-# (version, whether its calls are awaited, our entry point) and the modules of scenarios it plays
-PLAYS = {
-    ("0.3.0", "sync", "web"): (*AREAS, "approvals", "sandbox", "clients"),
-    ("0.3.0", "async", "web"): (*AREAS, "approvals", "sandbox"),
-    ("0.2.0", "sync", "web"): AREAS,
+RESOURCES = ("wallets", "payments", "payment_links", "api_keys", "organizations")
+# (version of the client, sync or async, our entry point): the modules of scenarios
+RUNS = {
+    ("0.3.0", "sync", "web"): (*RESOURCES, "approvals", "sandbox", "clients"),
+    ("0.3.0", "async", "web"): (*RESOURCES, "approvals", "sandbox"),
+    ("0.2.0", "sync", "web"): RESOURCES,
     ("0.1.1", "sync", "web"): ("first",),
     ("0.1.1", "async", "web"): ("first",),
     ("0.3.0", "sync", "wsgi"): ("wallets", "payments", "clients"),
 }
 
 
-def scenarios(play):
-    """The names of its scenarios: the public functions that take a stage alone."""
-    for module in PLAYS[play]:
+def scenarios(run):
+    """Yield the names of a run's scenarios: the functions with one parameter, the stage."""
+    for module in RUNS[run]:
         tree = ast.parse((FOLDER / "scenarios" / f"{module}.py").read_text())
         for node in tree.body:
             if isinstance(node, ast.FunctionDef) and len(node.args.args) == 1:
@@ -40,15 +40,15 @@ def scenarios(play):
 def stack(tmp_path_factory):
     install.install()
     folder = tmp_path_factory.mktemp("public_client")
-    with stacks.beside_the_tests(folder, "client") as stack:
+    with stacks.on_test_servers(folder, "client") as stack:
         yield stack
-        assert stack.ask("proof")["books"] == []
+        assert stack.call("differences")["books"] == []
 
 
 @pytest.fixture(scope="module")
-def outcome(stack):
-    """What went wrong in each scenario of a play. All are played at the first question."""
-    played = {}
+def failures_of(stack):
+    """Return a function that returns the failures of a run by scenario. A run happens once."""
+    finished = {}
 
     def serve(entry):
         if not stack.is_running(entry):
@@ -56,28 +56,28 @@ def outcome(stack):
             stack.start(entry)
             stack.wait_until_ready()
 
-    def of(play):
-        if play not in played:
-            version, kind, entry = play
+    def failures(run):
+        if run not in finished:
+            version, kind, entry = run
             serve(entry)
-            told = {"kind": kind, "origin": stack.origin}
-            told["casts"] = stack.ask("cast", list(scenarios(play)))
+            arguments = {"kind": kind, "origin": stack.origin}
+            arguments["casts"] = stack.call("client_organizations", list(scenarios(run)))
             runner = FOLDER / "runner.py"
-            played[play] = json.loads(install.run(version, runner, input=json.dumps(told)))
+            finished[run] = json.loads(install.run(version, runner, input=json.dumps(arguments)))
             stack.assert_running()
-        return played[play]
+        return finished[run]
 
-    return of
+    return failures
 
 
 @pytest.mark.parametrize(
-    ("play", "scenario"),
+    ("run", "scenario"),
     [
-        pytest.param(play, name, id=f"{'-'.join(play)}-{name}")
-        for play in PLAYS
-        for name in scenarios(play)
+        pytest.param(run, name, id=f"{'-'.join(run)}-{name}")
+        for run in RUNS
+        for name in scenarios(run)
     ],
 )
-def test_client(outcome, play, scenario):
-    if went_wrong := outcome(play)[scenario]:
-        pytest.fail(went_wrong, pytrace=False)
+def test_client(failures_of, run, scenario):
+    if failure := failures_of(run)[scenario]:
+        pytest.fail(failure, pytrace=False)

@@ -10,7 +10,7 @@ from tests.accounts import rails
 from tests.endpoints import LISTS, READS, scene
 from tests.world import fund, hold, make_key, make_wallet
 
-PAYMENT_STATEMENTS = 8  # design 9
+PAYMENT_STATEMENTS = 8
 
 
 def statements(work) -> list[str]:

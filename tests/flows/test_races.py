@@ -1,4 +1,4 @@
-"""Many callers at once, over the API and with real commits: whoever comes second sees the first."""
+"""Concurrent API calls with real commits: the later one sees the result of the earlier one."""
 
 import threading
 import time
@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from django.db import connection, transaction
 
-from accounts.ledger import checks as books
+from accounts.ledger import checks as ledger_checks
 from accounts.ledger.models import LedgerAccount
 from accounts.payments.models import Payment
 from accounts.wallets.models import Wallet
@@ -26,7 +26,7 @@ from tests.world import (
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def order(sender, recipient, amount="1", **more) -> dict:
+def payment_body(sender, recipient, amount="1", **more) -> dict:
     return {"from": sender.id, "to": recipient.id, "amount": amount, **more}
 
 
@@ -35,7 +35,7 @@ def statuses(answers) -> dict[int, int]:
 
 
 def stored() -> dict[str, int]:
-    """How many payments there are of each status."""
+    """Count the stored payments by status."""
     return dict(Counter(Payment.objects.values_list("status", flat=True)))
 
 
@@ -45,36 +45,38 @@ def savings(acme):
 
 
 class TestOneBalance:
-    def test_twelve_payments_share_what_there_is(self, api, wallet, shop):
+    def test_twelve_payments_cannot_overdraw(self, api, wallet, shop):
         fund(wallet, "100")
 
-        answers = in_parallel(12, lambda n: api.post("/v1/payments", order(wallet, shop, "30")))
+        answers = in_parallel(
+            12, lambda n: api.post("/v1/payments", payment_body(wallet, shop, "30"))
+        )
 
         assert statuses(answers) == {201: 3, 402: 9}
         assert stored() == {"POSTED": 3, "FAILED": 9}
         assert (balance_of(wallet), balance_of(shop)) == (Decimal("9.25"), 90)
 
-    def test_payments_that_cross_all_arrive(self, api, wallet, savings):
+    def test_payments_in_opposite_directions_all_succeed(self, api, wallet, savings):
         fund(wallet, "100")
         fund(savings, "100")
 
         def pay(number):
             one, other = (wallet, savings) if number % 2 else (savings, wallet)
-            return [api.post("/v1/payments", order(one, other)) for _ in range(8)]
+            return [api.post("/v1/payments", payment_body(one, other)) for _ in range(8)]
 
         answers = [answer for some in in_parallel(4, pay) for answer in some]
 
         assert statuses(answers) == {201: 32}
         assert balance_of(wallet) == balance_of(savings) == 100 - 16 * Decimal("0.25")
 
-    def test_a_ring_of_batches_turns(self, api, acme):
+    def test_batches_in_a_ring_do_not_deadlock(self, api, acme):
         ring = [make_wallet(acme, f"Ring {number}", funds="50") for number in range(3)]
 
         def turn(number):
             steps = [
                 (ring[(number + step) % 3], ring[(number + step + 1) % 3]) for step in range(3)
             ]
-            batch = {"payments": [order(one, other, "10") for one, other in steps]}
+            batch = {"payments": [payment_body(one, other, "10") for one, other in steps]}
             return [api.post("/v1/payments/batch", batch) for _ in range(3)]
 
         answers = [answer for some in in_parallel(4, turn) for answer in some]
@@ -82,14 +84,14 @@ class TestOneBalance:
         assert statuses(answers) == {200: 12}
         assert [balance_of(wallet) for wallet in ring] == [50 - 12 * Decimal("0.25")] * 3
 
-    def test_batches_and_payments_share_what_there_is(self, api, wallet, shop):
+    def test_batches_and_payments_cannot_overdraw(self, api, wallet, shop):
         fund(wallet, "100")
-        batch = {"payments": [order(wallet, shop, "10")] * 3}
+        batch = {"payments": [payment_body(wallet, shop, "10")] * 3}
 
         def pay(number):
             if number % 2:
                 return api.post("/v1/payments/batch", batch).status_code == 200
-            return api.post("/v1/payments", order(wallet, shop, "10")).status_code == 201
+            return api.post("/v1/payments", payment_body(wallet, shop, "10")).status_code == 201
 
         outcomes = in_parallel(8, pay)
 
@@ -97,9 +99,9 @@ class TestOneBalance:
         assert balance_of(shop) == 10 * paid
         assert balance_of(wallet) == 100 - paid * Decimal("10.25")
         assert stored()["POSTED"] == paid
-        assert paid >= 7  # what is left is not enough for a batch
+        assert paid >= 7  # the rest is not enough for a batch
 
-    def test_the_books_are_right_at_every_moment(self, api, stranger, wallet, savings, shop):
+    def test_ledger_is_right_at_every_moment(self, api, stranger, wallet, savings, shop):
         fund(wallet, "100")
         at_work = {1, 2, 3}
 
@@ -107,12 +109,12 @@ class TestOneBalance:
             if number == 0:
                 found = []
                 while at_work:
-                    found.append(books.differences())
+                    found.append(ledger_checks.differences())
                 return found
             try:
-                batch = {"payments": [order(savings, wallet, "1")] * 2}
+                batch = {"payments": [payment_body(savings, wallet, "1")] * 2}
                 for _ in range(6):
-                    paid = api.post("/v1/payments", order(wallet, shop, "2")).json()["id"]
+                    paid = api.post("/v1/payments", payment_body(wallet, shop, "2")).json()["id"]
                     api.post(f"/v1/wallets/{savings.id}/fund", {"amount": "5"})
                     stranger.post(f"/v1/payments/{paid}/reverse")
                     api.post("/v1/payments/batch", batch)
@@ -126,9 +128,9 @@ class TestOneBalance:
 
 
 class TestOneKey:
-    def test_eight_twins_pay_once(self, api, wallet, shop):
+    def test_eight_repeats_pay_once(self, api, wallet, shop):
         fund(wallet, "100")
-        body = order(wallet, shop, "10", idempotencyKey="order-A1")
+        body = payment_body(wallet, shop, "10", idempotencyKey="order-A1")
 
         answers = in_parallel(8, lambda n: api.post("/v1/payments", body))
 
@@ -138,8 +140,8 @@ class TestOneKey:
         assert stored() == {"POSTED": 1}
         assert balance_of(shop) == 10
 
-    def test_eight_twins_of_a_refusal_are_refused_once(self, api, wallet, shop):
-        body = order(wallet, shop, "10", idempotencyKey="order-A1")
+    def test_eight_repeats_of_a_refusal_fail_once(self, api, wallet, shop):
+        body = payment_body(wallet, shop, "10", idempotencyKey="order-A1")
 
         answers = in_parallel(8, lambda n: api.post("/v1/payments", body))
 
@@ -147,13 +149,13 @@ class TestOneKey:
         assert len({answer.content for answer in answers}) == 1
         assert stored() == {"FAILED": 1}
 
-    def test_twins_agree_even_when_money_comes_between(self, api, wallet, shop, acme):
-        body = order(wallet, shop, "10", idempotencyKey="order-A1")
-        gift = {"amount": "100"}
+    def test_repeats_agree_even_if_the_wallet_is_funded_meanwhile(self, api, wallet, shop, acme):
+        body = payment_body(wallet, shop, "10", idempotencyKey="order-A1")
+        funding_body = {"amount": "100"}
 
         def act(number):
             path = f"/v1/wallets/{wallet.id}/fund"
-            return api.post(path, gift) if number == 0 else api.post("/v1/payments", body)
+            return api.post(path, funding_body) if number == 0 else api.post("/v1/payments", body)
 
         funding, *answers = in_parallel(8, act)
 
@@ -163,11 +165,11 @@ class TestOneKey:
         paid = answers[0].status_code == 201
         assert (stored(), balance_of(shop)) == (({"POSTED": 1}, 10) if paid else ({"FAILED": 1}, 0))
 
-    def test_of_different_requests_one_is_served(self, api, wallet, shop):
+    def test_only_one_of_different_requests_is_served(self, api, wallet, shop):
         fund(wallet, "100")
 
         def pay(number):
-            body = order(wallet, shop, str(number + 1), idempotencyKey="order-A1")
+            body = payment_body(wallet, shop, str(number + 1), idempotencyKey="order-A1")
             return api.post("/v1/payments", body)
 
         answers = in_parallel(6, pay)
@@ -180,7 +182,9 @@ class TestOneKey:
 
     def test_batches_with_the_same_keys_in_opposite_order_pay_once(self, api, wallet, shop):
         fund(wallet, "100")
-        items = [order(wallet, shop, str(n), idempotencyKey=f"item-{n}") for n in range(1, 6)]
+        items = [
+            payment_body(wallet, shop, str(n), idempotencyKey=f"item-{n}") for n in range(1, 6)
+        ]
 
         def pay(number):
             some = items[::-1] if number % 2 else items
@@ -194,12 +198,12 @@ class TestOneKey:
         assert stored() == {"POSTED": 5}
         assert balance_of(shop) == 15
 
-    def test_batches_that_share_a_key_pay_it_once(self, api, wallet, shop):
+    def test_batches_that_share_an_item_key_pay_it_once(self, api, wallet, shop):
         fund(wallet, "100")
-        shared = order(wallet, shop, "7", idempotencyKey="shared")
+        shared = payment_body(wallet, shop, "7", idempotencyKey="shared")
 
         def pay(number):
-            own = order(wallet, shop, "1", idempotencyKey=f"own-{number}")
+            own = payment_body(wallet, shop, "1", idempotencyKey=f"own-{number}")
             both = [own, shared] if number % 2 else [shared, own]
             return api.post("/v1/payments/batch", {"payments": both})
 
@@ -210,7 +214,7 @@ class TestOneKey:
 
 
 class TestStates:
-    def test_no_payment_begun_after_a_freeze_is_made(self, api, wallet, shop):
+    def test_no_payment_started_after_a_freeze_succeeds(self, api, wallet, shop):
         fund(wallet, "1000")
         running = threading.Semaphore(0)
 
@@ -222,14 +226,16 @@ class TestStates:
                 return [(time.monotonic(), frozen)]
             made = []
             while not made or made[-1][1].status_code == 201:
-                made.append((time.monotonic(), api.post("/v1/payments", order(wallet, shop))))
+                made.append(
+                    (time.monotonic(), api.post("/v1/payments", payment_body(wallet, shop)))
+                )
                 running.release()
             return made
 
         ((frozen_at, frozen),), *made = in_parallel(4, act)
 
         payments = [payment for some in made for payment in some]
-        posted = [begun for begun, answer in payments if answer.status_code == 201]
+        posted = [started_at for started_at, answer in payments if answer.status_code == 201]
         refused = [answer for _, answer in payments if answer.status_code != 201]
         assert frozen.json()["status"] == "FROZEN"
         assert max(posted) < frozen_at
@@ -238,14 +244,14 @@ class TestStates:
         assert balance_of(shop) == len(posted)
         assert stored() == {"POSTED": len(posted), "FAILED": 3}
 
-    def test_freezing_and_unfreezing_leave_one_state(self, api, wallet, shop):
+    def test_freezing_races_unfreezing(self, api, wallet, shop):
         fund(wallet, "100")
 
         def act(number):
             if number < 2:
                 verb = ("freeze", "unfreeze")[number]
                 return [api.post(f"/v1/wallets/{wallet.id}/{verb}") for _ in range(6)]
-            return [api.post("/v1/payments", order(wallet, shop)) for _ in range(6)]
+            return [api.post("/v1/payments", payment_body(wallet, shop)) for _ in range(6)]
 
         *changes, one, two = in_parallel(4, act)
 
@@ -255,12 +261,12 @@ class TestStates:
         last = Wallet.objects.get(pk=wallet.pk).status
         assert api.get(f"/v1/wallets/{wallet.id}").json()["status"] == last
 
-    def test_a_wallet_is_closed_or_paid(self, api, acme, wallet):
+    def test_closing_races_payment(self, api, acme, wallet):
         fund(wallet, "100")
 
         for number in range(6):
             empty = make_wallet(acme, f"Empty {number}")
-            close, pay = f"/v1/wallets/{empty.id}/close", order(wallet, empty)
+            close, pay = f"/v1/wallets/{empty.id}/close", payment_body(wallet, empty)
 
             def act(number, close=close, pay=pay):
                 return api.post(close) if number == 0 else api.post("/v1/payments", pay)
@@ -290,11 +296,11 @@ class TestStates:
 class TestReversals:
     @pytest.fixture
     def paid(self, api, wallet, shop):
-        """The id of 10 paid to the shop."""
+        """The id of a payment of 10 to the shop."""
         fund(wallet, "100")
-        return api.post("/v1/payments", order(wallet, shop, "10")).json()["id"]
+        return api.post("/v1/payments", payment_body(wallet, shop, "10")).json()["id"]
 
-    def test_one_of_two_gives_back(self, stranger, paid, wallet, shop):
+    def test_only_one_of_two_reversals_succeeds(self, stranger, paid, wallet, shop):
         path = f"/v1/payments/{paid}/reverse"
 
         answers = in_parallel(2, lambda n: stranger.post(path))
@@ -303,7 +309,7 @@ class TestReversals:
         assert (balance_of(wallet), balance_of(shop)) == (Decimal("99.75"), 0)
         assert stored() == {"REVERSED": 1, "POSTED": 1}
 
-    def test_twins_with_a_key_are_both_told(self, stranger, paid, shop):
+    def test_repeats_of_a_key_all_succeed(self, stranger, paid, shop):
         path = f"/v1/payments/{paid}/reverse"
 
         answers = in_parallel(4, lambda n: stranger.post(path, {"idempotencyKey": "give-back"}))
@@ -311,8 +317,8 @@ class TestReversals:
         assert statuses(answers) == {200: 4}
         assert balance_of(shop) == 0
 
-    def test_the_money_is_given_back_or_spent(self, stranger, paid, wallet, shop):
-        spend = order(shop, wallet, "9.75")
+    def test_reversal_races_spending(self, stranger, paid, wallet, shop):
+        spend = payment_body(shop, wallet, "9.75")
 
         def act(number):
             if number == 0:
@@ -328,11 +334,11 @@ class TestReversals:
 
 
 class TestLockTimeouts:
-    """What takes too long is told to come back, and nothing is left of it."""
+    """A call that waits too long for a lock gets a 503 with Retry-After and changes nothing."""
 
     @pytest.fixture
-    def hurried(self, acme):
-        """Calls the API from another connection that waits a moment for a lock, not seconds."""
+    def impatient(self, acme):
+        """A function that calls the API over a connection with a short lock timeout."""
         key = make_key(acme)
 
         def call(path, body):
@@ -348,11 +354,11 @@ class TestLockTimeouts:
     @pytest.fixture
     def paid(self, api, wallet, savings):
         fund(wallet, "100")
-        return api.post("/v1/payments", order(wallet, savings, "10")).json()["id"]
+        return api.post("/v1/payments", payment_body(wallet, savings, "10")).json()["id"]
 
     @pytest.mark.parametrize("what", ["payment", "batch", "fund", "freeze", "reverse"])
-    def test_the_key_is_free_again(self, api, hurried, acme, paid, wallet, savings, what):
-        pay = order(wallet, savings, "5")
+    def test_key_can_be_used_again(self, api, impatient, acme, paid, wallet, savings, what):
+        pay = payment_body(wallet, savings, "5")
         path, body, locked = {
             "payment": ("/v1/payments", pay, LedgerAccount.objects.filter(wallet=wallet)),
             "batch": (
@@ -377,7 +383,7 @@ class TestLockTimeouts:
 
         with transaction.atomic():
             assert locked.order_by("pk").select_for_update(no_key=True, of=("self",)).get()
-            busy = hurried(path, body)
+            busy = impatient(path, body)
         after = everything()
         served = api.post(path, body)
 
@@ -387,14 +393,14 @@ class TestLockTimeouts:
         assert served.status_code in (200, 201)
         assert "Idempotent-Replayed" not in served.headers
 
-    def test_a_twin_that_waits_too_long_gets_the_answer_later(self, api, hurried, wallet, savings):
+    def test_repeat_after_a_lock_timeout_gets_the_answer(self, api, impatient, wallet, savings):
         fund(wallet, "100")
-        body = order(wallet, savings, "5", idempotencyKey="key")
+        body = payment_body(wallet, savings, "5", idempotencyKey="key")
 
         with transaction.atomic():
             first = api.post("/v1/payments", body)
-            busy = hurried("/v1/payments", body)
-        again = hurried("/v1/payments", body)
+            busy = impatient("/v1/payments", body)
+        again = impatient("/v1/payments", body)
 
         assert (first.status_code, busy.status_code) == (201, 503)
         assert again.content == first.content

@@ -1,4 +1,4 @@
-"""Workers are killed while money is under way: it arrives once, or comes back."""
+"""Workers are killed while transfers are processing: each still ends correctly."""
 
 import random
 import time
@@ -11,14 +11,14 @@ from tests.stack import wait_until
 
 pytestmark = pytest.mark.xdist_group("stack")
 
-COUNT = 6  # of each kind: each fault once
+COUNT = 6  # transfers of each kind, so that each fault occurs once
 KILLS = 4
 SETTLING_SECONDS = 90
 
 
-def test_killed_anywhere_on_the_way_it_ends_the_same():
+def test_transfers_end_the_same_after_workers_are_killed():
     with stacks.private() as stack:
-        stack.ask("transfers", COUNT)
+        stack.call("create_transfers", COUNT)
         stack.start("worker", "beat")
         for _ in range(KILLS):
             time.sleep(random.uniform(1.5, 4))
@@ -26,22 +26,22 @@ def test_killed_anywhere_on_the_way_it_ends_the_same():
             stack.kill(victim)
             stack.start(victim)
 
-        # What is paid to an address in part is waited for; all the rest comes to its end, and
-        # what is returned after it, too.
-        under_way = (
+        # Addresses that are paid in part stay open; every other transfer ends, and those with a
+        # return are returned.
+        open_transfers = (
             "SELECT id FROM accounts_transfer WHERE status IN ('PENDING', 'PROCESSING')"
             " AND received = 0 OR status = 'COMPLETED' AND next_attempt_at < now() + '10 minutes'"
         )
         wait_until(
-            lambda: not stack.query(under_way),
+            lambda: not stack.query(open_transfers),
             seconds=SETTLING_SECONDS,
-            why="money is stuck on its way",
+            why="transfers are still open",
         )
         stack.assert_running()
-        wait_until(lambda: stack.query("SELECT count(*) FROM events_outboxentry") == [(0,)])
+        wait_until(lambda: stack.query("SELECT count(*) FROM wallgent_outboxentry") == [(0,)])
         wait_until(lambda: stack.query("SELECT count(*) FROM ledger_unrolled") == [(0,)])
 
-        assert stack.ask("proof") == {"books": [], "chains": [], "outbox": 0, "unrolled": 0}
+        assert stack.call("differences") == {"books": [], "chains": [], "outbox": 0, "unrolled": 0}
         paid = sum(number % 3 + 3 >= 4 for number in range(COUNT))
         ends = Counter(status for (status,) in stack.query("SELECT status FROM accounts_transfer"))
         assert ends == {
@@ -55,4 +55,4 @@ def test_killed_anywhere_on_the_way_it_ends_the_same():
             " FROM accounts_simulatorentry"
         )
         assert orders == 4 * COUNT
-        assert entries == 3 * 4 + 2 * 3 + COUNT  # a returned one has moved twice
+        assert entries == 3 * 4 + 2 * 3 + COUNT  # a returned transfer has two entries

@@ -1,4 +1,4 @@
-"""A wallet with money, and ways to make links on it and to claim them."""
+"""Fixtures and helpers that create payment links and claim them."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -6,10 +6,10 @@ from decimal import Decimal
 import pytest
 
 from accounts.organizations.models import Organization
+from accounts.pay_ins.services import mandates
 from accounts.transfers.rails import simulator
 from accounts.wallets.models import Wallet
 from links.payment_links.models import PaymentLink
-from links.payment_links.services import mandates
 from tests.world import Client, fund
 from wallgent import clock
 from wallgent.api.schemas import timestamp_text
@@ -17,14 +17,14 @@ from wallgent.api.schemas import timestamp_text
 
 @pytest.fixture
 def payer(wallet):
-    """Acme's wallet, with 100 to promise."""
+    """Acme's wallet, funded with 100."""
     fund(wallet, "100")
     return Wallet.objects.get(pk=wallet.pk)
 
 
 @pytest.fixture
 def make(api, payer):
-    """Makes a SEND link of 25 on the payer, unless told otherwise; answers it as the API does."""
+    """A function that creates a link over the API, by default a SEND link of 25 of the payer."""
 
     def make(*, client=api, status=201, **fields) -> dict:
         body = {"walletId": payer.id, "amount": "25", "direction": "SEND"} | fields
@@ -41,7 +41,7 @@ def claim_body(wallet, **more) -> dict:
 
 @pytest.fixture
 def claim(db):
-    """Claims a link to a wallet, as somebody without a key would."""
+    """A function that claims a link to a wallet, by default without a key."""
 
     def claim(link: dict, wallet, *, client=None, **more):
         path = f"/v1/payment-links/claim/{link['slug']}/claim"
@@ -55,10 +55,10 @@ def soon(seconds: int = 60) -> str:
 
 
 def lapse(link: dict) -> None:
-    """Let a link's time have passed, by real time, without anybody having looked."""
+    """Put a link's expiry into the past, without expiring it."""
     past = clock.real_now() - timedelta(seconds=1)
-    made = PaymentLink.objects.filter(pk=link["id"])
-    assert made.update(created_at=past - timedelta(hours=1), expires_at=past) == 1
+    links = PaymentLink.objects.filter(pk=link["id"])
+    assert links.update(created_at=past - timedelta(hours=1), expires_at=past) == 1
 
 
 def stored(link: dict) -> PaymentLink:
@@ -66,7 +66,7 @@ def stored(link: dict) -> PaymentLink:
 
 
 def ach_body(fault: int = 0, number: str = "000123456789", **more) -> dict:
-    """A claim by somebody's bank account, or by the published one that provokes a fault."""
+    """A claim by bank account, or by the published account that causes a fault."""
     bank = {
         "type": "ACH",
         "routingNumber": "021000021",
@@ -77,21 +77,21 @@ def ach_body(fault: int = 0, number: str = "000123456789", **more) -> dict:
 
 
 def usdc_body(fault: int = 0, **more) -> dict:
-    """A claim by somebody's address, or by the published one that provokes a fault."""
+    """A claim by blockchain address, or by the published address that causes a fault."""
     address = simulator.address(fault) if fault else "0x52908400098527886E0F7030069857D2E4169EE7"
     return {"method": "usdc", "destination": {"type": "USDC", "address": address}} | more
 
 
-AS_SHOWN = "as shown"  # the version of the mandate that a claim's link shows
+AS_SHOWN = "as shown"  # replaced by the version of the mandate that the link shows
 
 
 def agreed() -> dict:
-    """What a payer sends along who has agreed to have their bank account debited."""
+    """The fields with which a payer accepts the mandate for a bank debit."""
     return {"mandate": {"version": AS_SHOWN, "accepted": True}}
 
 
 def send_claim(link: dict, body: dict, *, client=None):
-    """Claim a link, as somebody without a key would."""
+    """Claim a link, by default without a key."""
     if AS_SHOWN in str(body.get("mandate")):
         body = body | {"mandate": body["mandate"] | {"version": version_of(link)}}
     return (client or Client()).post(f"/v1/payment-links/claim/{link['slug']}/claim", body)
@@ -100,12 +100,11 @@ def send_claim(link: dict, body: dict, *, client=None):
 def version_of(link: dict) -> str:
     """The version of the mandate for a link of Acme's."""
     acme = Organization(name="Acme")
-    shown = mandates.current(PaymentLink(organization=acme, amount=Decimal(link["amount"])))
-    return shown.version
+    return mandates.terms(acme, amount=Decimal(link["amount"])).version
 
 
 def look(link: dict, claimed) -> dict:
-    """What a claimer sees of their claim now."""
+    """Return the claim as its claimant sees it now."""
     token = claimed.json()["claimToken"]
     answer = Client().get(f"/v1/payment-links/claim/{link['slug']}", claimToken=token)
     assert answer.status_code == 200, answer.content

@@ -1,4 +1,4 @@
-"""All of Wallgent as `manage.py run` starts it, for tests to talk to over HTTP and to break."""
+"""A running Wallgent, as `manage.py run` starts it, for tests over HTTP and of failures."""
 
 import contextlib
 import json
@@ -23,25 +23,25 @@ from wallgent.localdev import processes, workspace
 from wallgent.management.commands import run
 
 _READY_SECONDS = 60
-# The web server of docs/production.md, in the place of the other one.
+# The web server of docs/production.md, an alternative to that of `manage.py run`.
 _WSGI = (
     "granian --interface wsgi --http 1 --workers 2 --blocking-threads 4 --respawn-failed-workers"
 )
-_INSIDE = ["-c", "import django; django.setup(); from tests.stack import inside; inside.answer()"]
+_INSIDE = ["-c", "import django; django.setup(); from tests.stack import inside; inside.main()"]
 
 
 class Stack:
-    """Programs on engines, each in a process group of its own."""
+    """The programs of a workspace, each in its own process group."""
 
     def __init__(
-        self, place: workspace.Home, *, database_url: str, redis_url: str, **environment: str
+        self, servers: workspace.Workspace, *, database_url: str, redis_url: str, **environment: str
     ):
-        self.place = place
+        self.workspace = servers
         self.database_url = database_url
         self.port = free_port()
         self.environment = os.environ | {
             "DJANGO_SETTINGS_MODULE": "wallgent.settings",
-            "WALLGENT_HOME": str(place.folder),
+            "WALLGENT_HOME": str(servers.folder),
             "DATABASE_URL": database_url,
             "REDIS_URL": redis_url,
             "PORT": str(self.port),
@@ -49,11 +49,11 @@ class Stack:
             "EMAIL_URL": "dummymail://",
             **environment,
         }
-        programs = run.programs(place, self.port)
+        programs = run.programs(servers, self.port)
         programs["web"] += ["--workers", "2"]
         programs["wsgi"] = [*_WSGI.split(), "--port", str(self.port), "wallgent.wsgi:application"]
         self._commands = {name: ["-m", *command] for name, command in programs.items()}
-        self._commands |= {"relay": ["manage.py", "relay"], "roller": [*_INSIDE, "roll"]}
+        self._commands |= {"relay": ["manage.py", "relay"], "roller": [*_INSIDE, "roll_up_forever"]}
         self._running: dict[str, subprocess.Popen] = {}
 
     @property
@@ -61,16 +61,16 @@ class Stack:
         return f"http://127.0.0.1:{self.port}"
 
     def log_of(self, name: str) -> str:
-        """What a program has printed so far."""
-        return (self.place.folder / f"{name}.log").read_text(errors="replace")
+        """Return the output of a program."""
+        return (self.workspace.folder / f"{name}.log").read_text(errors="replace")
 
     def start(self, *names: str, **environment: str) -> None:
-        """Start programs. `environment` is theirs alone."""
+        """Start programs, with additional environment variables."""
         for name in names:
-            with (self.place.folder / f"{name}.log").open("ab") as log:
+            with (self.workspace.folder / f"{name}.log").open("ab") as log:
                 self._running[name] = processes.spawn(
                     [sys.executable, *self._commands[name]],
-                    on_our_death=signal.SIGKILL,
+                    on_parent_exit=signal.SIGKILL,
                     cwd=workspace.CHECKOUT,
                     env=self.environment | environment,
                     stdout=log,
@@ -81,7 +81,7 @@ class Stack:
         return name in self._running
 
     def kill(self, *names: str) -> None:
-        """End programs with all their children, as a power cut would."""
+        """Kill programs and all their children."""
         for name in names:
             process = self._running.pop(name)
             assert process.poll() is None, f"{name} ended by itself:\n{self.log_of(name)}"
@@ -90,48 +90,49 @@ class Stack:
             process.wait()
 
     def restart_postgres(self, *, by: signal.Signals, seconds: float) -> None:
-        """Let the database be away for so long."""
-        self.place.postgres.stop(by=by)
+        """Stop the database and start it again after some seconds."""
+        self.workspace.postgres.stop(by=by)
         time.sleep(seconds)
-        wait_until(self._postgres_starts)
+        wait_until(self._start_postgres)
 
-    def _postgres_starts(self) -> bool:
+    def _start_postgres(self) -> bool:
+        """Start the database; return whether it started."""
         try:
-            self.place.postgres.start()
-        except processes.EngineError:  # a process of the killed one has not noticed yet
+            self.workspace.postgres.start()
+        except processes.LocalServerError:  # a process of the killed server is still running
             return False
         return True
 
     def restart_redis(self, *, seconds: float) -> None:
-        """Let Redis be away for so long."""
-        self.place.redis.stop(by=signal.SIGKILL)
+        """Kill Redis and start it again after some seconds."""
+        self.workspace.redis.stop(by=signal.SIGKILL)
         time.sleep(seconds)
-        self.place.redis.start()
+        self.workspace.redis.start()
 
     def stop(self) -> None:
-        """End whatever runs."""
+        """Kill all running programs."""
         for process in self._running.values():
             processes.stop(process, by=signal.SIGKILL)
         self._running.clear()
 
     def assert_running(self) -> None:
-        """Nothing has ended that was not killed."""
+        """Assert that no program has ended by itself."""
         for name, process in self._running.items():
             assert process.poll() is None, f"{name} ended by itself:\n{self.log_of(name)}"
 
     def children_of(self, name: str) -> list[int]:
-        """The ids of the processes that a program has started."""
+        """Return the ids of a program's child processes."""
         return _children_of(self._running[name].pid)
 
     def wait_until_ready(self) -> None:
-        """Return when the web server can do its work."""
+        """Wait until the web server is ready."""
         wait_until(lambda: self.status("/readyz") == 200, seconds=_READY_SECONDS)
 
     def status(self, path: str) -> int:
-        """The status of the answer to a GET, 0 without an answer."""
+        """Return the status of the response to a GET, 0 without a response."""
         try:
-            with urllib.request.urlopen(self.origin + path, timeout=5) as answer:
-                return answer.status
+            with urllib.request.urlopen(self.origin + path, timeout=5) as response:
+                return response.status
         except urllib.error.HTTPError as error:
             return error.code
         except OSError:
@@ -139,14 +140,14 @@ class Stack:
             return 0
 
     def manage(self, *arguments: str) -> None:
-        """Run a management command to its end."""
-        self._call("manage.py", *arguments)
+        """Run a management command."""
+        self._run("manage.py", *arguments)
 
-    def ask(self, question: str, *arguments):
-        """What `inside` answers from this stack's own database."""
-        return json.loads(self._call(*_INSIDE, question, *map(json.dumps, arguments)))
+    def call(self, function: str, *arguments):
+        """Return the result of a function of `inside`, which uses the database of this stack."""
+        return json.loads(self._run(*_INSIDE, function, *map(json.dumps, arguments)))
 
-    def _call(self, *arguments: str) -> str:
+    def _run(self, *arguments: str) -> str:
         result = subprocess.run(
             [sys.executable, *arguments],
             cwd=workspace.CHECKOUT,
@@ -160,23 +161,23 @@ class Stack:
         return result.stdout
 
     def query(self, statement: str, *values) -> list[tuple]:
-        """The rows that a statement answers in this stack's database."""
+        """Return the rows of a statement in this stack's database."""
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             return connection.execute(statement, values).fetchall()
 
 
 @contextmanager
 def private(**environment: str) -> Iterator[Stack]:
-    """A stack with a PostgreSQL and a Redis of its own, as durable as in production."""
-    place, template, lock = engines.claim(f"run-{os.getpid()}-stack", durable=True)
+    """Run a stack with its own PostgreSQL and Redis, as durable as in production."""
+    servers, template, lock = engines.create_workspace(f"run-{os.getpid()}-stack", durable=True)
     try:
-        template.copy(place.postgres.folder)
-        place.postgres.start()
-        place.redis.start()
+        template.copy(servers.postgres.folder)
+        servers.postgres.start()
+        servers.redis.start()
         stack = Stack(
-            place,
-            database_url=place.postgres.url,
-            redis_url=place.redis.url,
+            servers,
+            database_url=servers.postgres.url,
+            redis_url=servers.redis.url,
             **environment,
         )
         stack.manage("migrate", "--verbosity", "0")
@@ -185,22 +186,22 @@ def private(**environment: str) -> Iterator[Stack]:
         finally:
             stack.stop()
     finally:
-        engines.remove(place, lock)
+        engines.remove(servers, lock)
 
 
 @contextmanager
-def beside_the_tests(folder: Path, name: str, **environment: str) -> Iterator[Stack]:
-    """A stack with a database of its own on the engines that this run of pytest uses anyway."""
+def on_test_servers(folder: Path, name: str, **environment: str) -> Iterator[Stack]:
+    """Run a stack with its own database on the servers of this run of pytest."""
     address = os.environ["DATABASE_URL"]
     database = f"wallgent_{name}_{os.getpid()}"
-    template = engines.migrated() or "template1"
+    template = engines.migrated_template() or "template1"
     with psycopg.connect(address, autocommit=True) as connection:
         create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
         connection.execute(create.format(sql.Identifier(database), sql.Identifier(template)))
-    place = workspace.Home(folder)
-    place.make()
+    own = workspace.Workspace(folder)
+    own.create()
     stack = Stack(
-        place,
+        own,
         database_url=urlsplit(address)._replace(path=f"/{database}").geturl(),
         redis_url=_another_redis_database(os.environ["REDIS_URL"]),
         **environment,
@@ -216,7 +217,7 @@ def beside_the_tests(folder: Path, name: str, **environment: str) -> Iterator[St
 
 
 def _another_redis_database(address: str) -> str:
-    """One that no test empties."""
+    """Return the URL of a database that no test flushes."""
     base, _, number = address.partition("?db=")
     return f"{base}?db={int(number) + 32}" if number else address
 
@@ -230,14 +231,14 @@ def _children_of(pid: int) -> list[int]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a free port on the loopback interface."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
-def wait_until(condition, *, seconds: float = 20, why: str = "waited in vain"):
-    """The first true answer of `condition()`."""
+def wait_until(condition, *, seconds: float = 20, why: str = "timed out"):
+    """Wait until `condition()` is true and return its value."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, why

@@ -1,6 +1,6 @@
-"""What tests ask of a stack's own database.
+"""Functions that tests run in the database of a stack.
 
-It is answered in a process of its own: the tests' process is bound to the tests' database.
+They run in a separate process, because that of the tests is connected to the tests' database.
 """
 
 import contextlib
@@ -12,15 +12,14 @@ from uuid import uuid4
 
 from django.db import Error, connection, transaction
 
-from accounts import tasks
 from accounts.controls.models import Approval
 from accounts.ledger import checks as books
-from accounts.ledger import holds
+from accounts.ledger import holds, tasks
 from accounts.ledger.models import Unrolled
 from accounts.organizations.models import Membership, Organization, User
 from accounts.organizations.services import members
 from accounts.transfers.rails import simulator
-from accounts.transfers.services.orders import Bank
+from accounts.transfers.rails.base import Bank
 from accounts.wallets.models import Wallet
 from links.payment_links.services import claim_status, claims, payment_links
 from links.payment_links.services.payment_links import Restrictions
@@ -30,32 +29,28 @@ from wallgent import clock, ids
 from wallgent.events import chain
 from wallgent.events.models import OutboxEntry
 
-_COINS = ("USD", "USDC")
-_FAULTS = {
-    "never settles": 60,
-    "closed": 2,
-    "returns": 10,
-    "pays": 0,
-}  # of the simulator's accounts
+_CURRENCIES = ("USD", "USDC")
+# The faults of the simulator's bank accounts, by how the page of a claim ends.
+_FAULTS = {"never settles": 60, "closed": 2, "returns": 10, "pays": 0}
 
 
 @transaction.atomic
-def cast(names: list[str]) -> dict:
-    """For each name an organization with every kind of key, and a wallet of one stranger."""
+def client_organizations(names: list[str]) -> dict:
+    """Create an organization with every kind of key for each name, and a shared stranger."""
     globex = world.make_organization("Globex")
     shared = {
         "stranger": world.make_key(globex),
         "slow": world.make_key(_organization_of_plan_free("Slow", custom_writes_per_minute=10)),
         "few_wallets": world.make_key(_organization_of_plan_free("Few")),
     }
-    return {name: _part(globex, shared) for name in names}
+    return {name: _client_organization(globex, shared) for name in names}
 
 
 def _organization_of_plan_free(name: str, **limits):
     return world.make_organization(name, plan="FREE", **limits)
 
 
-def _part(globex, shared_keys: dict) -> dict:
+def _client_organization(globex, shared_keys: dict) -> dict:
     acme = world.make_organization("Acme")
     person = User.objects.create_user(f"{acme.id}@example.com", name="Ada")
     Membership.objects.create(organization=acme, user=person, role=Membership.Role.OWNER)
@@ -73,12 +68,12 @@ def _part(globex, shared_keys: dict) -> dict:
 
 
 def _wallet_with_holds(organization):
-    """One with 100, of which 40 are promised to a card, and 15 were once."""
+    """Create a wallet with 100: a card holds 40 of them, and a hold of 15 was released."""
     wallet = world.make_wallet(organization, "Card wallet", funds="100")
-    promise = {"account_id": wallet.account_id, "reason": "card"}
-    holds.place(ids.new("hld"), amount=Decimal(40), reference="aut_1", **promise)
-    gone = holds.place(ids.new("hld"), amount=Decimal(15), reference="aut_2", **promise)
-    holds.release(gone.id, operation=uuid4())
+    shared = {"account_id": wallet.account_id, "reason": "card"}
+    holds.place(ids.new("hld"), amount=Decimal(40), reference="aut_1", **shared)
+    released = holds.place(ids.new("hld"), amount=Decimal(15), reference="aut_2", **shared)
+    holds.release(released.id, operation=uuid4())
     return wallet
 
 
@@ -98,41 +93,41 @@ def _keys(organization, wallet) -> dict:
 
 
 @transaction.atomic
-def household() -> dict:
-    """An organization with some of everything, its owner's session, and where its pages are."""
+def full_organization() -> dict:
+    """Create an organization with every kind of object. Return a session and the page paths."""
     acme, globex = world.make_organization("Acme Research"), world.make_organization("Globex")
-    things = pages.things_of(acme)
+    objects = pages.object_ids(acme)
     owner = world.make_member(acme, "OWNER", name="Ada Lovelace", email="ada@acme.example")
-    payer = Wallet.objects.get(pk=things["wallet"])
+    payer = Wallet.objects.get(pk=objects["wallet"])
     shop = world.make_wallet(globex, "Shop")
-    addresses = _links(acme, payer, shop)
-    things["approval"] = _pay_request(payer, shop).id
+    paths = _links(acme, payer, shop)
+    objects["approval"] = _request_payment(payer, shop).id
     actor = world.actor_for(acme)
-    invited = members.invite(
+    _, token = members.invite(
         actor=actor,
         membership=acme.memberships.get(user=owner),
         email="grace@example.com",
         role="MEMBER",
     )
-    return addresses | {
-        "invitation": invited[1],
+    return paths | {
+        "invitation": token,
         "session": world.browser(owner).session.session_key,
-        "pages": {page.name: page.url(acme, things) for page in pages.PAGES},
+        "pages": {page.name: page.url(acme, objects) for page in pages.PAGES},
     }
 
 
 @transaction.atomic
-def asked() -> dict:
-    """An organization that a stranger asks to pay: its owner's session, and where its pages are."""
+def requested_organization() -> dict:
+    """Create an organization with a stranger's payment request. Return its owner's session."""
     acme, globex = world.make_organization("Acme Research"), world.make_organization("Globex")
     payer = world.make_wallet(acme, "Travel", funds="1000")
-    _pay_request(payer, world.make_wallet(globex, "Shop"))
+    _request_payment(payer, world.make_wallet(globex, "Shop"))
     owner = world.browser(world.make_member(acme, "OWNER"))
     return {"session": owner.session.session_key, "place": f"/{acme.id}/sandbox/"}
 
 
-def _pay_request(payer, shop) -> Approval:
-    """What waits once whoever knows a link of the shop's has named the payer's wallet."""
+def _request_payment(payer, shop) -> Approval:
+    """Open a claim of the shop's link with the payer's wallet; return the pending approval."""
     link = payment_links.create(
         actor=world.actor_for(shop.organization),
         wallet=shop,
@@ -144,66 +139,72 @@ def _pay_request(payer, shop) -> Approval:
     return Approval.objects.get(subject_id=link.id)
 
 
-def staff() -> str:
-    """The session of somebody of support who may do everything."""
+def superuser_session() -> str:
+    """Create a superuser and return the id of their session."""
     user = User.objects.create_superuser(f"{ids.new('usr').lower()}@support.example", name="Sam")
     return world.browser(user).session.session_key
 
 
 def _links(organization, payer, shop) -> dict[str, str]:
-    """A link in each of its states, with the path of its page."""
+    """Create a link in each state. Return the paths of their pages."""
     actor = world.actor_for(organization)
 
-    def make(direction="SEND", **more):
-        more = {"description": "For the survey of the reef, part 2"} | more
+    def create(direction="SEND", **fields):
+        fields = {"description": "For the survey of the reef, part 2"} | fields
         return payment_links.create(
-            actor=actor, wallet=payer, amount=Decimal("12.50"), direction=direction, **more
+            actor=actor, wallet=payer, amount=Decimal("12.50"), direction=direction, **fields
         )
 
-    made = {
-        "pay": make(expires_at=clock.now(actor) + timedelta(days=2)),
-        "open": make(),
-        "ask": make("RECEIVE"),
-        "restricted": make(restrictions=Restrictions(emails=("grace@example.com",))),
-        "used": make(),
-        "cancelled": make(),
-        "expired": make(expires_at=clock.now(actor) + timedelta(seconds=1)),
+    links = {
+        "pay": create(expires_at=clock.now(actor) + timedelta(days=2)),
+        "open": create(),
+        "ask": create("RECEIVE"),
+        "restricted": create(restrictions=Restrictions(emails=("grace@example.com",))),
+        "used": create(),
+        "cancelled": create(),
+        "expired": create(expires_at=clock.now(actor) + timedelta(seconds=1)),
     }
-    claims.open(made["used"], destination=shop, actor=claims.public_actor(made["used"]))
-    payment_links.cancel(made["cancelled"], actor=actor)
-    return {name: f"/pay/{link.slug}" for name, link in made.items()}
+    claims.open(links["used"], destination=shop, actor=claims.public_actor(links["used"]))
+    payment_links.cancel(links["cancelled"], actor=actor)
+    return {name: f"/pay/{link.slug}" for name, link in links.items()}
 
 
-def payable(tellings: list[str]) -> dict:
-    """For each telling links of each kind with many uses; a stranger's wallets and their owner.
+def claimable_links(groups: list[str]) -> dict:
+    """Create reusable links of each kind for each group, and a stranger with wallets.
 
-    And the pages of claims that end badly, some seconds from now.
+    Also creates claims to bank accounts, each with an outcome some seconds later.
     """
     acme, globex = world.make_organization("Acme Research"), world.make_organization("Globex")
     shop = world.make_wallet(globex, "Shop", funds="10000")
     world.make_wallet(globex, "Second", funds="10000")
     owner = world.make_member(globex, "OWNER", name="Grace Hopper")
-    wallets = {name: world.make_wallet(acme, name, currency=name, funds="10000") for name in _COINS}
+    wallets = {
+        name: world.make_wallet(acme, name, currency=name, funds="10000") for name in _CURRENCIES
+    }
 
-    def make(currency, direction, **more):
+    def create(currency, direction, **fields):
         return payment_links.create(
             actor=world.actor_for(acme),
             wallet=wallets[currency],
             amount=Decimal("12.50"),
             direction=direction,
             description="For the survey of the reef, part 2",
-            **{"max_uses": 20} | more,
+            **{"max_uses": 20} | fields,
         )
 
     def paths() -> dict[str, str]:
-        found = {f"{way} {coin}": make(coin, way) for way in ("SEND", "RECEIVE") for coin in _COINS}
-        proven = Restrictions(emails=("grace@example.com",), proof="CODE")
-        found["code"] = make("USD", "SEND", restrictions=proven)
-        return {kind: f"/pay/{link.slug}" for kind, link in found.items()}
+        links = {
+            f"{direction} {currency}": create(currency, direction)
+            for direction in ("SEND", "RECEIVE")
+            for currency in _CURRENCIES
+        }
+        with_code = Restrictions(emails=("grace@example.com",), proof="CODE")
+        links["code"] = create("USD", "SEND", restrictions=with_code)
+        return {kind: f"/pay/{link.slug}" for kind, link in links.items()}
 
-    ends = {name: _claim_of_a_bank(make("USD", "SEND"), fault) for name, fault in _FAULTS.items()}
+    ends = {name: _bank_claim(create("USD", "SEND"), fault) for name, fault in _FAULTS.items()}
     return {
-        "paths": {telling: paths() for telling in tellings},
+        "paths": {group: paths() for group in groups},
         "ends": ends,
         "shop": shop.id,
         "organization": globex.id,
@@ -211,15 +212,15 @@ def payable(tellings: list[str]) -> dict:
     }
 
 
-def _claim_of_a_bank(link, fault: int) -> str:
-    """The page of a claim to an account with that fault."""
+def _bank_claim(link, fault: int) -> str:
+    """Open a claim to a bank account with a fault. Return the path of its page."""
     bank = Bank("021000021", simulator.account_number(fault), "Grace Hopper")
     claim = claims.open(link, destination=bank, actor=claims.public_actor(link))
     return f"/pay/{link.slug}/receipt/{claim_status.token_of(claim)}"
 
 
 def payers(count: int) -> dict:
-    """Rich wallets, a shop of a stranger's to pay, and the key that may spend."""
+    """Create funded wallets, a key that may spend from them, and a stranger's shop to pay."""
     acme, globex = world.make_organization("Acme"), world.make_organization("Globex")
     wallets = [world.make_wallet(acme, f"Payer {n}", funds="10000") for n in range(count)]
     return {
@@ -229,8 +230,8 @@ def payers(count: int) -> dict:
     }
 
 
-def transfers(count: int) -> None:
-    """Order transfers of every kind, good ones and bad ones, from wallets that can pay them."""
+def create_transfers(count: int) -> None:
+    """Create transfers of every kind, with and without faults, from wallets with enough funds."""
     acme = world.make_organization("Acme")
     dollars = world.make_wallet(acme, "Dollars", funds="10000")
     coins = world.make_wallet(acme, "Coins", currency="USDC", funds="10000")
@@ -243,10 +244,10 @@ def transfers(count: int) -> None:
         simulator.pay_address(rails.expect(coins, "4").address, Decimal(number % 3 + 3))
 
 
-def proof() -> dict:
-    """All that must be nothing once everything has settled."""
+def differences() -> dict:
+    """Return differences in the books and chains, and counts of waiting rows: all empty or 0."""
     with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")  # what a server that was killed has not come to do by itself
+        cursor.execute("ANALYZE")  # a killed server has not updated its statistics
         cursor.execute("SET statement_timeout = 0")
     return {
         "books": books.differences(),
@@ -256,21 +257,31 @@ def proof() -> dict:
     }
 
 
-def roll() -> None:
-    """Roll up without end, as a worker would: with a new connection where one was lost."""
+def roll_up_forever() -> None:
+    """Roll up without end, as a worker does: with a new connection when one is lost."""
     while True:
         with contextlib.suppress(Error):
             tasks.roll_up()
         connection.close_if_unusable_or_obsolete()
 
 
-_QUESTIONS = {
+_FUNCTIONS = {
     function.__name__: function
-    for function in (asked, cast, household, payable, payers, proof, roll, staff, transfers)
+    for function in (
+        claimable_links,
+        client_organizations,
+        create_transfers,
+        differences,
+        full_organization,
+        payers,
+        requested_organization,
+        roll_up_forever,
+        superuser_session,
+    )
 }
 
 
-def answer() -> None:
-    """Print the answer to the question that the command line asks."""
-    question, *arguments = sys.argv[1:]
-    sys.stdout.write(json.dumps(_QUESTIONS[question](*map(json.loads, arguments))))
+def main() -> None:
+    """Call the function named on the command line and print its result as JSON."""
+    name, *arguments = sys.argv[1:]
+    sys.stdout.write(json.dumps(_FUNCTIONS[name](*map(json.loads, arguments))))

@@ -1,4 +1,4 @@
-"""Clients that pay all the time, and come back with the same key when they got no answer."""
+"""Clients that pay continuously and retry with the same key until they get a response."""
 
 import contextlib
 import http.client
@@ -7,26 +7,27 @@ import json
 import statistics
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-_ORDER_SECONDS = 60
+_RETRY_SECONDS = 60
 _PAUSE_SECONDS = 0.1
-_THINKING_SECONDS = 0.01  # so that the server's machine has time for what a test does to it
+_INTERVAL_SECONDS = 0.01  # leaves processor time for the failures that a test causes
 
 
 @dataclass
-class Order:
-    """One payment to make, and all that was heard about it."""
+class PaymentAttempt:
+    """One payment, and the responses to all its requests."""
 
     key: str
     started: float
-    answers: list = field(default_factory=list)  # (status, headers, body), or an OSError
+    responses: list = field(default_factory=list)  # (status, headers, body), or an exception
     payment_id: str | None = None
     seconds: float = 0
 
 
 class Load:
-    """A few clients, each with a wallet and a connection of its own, until `stop` or the limit."""
+    """Runs clients, each with its own wallet and connection, until the block ends or the limit."""
 
     def __init__(self, stack, payers: dict, *, limit: int = 1_000):
         self._stack = stack
@@ -34,7 +35,7 @@ class Load:
         self._limit = limit // len(payers["wallets"])
         self._stopping = threading.Event()
         self._run = next(_runs)
-        self.orders: list[Order] = []
+        self.attempts: list[PaymentAttempt] = []
         self._threads = [
             threading.Thread(target=self._pay, args=[wallet], daemon=True)
             for wallet in payers["wallets"]
@@ -46,58 +47,59 @@ class Load:
         return self
 
     def __exit__(self, *_):
-        """Let every client finish the order it has begun."""
+        """Let every client finish its current payment."""
         self._stopping.set()
         for thread in self._threads:
-            thread.join(_ORDER_SECONDS + 5)
-            assert not thread.is_alive(), "a client never got an answer"
+            thread.join(_RETRY_SECONDS + 5)
+            assert not thread.is_alive(), "a client never got a response"
 
     @property
-    def paid(self) -> list[Order]:
-        return [order for order in self.orders if order.payment_id]
+    def paid(self) -> list[PaymentAttempt]:
+        return [attempt for attempt in self.attempts if attempt.payment_id]
 
     @property
     def refused(self) -> list:
-        """Every answer that was not 201, as (status, headers, body)."""
-        answers = itertools.chain.from_iterable(order.answers for order in self.orders)
-        return [a for a in answers if not isinstance(a, Exception) and a[0] != 201]
+        """Every response that was not 201, as (status, headers, body)."""
+        return [r for r in self._responses() if not isinstance(r, Exception) and r[0] != 201]
 
     @property
     def cut_off(self) -> list:
-        """Every time that a connection broke instead of answering."""
-        answers = itertools.chain.from_iterable(order.answers for order in self.orders)
-        return [answer for answer in answers if isinstance(answer, Exception)]
+        """The exception of every request whose connection broke before a response."""
+        return [response for response in self._responses() if isinstance(response, Exception)]
+
+    def _responses(self) -> Iterable:
+        return itertools.chain.from_iterable(attempt.responses for attempt in self.attempts)
 
     def median_seconds(self) -> float:
-        """How long a payment took."""
-        return statistics.median(order.seconds for order in self.paid)
+        """Return the median duration of a payment."""
+        return statistics.median(attempt.seconds for attempt in self.paid)
 
     def _pay(self, wallet: str) -> None:
         with contextlib.closing(_Connection(self._stack, self._payers["key"])) as connection:
             for number in range(self._limit):
-                if self._stopping.wait(_THINKING_SECONDS):
+                if self._stopping.wait(_INTERVAL_SECONDS):
                     return
-                order = Order(f"{self._run}-{wallet}-{number}", time.monotonic())
-                self.orders.append(order)
-                self._insist(connection, order, wallet)
+                attempt = PaymentAttempt(f"{self._run}-{wallet}-{number}", time.monotonic())
+                self.attempts.append(attempt)
+                self._send_until_answered(connection, attempt, wallet)
 
-    def _insist(self, connection, order: Order, wallet: str) -> None:
+    def _send_until_answered(self, connection, attempt: PaymentAttempt, wallet: str) -> None:
         body = {
             "from": wallet,
             "to": self._payers["shop"],
             "amount": "0.05",
-            "idempotencyKey": order.key,
+            "idempotencyKey": attempt.key,
         }
-        while time.monotonic() < order.started + _ORDER_SECONDS:
+        while time.monotonic() < attempt.started + _RETRY_SECONDS:
             try:
                 status, headers, content = connection.post("/v1/payments", body)
             except (OSError, http.client.HTTPException) as error:
-                order.answers.append(error)
+                attempt.responses.append(error)
             else:
-                order.answers.append((status, headers, content))
+                attempt.responses.append((status, headers, content))
                 if status == 201:
-                    order.payment_id = json.loads(content)["id"]
-                    order.seconds = time.monotonic() - order.started
+                    attempt.payment_id = json.loads(content)["id"]
+                    attempt.seconds = time.monotonic() - attempt.started
                 if status < 500:
                     return
             time.sleep(_PAUSE_SECONDS)
@@ -107,7 +109,7 @@ _runs = itertools.count(1)
 
 
 class _Connection:
-    """One that is kept, and made anew when it breaks."""
+    """A persistent connection, opened again when it breaks."""
 
     def __init__(self, stack, key: str):
         self._http = http.client.HTTPConnection("127.0.0.1", stack.port, timeout=30)
@@ -116,8 +118,8 @@ class _Connection:
     def post(self, path: str, body: dict):
         try:
             self._http.request("POST", path, json.dumps(body), self._headers)
-            answer = self._http.getresponse()
-            return answer.status, answer.headers, answer.read()
+            response = self._http.getresponse()
+            return response.status, response.headers, response.read()
         except (OSError, http.client.HTTPException):
             self._http.close()
             raise

@@ -1,3 +1,5 @@
+"""The clock of each organization."""
+
 from datetime import UTC, timedelta
 
 import pytest
@@ -15,7 +17,7 @@ class TestNow:
     def test_real_time_is_utc(self):
         assert clock.real_now().tzinfo is UTC
 
-    def test_the_sandbox_runs_ahead_and_production_does_not(self, acme):
+    def test_sandbox_offset_applies_only_to_the_sandbox(self, acme):
         acme.sandbox_offset = YEAR
         sandbox, production = actor_for(acme), actor_for(acme, "PRODUCTION")
 
@@ -23,11 +25,11 @@ class TestNow:
         assert abs(clock.now(production) - clock.real_now()) < SOON
         assert clock.offset(production) == timedelta(0)
 
-    def test_each_organization_has_its_own(self, acme, globex):
+    def test_offset_applies_only_to_its_organization(self, acme, globex):
         acme.sandbox_offset = YEAR
 
         assert clock.offset(actor_for(globex)) == timedelta(0)
 
-    def test_it_never_goes_back(self, acme):
+    def test_offset_cannot_be_negative(self, acme):
         with pytest.raises(IntegrityError), transaction.atomic():
             Organization.objects.filter(pk=acme.pk).update(sandbox_offset=-SOON)

@@ -1,4 +1,4 @@
-"""What becomes of a thread's database connection when the other end is gone or gives up."""
+"""A thread's database connection when the server closes it or refuses to go on."""
 
 import time
 
@@ -13,78 +13,78 @@ from wallgent.api import errors
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def backend():
-    """The server process at the other end."""
+def backend_pid():
+    """Return the id of the server process of this connection."""
     with connection.cursor() as cursor:
         return cursor.execute("SELECT pg_backend_pid()").fetchone()[0]
 
 
-def end(pid):
-    """End a server process, and return when it is gone."""
-    with another() as other:
+def terminate(pid):
+    """Terminate a server process and wait until it is gone."""
+    with new_connection() as other:
         other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
 
 
-def another():
-    """A connection beside this thread's own."""
+def new_connection():
+    """Return a second connection, besides this thread's."""
     return psycopg.connect(**connection.get_connection_params(), autocommit=True)
 
 
-class TestDropDead:
-    def test_a_living_connection_is_kept(self):
-        before = backend()
+class TestCloseDead:
+    def test_live_connection_is_kept(self):
+        before = backend_pid()
 
-        connections.drop_dead()
+        connections.close_dead()
 
         assert connection.connection is not None
-        assert backend() == before
+        assert backend_pid() == before
 
-    def test_a_dead_one_is_replaced_before_it_is_used(self):
-        before = backend()
-        end(before)
+    def test_dead_connection_is_replaced_before_it_is_used(self):
+        before = backend_pid()
+        terminate(before)
 
-        connections.drop_dead()
+        connections.close_dead()
 
         assert connection.connection is None
-        assert backend() != before
+        assert backend_pid() != before
 
-    def test_one_that_we_closed_ourselves_is_replaced(self):
-        backend()
+    def test_connection_closed_on_our_side_is_replaced(self):
+        backend_pid()
         connection.connection.close()
 
-        connections.drop_dead()
+        connections.close_dead()
 
-        assert backend()
+        assert backend_pid()
 
-    def test_one_that_got_a_notice_meanwhile_is_kept(self):
-        before = backend()
+    def test_connection_with_an_unread_notification_is_kept(self):
+        before = backend_pid()
         with connection.cursor() as cursor:
             cursor.execute("LISTEN news")
-        with another() as other:
+        with new_connection() as other:
             other.execute("NOTIFY news")
         time.sleep(0.1)
 
-        connections.drop_dead()
+        connections.close_dead()
 
-        assert backend() == before
+        assert backend_pid() == before
 
-    def test_without_a_connection_none_is_made(self):
+    def test_no_connection_is_opened(self):
         connection.close()
 
-        connections.drop_dead()
+        connections.close_dead()
 
         assert connection.connection is None
 
 
-class TestPassingTroubles:
-    """What will go on in a moment is no bug of ours: 503, never 500."""
+class TestTemporaryFailures:
+    """A database error that passes by itself is a 503, never a 500."""
 
-    def refusal_of(self, *statements, pause=0):
+    def error_of(self, *statements, pause=0):
         with pytest.raises(Error) as raised:
             self.run(statements, pause)
-        refusal = errors.translate(raised.value)
-        assert backend(), "the thread can go on"
-        return refusal.status, refusal.code
+        error = errors.translate(raised.value)
+        assert backend_pid(), "the thread cannot use its connection"
+        return error.status, error.code
 
     @transaction.atomic
     def run(self, statements, pause):
@@ -97,23 +97,23 @@ class TestPassingTroubles:
         "limit",
         ["idle_in_transaction_session_timeout", "transaction_timeout", "statement_timeout"],
     )
-    def test_time_outs(self, limit):
+    def test_timeout_is_a_503(self, limit):
         statements = [f"SET LOCAL {limit} = '50ms'", "SELECT pg_sleep(0.01)", "SELECT pg_sleep(1)"]
 
-        assert self.refusal_of(*statements, pause=0.1) == (503, "SERVICE_UNAVAILABLE")
+        assert self.error_of(*statements, pause=0.1) == (503, "SERVICE_UNAVAILABLE")
 
-    def test_a_server_that_only_reads(self):
+    def test_read_only_server_is_a_503(self):
         statements = ["SET LOCAL transaction_read_only = on", "DELETE FROM accounts_organization"]
 
-        assert self.refusal_of(*statements) == (503, "SERVICE_UNAVAILABLE")
+        assert self.error_of(*statements) == (503, "SERVICE_UNAVAILABLE")
         assert not Organization.objects.exists()
 
-    def test_a_lost_connection(self):
+    def test_lost_connection_is_a_503(self):
         statements = ["SELECT pg_terminate_backend(pg_backend_pid())", "SELECT 1"]
 
-        assert self.refusal_of(*statements) == (503, "SERVICE_UNAVAILABLE")
+        assert self.error_of(*statements) == (503, "SERVICE_UNAVAILABLE")
 
-    def test_a_statement_after_a_failed_one_is_a_bug(self):
+    def test_statement_after_a_failed_one_is_a_500(self):
         with transaction.atomic(), connection.cursor() as cursor:
             with pytest.raises(Error):
                 cursor.execute("SELECT 1 / 0")

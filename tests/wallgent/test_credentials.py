@@ -1,3 +1,5 @@
+"""Hashing and encryption of secrets."""
+
 import pytest
 from cryptography.fernet import Fernet
 
@@ -9,28 +11,30 @@ OLD, NEW, OTHER = (Fernet.generate_key().decode() for _ in range(3))
 
 @pytest.fixture
 def keys(settings):
-    """A function that sets the encryption keys, newest first."""
+    """Return a function that sets the encryption keys, newest first."""
 
-    def use(*keys):
+    def set_keys(*keys):
         settings.ENCRYPTION_KEYS = list(keys)
         credentials._keys.cache_clear()
 
-    yield use
+    yield set_keys
     credentials._keys.cache_clear()
 
 
 class TestEncryption:
-    def test_reads_back_what_it_encrypted(self, keys):
+    def test_decrypts_what_it_encrypted(self, keys):
         keys(NEW)
 
         token = credentials.encrypt("whsec_ü")
 
         assert b"whsec" not in token
         assert credentials.decrypt(token) == "whsec_ü"
-        assert credentials.decrypt(memoryview(token)) == "whsec_ü"  # as a column gives it
+        assert (
+            credentials.decrypt(memoryview(token)) == "whsec_ü"
+        )  # as a database column returns it
         assert credentials.encrypt("whsec_ü") != token
 
-    def test_keys_are_replaced_without_losing_anything(self, keys):
+    def test_keys_are_replaced_without_losing_secrets(self, keys):
         keys(OLD)
         token = credentials.encrypt("secret")
 
@@ -52,13 +56,13 @@ class TestEncryption:
         assert credentials.decrypt(token) == "secret"
 
     @pytest.mark.parametrize("token", [b"", b"x", b"gAAAAA", "gAAAAAé".encode()])
-    def test_what_was_tampered_with_is_refused(self, keys, token):
+    def test_malformed_token_is_refused(self, keys, token):
         keys(NEW)
 
         with pytest.raises(InvalidToken):
             credentials.decrypt(token)
 
-    def test_so_is_a_strangers(self, keys):
+    def test_token_of_an_unknown_key_is_refused(self, keys):
         keys(OTHER)
         token = credentials.encrypt("secret")
         keys(NEW)
@@ -68,11 +72,11 @@ class TestEncryption:
 
 
 class TestSecrets:
-    def test_have_256_random_bits_behind_their_prefix(self):
-        made = {credentials.new_secret("wg_test_") for _ in range(100)}
+    def test_have_256_random_bits_after_their_prefix(self):
+        created = {credentials.new_secret("wg_test_") for _ in range(100)}
 
-        assert len(made) == 100
-        assert all(secret.startswith("wg_test_") and len(secret) == 8 + 43 for secret in made)
+        assert len(created) == 100
+        assert all(secret.startswith("wg_test_") and len(secret) == 8 + 43 for secret in created)
 
     def test_fingerprints_are_sha256(self):
         digest = credentials.fingerprint("abc")
@@ -84,5 +88,5 @@ class TestSecrets:
         ("one", "other", "same"),
         [("a", "a", True), ("a", b"a", True), ("é", "é".encode(), True), ("a", "b", False)],
     )
-    def test_comparing(self, one, other, same):
+    def test_equal_compares_text_and_bytes(self, one, other, same):
         assert credentials.equal(one, other) is same

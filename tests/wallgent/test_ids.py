@@ -1,3 +1,5 @@
+"""Prefixed ids, and the UUIDs behind them."""
+
 import re
 import uuid
 
@@ -12,22 +14,22 @@ ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
 
 class TestIds:
-    def test_are_ulids_behind_a_prefix(self):
+    def test_new_id_is_a_ulid_after_a_prefix(self):
         prefix, _, ulid = ids.new("wal").partition("_")
 
         assert prefix == "wal"
         assert ULID.fullmatch(ulid)
 
-    def test_later_ones_sort_after_earlier_ones(self):
-        made = [ids.new("wal") for _ in range(1_000)]
+    def test_later_ids_sort_after_earlier_ids(self):
+        created = [ids.new("wal") for _ in range(1_000)]
 
-        assert made == sorted(set(made))
+        assert created == sorted(set(created))
 
-    def test_hold_a_uuid_of_version_7(self):
+    def test_new_id_is_a_uuid_of_version_7(self):
         assert ids.to_uuid(ids.new("wal")).version == 7
 
     @given(st.uuids(allow_nil=True))
-    def test_text_and_uuid_are_the_same_bits(self, value):
+    def test_text_and_uuid_have_the_same_bits(self, value):
         text = ids.to_text("txn", value)
 
         assert ids.to_uuid(text) == value
@@ -35,12 +37,12 @@ class TestIds:
         assert ULID.fullmatch(text.removeprefix("txn_"))
 
     @given(st.tuples(st.uuids(), st.uuids()))
-    def test_text_sorts_as_the_uuids_do(self, pair):
+    def test_text_sorts_like_the_uuids(self, pair):
         assert sorted(ids.to_text("a", value) for value in pair) == [
             ids.to_text("a", value) for value in sorted(pair)
         ]
 
-    def test_extremes(self):
+    def test_smallest_and_largest_uuid(self):
         assert ids.to_text("a", uuid.UUID(int=0)) == "a_" + "0" * 26
         assert ids.to_text("a", uuid.UUID(int=2**128 - 1)) == "a_7" + "Z" * 25
 
@@ -74,7 +76,7 @@ class TestParse:
             ["wal_" + "0" * 26],
         ],
     )
-    def test_what_is_no_id_of_that_kind(self, text):
+    def test_malformed_id_or_other_prefix_is_none(self, text):
         assert ids.parse(text, "wal") is None
 
 
@@ -82,11 +84,11 @@ class TestField:
     field = ids.PrefixedIdField("wal")
 
     @pytest.mark.parametrize("bad", ["", "wal_", "nonsense", "wal_" + "U" * 26])
-    def test_refuses_what_is_no_id(self, bad):
+    def test_malformed_id_is_refused(self, bad):
         with pytest.raises(ValidationError):
             self.field.get_prep_value(bad)
 
-    def test_reads_and_writes_the_same_id(self):
+    def test_id_is_stored_and_read_back(self):
         id = ids.new("wal")
 
         stored = self.field.get_prep_value(id)

@@ -1,3 +1,5 @@
+"""Reading, formatting and rounding of amounts."""
+
 from decimal import Decimal
 
 import pytest
@@ -29,7 +31,7 @@ class TestRead:
             (Decimal("1E-8"), "0.00000001"),
         ],
     )
-    def test_plain_decimals_and_numbers(self, written, amount):
+    def test_plain_decimals_and_numbers_are_read(self, written, amount):
         assert money.read(written) == Decimal(amount)
 
     @pytest.mark.parametrize(
@@ -80,16 +82,16 @@ class TestRead:
         ],
         ids=lambda written: repr(written)[:30] if not isinstance(written, int) else "int",
     )
-    def test_anything_else_is_refused(self, written):
+    def test_any_other_value_is_refused(self, written):
         with pytest.raises(InvalidAmount):
             money.read(written)
 
     @given(amounts)
-    def test_what_is_printed_reads_back(self, amount):
+    def test_formatted_amount_reads_back(self, amount):
         assert money.read(money.amount_text(amount)) == amount
 
 
-class TestPrint:
+class TestFormat:
     @pytest.mark.parametrize(
         ("amount", "text"),
         [
@@ -107,7 +109,7 @@ class TestPrint:
         assert money.amount_text(Decimal(amount)) == text
 
     @given(amounts)
-    def test_amounts_have_two_decimals_and_no_zeros_after_them(self, amount):
+    def test_amounts_have_two_decimals_and_no_further_trailing_zeros(self, amount):
         whole, _, decimals = money.amount_text(amount).partition(".")
 
         assert 2 <= len(decimals) <= 8
@@ -126,5 +128,5 @@ class TestRounding:
             ("2.5", "2.5"),
         ],
     )
-    def test_half_up_at_eight_places(self, exact, rounded):
+    def test_rounds_half_up_at_eight_decimals(self, exact, rounded):
         assert money.round_half_up(Decimal(exact)) == Decimal(rounded)

@@ -1,4 +1,4 @@
-"""DEBUG=0, in a process of its own: what it refuses, and what it does to pages and to the API."""
+"""DEBUG=0, in a separate process: refused settings, and the responses of pages and the API."""
 
 import json
 import os
@@ -10,29 +10,29 @@ import sys
 import pytest
 from cryptography.fernet import Fernet
 
-from tests.engines import home
+from wallgent.localdev import workspace
 
-ASK = """
+SCRIPT = """
 import json
 import django
 django.setup()
 from django.test import Client
 client = Client(raise_request_exception=False)
-answers = {}
+responses = {}
 paths = ("/v1/wallets", "/v1", "/v1/nowhere", "/healthz", "/admin/login/", "/account/login/")
 for path in paths:
     for scheme in ("http", "https"):
         proxy = {"X-Forwarded-Proto": scheme}
-        answer = client.get(path, headers={"Host": "pay.example.com", **proxy})
-        cookies = {name: dict(morsel) for name, morsel in answer.cookies.items()}
-        answers[f"{scheme} {path}"] = [answer.status_code, dict(answer.headers), cookies]
-print(json.dumps(answers))
+        response = client.get(path, headers={"Host": "pay.example.com", **proxy})
+        cookies = {name: dict(morsel) for name, morsel in response.cookies.items()}
+        responses[f"{scheme} {path}"] = [response.status_code, dict(response.headers), cookies]
+print(json.dumps(responses))
 """
 
 
 def as_documented(folder):
-    """The environment of a server that is set up as docs/production.md says."""
-    own = {
+    """Return the environment of a server that is set up as docs/production.md says."""
+    values = {
         "DEBUG": "0",
         "SECRET_KEY": secrets.token_urlsafe(50),
         "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
@@ -43,7 +43,7 @@ def as_documented(folder):
         "DATABASE_URL": os.environ["DATABASE_URL"],
         "REDIS_URL": os.environ["REDIS_URL"],
     }
-    return {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "wallgent.settings"} | own
+    return {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "wallgent.settings"} | values
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def production(tmp_path):
 def python(environment, *arguments):
     return subprocess.run(
         [sys.executable, *arguments],
-        cwd=home.CHECKOUT,
+        cwd=workspace.CHECKOUT,
         env=environment,
         capture_output=True,
         text=True,
@@ -62,15 +62,15 @@ def python(environment, *arguments):
     )
 
 
-def refusal(environment):
-    """The sentence with which settings refuse to be loaded."""
-    ended = python(environment, "-c", "import wallgent.settings")
-    assert ended.returncode == 1
-    return ended.stderr.splitlines()[-1]
+def startup_error(environment):
+    """Return the error with which the settings refuse to load."""
+    result = python(environment, "-c", "import wallgent.settings")
+    assert result.returncode == 1
+    return result.stderr.splitlines()[-1]
 
 
 class TestStart:
-    def test_the_deployment_check_has_nothing_to_say(self, production):
+    def test_deployment_check_finds_no_issue(self, production):
         checked = python(production, "manage.py", "check", "--deploy", "--fail-level", "WARNING")
 
         assert (checked.returncode, checked.stderr) == (0, "")
@@ -83,60 +83,60 @@ class TestStart:
             *("PUBLIC_ORIGIN", "DATABASE_URL", "REDIS_URL", "EMAIL_URL"),
         ],
     )
-    def test_a_missing_value_stops_it(self, production, name):
+    def test_missing_value_is_refused(self, production, name):
         del production[name]
 
-        assert re.search(f"Set (the )?{name}", refusal(production))
+        assert re.search(f"Set (the )?{name}", startup_error(production))
 
     @pytest.mark.parametrize("name", ["SECRET_KEY", "ENCRYPTION_KEYS"])
-    def test_an_empty_secret_stops_it(self, production, name):
-        assert f"Set {name}" in refusal(production | {name: ""})
+    def test_empty_secret_is_refused(self, production, name):
+        assert f"Set {name}" in startup_error(production | {name: ""})
 
-    def test_a_proxy_that_is_no_address_stops_it(self, production):
-        told = refusal(production | {"TRUSTED_PROXIES": "10.0.0.0/8,proxy.local"})
+    def test_proxy_that_is_not_an_address_is_refused(self, production):
+        error = startup_error(production | {"TRUSTED_PROXIES": "10.0.0.0/8,proxy.local"})
 
-        assert "TRUSTED_PROXIES" in told
-        assert "proxy.local" in told
+        assert "TRUSTED_PROXIES" in error
+        assert "proxy.local" in error
 
-    def test_what_make_run_made_up_is_not_read(self, production, tmp_path):
+    def test_secrets_generated_by_make_run_are_not_read(self, production, tmp_path):
         (tmp_path / "secrets.env").write_text("DEBUG=1\nSECRET_KEY=made-up\nENCRYPTION_KEYS=k\n")
         del production["SECRET_KEY"]
 
-        assert "SECRET_KEY" in refusal(production)
+        assert "SECRET_KEY" in startup_error(production)
 
-    def test_what_make_run_made_up_is_refused(self, production, tmp_path):
+    def test_secrets_generated_by_make_run_are_refused(self, production, tmp_path):
         (tmp_path / "secrets.env").write_text(
             f"DEBUG=1\nSECRET_KEY={production['SECRET_KEY']}\nENCRYPTION_KEYS=k\n"
         )
 
-        assert "SECRET_KEY stands in" in refusal(production)
-        own = {"SECRET_KEY": "own", "ENCRYPTION_KEYS": f"{production['ENCRYPTION_KEYS']},k"}
-        assert "ENCRYPTION_KEYS stands in" in refusal(production | own)
+        assert "SECRET_KEY stands in" in startup_error(production)
+        changed = {"SECRET_KEY": "own", "ENCRYPTION_KEYS": f"{production['ENCRYPTION_KEYS']},k"}
+        assert "ENCRYPTION_KEYS stands in" in startup_error(production | changed)
 
-    def test_turning_debug_off_in_the_file_is_not_enough(self, production, tmp_path):
-        mine = {name: production.pop(name) for name in ("DEBUG", "SECRET_KEY", "ENCRYPTION_KEYS")}
-        lines = [f"{name}={value}\n" for name, value in mine.items()]
+    def test_debug_off_in_the_secrets_file_is_not_enough(self, production, tmp_path):
+        values = {name: production.pop(name) for name in ("DEBUG", "SECRET_KEY", "ENCRYPTION_KEYS")}
+        lines = [f"{name}={value}\n" for name, value in values.items()]
         (tmp_path / "secrets.env").write_text("".join(lines))
 
-        assert "SECRET_KEY stands in" in refusal(production)
+        assert "SECRET_KEY stands in" in startup_error(production)
 
     def test_demo_data_is_refused(self, production):
-        ended = python(production, "manage.py", "demo")
+        result = python(production, "manage.py", "demo")
 
-        assert ended.returncode == 1
-        assert "Demo data is for development" in ended.stderr
+        assert result.returncode == 1
+        assert "Demo data is for development" in result.stderr
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory):
-    asked = python(as_documented(tmp_path_factory.mktemp("home")), "-c", ASK)
-    assert asked.returncode == 0, asked.stderr
-    return json.loads(asked.stdout)
+def responses(tmp_path_factory):
+    result = python(as_documented(tmp_path_factory.mktemp("home")), "-c", SCRIPT)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
 
 
-class TestAnswers:
-    def test_the_api_never_redirects_and_pages_go_to_https(self, answers):
-        statuses = {asked: status for asked, (status, _, _) in answers.items()}
+class TestResponses:
+    def test_api_never_redirects_and_pages_redirect_to_https(self, responses):
+        statuses = {request: status for request, (status, _, _) in responses.items()}
         assert statuses == {
             "http /v1/wallets": 401,
             "https /v1/wallets": 401,
@@ -151,11 +151,11 @@ class TestAnswers:
             "http /account/login/": 301,
             "https /account/login/": 200,
         }
-        _, headers, _ = answers["http /admin/login/"]
+        _, headers, _ = responses["http /admin/login/"]
         assert headers["Location"] == "https://pay.example.com/admin/login/"
 
-    def test_pages_are_as_safe_as_the_silenced_checks_ask(self, answers):
-        _, headers, cookies = answers["https /account/login/"]
+    def test_pages_meet_the_silenced_checks(self, responses):
+        _, headers, cookies = responses["https /account/login/"]
         year = "max-age=31536000; includeSubDomains; preload"
         assert headers["Strict-Transport-Security"] == year
         assert headers["X-Content-Type-Options"] == "nosniff"

@@ -1,4 +1,4 @@
-"""PUBLIC_ORIGIN: written in any sensible way it works, and otherwise nothing starts."""
+"""PUBLIC_ORIGIN: every valid form is normalized, and any other stops the server at start."""
 
 import os
 import subprocess
@@ -12,10 +12,8 @@ from wallgent import public_origin
 from wallgent.localdev import workspace
 
 
-def normalized(text, *, development=True, allowed_hosts=("*",)):
-    return public_origin.normalized(
-        text, development=development, allowed_hosts=list(allowed_hosts)
-    )
+def normalize(text, *, development=True, allowed_hosts=("*",)):
+    return public_origin.normalize(text, development=development, allowed_hosts=list(allowed_hosts))
 
 
 @pytest.mark.parametrize(
@@ -37,12 +35,12 @@ def normalized(text, *, development=True, allowed_hosts=("*",)):
         ("https://xn--hst-sna.example", "https://xn--hst-sna.example"),
     ],
 )
-def test_is_brought_into_one_form(written, origin):
-    assert normalized(written) == origin
+def test_valid_origin_is_normalized(written, origin):
+    assert normalize(written) == origin
 
 
 @pytest.mark.parametrize(
-    ("written", "told"),
+    ("written", "message"),
     [
         ("", "does not start with a scheme. Write http://127.0.0.1:8000."),
         ("pay.example.com", "does not start with a scheme. Write http://pay.example.com."),
@@ -78,31 +76,31 @@ def test_is_brought_into_one_form(written, origin):
         ("https://pay.example.com:-1", "is not a port"),
     ],
 )
-def test_is_refused_with_one_line_that_says_how_to_write_it(written, told):
-    with pytest.raises(ImproperlyConfigured) as refusal:
-        normalized(written)
+def test_malformed_origin_is_refused_with_one_line_that_says_how_to_correct_it(written, message):
+    with pytest.raises(ImproperlyConfigured) as raised:
+        normalize(written)
 
-    message = str(refusal.value)
-    assert message.startswith("PUBLIC_ORIGIN is not usable: ")
-    assert told in message
-    assert len(message.splitlines()) == 1
-    assert "secret" not in message
+    text = str(raised.value)
+    assert text.startswith("PUBLIC_ORIGIN is not usable: ")
+    assert message in text
+    assert len(text.splitlines()) == 1
+    assert "secret" not in text
 
 
-def test_is_encrypted_in_production():
+def test_production_needs_https():
     with pytest.raises(ImproperlyConfigured, match=r"Write https://pay\.example\.com\."):
-        normalized("http://pay.example.com", development=False)
+        normalize("http://pay.example.com", development=False)
 
 
 @pytest.mark.parametrize("hosts", [["pay.example.com"], [".example.com"], ["*"]])
-def test_is_a_host_that_is_answered(hosts):
-    assert normalized("https://pay.example.com:8443", allowed_hosts=hosts)
+def test_host_must_be_in_allowed_hosts(hosts):
+    assert normalize("https://pay.example.com:8443", allowed_hosts=hosts)
     with pytest.raises(ImproperlyConfigured, match="not among ALLOWED_HOSTS"):
-        normalized("https://pay.example.com", allowed_hosts=["www.example.com"])
+        normalize("https://pay.example.com", allowed_hosts=["www.example.com"])
 
 
 @pytest.mark.parametrize(
-    ("environment", "told"),
+    ("environment", "message"),
     [
         ({"PUBLIC_ORIGIN": "127.0.0.1:8000"}, "Write http://127.0.0.1:8000."),
         ({"PUBLIC_ORIGIN": "http://localhost:8000/app"}, "Write http://localhost:8000."),
@@ -110,9 +108,9 @@ def test_is_a_host_that_is_answered(hosts):
         ({"PORT": "eight"}, "PORT is 'eight'. Write a number from 1 to 65535, such as 8000."),
     ],
 )
-def test_make_run_stops_at_once(tmp_path, environment, told):
+def test_make_run_fails_before_it_starts_anything(tmp_path, environment, message):
     started = time.monotonic()
-    ended = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "manage.py", "run"],
         cwd=workspace.CHECKOUT,
         env=os.environ | {"WALLGENT_HOME": str(tmp_path), **environment},
@@ -122,15 +120,15 @@ def test_make_run_stops_at_once(tmp_path, environment, told):
         check=False,
     )
 
-    assert ended.returncode == 1
-    assert ended.stdout == ""  # nothing was started
-    (line,) = ended.stderr.splitlines()
+    assert result.returncode == 1
+    assert result.stdout == ""  # nothing was started
+    (line,) = result.stderr.splitlines()
     assert line.startswith("Wallgent cannot start. ")
-    assert told in line
+    assert message in line
     assert time.monotonic() - started < 30
 
 
-def test_every_url_starts_with_it(settings):
+def test_url_starts_with_the_origin(settings):
     settings.PUBLIC_ORIGIN = "https://pay.example.com"
 
     assert public_origin.url("/pay/abc?a=1") == "https://pay.example.com/pay/abc?a=1"

@@ -1,4 +1,4 @@
-"""A refusal rolls the work back; a second transaction is opened only for what must outlive it."""
+"""An error rolls the work back; a second transaction is opened only for what it must keep."""
 
 import pytest
 from django.db import OperationalError, connection, transaction
@@ -14,7 +14,7 @@ LOST = OperationalError("the connection is lost")
 
 
 class Transactions:
-    """Counts transactions; from the second on the connection is lost."""
+    """Counts transactions; from the second one on the connection is lost."""
 
     def __init__(self):
         self.count = 0
@@ -28,45 +28,45 @@ class Transactions:
 
 @pytest.fixture
 def transactions(monkeypatch):
-    """The transactions of whoever runs a command."""
-    counted = Transactions()
+    """Count the transactions of commands and of the service runner."""
+    counter = Transactions()
     for module in (commands, service_runner):
-        monkeypatch.setattr(module, "transaction", counted)
-    return counted
+        monkeypatch.setattr(module, "transaction", counter)
+    return counter
 
 
-def refuse(*, after_rollback=None):
-    refusal = Conflict("No.")
-    refusal.after_rollback = after_rollback
-    raise refusal
+def fail(*, after_rollback=None):
+    error = Conflict("No.")
+    error.after_rollback = after_rollback
+    raise error
 
 
 @pytest.mark.django_db
 class TestRun:
-    def test_a_refusal_without_a_record_opens_no_second_transaction(self, transactions):
+    def test_error_without_a_record_opens_no_second_transaction(self, transactions):
         with pytest.raises(Conflict):
-            service_runner.run(refuse, actor=None)
+            service_runner.run(fail, actor=None)
         assert transactions.count == 1
 
-    def test_the_record_of_a_refusal_outlives_it(self, acme):
+    def test_record_of_an_error_is_kept(self, acme):
         def record(*, actor):
             Organization.objects.filter(pk=acme.pk).update(name="Recorded")
 
         def work():
             Organization.objects.filter(pk=acme.pk).update(email="changed@acme.example")
-            refuse(after_rollback=record)
+            fail(after_rollback=record)
 
         with pytest.raises(Conflict):
             service_runner.run(work, actor=None)
         stored = Organization.objects.get(pk=acme.pk)
         assert (stored.name, stored.email) == ("Recorded", acme.email)
 
-    def test_a_connection_lost_before_the_record_is_a_503(self, transactions):
+    def test_connection_lost_before_the_record_is_a_503(self, transactions):
         with pytest.raises(ServiceUnavailable):
-            service_runner.run(lambda: refuse(after_rollback=lambda **_: None), actor=None)
+            service_runner.run(lambda: fail(after_rollback=lambda **_: None), actor=None)
         assert transactions.count == 2
 
-    def test_a_connection_lost_during_the_work_is_a_503(self, transactions):
+    def test_connection_lost_during_the_work_is_a_503(self, transactions):
         def work():
             raise LOST
 
@@ -74,7 +74,7 @@ class TestRun:
             service_runner.run(work, actor=None)
         assert transactions.count == 1
 
-    def test_a_server_that_only_reads_is_a_503(self):
+    def test_read_only_server_is_a_503(self):
         def work():
             with connection.cursor() as cursor:
                 cursor.execute("SET LOCAL transaction_read_only = on")
@@ -83,40 +83,38 @@ class TestRun:
         with pytest.raises(ServiceUnavailable):
             service_runner.run(work, actor=None)
 
-    def test_a_bug_is_raised_as_it_is(self):
+    def test_bug_is_raised_unchanged(self):
         with pytest.raises(KeyError):
             service_runner.run(lambda: {}["missing"], actor=None)
 
 
 class TestCommand:
-    def test_a_refusal_without_key_or_record_opens_no_second_transaction(
+    def test_error_without_key_or_record_opens_no_second_transaction(
         self, api, wallet, transactions
     ):
-        answer = api.post("/v1/payments", {"from": wallet.id, "to": wallet.id, "amount": "1"})
+        response = api.post("/v1/payments", {"from": wallet.id, "to": wallet.id, "amount": "1"})
 
-        assert (answer.status_code, error_of(answer)) == (400, "VALIDATION_ERROR")
+        assert (response.status_code, error_of(response)) == (400, "VALIDATION_ERROR")
         assert transactions.count == 1
 
     @pytest.mark.parametrize("key", [{}, {"idempotencyKey": "k"}], ids=["no key", "a key"])
-    def test_a_connection_lost_before_the_record_is_a_503(
-        self, api, wallet, shop, transactions, key
-    ):
-        order = {"from": wallet.id, "to": shop.id, "amount": "1"}
+    def test_connection_lost_before_the_record_is_a_503(self, api, wallet, shop, transactions, key):
+        body = {"from": wallet.id, "to": shop.id, "amount": "1"}
 
-        answer = api.post("/v1/payments", order | key)
+        response = api.post("/v1/payments", body | key)
 
-        assert (answer.status_code, error_of(answer)) == (503, "SERVICE_UNAVAILABLE")
-        assert answer.headers["Retry-After"] == "1"
+        assert (response.status_code, error_of(response)) == (503, "SERVICE_UNAVAILABLE")
+        assert response.headers["Retry-After"] == "1"
         assert transactions.count == 2
 
 
 @pytest.mark.django_db
 class TestPages:
-    def test_a_page_without_a_database_says_when_to_come_back(self):
+    def test_page_without_a_database_has_a_retry_after(self):
         request = RequestFactory().get("/account/")
         try:
             raise LOST
         except OperationalError:
-            answer = errors.server_error(request)
+            response = errors.server_error(request)
 
-        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        assert (response.status_code, response.headers["Retry-After"]) == (503, "1")

@@ -1,52 +1,52 @@
-"""A task is woken once its work is committed, and nothing fails where nobody can be woken."""
+"""A task is enqueued when its transaction commits; an unavailable broker raises no error."""
 
 import pytest
 from celery import current_app
 from django.db import transaction
 
-from tests.world import forget_rates
+from tests.world import reset_rate_limits
 from wallgent import redis
 from wallgent.task_queue import enqueue_on_commit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-TASK = "accounts.tasks.roll_up"
+TASK = "accounts.ledger.tasks.roll_up"
 QUEUE = "celery"
 
 
-def waiting() -> int:
+def queue_length() -> int:
     return redis.client().llen(QUEUE)
 
 
 @pytest.fixture(autouse=True)
-def _nothing_waits():
+def _empty_queue():
     yield
-    forget_rates()
+    reset_rate_limits()
 
 
-def test_it_is_woken_after_the_commit():
+def test_task_is_enqueued_after_commit():
     with transaction.atomic():
         enqueue_on_commit(TASK)
-        assert waiting() == 0
-    assert waiting() == 1
+        assert queue_length() == 0
+    assert queue_length() == 1
 
 
-def test_what_is_rolled_back_wakes_nobody():
+def test_rollback_enqueues_nothing():
     with transaction.atomic():
         enqueue_on_commit(TASK)
         transaction.set_rollback(True)
-    assert waiting() == 0
+    assert queue_length() == 0
 
 
-def test_without_a_broker_nothing_fails(monkeypatch):
+def test_unavailable_broker_raises_no_error(monkeypatch):
     monkeypatch.setattr(redis, "attempt", lambda call, default=None: default)
     with transaction.atomic():
         enqueue_on_commit(TASK)
-    assert waiting() == 0
+    assert queue_length() == 0
 
 
 @pytest.mark.parametrize("error", [OSError("gone"), TimeoutError()])
-def test_a_broker_that_goes_away_meanwhile_fails_nothing(monkeypatch, error, caplog):
+def test_broker_lost_while_sending_raises_no_error(monkeypatch, error, caplog):
     def fail(*_, **__):
         raise error
 
@@ -56,7 +56,7 @@ def test_a_broker_that_goes_away_meanwhile_fails_nothing(monkeypatch, error, cap
     assert "a wake-up was lost" in caplog.text
 
 
-def test_what_was_sent_is_read_as_that_task():
+def test_message_names_the_task():
     enqueue_on_commit(TASK)
     with current_app.connection_for_read() as connection:
         message = connection.SimpleQueue(QUEUE).get(timeout=2)

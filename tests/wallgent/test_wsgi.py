@@ -1,4 +1,4 @@
-"""The WSGI entry point, served as in production but for the proxy in front."""
+"""The WSGI entry point, served as in production but without the proxy."""
 
 import contextlib
 import http.client
@@ -14,7 +14,7 @@ CALLS = 100
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    with stacks.beside_the_tests(tmp_path_factory.mktemp("wsgi"), "wsgi") as stack:
+    with stacks.on_test_servers(tmp_path_factory.mktemp("wsgi"), "wsgi") as stack:
         stack.start("wsgi")
         stack.wait_until_ready()
         yield stack
@@ -22,19 +22,19 @@ def server(tmp_path_factory):
 
 @pytest.mark.xdist_group("stack")
 class TestServedByGranian:
-    def test_who_is_refused_early_keeps_the_connection(self, server):
+    def test_request_refused_early_keeps_its_connection(self, server):
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
         with contextlib.closing(connection):
             for _ in range(CALLS):
                 connection.putrequest("POST", "/v1/payments")
                 connection.putheader("Content-Length", "500")
                 connection.endheaders()
-                time.sleep(0.001)  # as it comes over a network: the head first
+                time.sleep(0.001)  # as over a network: the headers arrive first
                 connection.send(b"x" * 500)
-                answer = connection.getresponse()
-                assert answer.status == 401
-                assert json.loads(answer.read())["error"]["code"] == "UNAUTHORIZED"
-                assert "close" not in answer.headers.get("Connection", "")
+                response = connection.getresponse()
+                assert response.status == 401
+                assert json.loads(response.read())["error"]["code"] == "UNAUTHORIZED"
+                assert "close" not in response.headers.get("Connection", "")
 
     @pytest.mark.parametrize(
         "charset",
@@ -43,29 +43,29 @@ class TestServedByGranian:
     @pytest.mark.parametrize(
         ("path", "status"), [("/v1/wallets?q=%ff", 401), ("/account/login/?q=%ff", 200)]
     )
-    def test_an_encoding_that_a_client_names_is_not_used(self, server, charset, path, status):
-        kind = f"application/json; charset{charset}"
+    def test_charset_of_the_client_is_ignored(self, server, charset, path, status):
+        headers = {"Content-Type": f"application/json; charset{charset}"}
 
-        assert ask(server, "GET", path, {"Content-Type": kind}).status == status
+        assert send(server, "GET", path, headers).status == status
 
     @pytest.mark.parametrize("boundary", ["here", '"he;re"', r'"he\"re"'])
-    def test_a_form_of_several_parts_is_read(self, server, boundary):
+    def test_multipart_form_is_read(self, server, boundary):
         bare = boundary.strip('"').replace("\\", "")
         fields = {"csrfmiddlewaretoken": "t" * 32, "theme": "dark"}
         parts = "".join(
             f'--{bare}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
             for name, value in fields.items()
         )
-        kind = f"multipart/form-data; charset=base64; boundary={boundary}"
-        headers = {"Content-Type": kind, "Cookie": f"csrftoken={'t' * 32}"}
+        content_type = f"multipart/form-data; charset=base64; boundary={boundary}"
+        headers = {"Content-Type": content_type, "Cookie": f"csrftoken={'t' * 32}"}
 
-        answer = ask(server, "POST", "/preferences/theme", headers, f"{parts}--{bare}--\r\n")
+        response = send(server, "POST", "/preferences/theme", headers, f"{parts}--{bare}--\r\n")
 
-        assert answer.headers["Set-Cookie"].startswith("theme=dark")
+        assert response.headers["Set-Cookie"].startswith("theme=dark")
 
 
-def ask(server, method, path, headers, body=None):
-    """The answer to one request."""
+def send(server, method, path, headers, body=None):
+    """Send one request and return the response."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     with contextlib.closing(connection):
         connection.request(method, path, body, headers)

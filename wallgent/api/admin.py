@@ -8,12 +8,12 @@ from wallgent.admin import SupportAdmin
 from wallgent.api.models import IdempotencyRecord
 from wallgent.environments import Environment
 
-_PART = re.compile(r"<(?:\w+:)?(\w+)>")
+_PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
 @admin.register(IdempotencyRecord)
 class IdempotencyRecordAdmin(SupportAdmin):
-    """Which keys were used. The answers are their owners' business."""
+    """Idempotency keys in the admin. The stored answers are private to their organizations."""
 
     list_display = ["id", "created_at", "organization", "method", "called", "key", "status"]
     list_select_related = ["organization"]
@@ -25,14 +25,14 @@ class IdempotencyRecordAdmin(SupportAdmin):
 
     @admin.display(description="path")
     def called(self, record):
-        """The path as far as it is ids: other parts may open something to whoever knows them."""
+        """Return the path with its IDs only, because its other parts may be secrets."""
         try:
             match = resolve(record.path)
-        except Resolver404:  # a path of a former version, or one cut short
+        except Resolver404:  # a path of an older version, or a truncated one
             return "…"
-        said = {name: str(value) for name, value in match.captured_kwargs.items()}
-        return "/" + _PART.sub(lambda part: _known(said.get(part[1], "")) or "…", match.route)
+        values = {name: str(value) for name, value in match.captured_kwargs.items()}
+        return "/" + _PARAMETER.sub(lambda found: _shown(values.get(found[1], "")), match.route)
 
 
-def _known(value: str) -> str:
-    return value if value.upper() in Environment.values or ids.read(value) else ""
+def _shown(value: str) -> str:
+    return value if value.upper() in Environment.values or ids.read(value) else "…"

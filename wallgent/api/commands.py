@@ -1,4 +1,4 @@
-"""Running a write: parse, one transaction, at most once for its idempotency key."""
+"""Runs a write: parses the body, then works in one transaction, once per idempotency key."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -9,6 +9,7 @@ from django.db import transaction
 from django.http import HttpResponse
 
 from wallgent.api import errors, idempotency, json
+from wallgent.api.idempotency import IdempotencyKey
 from wallgent.api.schemas import Schema
 from wallgent.errors import (
     DomainError,
@@ -18,43 +19,45 @@ from wallgent.errors import (
     Unauthorized,
 )
 
-# Never the answer to a key: another key of the same organization may do it, or the same one later.
-_UNBOUND = (Unauthorized, PermissionDenied, EnvironmentMismatch, RateLimitExceeded)
+# Errors that are not stored under an idempotency key: another API key of the organization, or the
+# same one later, may succeed.
+_NOT_STORED = (Unauthorized, PermissionDenied, EnvironmentMismatch, RateLimitExceeded)
 
 
 class Run:
-    """One execution of a write. Handlers see it as `request.run`.
+    """One execution of a write, which handlers find as `request.run`.
 
-    A handler first finds what it works on, and who may; then it calls `start()`, and from there
-    the work is done once for each idempotency key. What is refused before leaves the key free;
-    what is refused after is the answer that every repetition gets.
+    A handler first looks up its objects and checks access; then it calls `start()`. What follows
+    is done once per idempotency key. An error before `start()` leaves the key unused; an error
+    after it is the answer that every repetition gets.
     """
 
-    def __init__(self, actor, claim: idempotency.Claim | None):
+    def __init__(self, actor, idempotency_key: IdempotencyKey | None):
         self.actor = actor
-        self.claim = claim
+        self.idempotency_key = idempotency_key
         self.complete: Callable[[dict], dict] | None = None
         self.started = False
 
     @property
     def key(self) -> str:
-        return self.claim.key if self.claim else ""
+        """The idempotency key as the caller wrote it, or ""."""
+        return self.idempotency_key.key if self.idempotency_key else ""
 
     def start(self, *, complete: Callable[[dict], dict] | None = None) -> None:
-        """Claim the key. Raises Replayed, IdempotencyKeyReuse.
+        """Claim the idempotency key. Raises Replayed, IdempotencyKeyReuse.
 
-        `complete(stored)` answers what a success that is repeated shows and was not stored with:
-        secrets that this caller may know.
+        `complete(stored)` returns what to add to the stored answer of a success when it is
+        replayed: secrets that were not stored and that this caller may see.
         """
         self.complete = complete
         self._claim_key()
         self.started = True
 
     def _claim_key(self) -> None:
-        if not self.claim:
+        if not self.idempotency_key:
             return
         try:
-            self.claim.take()
+            self.idempotency_key.claim()
         except idempotency.Replayed as replayed:
             if self.complete and replayed.answer.status_code < HTTPStatus.BAD_REQUEST:
                 stored = json.parse_object(replayed.answer.content)
@@ -62,56 +65,57 @@ class Run:
             raise
 
     def perform(self, work) -> HttpResponse:
-        """Do `work()` in one transaction; a refusal rolls all of it back and is then recorded."""
+        """Do `work()` in one transaction. A DomainError rolls it back and is then recorded."""
         try:
             with transaction.atomic():
                 answer = work()
                 assert self.started, "a command calls request.run.start() before its service"
-                if self.claim:
-                    self.claim.keep(answer)
+                if self.idempotency_key:
+                    self.idempotency_key.store(answer)
             return answer
         except idempotency.Replayed as replayed:
             return replayed.answer
         except DomainError as refusal:
-            if not self.started or refusal.status >= 500 or isinstance(refusal, _UNBOUND):
+            if not self.started or refusal.status >= 500 or isinstance(refusal, _NOT_STORED):
                 raise
             return self._refuse(refusal)
 
     def _refuse(self, refusal: DomainError) -> HttpResponse:
         answer = errors.render(refusal)
-        if not self.claim and not refusal.has_record:
+        if not self.idempotency_key and not refusal.has_record:
             return answer
         try:
             with transaction.atomic():
-                # The rollback let the key go: a twin may have taken it, and its answer stands.
+                # The rollback released the key. If a concurrent request has claimed it since, the
+                # answer of that request is replayed.
                 self._claim_key()
                 refusal.record(actor=self.actor)
-                if self.claim:
-                    self.claim.keep(answer)
+                if self.idempotency_key:
+                    self.idempotency_key.store(answer)
         except idempotency.Replayed as replayed:
             return replayed.answer
         return answer
 
 
-def command(shape: type[Schema]):
-    """Make `handler(self, request, data, …)` a write: `data` is the body, read as `shape`."""
+def command(schema: type[Schema]):
+    """Make `handler(self, request, data, …)` a write; `data` is the body, read as `schema`."""
 
     def decorate(handler):
         @wraps(handler)
         def run(self, request, **path):
             body = json.read_object(request, settings.BODY_LIMIT_BYTES)
             key = idempotency.key_of(request.META.get("HTTP_IDEMPOTENCY_KEY"), body)
-            data = shape.read(body)
-            claim = None
+            data = schema.read(body)
+            idempotency_key = None
             if key is not None and request.method == "POST":
-                claim = idempotency.Claim(
+                idempotency_key = IdempotencyKey(
                     actor=request.actor,
                     key=key,
                     method=request.method,
                     path=request.path_info,
                     content=data.model_dump_json(),
                 )
-            request.run = Run(request.actor, claim)
+            request.run = Run(request.actor, idempotency_key)
             return request.run.perform(lambda: handler(self, request, data, **path))
 
         return run

@@ -1,4 +1,4 @@
-"""One envelope for every refusal: {"error": {"code", "message", "details"?}}."""
+"""Renders every error in one envelope: {"error": {"code", "message", "details"?}}."""
 
 import logging
 import sys
@@ -14,13 +14,13 @@ from wallgent.http.middleware import is_api
 
 log = logging.getLogger("wallgent.errors")
 
-# A standby not promoted yet, and transactions that were kept open for too long. Django calls them
-# internal errors.
-_PASSING_STATES = {"25006", "25P03", "25P04"}
+# SQLSTATEs of a standby that is not promoted yet and of transactions that were open for too long.
+# Django reports them as internal errors.
+_TEMPORARY_STATES = {"25006", "25P03", "25P04"}
 
 
 def body(error: errors.DomainError) -> dict:
-    """The envelope of a refusal."""
+    """Return the body of an error's response."""
     envelope = {"code": error.code, "message": error.message}
     if error.details:
         envelope["details"] = error.details
@@ -28,7 +28,7 @@ def body(error: errors.DomainError) -> dict:
 
 
 def render(error: errors.DomainError) -> HttpResponse:
-    """The refusal as an answer."""
+    """Return the response of an error."""
     response = HttpResponse(
         json.write(body(error)), status=error.status, content_type="application/json"
     )
@@ -38,31 +38,31 @@ def render(error: errors.DomainError) -> HttpResponse:
 
 
 def translate(error: Exception) -> errors.DomainError:
-    """The refusal that an exception of any kind amounts to. A bug is logged and says nothing."""
+    """Return the DomainError for an exception of any kind. Logs bugs and reveals nothing."""
     if isinstance(error, errors.DomainError):
         return error
     if isinstance(error, Http404):
         return errors.NotFound("There is nothing at this path. Check it against the API reference.")
     if isinstance(error, SuspiciousOperation | BadRequest):
         return errors.ValidationError("The request is malformed.")
-    if is_passing(error):
+    if is_temporary(error):
         log.warning("database unavailable: %s", type(error.__cause__ or error).__name__)
-        if not connection.in_atomic_block:  # else it is the caller's, who rolls back
+        if not connection.in_atomic_block:  # inside one, the caller rolls back first
             connection.close_if_unusable_or_obsolete()
         return errors.ServiceUnavailable()
     log.error("unexpected error", exc_info=error)
     return errors.InternalError()
 
 
-def is_passing(error: Exception) -> bool:
-    """Whether the same request may succeed in a moment: a lost connection, time-out or deadlock."""
+def is_temporary(error: Exception) -> bool:
+    """Return whether a retry may succeed: after a lost connection, a timeout or a deadlock."""
     if isinstance(error, OperationalError | InterfaceError):
         return True
-    return getattr(error.__cause__, "sqlstate", None) in _PASSING_STATES
+    return getattr(error.__cause__, "sqlstate", None) in _TEMPORARY_STATES
 
 
 def handle(error: Exception, context) -> HttpResponse:
-    """The answer to a request whose view raised `error`."""
+    """Return the response to a request whose view raised `error`."""
     refusal = translate(error)
     if isinstance(refusal, errors.MethodNotAllowed):
         refusal.headers = {"Allow": ", ".join(context["view"].permissions)}
@@ -83,4 +83,4 @@ def not_found(request, exception):
 
 def server_error(request):
     refusal = translate(sys.exception())  # Django calls this while handling it
-    return render(refusal) if is_api(request) else error_pages.refused(request, refusal)
+    return render(refusal) if is_api(request) else error_pages.for_error(request, refusal)

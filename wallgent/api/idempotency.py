@@ -1,4 +1,4 @@
-"""Doing a thing once: a key, a hash of the request and its answer, committed with the effect."""
+"""Idempotency keys: a request's key, hash and answer are committed together with its effect."""
 
 import hashlib
 import uuid
@@ -14,24 +14,24 @@ from wallgent.api.models import IdempotencyRecord
 from wallgent.errors import IdempotencyKeyReuse, ValidationError
 
 LIFETIME = timedelta(hours=24)
-_LONGEST_KEY = 255
+_MAX_KEY_LENGTH = 255
 
-# A racing twin waits here, on the unique index, until the first is decided.
+# A concurrent request with the same key waits on the unique index until the first one commits.
 _CLAIM = """
-    INSERT INTO api_idempotencyrecord
+    INSERT INTO wallgent_idempotencyrecord
         (id, organization_id, key, method, path, body_hash, created_at)
     VALUES (%s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT (id) DO UPDATE
         SET body_hash = EXCLUDED.body_hash, status = NULL, answer = NULL,
             created_at = EXCLUDED.created_at
-        WHERE api_idempotencyrecord.created_at < %s
+        WHERE wallgent_idempotencyrecord.created_at < %s
     RETURNING true
 """
-_KEEP = "UPDATE api_idempotencyrecord SET status = %s, answer = %s WHERE id = %s"
+_STORE = "UPDATE wallgent_idempotencyrecord SET status = %s, answer = %s WHERE id = %s"
 
 
 class Replayed(Exception):
-    """The key was used for this very request: give this answer again."""
+    """The key was used for the same request, whose stored answer is `answer`."""
 
     def __init__(self, answer: HttpResponse):
         super().__init__("replayed")
@@ -39,14 +39,14 @@ class Replayed(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class IdempotencyKey:
     """A key in its scope: organization, environment, principal, method and path."""
 
     actor: Actor
     key: str
     method: str
     path: str
-    content: str  # what is asked for; only its keyed digest is stored
+    content: str  # of the request; only its keyed digest is stored
 
     @property
     def id(self) -> uuid.UUID:
@@ -59,7 +59,7 @@ class Claim:
     def body_hash(self) -> bytes:
         return credentials.digest(self.content)
 
-    def take(self) -> None:
+    def claim(self) -> None:
         """Claim the key in the caller's transaction. Raises Replayed, IdempotencyKeyReuse."""
         now = clock.real_now()
         with connection.cursor() as cursor:
@@ -88,17 +88,17 @@ class Claim:
         answer.headers["Idempotent-Replayed"] = "true"
         raise Replayed(answer)
 
-    def keep(self, answer: HttpResponse) -> None:
-        """Store the answer beside the effect, without any secret it shows."""
+    def store(self, answer: HttpResponse) -> None:
+        """Store the answer in the transaction of its effect, without the secrets it shows."""
         content = getattr(answer, "content_without_secret", None) or answer.content.decode()
         with connection.cursor() as cursor:
-            cursor.execute(_KEEP, [answer.status_code, content, self.id])
+            cursor.execute(_STORE, [answer.status_code, content, self.id])
 
 
 def key_of(header: str | None, body: dict) -> str | None:
-    """The idempotency key of a request, from its header or its body. Raises ValidationError."""
+    """Return the idempotency key from the header or the body, or None. Raises ValidationError."""
     in_body = body.get("idempotencyKey", body.get("idempotency_key"))
-    header = header and _as_written(header)
+    header = header and _decode(header)
     if header is not None and in_body is not None and header != in_body:
         raise ValidationError(
             "The header and the body name different idempotency keys.",
@@ -107,7 +107,7 @@ def key_of(header: str | None, body: dict) -> str | None:
     key = header if in_body is None else in_body
     if key is None:
         return None
-    if not isinstance(key, str) or not 1 <= len(key) <= _LONGEST_KEY or not key.isprintable():
+    if not isinstance(key, str) or not 1 <= len(key) <= _MAX_KEY_LENGTH or not key.isprintable():
         raise ValidationError(
             "An idempotency key is 1 to 255 printable characters.",
             fields={"idempotencyKey": "must be 1 to 255 printable characters"},
@@ -115,8 +115,8 @@ def key_of(header: str | None, body: dict) -> str | None:
     return key
 
 
-def _as_written(header: str) -> str:
-    # WSGI hands the bytes of a header over as Latin-1; programs write UTF-8.
+def _decode(header: str) -> str:
+    # WSGI decodes the bytes of a header as Latin-1, but clients send UTF-8.
     try:
         return header.encode("latin-1").decode()
     except UnicodeError:

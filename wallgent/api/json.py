@@ -1,49 +1,49 @@
-"""JSON in and out: numbers keep their digits, hostile text is refused."""
+"""Reads and writes JSON: numbers keep their digits, hostile input is refused."""
 
 import re
 from decimal import Decimal, InvalidOperation
 
 import simplejson
-from django.http import UnreadablePostError
+from django.http import RawPostDataException, UnreadablePostError
 
 from wallgent.errors import PayloadTooLarge, ValidationError
 
-VALUES_LIMIT = 10_000  # in one body: many times what any call needs
+VALUES_LIMIT = 10_000  # in one body, many times more than any call needs
 _DEPTH = 100
-_DIGITS = 10_000  # that a number has written out; turning more into an integer takes minutes
+_DIGITS = 10_000  # of a number in full; converting more into an integer takes minutes
 _LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
-# A string, or the rest of the body where it does not end. Possessive, so that it never goes back.
+# A string, or the rest of the body if it does not end. Possessive quantifiers prevent backtracking.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 
 
 class _OutOfRange(Exception):
-    """A number with more digits than anyone means."""
+    """A number has more digits than allowed."""
 
 
 def read_object(request, limit_bytes: int) -> dict:
-    """The body as an object, `{}` when it is empty, whatever content type was declared.
+    """Return the body as an object, `{}` if it is empty. Ignores the declared content type.
 
     Raises PayloadTooLarge, ValidationError.
     """
-    announced = request.META.get("CONTENT_LENGTH")
-    if not announced and "HTTP_TRANSFER_ENCODING" in request.META:
-        # WSGI has no end for such a body, so Django would take it for an empty one.
+    declared = request.META.get("CONTENT_LENGTH")
+    if not declared and "HTTP_TRANSFER_ENCODING" in request.META:
+        # WSGI does not know where such a body ends, so Django would read it as empty.
         raise ValidationError("Send the body with a Content-Length, not in chunks.")
-    if announced and not _LENGTH.fullmatch(announced):
+    if declared and not _LENGTH.fullmatch(declared):
         raise ValidationError("The header Content-Length is not a number of bytes.")
-    if int(announced or 0) > limit_bytes:
+    if int(declared or 0) > limit_bytes:
         raise PayloadTooLarge()
     try:
         body = request.body
-    except UnreadablePostError:
+    except (UnreadablePostError, RawPostDataException):  # the latter if it is read once more
         raise ValidationError("The body did not arrive in full.") from None
-    if len(body) < int(announced or 0):  # of a client that left while sending
+    if len(body) < int(declared or 0):  # the client disconnected while sending
         raise ValidationError("The body did not arrive in full.")
     return parse_object(body) if body else {}
 
 
 def parse_object(body: bytes) -> dict:
-    """An object from JSON bytes. Raises ValidationError with a sentence on what is wrong."""
+    """Parse an object from JSON bytes. Raises ValidationError, which says what is wrong."""
     check_count(body)
     try:
         value = simplejson.loads(
@@ -64,9 +64,9 @@ def parse_object(body: bytes) -> dict:
 
 
 def check_count(body: bytes) -> None:
-    """Refuse more values than VALUES_LIMIT, without parsing: that takes seconds for a megabyte.
+    """Raise ValidationError for more than VALUES_LIMIT values.
 
-    Raises ValidationError.
+    Counts without parsing, which takes seconds for a megabyte.
     """
     if _count(body) <= VALUES_LIMIT:
         return
@@ -82,7 +82,7 @@ def _count(body: bytes) -> int:
 
 
 def measure(value) -> tuple[int, int]:
-    """How many values a parsed value holds, itself included, and how deep they are nested."""
+    """Return how many values a parsed value holds, including itself, and their nesting depth."""
     count = depth = 0
     level = [value]
     while level:
@@ -112,9 +112,9 @@ def _constant(name: str):
 
 
 def _check(value, has_escapes: bool, depth: int = 1) -> None:
-    """Refuse what cannot be stored: deep nesting, NUL and unpaired surrogates.
+    """Raise ValidationError for what cannot be stored: deep nesting, NUL, unpaired surrogates.
 
-    Raw control characters never get here, so without an escape there is no bad text to look for.
+    The parser refuses raw control characters, so a body without escapes has no such text.
     """
     if depth > _DEPTH:
         raise ValidationError("The body is nested too deeply.")
@@ -132,22 +132,26 @@ def _check(value, has_escapes: bool, depth: int = 1) -> None:
 
 
 def _check_text(text: str, has_escapes: bool) -> None:
-    if has_escapes and ("\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text)):
+    if has_escapes and (
+        "\0" in text or any("\ud800" <= character <= "\udfff" for character in text)
+    ):
         raise ValidationError("The body holds a NUL or an unpaired surrogate in a text.")
 
 
 def write(value) -> str:
-    """Compact JSON; a Decimal keeps its digits."""
+    """Return compact JSON in which a Decimal keeps its digits."""
     return simplejson.dumps(value, use_decimal=True, separators=(",", ":"), ensure_ascii=False)
 
 
 class MetadataEncoder(simplejson.JSONEncoder):
-    """For JSON columns that hold the caller's own numbers."""
+    """Encodes JSON columns with numbers from API callers, which keep their digits."""
 
     def __init__(self, **options):
         super().__init__(**options, use_decimal=True)
 
 
 class MetadataDecoder(simplejson.JSONDecoder):
+    """Decodes JSON columns with numbers from API callers."""
+
     def __init__(self, **options):
         super().__init__(**options, parse_float=Decimal)

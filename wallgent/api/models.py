@@ -3,9 +3,9 @@ from django.db import models
 
 
 class IdempotencyRecord(models.Model):
-    """A used idempotency key and, once the request is decided, the answer it got.
+    """A used idempotency key and, once the request has finished, its answer.
 
-    Its id is a hash of everything the key is scoped to, so that claiming it is one insert.
+    The ID is a hash of the key and its scope, so claiming the key is one insert.
     """
 
     id = models.UUIDField(primary_key=True)
@@ -17,7 +17,7 @@ class IdempotencyRecord(models.Model):
     path = models.CharField(max_length=255)
     body_hash = models.BinaryField(max_length=32)
     status = models.PositiveSmallIntegerField(null=True)
-    answer = models.TextField(null=True)  # noqa: DJ001 - null until the request is decided
+    answer = models.TextField(null=True)  # noqa: DJ001 - null until the request has finished
     created_at = models.DateTimeField()
 
     class Meta:

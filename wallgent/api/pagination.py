@@ -1,4 +1,4 @@
-"""Lists: one superset shape, opaque cursors, newest first."""
+"""Pages of lists: one response format, opaque cursors, newest first."""
 
 import base64
 import binascii
@@ -17,16 +17,16 @@ Limit = Annotated[int, AfterValidator(lambda value: min(max(value, 1), MAX_LIMIT
 
 
 class PageQuery(Schema):
-    """The query of every list; a list with filters derives from it."""
+    """The query of every list. Lists with filters derive from it."""
 
     limit: Limit = 20
     cursor: str | None = None
 
 
 def page(queryset, query: PageQuery, render: Callable[[Any], dict], *, by: str = "pk") -> dict:
-    """One page of `queryset`, newest first by the field `by` (an id or a number).
+    """Return one page of `queryset`, newest first by the field `by`, which is an ID or a number.
 
-    Raises ValidationError for a cursor that is not ours.
+    Raises ValidationError for an unknown cursor.
     """
     if query.cursor:
         queryset = queryset.filter(**{f"{by}__lt": _decode(query.cursor, by)})

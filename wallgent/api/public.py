@@ -1,6 +1,7 @@
-"""Endpoints that need no key: whoever knows the secret in their path may call them, from any page.
+"""Endpoints without an API key, for callers who know the secret in the path, from any website.
 
-An office behind one address shares its limits, so these are wide: they stop floods, not people.
+All people behind one office network share the limits. So the limits are high: they stop floods
+and do not affect people.
 """
 
 import hashlib
@@ -12,31 +13,31 @@ from wallgent.api import throttling
 from wallgent.api.views import ApiView
 from wallgent.http.client_ip import client_network
 
-PER_MINUTE = 1_200  # of one address, reads and writes apart
+PER_MINUTE = 1_200  # of one network; reads and writes have separate limits
 PER_MINUTE_AND_PATH = 300
 
-_SHOWN = (
+_EXPOSED_HEADERS = (
     "Idempotent-Replayed, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining,"
     " X-RateLimit-Reset, X-Request-Id"
 )
 
 
 class PublicView(ApiView):
-    """One public path, for which nobody needs an API key."""
+    """One public path, which needs no API key."""
 
     def dispatch(self, request, **path):
         if request.method == "OPTIONS":
             response = self._preflight()
         else:
             response = super().dispatch(request, **path)
-            response.headers["Access-Control-Expose-Headers"] = _SHOWN
+            response.headers["Access-Control-Expose-Headers"] = _EXPOSED_HEADERS
         response.headers["Access-Control-Allow-Origin"] = "*"
         return response
 
     def _preflight(self) -> HttpResponse:
         """What a browser asks before it lets a page call: may it?"""
         response = HttpResponse(status=204)
-        del response.headers["Content-Type"]  # of no content
+        del response.headers["Content-Type"]  # there is no content
         response.headers["Access-Control-Allow-Methods"] = ", ".join(self.permissions)
         response.headers["Access-Control-Allow-Headers"] = (
             "Authorization, Content-Type, Idempotency-Key"
@@ -48,7 +49,7 @@ class PublicView(ApiView):
         kind = "r" if request.method in ("GET", "HEAD") else "w"
         subject = f"public:{kind}:{client_network(request)}"
         throttling.check(subject=subject, limit=PER_MINUTE)
-        # Hashed, because the path is a secret and as long as the caller likes.
+        # Hashed, because the path is a secret of any length.
         digest = hashlib.sha256(request.path_info.encode()).hexdigest()[:32]
         self.rate_headers = throttling.check(
             subject=f"{subject}:{digest}", limit=PER_MINUTE_AND_PATH
@@ -56,5 +57,5 @@ class PublicView(ApiView):
         request.actor = self.actor(request, **path)
 
     def actor(self, request, **path) -> Actor:
-        """Nobody in particular, where that is whose path it is. Raises NotFound."""
+        """Return the public actor in the organization of the path's object. Raises NotFound."""
         raise NotImplementedError

@@ -1,7 +1,7 @@
-"""Shapes: what goes over the wire, declared once for reading, writing and documenting.
+"""Schemas of requests and responses, declared once for reading, writing and documentation.
 
-A shape checks form, never permission or state. Keys are camelCase, the snake_case name is taken
-too, unknown keys are ignored, and other spellings are written beside the field with `spelled`.
+A schema checks form, never permission or state. Keys are camelCase; the snake_case name is read
+too; unknown keys are ignored. Other spellings are declared at the field with `spelled`.
 """
 
 import re
@@ -19,7 +19,7 @@ from wallgent.api import json
 from wallgent.errors import InvalidAmount, ValidationError
 
 METADATA_LIMIT_BYTES = 16 * 1024
-# Every list prints the metadata of up to 100 objects, and many small values cost the most.
+# A list prints the metadata of up to 100 objects, and many small values take the most time.
 METADATA_LIMIT_VALUES = 100
 METADATA_LIMIT_DEPTH = 10
 
@@ -27,7 +27,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 def spelled(*spellings: str, **options) -> Any:
-    """A field with several names on the wire: all are read, all are written."""
+    """Declare a field with several names in JSON. All of them are read and written."""
     return Field(
         validation_alias=pydantic.AliasChoices(*spellings),
         serialization_alias=spellings[0],
@@ -37,11 +37,13 @@ def spelled(*spellings: str, **options) -> Any:
 
 
 class Schema(pydantic.BaseModel):
+    """The base of all requests and responses."""
+
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, extra="ignore", regex_engine="python-re"
     )
 
-    # field name -> its names on the wire; the field name itself is read, too
+    # field name -> its names in JSON; the field name itself is read too
     _spellings: ClassVar[dict[str, tuple[str, ...]]] = {}
 
     @classmethod
@@ -66,15 +68,15 @@ class Schema(pydantic.BaseModel):
 
     @classmethod
     def read(cls, data: dict) -> "Schema":
-        """A shape from parsed JSON or a query. Raises ValidationError or InvalidAmount."""
+        """Read parsed JSON or a query string. Raises ValidationError, InvalidAmount."""
         try:
             return cls.model_validate(data)
         except pydantic.ValidationError as error:
             raise _refusal(error) from None
 
     def to_json(self) -> dict:
-        """The object to print, with every spelling of every field."""
-        printed = self.model_dump(by_alias=True)  # numbers in metadata stay Decimals
+        """Return the JSON object, with every spelling of every field."""
+        printed = self.model_dump(by_alias=True)  # numbers in metadata remain Decimals
         for spellings in self._spellings.values():
             value = printed[spellings[0]]
             for name in spellings[1:]:
@@ -82,7 +84,7 @@ class Schema(pydantic.BaseModel):
         return printed
 
     def given(self) -> dict:
-        """The fields that the caller sent, by their Python names: what an update changes."""
+        """Return the fields that the caller sent, by Python name, for an update."""
         return {name: getattr(self, name) for name in self.model_fields_set}
 
 
@@ -94,8 +96,8 @@ def _refusal(error: pydantic.ValidationError) -> ValidationError | InvalidAmount
         only_amounts &= problem["type"] == "invalid_amount"
     if only_amounts:
         return InvalidAmount(fields=fields)
-    told = "; ".join(f"{where}: {message}" for where, message in list(fields.items())[:5])
-    return ValidationError(f"Some fields are missing or wrong. {told}.", fields=fields)
+    first = "; ".join(f"{where}: {message}" for where, message in list(fields.items())[:5])
+    return ValidationError(f"Some fields are missing or wrong. {first}.", fields=fields)
 
 
 def _read_amount(value: Any) -> Decimal:
@@ -112,7 +114,7 @@ def _positive(value: Decimal) -> Decimal:
 
 
 def _known_id(value: Any) -> str:
-    # Ids are opaque to callers: a malformed one is an unknown one, and reads as not found later.
+    # IDs are opaque to callers, so a malformed one is treated as unknown and later not found.
     if not isinstance(value, str) or not value or len(value) > 64:
         raise PydanticCustomError("object_id", "must be the id of an object, as text")
     return value
@@ -150,12 +152,12 @@ def _numbers(value: Any):
 
 
 def _storable(number: Decimal) -> bool:
-    # Written out in full by the database: an exponent is a length.
+    # The database writes a number in full, so its exponent is a length.
     return number.is_zero() or -300 < number.adjusted() < 300
 
 
 def timestamp_text(value: datetime) -> str:
-    """ISO 8601 in UTC with milliseconds and a Z."""
+    """Return ISO 8601 in UTC with milliseconds and a Z."""
     text = value.astimezone(UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
 
@@ -170,7 +172,7 @@ def _aware(value: datetime) -> datetime:
 
 
 def _timestamp(value: Any) -> Any:
-    # Digits alone would be read as seconds since 1970.
+    # pydantic would read digits alone as seconds since 1970.
     if not isinstance(value, str) or not _DATE.match(value):
         raise PydanticCustomError("timestamp", "must be ISO 8601 text: 2026-04-01T00:00:00Z")
     return value
@@ -185,7 +187,7 @@ def _text(value: Any) -> Any:
 Number = Annotated[Decimal, BeforeValidator(_read_amount, json_schema_input_type=str | float)]
 Amount = Annotated[Number, AfterValidator(_positive)]  # more than zero, at most 8 decimals
 ObjectId = Annotated[str, BeforeValidator(_known_id)]
-# As JSON text only where requests are compared: there 1.5 must not pass for "1.5".
+# JSON text only for the comparison of requests, in which 1.5 and "1.5" must differ.
 Metadata = Annotated[
     dict[str, Any],
     BeforeValidator(_metadata),
@@ -195,6 +197,6 @@ Name = Annotated[str, BeforeValidator(_text), Field(min_length=1, max_length=256
 Description = Annotated[str, Field(max_length=1024)]
 Timestamp = Annotated[datetime, BeforeValidator(_timestamp), AfterValidator(_aware)]
 
-# How values are printed.
+# Output types.
 AmountText = Annotated[Decimal, PlainSerializer(money.amount_text, return_type=str)]
 TimeText = Annotated[datetime, PlainSerializer(timestamp_text, return_type=str)]

@@ -1,4 +1,4 @@
-"""Work on a timetable for the API itself."""
+"""Scheduled work of the API."""
 
 from celery import shared_task
 
@@ -9,7 +9,7 @@ from wallgent.api.models import IdempotencyRecord
 
 @shared_task
 def forget_idempotency_keys() -> int:
-    """Delete keys past their lifetime. A key that is claimed anew first is younger, and stays."""
+    """Delete keys past their lifetime. A key that was claimed again in the meantime is kept."""
     deleted, _ = IdempotencyRecord.objects.filter(
         created_at__lt=clock.real_now() - LIFETIME
     ).delete()

@@ -1,4 +1,4 @@
-"""Rate limits per organization and environment: a sliding minute, reads and writes apart."""
+"""Rate limits over a sliding minute, counted in Redis."""
 
 import time
 from functools import cache
@@ -8,7 +8,8 @@ from wallgent.errors import RateLimitExceeded
 
 WINDOW_SECONDS = 60
 
-# The last full minute fades as the current one fills. A refused request does not count.
+# Estimates the sliding minute: the count of the previous minute is weighted by the share of it that
+# still lies within the last 60 seconds. A refused request does not count.
 _SCRIPT = """
 local current = tonumber(redis.call('GET', KEYS[1])) or 0
 local before = tonumber(redis.call('GET', KEYS[2])) or 0
@@ -27,9 +28,9 @@ def _script():
 
 
 def check(*, subject: str, limit: int) -> dict[str, str]:
-    """Count one request of `subject` against `limit` a minute; answer the headers to send.
+    """Count a request of `subject` against `limit` per minute; return the rate limit headers.
 
-    Without Redis nothing is counted and nothing refused. Raises RateLimitExceeded.
+    If Redis is down, counts and refuses nothing. Raises RateLimitExceeded.
     """
     now = time.time()
     window, elapsed = divmod(now, WINDOW_SECONDS)
@@ -47,14 +48,15 @@ def check(*, subject: str, limit: int) -> dict[str, str]:
     if remaining < 0:
         error = RateLimitExceeded()
         wait = _minutes_to_wait(limit, current, before) * WINDOW_SECONDS - elapsed
-        # The next whole second after it; rounding hides what binary fractions leave.
+        # The next whole second after that. The rounding removes errors of binary fractions.
         error.headers = headers | {"Retry-After": str(max(1, int(round(wait, 6)) + 1))}
         raise error
     return headers
 
 
 def _minutes_to_wait(limit: int, current: int, before: int) -> float:
-    """How long after the current minute's beginning one more request will find room."""
+    """Return when one more request will be allowed, in minutes after the current one began."""
     if current < limit:
-        return 1 - (limit - current) / before  # when so much of the old minute has faded
+        # When enough of the previous minute has left the window.
+        return 1 - (limit - current) / before
     return 2 - limit / current if current else 1

@@ -1,4 +1,4 @@
-"""The door of the API: who calls, how often, with what right; then the handler."""
+"""The base of API views, which authenticates, limits rates and checks permissions."""
 
 from django.http import HttpResponse
 from rest_framework.views import APIView
@@ -9,11 +9,11 @@ from wallgent.errors import MethodNotAllowed
 
 
 class Empty(Schema):
-    """A body from which nothing is read."""
+    """A body without fields."""
 
 
 def answer(body: Schema | dict, *, status: int = 200, secret: dict | None = None) -> HttpResponse:
-    """A JSON answer. `secret` is shown with it and left out of whatever is stored of it."""
+    """Return a JSON response. `secret` is part of it but not of the stored answer."""
     content = body.to_json() if isinstance(body, Schema) else body
     response = HttpResponse(
         json.write(content | (secret or {})), status=status, content_type="application/json"
@@ -24,15 +24,15 @@ def answer(body: Schema | dict, *, status: int = 200, secret: dict | None = None
 
 
 class ApiView(APIView):
-    """One path. `permissions` names, for each method, what a key needs to call it."""
+    """One path. `permissions` names the permission that each method needs."""
 
     permissions: dict[str, str] = {}
 
     def dispatch(self, request, **path):
-        """REST framework's own steps, as far as this API needs them.
+        """Run the steps of REST framework that this API needs.
 
-        With one way in, one format and our own errors, its wrapped request and its negotiation
-        would cost each payment a fifth of its Python.
+        The API has one authentication, one format and its own errors. The wrapped request and the
+        content negotiation of REST framework would take a fifth of each payment's Python time.
         """
         self.rate_headers = {}
         try:
@@ -60,15 +60,15 @@ class ApiView(APIView):
 
     def _handler(self, method: str):
         name = method.lower()
-        # `options` is REST framework's, and describes what this API does not have.
+        # REST framework's own `options` describes features that this API does not have.
         if name not in self.http_method_names or name == "options" or not hasattr(self, name):
             raise MethodNotAllowed()
         return getattr(self, name)
 
-    def query(self, shape: type[Schema]) -> Schema:
-        """The query string, read as `shape`. Raises ValidationError."""
-        return shape.read(self.request.GET.dict())
+    def query(self, schema: type[Schema]) -> Schema:
+        """Read the query string. Raises ValidationError."""
+        return schema.read(self.request.GET.dict())
 
     def page(self, queryset, query: pagination.PageQuery, render, *, by: str = "pk"):
-        """Answer one page of a list, newest first."""
+        """Return the response with one page of a list, newest first."""
         return answer(pagination.page(queryset, query, render, by=by))

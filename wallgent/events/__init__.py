@@ -1,4 +1,4 @@
-"""What happened: `events.record` in the transaction that made it true."""
+"""Events. A service calls `events.record` in the transaction of the change."""
 
 from wallgent.events.recording import record, record_all
 

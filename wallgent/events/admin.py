@@ -1,3 +1,5 @@
+"""The events in the admin."""
+
 import json
 
 from django.contrib import admin
@@ -10,7 +12,7 @@ from wallgent.events.models import Event
 
 @admin.register(Event)
 class EventAdmin(SupportAdmin):
-    """The log, to look things up in."""
+    """The event log, read-only."""
 
     list_display = ["id", "created_at", "organization", "environment", "type", "subject", "actor"]
     list_select_related = ["organization", "origin", "place"]
@@ -19,7 +21,7 @@ class EventAdmin(SupportAdmin):
     search_help_text = "The id of an event, of an organization, or of what the event is about."
     fields = [
         *("id", "position", "type", "subject", "organization", "environment", "actor"),
-        *("request_id", "is_public", "created_at", "said", "came_from"),
+        *("request_id", "is_public", "created_at", "shown_data", "request_origin"),
     ]
 
     @admin.display
@@ -27,19 +29,19 @@ class EventAdmin(SupportAdmin):
         return f"{event.actor_type} {event.actor_id}"
 
     @admin.display(description="data")
-    def said(self, event):
+    def shown_data(self, event):
         return json.dumps(catalogue.without_secrets(event.type, event.data), ensure_ascii=False)
 
     @admin.display
     def position(self, event):
         return event.place.position if hasattr(event, "place") else None
 
-    @admin.display
-    def came_from(self, event):
+    @admin.display(description="came from")
+    def request_origin(self, event):
         return f"{event.origin.ip} {event.origin.user_agent}" if hasattr(event, "origin") else None
 
     def get_search_results(self, request, queryset, search_term):
-        # Each is one index lookup; the default search would read the whole log.
+        # Each search is one index lookup; Django's default search would read the whole log.
         term = search_term.strip()
         if not term:
             return queryset, False

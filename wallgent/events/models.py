@@ -1,6 +1,6 @@
-"""What happened: one append-only table, read as audit log, webhooks, feed and activity lists.
+"""Events: one append-only table, read as audit log, webhooks, feed and activity lists.
 
-`facts.record` writes; the relay numbers. Nothing else does either.
+Only `events.record` writes events, and only the relay gives them positions.
 """
 
 from django.db import models
@@ -13,9 +13,9 @@ from wallgent.ids import PrefixedIdField
 
 class EventQuerySet(models.QuerySet):
     def after(self, organization, position: int, environment: str | None = None):
-        """What the organization's feed shows after `position`: in order, without gap or repeat.
+        """Return the organization's feed after `position`: in order, without gaps or repeats.
 
-        Each event carries its `position`. Events the relay has not reached yet are not in the feed.
+        Each event has its `position`. Events without one yet are not in the feed.
         """
         feed = self.filter(place__organization=organization, place__position__gt=position)
         if environment is not None:
@@ -23,9 +23,9 @@ class EventQuerySet(models.QuerySet):
         return feed.annotate(position=F("place__position")).order_by("place__position")
 
     def visible_to(self, actor: Actor):
-        """What happened in the actor's organization and environment, newest first.
+        """Return the events of the actor's organization and environment, newest first.
 
-        A key with a wallet scope sees what happened to its wallets themselves.
+        A key with a wallet scope sees only the events whose subject is one of its wallets.
         """
         events = self.filter(organization=actor.organization, environment=actor.environment)
         if actor.wallet_scope is not None:
@@ -34,11 +34,11 @@ class EventQuerySet(models.QuerySet):
 
 
 class Event(models.Model):
-    """One thing that happened, as one organization may see it. Never changed, never deleted."""
+    """An event as one organization may see it. It is never changed and never deleted."""
 
     id = PrefixedIdField("evt")
     type = models.TextField()
-    subject = models.TextField()  # the prefixed id of the thing it happened to
+    subject = models.TextField()  # the prefixed id of the object that it is about
     organization = models.ForeignKey(
         "accounts.Organization", models.PROTECT, related_name="+", db_index=False
     )
@@ -47,14 +47,14 @@ class Event(models.Model):
     actor_id = models.TextField()
     request_id = models.TextField()
     data = models.JSONField()
-    is_public = models.BooleanField()  # or only for the organization's own audit log
-    created_at = models.DateTimeField()  # the organization's time
+    is_public = models.BooleanField()  # false: only for the organization's own audit log
+    created_at = models.DateTimeField()  # on the organization's clock
     origin_digest = models.BinaryField(max_length=32, null=True)
 
     objects = EventQuerySet.as_manager()
 
     class Meta:
-        # Every payment writes here, so each index has one list it serves.
+        # Every payment writes here, so there is exactly one index for each list.
         indexes = [
             models.Index(fields=["organization", "environment", "id"], name="event_by_owner"),
             models.Index(
@@ -68,12 +68,13 @@ class Event(models.Model):
 
 
 class EventOrigin(models.Model):
-    """Where the request came from: personal, so it can be erased without touching the chain.
+    """The origin of the request: personal data, which can be erased without breaking the chain.
 
-    The event keeps a digest of it with `salt`; without the salt nobody can guess their way back.
+    The event keeps a salted digest of it. Once the salt is erased, the origin cannot be guessed
+    from the digest.
     """
 
-    # Written in the same statement as the event, which is never deleted: a check proves nothing.
+    # No constraint: it is written in the same statement as the event, which is never deleted.
     event = models.OneToOneField(
         Event, models.PROTECT, primary_key=True, related_name="origin", db_constraint=False
     )
@@ -83,7 +84,7 @@ class EventOrigin(models.Model):
 
 
 class OutboxEntry(models.Model):
-    """An event the relay has yet to number."""
+    """An event that waits for its position from the relay."""
 
     event = models.ForeignKey(
         Event, models.PROTECT, related_name="+", db_index=False, db_constraint=False
@@ -91,13 +92,13 @@ class OutboxEntry(models.Model):
 
 
 class EventPosition(models.Model):
-    """The event's place in its organization's feed, and the hash that chains it to the one before.
+    """The event's position in its organization's feed, and its hash in the chain.
 
-    Ids are made before commit, so they cannot order a feed; positions are given after it.
+    Ids are created before commit, so they cannot order a feed; positions are assigned after it.
     """
 
     event = models.OneToOneField(Event, models.PROTECT, primary_key=True, related_name="place")
-    # Copied from the event. A check would lock the organization's row against every payment.
+    # Copied from the event. No constraint: its check would lock the organization's row.
     organization = models.ForeignKey(
         "accounts.Organization",
         models.PROTECT,

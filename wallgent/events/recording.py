@@ -1,7 +1,7 @@
-"""How a service says what happened: in its own database transaction, in one statement.
+"""Recording of events: in the caller's transaction, in one statement.
 
-Nothing is notified here. PostgreSQL commits transactions that NOTIFY one after the other, and
-Redis may be down while money moves; the relay looks for itself.
+It sends no notification. PostgreSQL serializes the commits of transactions that NOTIFY, and Redis
+may be down while money moves; the relay polls instead.
 """
 
 import hashlib
@@ -37,41 +37,44 @@ def record(
     organizations: Iterable[Any] | None = None,
     **extra: Any,
 ) -> None:
-    """Write down that `type` happened to `subject`, once for each organization that may see it.
+    """Record an event about `subject`, once for each organization that may see it.
 
-    Each gets the payload rendered for it; without `organizations` only the actor's own does.
-    Who acted, and from where, is for the actor's own organization to see.
-    The event exists if and only if the caller's transaction commits.
+    Each organization gets the data rendered for it; by default that is only the actor's own. Only
+    the actor's organization sees the actor and the origin of the request. The event exists if and
+    only if the caller's transaction commits.
     """
-    seen_by = (actor.organization,) if organizations is None else organizations
-    record_all(type, [(subject, seen_by)], actor=actor, **extra)
+    viewers = (actor.organization,) if organizations is None else organizations
+    record_all(type, [(subject, viewers)], actor=actor, **extra)
 
 
 def record_all(
-    type: str, happened: Iterable[tuple[Any, Iterable[Any]]], *, actor: Actor, **extra: Any
+    type: str, subjects: Iterable[tuple[Any, Iterable[Any]]], *, actor: Actor, **extra: Any
 ) -> None:
-    """As `record`, in one statement for several subjects, each with those who may see it."""
-    assert connection.in_atomic_block, "a fact belongs to the transaction that made it true"
+    """Record events about several subjects, each with the organizations that may see it.
+
+    Takes one statement for all of them. See `record`.
+    """
+    assert connection.in_atomic_block, "an event is recorded in the transaction of its change"
     declared = catalogue.get(type)
     events, origins = [], []
-    for subject, organizations in happened:
+    for subject, organizations in subjects:
         subject_id = subject if isinstance(subject, str) else subject.id
-        for party in _distinct(organizations):
+        for organization in _distinct(organizations):
             id = uuid7()
-            owner = (ids.to_uuid(party.id), actor.environment)
-            who, digest = "", None
-            if party.id == actor.organization.id:
-                who = actor.id
+            owner = (ids.to_uuid(organization.id), actor.environment)
+            actor_id, digest = "", None
+            if organization.id == actor.organization.id:
+                actor_id = actor.id
                 if actor.ip:
                     salt, user_agent = os.urandom(SALT_BYTES), actor.user_agent[:USER_AGENT_LENGTH]
                     digest = origin_digest(salt, actor.ip, user_agent)
                     origins.append((id, actor.ip, user_agent, salt))
-            data = declared.render(subject, organization=party, **extra)
+            data = declared.render(subject, organization=organization, **extra)
             text = _json({**data, "environment": actor.environment})
-            now = clock.now(_Owner(party, actor.environment))
-            by = (actor.type, who, actor.request_id)
-            what = (text, declared.is_public, now, digest)
-            events.append((id, type, subject_id, *owner, *by, *what))
+            now = clock.now(_Owner(organization, actor.environment))
+            request = (actor.type, actor_id, actor.request_id)
+            content = (text, declared.is_public, now, digest)
+            events.append((id, type, subject_id, *owner, *request, *content))
     if not events:
         return
     with connection.cursor() as cursor:
@@ -80,7 +83,7 @@ def record_all(
 
 
 def origin_digest(salt: bytes, ip: str, user_agent: str) -> bytes:
-    """What the chain keeps of an origin. Without the salt it tells nothing."""
+    """Return the digest of an origin that the chain keeps. Without the salt it reveals nothing."""
     return hashlib.sha256(salt + f"{ip}\n{user_agent}".encode()).digest()
 
 
@@ -90,20 +93,20 @@ def _distinct(organizations: Iterable[Any]) -> list[Any]:
 
 @cache
 def _statement(events: int, origins: int) -> str:
-    """Inserts so many origins and events, and an outbox row for each event."""
+    """Return the statement that inserts this many origins and events, and their outbox entries."""
     # VALUES, not arrays to unnest: binding arrays costs 70 µs more. No input becomes SQL text.
     origin = f"""origin AS (
-        INSERT INTO events_eventorigin (event_id, ip, user_agent, salt)
+        INSERT INTO wallgent_eventorigin (event_id, ip, user_agent, salt)
         VALUES {_rows(origins, 4)}
     ),"""  # noqa: S608
     return f"""
     WITH {origin if origins else ""} event AS (
-        INSERT INTO events_event (id, type, subject, organization_id, environment, actor_type,
+        INSERT INTO wallgent_event (id, type, subject, organization_id, environment, actor_type,
             actor_id, request_id, data, is_public, created_at, origin_digest)
         VALUES {_rows(events, 12)}
         RETURNING id
     )
-    INSERT INTO events_outboxentry (event_id) SELECT id FROM event"""  # noqa: S608
+    INSERT INTO wallgent_outboxentry (event_id) SELECT id FROM event"""  # noqa: S608
 
 
 def _rows(count: int, columns: int) -> str:

@@ -1,8 +1,8 @@
--- The relay: one pass gives committed events their place in their organization's feed.
+-- The relay: one pass assigns committed events their positions in their organization's feed.
 
--- What of an event the chain protects, as text that is the same on every server and in every
--- time zone. A column added later stays out, or the chains made before would no longer verify.
-CREATE OR REPLACE FUNCTION events_canonical(e events_event) RETURNS text
+-- The columns of an event that the chain protects, as text that is the same on every server and in
+-- every time zone. A column added later is left out, or older chains would no longer verify.
+CREATE OR REPLACE FUNCTION events_canonical(e wallgent_event) RETURNS text
 LANGUAGE sql STABLE AS $$
     SELECT jsonb_build_array(
         e.id, e.type, e.subject, e.organization_id, e.environment, e.actor_type, e.actor_id,
@@ -17,16 +17,16 @@ BEGIN
 END
 $$;
 
--- As a window: each event's hash over the one before it, the first one over `head`.
+-- As a window function: each event's hash covers the previous hash, the first one covers `head`.
 CREATE OR REPLACE AGGREGATE events_chain(head bytea, canonical text) (
     SFUNC = events_chain_step, STYPE = bytea
 );
 
--- Takes at most p_limit committed outbox rows in order, places their events, returns how many.
--- All or nothing: a pass that dies leaves its rows to the next one.
+-- Moves at most p_limit committed outbox rows, in order, to positions. Returns their number.
+-- All or nothing: the rows of a pass that fails are left to the next one.
 CREATE OR REPLACE FUNCTION events_relay(p_limit int) RETURNS int
 LANGUAGE plpgsql
--- A queue's statistics are never true: whatever they say, every step here is an index lookup.
+-- The statistics of a queue are always outdated, so every step is forced to be an index lookup.
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 DECLARE
@@ -37,17 +37,17 @@ BEGIN
         RETURN 0;
     END IF;
     WITH taken AS (
-        DELETE FROM events_outboxentry
-          WHERE id IN (SELECT id FROM events_outboxentry ORDER BY id LIMIT p_limit)
+        DELETE FROM wallgent_outboxentry
+          WHERE id IN (SELECT id FROM wallgent_outboxentry ORDER BY id LIMIT p_limit)
           RETURNING id, event_id
     )
-    INSERT INTO events_eventposition (event_id, organization_id, position, hash)
+    INSERT INTO wallgent_eventposition (event_id, organization_id, position, hash)
       SELECT e.id, e.organization_id, coalesce(head.position, 0) + row_number() OVER feed,
              events_chain(coalesce(head.hash, ''), events_canonical(e)) OVER feed
         FROM taken
-        JOIN events_event e ON e.id = taken.event_id
+        JOIN wallgent_event e ON e.id = taken.event_id
         LEFT JOIN LATERAL (
-            SELECT p.position, p.hash FROM events_eventposition p
+            SELECT p.position, p.hash FROM wallgent_eventposition p
               WHERE p.organization_id = e.organization_id ORDER BY p.position DESC LIMIT 1
         ) head ON true
       WINDOW feed AS (PARTITION BY e.organization_id ORDER BY taken.id ROWS UNBOUNDED PRECEDING);

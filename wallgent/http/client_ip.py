@@ -1,4 +1,4 @@
-"""Whose request it is, behind our own proxies or not."""
+"""The IP address of a request's client, with or without trusted proxies in front."""
 
 import ipaddress
 import re
@@ -6,7 +6,7 @@ from functools import cache
 
 from django.conf import settings
 
-UNKNOWN = "::"  # what callers without an address are counted under, all together
+UNKNOWN = "::"  # the shared network of callers whose address is unknown
 
 # Some proxies write an address as in a URL: with a port, and brackets around IPv6.
 _WITH_PORT = re.compile(r"(?:\[(?P<six>[^\]]+)\]|(?P<four>[0-9.]+))(?::[0-9]{1,5})?")
@@ -19,10 +19,10 @@ def _trusted():
 
 
 def client_ip(request) -> str:
-    """The caller's address: the nearest hop that is not one of our proxies; "" when unknown.
+    """Return the caller's address: the nearest hop that is not a trusted proxy, or "" if unknown.
 
-    X-Forwarded-For is believed only as far as trusted proxies wrote it. Where every hop is
-    trusted, the caller is one of them: the farthest.
+    X-Forwarded-For is trusted only as far as trusted proxies wrote it. If every hop is trusted, the
+    caller is the farthest one.
     """
     farthest = ""
     for hop in _hops(request):
@@ -36,9 +36,9 @@ def client_ip(request) -> str:
 
 
 def client_network(request) -> str:
-    """What limits count by: the address, or of IPv6 its /64, since one caller has all of that.
+    """Return the key for rate limits: the IPv4 address, or the /64 of an IPv6 address.
 
-    Never empty: callers whose address is unknown share one count.
+    A single caller usually has a whole /64. Callers whose address is unknown share one key.
     """
     address = client_ip(request) or UNKNOWN
     if ":" not in address:
@@ -47,7 +47,7 @@ def client_network(request) -> str:
 
 
 def _hops(request):
-    """The addresses a request came through, as they are written, the nearest first."""
+    """Yield the addresses that a request came through, unparsed, the nearest first."""
     yield request.META.get("REMOTE_ADDR", "")
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
     if forwarded.strip():
@@ -59,7 +59,7 @@ def _address(text: str):
     if found := _WITH_PORT.fullmatch(text):
         text = found["six"] or found["four"]
     try:
-        # A zone names a network card of ours, and neither limits nor columns know it.
+        # A zone names one of our network interfaces; rate limits and columns do not accept it.
         address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return None

@@ -1,4 +1,4 @@
-"""Pages for what went wrong, in calm words. They need no database and no context processor."""
+"""Error pages. They need no database and no context processor."""
 
 import logging
 
@@ -8,7 +8,7 @@ from django.utils.cache import patch_vary_headers
 
 log = logging.getLogger("wallgent.http.error_pages")
 
-WORDS = {
+MESSAGES = {
     400: ("This request is not complete", "Go back, reload the page, and try once more."),
     403: (
         "You may not see this",
@@ -32,9 +32,9 @@ _EXPIRED = (
 )
 
 
-def page(request, status: int, words: tuple[str, str] | None = None) -> HttpResponse:
-    """A whole page that says what happened and what to do next."""
-    title, text = words or WORDS[status]
+def page(request, status: int, message: tuple[str, str] | None = None) -> HttpResponse:
+    """Return an error page. `message` is a title and a text, by default those of the status."""
+    title, text = message or MESSAGES[status]
     # Without the request argument no context processor runs, and none can fail.
     html = loader.get_template("error.html").render(
         {
@@ -46,31 +46,31 @@ def page(request, status: int, words: tuple[str, str] | None = None) -> HttpResp
         }
     )
     response = HttpResponse(html, status=status)
-    patch_vary_headers(response, ["Cookie"])  # where the viewer's theme stands
+    patch_vary_headers(response, ["Cookie"])  # a cookie has the viewer's theme
     return response
 
 
-def refused(request, refusal) -> HttpResponse:
-    """The page for a refusal that no other page can show, with the headers it sends."""
-    response = page(request, refusal.status)
-    for name, value in refusal.headers.items():
+def for_error(request, error) -> HttpResponse:
+    """Return the page for a DomainError that no other page can show, with its headers."""
+    response = page(request, error.status)
+    for name, value in error.headers.items():
         response.headers[name] = value
     return response
 
 
 def forbidden(request, exception=None) -> HttpResponse:
-    """The answer to a person who may not do that."""
+    """Return the page for a person without permission."""
     return page(request, 403)
 
 
 def csrf_failure(request, reason="") -> HttpResponse:
-    """The answer to a form whose token has expired, or that another site sent."""
+    """Return the page for a form with an expired token, or from another site."""
     log.warning("forged or stale form: %s", reason)
     return page(request, 403, _EXPIRED)
 
 
-class FaultsMiddleware:
-    """Fills the bare answers of decorators, such as of a wrong method, with a page."""
+class ErrorPagesMiddleware:
+    """Adds a page to the empty responses of decorators, such as for a wrong method."""
 
     def __init__(self, get_response):
         self.get_response = get_response
@@ -79,8 +79,8 @@ class FaultsMiddleware:
         response = self.get_response(request)
         if response.status_code not in (405, 429) or response.streaming or response.content:
             return response
-        filled = page(request, response.status_code)
+        error_page = page(request, response.status_code)
         for name in ("Allow", "Retry-After"):
             if name in response.headers:
-                filled.headers[name] = response.headers[name]
-        return filled
+                error_page.headers[name] = response.headers[name]
+        return error_page

@@ -1,4 +1,4 @@
-"""Whether this process lives, and whether it can do its work. For load balancers and people."""
+"""The health endpoints, for load balancers and people."""
 
 import functools
 
@@ -10,14 +10,14 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from wallgent import redis
-from wallgent.web.page_rates import has_own_limits
+from wallgent.http.middleware import has_own_limits
 
 
 @has_own_limits
 @never_cache
 @require_safe
 def alive(request):
-    """200 as long as the process answers at all."""
+    """Respond with 200: the process is running."""
     return JsonResponse({"status": "ok"})
 
 
@@ -25,9 +25,9 @@ def alive(request):
 @never_cache
 @require_safe
 def ready(request):
-    """200 when database and broker answer and every migration is applied, else 503."""
+    """Respond with 200 if database and broker respond and all migrations are applied, else 503."""
     checks = {"database": _database(), "broker": _broker()}
-    is_ready = all(answer == "ok" for answer in checks.values())
+    is_ready = all(result == "ok" for result in checks.values())
     status = "ok" if is_ready else "unavailable"
     return JsonResponse({"status": status} | checks, status=200 if is_ready else 503)
 
@@ -46,5 +46,5 @@ def _latest_migrations() -> set[tuple[str, str]]:
 
 
 def _broker() -> str:
-    answers = redis.attempt(lambda client: client.ping(), default=False)
-    return "ok" if answers else "unreachable"
+    responds = redis.attempt(lambda client: client.ping(), default=False)
+    return "ok" if responds else "unreachable"

@@ -1,8 +1,9 @@
-"""The API carries the least middleware there is; sessions, CSRF and the like belong to pages."""
+"""Middleware. Sessions, CSRF and the like are only for pages; the API has a minimum."""
 
 import logging
 import re
 import time
+from collections.abc import Callable
 
 from allauth.account.middleware import AccountMiddleware
 from axes.middleware import AxesMiddleware
@@ -18,22 +19,21 @@ from django_htmx.middleware import HtmxMiddleware
 
 from wallgent import ids, logs
 from wallgent.http import error_pages
-from wallgent.web import page_rates, preferences
 
 log = logging.getLogger("wallgent.request")
 
-_OWN_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
+_CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 
 
 def is_api(request) -> bool:
-    """Whether a program asks, and so gets JSON whatever happens."""
+    """Return whether the request is for the API, which always responds in JSON."""
     return request.path_info.startswith("/v1/") or request.path_info == "/v1"
 
 
 class RequestLog:
-    """Gives each request an id, prints it in the answer, and logs one line an answer.
+    """Gives each request an id, returns it in a header, and logs one line per response.
 
-    The line holds the route, never the query, the body or a credential.
+    The line has the route, and never the query, the body or a credential.
     """
 
     def __init__(self, get_response):
@@ -42,7 +42,7 @@ class RequestLog:
     def __call__(self, request):
         started = time.perf_counter()
         given = request.META.get("HTTP_X_REQUEST_ID", "")
-        request.id = given if _OWN_ID.fullmatch(given) else ids.new("req")
+        request.id = given if _CLIENT_REQUEST_ID.fullmatch(given) else ids.new("req")
         token = logs.request_id.set(request.id)
         try:
             response = self.get_response(request)
@@ -65,8 +65,14 @@ class RequestLog:
             logs.request_id.reset(token)
 
 
-def _for_pages(middleware):
-    """The same middleware, stepping aside for the API."""
+def has_own_limits(view: Callable) -> Callable:
+    """Leave a view out of the limits for all pages: it counts by itself, or must always answer."""
+    view.has_own_limits = True
+    return view
+
+
+def for_pages(middleware):
+    """Return a subclass of the middleware that skips requests to the API."""
 
     class PageMiddleware(middleware):
         def __call__(self, request):
@@ -80,23 +86,21 @@ def _for_pages(middleware):
     return PageMiddleware
 
 
-PageSecurity = _for_pages(SecurityMiddleware)
-PageSessions = _for_pages(SessionMiddleware)
-PageCommon = _for_pages(CommonMiddleware)
-PageCsrf = _for_pages(CsrfViewMiddleware)
-PageAuthentication = _for_pages(AuthenticationMiddleware)
-PageMessages = _for_pages(MessageMiddleware)
-PageClickjacking = _for_pages(XFrameOptionsMiddleware)
-PagePolicy = _for_pages(CSPMiddleware)
-PageHtmx = _for_pages(HtmxMiddleware)
-PageZone = _for_pages(preferences.ZoneMiddleware)
-PageFaults = _for_pages(error_pages.FaultsMiddleware)
-PageLockOut = _for_pages(AxesMiddleware)
-PageRates = _for_pages(page_rates.PageRatesMiddleware)
+PageSecurity = for_pages(SecurityMiddleware)
+PageSessions = for_pages(SessionMiddleware)
+PageCommon = for_pages(CommonMiddleware)
+PageCsrf = for_pages(CsrfViewMiddleware)
+PageAuthentication = for_pages(AuthenticationMiddleware)
+PageMessages = for_pages(MessageMiddleware)
+PageClickjacking = for_pages(XFrameOptionsMiddleware)
+PagePolicy = for_pages(CSPMiddleware)
+PageHtmx = for_pages(HtmxMiddleware)
+PageErrors = for_pages(error_pages.ErrorPagesMiddleware)
+PageLockOut = for_pages(AxesMiddleware)
 
 
 class PageAccount:
-    """As `_for_pages`, of a middleware that is a function."""
+    """`for_pages` for django-allauth's middleware, which is a function."""
 
     def __init__(self, get_response):
         self.get_response = get_response

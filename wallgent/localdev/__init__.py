@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis of our own, for when DATABASE_URL and REDIS_URL name none.
+"""Embedded PostgreSQL and Redis servers, used unless DATABASE_URL and REDIS_URL are set.
 
-Nothing here needs Django's settings: this runs before they can be read.
+This package does not use Django's settings, because it runs before they can be loaded.
 """

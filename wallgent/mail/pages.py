@@ -1,10 +1,10 @@
-"""The test mailbox: what a sandbox has sent by e-mail lately."""
+"""The test inbox: the emails that a sandbox sent within the last week."""
 
 from django.http import Http404
 
 from wallgent import ids
 from wallgent.environments import Environment
-from wallgent.mail.models import Letter
+from wallgent.mail.models import SandboxEmail
 from wallgent.web import pages
 from wallgent.web.access import dashboard
 from wallgent.web.listing import Column, Listing
@@ -15,13 +15,13 @@ _COLUMNS = {
 }
 
 
-# Letters hold links and codes, and whoever has those may take money: it is for those who may pay.
+# Emails contain links and codes that give access to money, so reading them needs payments:write.
 @dashboard(GET="payments:write")
 def index(request):
-    """The letters of the last week, the latest first."""
-    letters = Letter.objects.visible_to(request.actor)
+    """List the emails of the last week, the latest first."""
+    emails = SandboxEmail.objects.visible_to(request.actor)
     context = {
-        "listing": Listing(request, letters, columns=_COLUMNS, default="-sent"),
+        "listing": Listing(request, emails, columns=_COLUMNS, default="-sent"),
         "is_sandbox": request.actor.environment == Environment.SANDBOX,
     }
     return pages.render(request, "wallgent/mail/test_inbox.html", context)
@@ -29,9 +29,9 @@ def index(request):
 
 @dashboard(GET="payments:write")
 def show(request, id):
-    """One letter, as it was sent."""
+    """Show one email as it was sent."""
     uuid = ids.parse(id, "ltr")
-    letter = uuid and Letter.objects.visible_to(request.actor).filter(pk=uuid).first()
-    if not letter:
+    email = uuid and SandboxEmail.objects.visible_to(request.actor).filter(pk=uuid).first()
+    if not email:
         raise Http404
-    return pages.render(request, "wallgent/mail/sandbox_email.html", {"letter": letter})
+    return pages.render(request, "wallgent/mail/sandbox_email.html", {"email": email})

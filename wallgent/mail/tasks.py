@@ -1,12 +1,16 @@
-"""Work on a timetable for the test mailbox."""
+"""Scheduled work on emails."""
 
 from celery import shared_task
 
-from wallgent.mail.models import Letter
+from wallgent.mail.models import EmailSendLog, SandboxEmail
 
 
 @shared_task
 def forget_letters() -> int:
-    """Delete letters past their lifetime."""
-    deleted, _ = Letter.objects.old().delete()
-    return deleted
+    """Delete sandbox emails and rows of the send log that are past their lifetimes.
+
+    Returns how many it deleted.
+    """
+    deleted_emails, _ = SandboxEmail.objects.expired().delete()
+    deleted_rows, _ = EmailSendLog.objects.expired().delete()
+    return deleted_emails + deleted_rows

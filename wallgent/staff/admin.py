@@ -1,3 +1,5 @@
+"""The log of staff actions in the admin."""
+
 from django.contrib import admin
 
 from wallgent.admin import SupportAdmin
@@ -6,7 +8,7 @@ from wallgent.staff.models import StaffAction
 
 @admin.register(StaffAction)
 class StaffActionAdmin(SupportAdmin):
-    """For superusers: a right to view it cannot be given."""
+    """The log of staff actions. Only superusers see it: there is no permission to grant."""
 
     list_display = ["created_at", "user", "kind", "detail", "model", "object_id"]
     list_select_related = ["user"]

@@ -1,4 +1,4 @@
-"""Writing the log of staff actions without storing what could be a secret."""
+"""Writes the log of staff actions, without any value that could be a secret."""
 
 import re
 from functools import cache
@@ -27,7 +27,7 @@ def record(
     detail: str = "",
     value_length: int | None = None,
 ) -> None:
-    """Add a row about the signed-in staff member. `detail` must hold no value that was typed."""
+    """Log an action of the signed-in staff member. `detail` must not contain a typed value."""
     StaffAction.objects.create(
         created_at=clock.real_now(),
         user=request.user,
@@ -41,9 +41,9 @@ def record(
 
 
 def record_refused_lookup(request, model: str, names: list[str]) -> None:
-    """Add a row with the names of refused query parameters, and how long their values were."""
-    sent = [*request.GET.lists(), *request.POST.lists()]
-    lengths = [len(value) for name, values in sent if name in names for value in values]
+    """Log the names of refused query parameters, and the total length of their values."""
+    parameters = [*request.GET.lists(), *request.POST.lists()]
+    lengths = [len(value) for name, values in parameters if name in names for value in values]
     kept = [_lookup_name(name) for name in sorted(names)[:_NAMES_KEPT]]
     record(
         request,
@@ -55,23 +55,24 @@ def record_refused_lookup(request, model: str, names: list[str]) -> None:
 
 
 def record_search(request, model: str, term: str) -> None:
-    """Add a row with the id that was searched for; of any other term only its length."""
+    """Log a search: the term if it is an id, and else only its length."""
     record(request, Kind.SEARCHED, model, object_id=object_id_in(term), value_length=len(term))
 
 
 def object_id_in(text: str) -> str:
-    """The text if it is the id of an object, else "": anything else may be a secret."""
+    """Return the text if it is an object id, else "": any other text may be a secret."""
     return text if _OBJECT_ID.fullmatch(text) else ""
 
 
 def _lookup_name(name: str) -> str:
-    """The name as far as it consists of names of fields and lookups."""
+    """Return the name, with "?" for each part that is not the name of a field or lookup."""
     parts = name.split("__")[:_PARTS_KEPT]
     return "__".join(part if part in _lookup_words() else _UNKNOWN for part in parts)
 
 
 @cache
 def _lookup_words() -> frozenset[str]:
+    """Return the names of all fields and lookups."""
     fields = [field for model in apps.get_models() for field in model._meta.get_fields()]
     names = {getattr(field, "attname", field.name) for field in fields}
     names |= {field.name for field in fields} | {"pk", "o", "_to_field", "_facets"}

@@ -1,4 +1,4 @@
-"""What staff did in the admin: one append-only table, which only superusers can read."""
+"""The actions of staff in the admin: an append-only table that only superusers can read."""
 
 from django.conf import settings
 from django.db import models
@@ -7,9 +7,9 @@ from wallgent.ids import PrefixedIdField
 
 
 class StaffAction(models.Model):
-    """One thing a staff member did, or tried, in the admin. Never changed, never deleted.
+    """An action or attempt of a staff member in the admin. It is never changed and never deleted.
 
-    It names what was looked at and never holds a value that was typed: see `log.record`.
+    It names the object and never contains a typed value: see `log.record`.
     """
 
     class Kind(models.TextChoices):
@@ -25,14 +25,14 @@ class StaffAction(models.Model):
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False
     )
     kind = models.CharField(max_length=14, choices=Kind)
-    model = models.TextField()  # such as links.paymentlink; "" when none was named
-    object_id = models.TextField()  # "" when it was about a whole list
+    model = models.TextField()  # such as links.paymentlink; "" for none
+    object_id = models.TextField()  # "" for a whole list
     detail = models.TextField()  # the page, the service action, or the names of refused lookups
     value_length = models.PositiveIntegerField(null=True)  # characters, of a search or lookup
     request_id = models.TextField()
 
     class Meta:
-        default_permissions = ()  # nothing here can be granted: superusers read it
+        default_permissions = ()  # there is nothing to grant: superusers read it
         indexes = [
             models.Index(fields=["user", "id"], name="staff_action_by_user"),
             models.Index(fields=["object_id", "id"], name="staff_action_by_object"),

@@ -1,4 +1,4 @@
-"""The admin site: what is registered is declared, and what staff do is logged."""
+"""The admin site, which refuses undeclared lookups and logs the actions of staff."""
 
 from functools import wraps
 
@@ -19,10 +19,10 @@ _REFUSED = (
 
 
 class SupportSite(admin.AdminSite):
-    """An admin in which values can be tested only where they are shown.
+    """An admin site in which staff can look up only values that they can see.
 
-    Every page of a model is asked for through `admin_view`, which refuses what its admin does not
-    declare before anything is queried.
+    Every page of a model is served through `admin_view`, which refuses undeclared lookups before
+    any query.
     """
 
     site_title = site_header = "Wallgent support"
@@ -32,16 +32,16 @@ class SupportSite(admin.AdminSite):
         self.disable_action("delete_selected")
 
     def register(self, model_or_iterable, admin_class=None, **options):
-        """Take a SupportAdmin. Others, such as those of installed packages, declare nothing."""
+        """Register a SupportAdmin, and ignore others: they declare no lookups."""
         if admin_class and issubclass(admin_class, SupportAdmin):
             super().register(model_or_iterable, admin_class, **options)
 
     def get_urls(self):
-        # That page would tell of any object of any model, whatever one may view.
+        # That view would reveal whether any object exists, without checking permissions.
         return [url for url in super().get_urls() if getattr(url, "name", "") != "view_on_site"]
 
     def autocomplete_view(self, request):
-        """No form here uses it, so whoever asks is testing values."""
+        """Refuse and log the request. No form of this site uses it, so it can only test values."""
         length = len(request.GET.get("term", ""))
         log.record(request, log.Kind.LOOKUP_REFUSED, detail="autocomplete", value_length=length)
         return error_pages.page(request, 400, _REFUSED)
@@ -49,17 +49,17 @@ class SupportSite(admin.AdminSite):
     def admin_view(self, view, cacheable=False):
         model_admin = getattr(view, "__self__", None)
         if isinstance(model_admin, SupportAdmin):
-            view = _watched(view, model_admin)
+            view = _logged(view, model_admin)
         return super().admin_view(view, cacheable)
 
 
-def _watched(view, model_admin: SupportAdmin):
-    """The view, which refuses undeclared lookups and logs what it showed or did not permit."""
+def _logged(view, model_admin: SupportAdmin):
+    """Wrap the view: refuse undeclared lookups, and log what was shown or not permitted."""
     model, page = model_admin.opts.label_lower, view.__name__.removesuffix("_view")
     is_list = page == "changelist"
 
     @wraps(view)
-    def watched(request, *args, **kwargs):
+    def wrapped(request, *args, **kwargs):
         refused = model_admin.undeclared_lookups(request, is_list=is_list)
         if refused:
             return _refuse(request, model, refused)
@@ -67,18 +67,18 @@ def _watched(view, model_admin: SupportAdmin):
         try:
             response = view(request, *args, **kwargs)
         except PermissionDenied:
-            named = log.object_id_in(object_id)
-            log.record(request, log.Kind.ACCESS_REFUSED, model, object_id=named, detail=page)
+            known_id = log.object_id_in(object_id)
+            log.record(request, log.Kind.ACCESS_REFUSED, model, object_id=known_id, detail=page)
             raise
         term = request.GET.get(SEARCH_VAR, "").strip() if is_list else ""
         if term:
             log.record_search(request, model, term)
-        if object_id and response.status_code == 200:  # it exists, so this is its id
-            shown = model_admin.id_of(object_id)
-            log.record(request, log.Kind.VIEWED, model, object_id=shown, detail=page)
+        if object_id and response.status_code == 200:  # the object exists
+            shown_id = model_admin.id_of(object_id)
+            log.record(request, log.Kind.VIEWED, model, object_id=shown_id, detail=page)
         return response
 
-    return watched
+    return wrapped
 
 
 def _refuse(request, model: str, names: list[str]):

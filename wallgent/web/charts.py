@@ -1,7 +1,7 @@
-"""Charts that the server draws: shapes in percent and pixels, which a template turns into SVG.
+"""Charts drawn by the server: shapes in percent and pixels, which a template renders as SVG.
 
-Widths are percentages, so that a chart fits any screen and its words keep their size. Everything
-is reckoned in `Decimal`: a bar is rounded to a hundredth of a pixel, the money beside it never.
+Widths are percentages, so that a chart fits any screen while its text keeps its size. All values
+are `Decimal`: a bar is rounded to a hundredth of a pixel, an amount of money never.
 """
 
 import datetime
@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 
 HEIGHT = 240
-_TOP, _BOTTOM = 18, 30  # room for the highest label, and for the days
+_TOP, _BOTTOM = 18, 30  # space for the highest label and for the dates
 _STEPS = [Decimal(step) for step in ("1", "2", "2.5", "5", "10")]
 _PLACES = Decimal("0.01")
-_SHARE = Decimal("0.64")  # of a day's width that its bar fills
+_SHARE = Decimal("0.64")  # of a day's width that its bar takes
 _SUFFIXES = ((12, "T"), (9, "B"), (6, "M"), (3, "k"))
 
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """What came in and what went out on one day; both are zero or more."""
+    """Money in and money out on one day. Both are zero or more."""
 
     date: datetime.date
     incoming: Decimal
@@ -28,7 +28,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One day as drawn: its column, and a bar up for money in and down for money out."""
+    """One day as drawn: its column, a bar up for money in and a bar down for money out."""
 
     day: Day
     left: Decimal
@@ -51,7 +51,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """Money in and out by day, ready to draw, with its totals in words."""
+    """Money in and out by day, ready to draw, with totals."""
 
     currency: str
     bars: list[Bar]
@@ -71,7 +71,7 @@ class Bars:
 
 
 def bars(days: Sequence[Day], currency: str) -> Bars:
-    """The chart of these days, oldest first. Both directions share one scale."""
+    """Return the chart of days, oldest first. Both directions share one scale."""
     highest = max((day.incoming for day in days), default=Decimal(0))
     lowest = max((day.outgoing for day in days), default=Decimal(0))
     step = _step(max(highest, lowest))
@@ -108,12 +108,12 @@ def _bar(day: Day, place: int, column: Decimal, zero: Decimal, unit: Decimal) ->
 
 
 def _height(pixels: Decimal) -> Decimal:
-    """However little it was, something is seen."""
+    """Return a bar's height: at least one pixel for any amount above zero."""
     return max(_px(pixels), Decimal(1)) if pixels else Decimal(0)
 
 
 def _step(most: Decimal) -> Decimal:
-    """A round distance of which about two reach the largest amount."""
+    """Return a round step of which about two reach the largest amount."""
     if not most:
         return Decimal(1)
     rough = most / 2
@@ -126,7 +126,7 @@ def _steps(amount: Decimal, step: Decimal) -> int:
 
 
 def _dates(days: Sequence[Day], column: Decimal) -> list[Mark]:
-    """The first, the middle and the last day; more would not fit a phone."""
+    """Return labels of the first, the middle and the last day. More would not fit a phone."""
     if not days:
         return []
     last = len(days) - 1
@@ -143,7 +143,7 @@ def _dates(days: Sequence[Day], column: Decimal) -> list[Mark]:
 
 
 def short(amount: Decimal) -> str:
-    """An amount for an axis: 1500 is `1.5k`. Only round numbers come here."""
+    """Format a round amount for an axis: 1500 is `1.5k`."""
     for exponent, suffix in _SUFFIXES:
         if amount >= Decimal(1).scaleb(exponent):
             return f"{_plain(amount.scaleb(-exponent))}{suffix}"

@@ -1,4 +1,4 @@
-"""A list on a page: filtered by a form, sorted by a column, one page at a time, all in the URL."""
+"""Lists on pages: filters, sort order and page number come from the URL."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ from django.db.models import F, QuerySet
 from django.utils.functional import cached_property
 
 PAGE_SIZE = 25
-_LAST_PAGE = 400  # further than anybody turns; a filter finds it sooner
+_LAST_PAGE = 400  # deep pages are slow, and a filter finds a row faster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A column and its heading; `sort` is the field or expression it can be sorted by.
+    """A column with its heading. `sort` is the field or expression to sort by.
 
-    Where that may be empty, `empty_last` keeps those rows at the end; no index knows that order.
+    `empty_last` keeps rows with a null there at the end, in an order that no index supports.
     """
 
     label: str
@@ -24,17 +24,17 @@ class Column:
 
 
 class Filters(forms.Form):
-    """What narrows a list. A subclass says how in `apply`."""
+    """The filters of a list. A subclass implements `apply`."""
 
     def apply(self, rows: QuerySet) -> QuerySet:
         raise NotImplementedError
 
 
 class Listing:
-    """One page of `rows` as the query string asks for it; what it cannot mean is ignored.
+    """One page of `rows` as the query string requests it. Invalid parameters are ignored.
 
-    `sort=-created` sorts by the column `created`, largest first. The first column named in
-    `default` sorts when nothing is said.
+    `sort=-created` sorts by the column `created`, largest first. `default` is the sort order
+    without that parameter.
     """
 
     def __init__(
@@ -72,20 +72,20 @@ class Listing:
 
     @cached_property
     def sort(self) -> str:
-        asked = self._query.get("sort", "")
-        column = self._columns.get(asked.removeprefix("-"))
-        return asked if column and column.sort else self._default
+        requested = self._query.get("sort", "")
+        column = self._columns.get(requested.removeprefix("-"))
+        return requested if column and column.sort else self._default
 
     def _order(self) -> list:
         column = self._columns[self.sort.removeprefix("-")]
         down = self.sort.startswith("-")
         field, nulls = F(column.sort), {"nulls_last": True} if column.empty_last else {}
         first = field.desc(**nulls) if down else field.asc(**nulls)
-        return [first, "-pk" if down else "pk"]  # equal rows keep their place from page to page
+        return [first, "-pk" if down else "pk"]  # so that equal rows have a stable order
 
     @property
     def columns(self) -> list[dict]:
-        """Each heading: label, numeric, sort_url (or none), direction as aria-sort says it."""
+        """The headings: name, label, numeric; if sortable, sort_url and the aria-sort direction."""
         return [self._heading(name, column) for name, column in self._columns.items()]
 
     def _heading(self, name: str, column: Column) -> dict:
@@ -94,12 +94,12 @@ class Listing:
             return heading
         if self.sort.removeprefix("-") != name:
             down = column.numeric or self._columns[name].sort == "pk"
-            turned, direction = f"-{name}" if down else name, "none"
+            next_sort, direction = f"-{name}" if down else name, "none"
         elif self.sort.startswith("-"):
-            turned, direction = name, "descending"
+            next_sort, direction = name, "descending"
         else:
-            turned, direction = f"-{name}", "ascending"
-        return heading | {"sort_url": self._url(sort=turned, page=None), "direction": direction}
+            next_sort, direction = f"-{name}", "ascending"
+        return heading | {"sort_url": self._url(sort=next_sort, page=None), "direction": direction}
 
     @property
     def previous_url(self) -> str | None:
@@ -112,7 +112,7 @@ class Listing:
 
     @property
     def is_filtered(self) -> bool:
-        """Whether the list may be empty only because of what was asked for."""
+        """Whether filters are set, which may be why the list is empty."""
         return bool(self.filters and self.filters.is_bound and self.filters.changed_data)
 
     @property

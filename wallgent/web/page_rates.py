@@ -1,9 +1,7 @@
-"""How often pages may be asked for: by person, by address, and by all people of an organization.
+"""Rate limits of pages: per user, per network and per organization.
 
-More than people need, and fewer than a program would like. Without Redis nothing is refused.
+The limits are higher than people need and stop programs. If Redis is down, nothing is refused.
 """
-
-from collections.abc import Callable
 
 from django.contrib.auth import SESSION_KEY
 from django.http import HttpResponse
@@ -12,20 +10,15 @@ from wallgent.api import throttling
 from wallgent.errors import RateLimitExceeded
 from wallgent.http import error_pages
 from wallgent.http.client_ip import client_network
+from wallgent.http.middleware import for_pages
 
-# A minute. An address counts only while nobody is signed in: an office may share it.
+# Per minute. A network is counted only for visitors who are not signed in: an office may share it.
 READS, WRITES = 600, 120
 ORGANIZATION_READS, ORGANIZATION_WRITES = 1_200, 300
 
 
-def has_own_limits(view: Callable) -> Callable:
-    """Leave a view out of the limits for all pages: it counts by itself, or must always answer."""
-    view.has_own_limits = True
-    return view
-
-
 def refuse_organization(request) -> HttpResponse | None:
-    """Count a page of the actor's organization; the answer when it is one too many."""
+    """Count a page of the actor's organization. Return the refusal if the limit is exceeded."""
     subject = f"organization:{request.actor.organization.id}"
     return _refuse(request, subject, ORGANIZATION_READS, ORGANIZATION_WRITES)
 
@@ -40,7 +33,7 @@ def _refuse(request, subject: str, reads: int, writes: int) -> HttpResponse | No
 
 
 def _refusal(request, seconds: int) -> HttpResponse:
-    """A page that needs no database; a sentence where a script asks, which shows it as a toast."""
+    """Return a page that needs no database, or text for a script that shows it as a toast."""
     wait = f"Wait {seconds} second{'' if seconds == 1 else 's'}, then try again."
     text = f"{wait} Nothing was lost."
     if request.htmx:
@@ -53,7 +46,7 @@ def _refusal(request, seconds: int) -> HttpResponse:
 
 
 class PageRatesMiddleware:
-    """Counts each page by the person who is signed in, or else by the address."""
+    """Counts each page by the signed-in user, else by the network."""
 
     def __init__(self, get_response):
         self.get_response = get_response
@@ -64,6 +57,9 @@ class PageRatesMiddleware:
     def process_view(self, request, view, args, kwargs):
         if getattr(view, "has_own_limits", False):
             return None
-        person = request.session.get(SESSION_KEY)
-        subject = f"person:{person}" if person else f"address:{client_network(request)}"
+        user_id = request.session.get(SESSION_KEY)
+        subject = f"person:{user_id}" if user_id else f"address:{client_network(request)}"
         return _refuse(request, subject, READS, WRITES)
+
+
+PageRates = for_pages(PageRatesMiddleware)

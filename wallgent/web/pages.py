@@ -1,4 +1,4 @@
-"""The door of the dashboard's pages: who looks, where; then forms carried out at most once."""
+"""Shared parts of pages: navigation, drafts for review, and forms carried out at most once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from wallgent.errors import DomainError
 from wallgent.http.client_ip import client_ip
 from wallgent.web.forms import PageForm
 
-ROWS = "rows"  # the id of what scripts swap on a page with a list
-_DRAFTS = "drafts"  # where a session keeps forms that are looked at once more
+ROWS = "rows"  # the HTML ID of the part that scripts replace on a page with a list
+_DRAFTS = "drafts"  # the session's key for forms under review
 _DRAFTS_KEPT = 5
-UNPROCESSABLE = 422  # a form with errors; scripts swap it in like any other page
+UNPROCESSABLE = 422  # a form with errors; scripts show it like any other page
 
 
 class OrganizationConverter:
-    """An organization's id in a path."""
+    """An organization's ID in a path."""
 
     regex = "org_[0-9A-HJKMNP-TV-Z]{26}"
 
@@ -36,7 +36,7 @@ class OrganizationConverter:
 
 
 class EnvironmentConverter:
-    """An environment in a path: in lower case there, in upper case everywhere else."""
+    """An environment in a path: lower case in the path, upper case in code."""
 
     regex = "sandbox|production"
 
@@ -53,15 +53,15 @@ register_converter(EnvironmentConverter, "environment")
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """An entry of the navigation: the URL it leads to, and what one needs to see it."""
+    """An entry of the navigation: the URL it leads to, and the permission to see it."""
 
     url_name: str
     label: str
     icon: str
     permission: str
     rank: int
-    environment: str = ""  # the only one it is for
-    count: Callable[[Actor], int] | None = None  # of what waits there for somebody
+    environment: str = ""  # the only environment that has this section; "" for both
+    count: Callable[[Actor], int] | None = None  # of items that wait for the actor
 
 
 _sections: list[Section] = []
@@ -77,16 +77,17 @@ def add_section(
     environment: str = "",
     count: Callable[[Actor], int] | None = None,
 ) -> None:
-    """Put a page of an app into the navigation, in the order of `rank`. Called once, at start.
+    """Add an app's page to the navigation, ordered by `rank`. Call it once, at startup.
 
-    With an `environment`, only there. `count` answers cheaply how much waits: every page asks it.
+    With an `environment`, the section is shown there only. `count` returns how many items wait for
+    the actor; it must be cheap, because every page calls it.
     """
     _sections.append(Section(url_name, label, icon, permission, rank, environment, count))
     _sections.sort(key=lambda section: section.rank)
 
 
 def actor_of(request, organization, environment: str, permissions=frozenset()) -> Actor:
-    """The signed-in person, acting for an organization."""
+    """Return the signed-in user as an actor for an organization."""
     return Actor(
         organization=organization,
         environment=environment,
@@ -100,23 +101,23 @@ def actor_of(request, organization, environment: str, permissions=frozenset()) -
 
 
 def to(request, name: str, **arguments) -> str:
-    """The path of a dashboard page, in the organization and environment one is looking at."""
+    """Return the path of a dashboard page in the current organization and environment."""
     actor = request.actor
     place = {"organization": actor.organization.id, "environment": actor.environment}
     return reverse(name, kwargs=place | arguments)
 
 
 def render(request, template: str, context: dict | None = None, *, status: int = 200):
-    """A dashboard page; only the rows of its list where a script asks for those by their id.
+    """Render a dashboard page, or only the rows of its list if a script requests them.
 
-    A template with a list extends `layout` and keeps what is swapped in its block `rows`.
+    A template with a list extends `layout` and has the replaceable part in its block `rows`.
     """
     is_part = bool(request.htmx) and request.htmx.target == ROWS
-    own = {
+    shared = {
         "layout": "layouts/rows.html" if is_part else "layouts/dashboard.html",
         "navigation": _navigation(request),
     }
-    response = render_template(request, template, (context or {}) | own, status=status)
+    response = render_template(request, template, (context or {}) | shared, status=status)
     patch_vary_headers(response, ["HX-Request", "HX-Target"])
     return response
 
@@ -134,7 +135,7 @@ def _navigation(request) -> list[dict]:
             "icon": section.icon,
             "url": to(request, section.url_name),
             "current": section.url_name == current,
-            # Asked only where the navigation is drawn, not for the rows of a list.
+            # Called only if the navigation is rendered, not for the rows of a list.
             "count": section.count and partial(section.count, request.actor),
         }
         for section in _sections
@@ -144,30 +145,30 @@ def _navigation(request) -> list[dict]:
 
 
 def _is_below(name: str, section: str) -> bool:
-    """Pages are named after their section: wallet, wallet-fund and wallets belong to wallets."""
+    """Return whether a URL name belongs to a section: wallet and wallet-fund belong to wallets."""
     noun = section.removesuffix("s")
     return name in (section, noun) or name.startswith(f"{noun}-")
 
 
-def keep_draft(request, form: PageForm) -> HttpResponseRedirect:
-    """Keep what a valid form says, and lead to where its page shows it for a last look.
+def save_draft(request, form: PageForm) -> HttpResponseRedirect:
+    """Save the data of a valid form and redirect to its page for review.
 
-    That look is a GET, so that going back to it never asks whether to send something again.
+    The review is a GET, so that the browser's Back button never asks to send a form again.
     """
-    kept = request.session.get(_DRAFTS, {})
+    drafts = request.session.get(_DRAFTS, {})
     name = form.cleaned_data["submission"]
-    said = QueryDict(mutable=True)
-    for field in form.fields:  # and nothing else that was sent along
-        said.setlist(field, request.POST.getlist(field))
-    kept = {key: kept[key] for key in list(kept)[1 - _DRAFTS_KEPT :] if key != name}
-    request.session[_DRAFTS] = kept | {name: [request.path, said.urlencode()]}
-    return _see(f"{request.path}?review={name}")
+    data = QueryDict(mutable=True)
+    for field in form.fields:  # leaves out other keys of the request
+        data.setlist(field, request.POST.getlist(field))
+    latest = {key: drafts[key] for key in list(drafts)[1 - _DRAFTS_KEPT :] if key != name}
+    request.session[_DRAFTS] = latest | {name: [request.path, data.urlencode()]}
+    return redirect_to(f"{request.path}?review={name}")
 
 
 def draft(request, name: str) -> QueryDict | None:
-    """What a form of this very page said, if it is still kept."""
-    path, said = request.session.get(_DRAFTS, {}).get(name, ("", ""))
-    return QueryDict(said) if path == request.path else None
+    """Return the saved data of a form of this page, or None."""
+    path, data = request.session.get(_DRAFTS, {}).get(name, ("", ""))
+    return QueryDict(data) if path == request.path else None
 
 
 def submit(
@@ -180,15 +181,15 @@ def submit(
     show: Callable[[object], HttpResponse] | None = None,
     actor: Actor | None = None,
 ) -> HttpResponse | None:
-    """Carry out a valid form at most once, and lead to the path `done(result)`.
+    """Carry out a valid form at most once, and redirect to the path `done(result)`.
 
-    The form's one-time key is claimed as an API call's idempotency key is: a double click, or Back
-    and another click, leads to what the first one did. `say` is told on the next page; `show`
-    answers instead of a redirect, once, for what must not be stored. `actor` is who acts where
-    nobody needs to be signed in. After a refusal the form says why, and the answer is None.
+    The form's one-time key is claimed like an idempotency key of the API, so a repeated submission
+    leads to the result of the first. `say` is a message for the next page. `show` renders the
+    result in place of the redirect, once, for a result that must not be stored. `actor` is needed
+    on pages without sign-in. Returns None if the service refused; then the form says why.
     """
     actor = actor or request.actor
-    claim = idempotency.Claim(
+    key = idempotency.IdempotencyKey(
         actor=actor,
         key=form.cleaned_data["submission"],
         method="POST",
@@ -197,15 +198,15 @@ def submit(
     )
 
     def once():
-        claim.take()
+        key.claim()
         result = work()
-        claim.keep(HttpResponse(done(result), status=303))
+        key.store(HttpResponse(done(result), status=303))
         return result
 
     try:
         result = service_runner.run(once, actor=actor)
     except idempotency.Replayed as replayed:
-        return _see(replayed.answer.content.decode())
+        return redirect_to(replayed.answer.content.decode())
     except DomainError as refusal:
         form.refuse(refusal)
         return None
@@ -213,20 +214,21 @@ def submit(
         return show(result)
     if say:
         messages.success(request, say)
-    return _see(done(result))
+    return redirect_to(done(result))
 
 
-def _see(path: str) -> HttpResponseRedirect:
+def redirect_to(path: str) -> HttpResponseRedirect:
+    """Redirect to a path by GET, whatever the method of the request was."""
     response = HttpResponseRedirect(path)
-    response.status_code = 303  # whatever was sent: what comes next is a GET
+    response.status_code = 303
     return response
 
 
 def _content(request: HttpRequest) -> str:
-    """What the form said, its token and its key aside."""
-    said = sorted(
+    """Return the form's data without its CSRF token and its key."""
+    data = sorted(
         (name, values)
         for name, values in request.POST.lists()
         if name not in ("csrfmiddlewaretoken", "submission")
     )
-    return repr(said)
+    return repr(data)

@@ -1,6 +1,6 @@
-"""What a viewer chose, or their browser told: colours and time zone. Cookies, so no account needed.
+"""The theme and the time zone of a viewer, kept in cookies, so they need no account.
 
-A zone's name is looked up among the zones there are, so nothing hostile reaches the disk.
+A zone's name is checked against the known zones, because loading a zone reads a file of that name.
 """
 
 from functools import cache
@@ -12,12 +12,14 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
+from wallgent.http.middleware import for_pages
+
 THEMES = ("light", "dark")
 _YEAR_SECONDS = 365 * 24 * 3600
 
 
 class ZoneMiddleware:
-    """Shows and reads times in the viewer's zone, which page.js puts into a cookie; else in UTC."""
+    """Activates the viewer's time zone from the cookie that page.js sets, else UTC."""
 
     def __init__(self, get_response):
         self.get_response = get_response
@@ -27,8 +29,11 @@ class ZoneMiddleware:
             return self.get_response(request)
 
 
+PageZone = for_pages(ZoneMiddleware)
+
+
 def zone_of(request) -> ZoneInfo:
-    """The viewer's zone. Support staff look at UTC, as the logs do."""
+    """Return the viewer's time zone. The admin shows UTC, like the logs."""
     name = request.COOKIES.get("timezone", "")
     if request.path_info.startswith("/admin/") or name not in _zones():
         name = "UTC"
@@ -41,14 +46,14 @@ def _zones() -> frozenset[str]:
 
 
 def theme_of(request) -> str:
-    """The theme that the viewer chose, or nothing: then the device decides."""
+    """Return the theme that the viewer chose, or "" to follow the device."""
     chosen = request.COOKIES.get("theme", "")
     return chosen if chosen in THEMES else ""
 
 
 @require_POST
 def theme(request):
-    """Keep the chosen theme and go back to where the viewer was."""
+    """Save the chosen theme and redirect to the page of the form."""
     response = HttpResponseRedirect(_back(request))
     if request.POST.get("theme") in THEMES:
         response.set_cookie(
@@ -64,6 +69,6 @@ def theme(request):
 
 
 def _back(request) -> str:
-    """The page that the form stood on, if it is one of ours."""
+    """Return the page of the form, if it is one of ours, else the home page."""
     target = request.POST.get("next", "")
     return target if url_has_allowed_host_and_scheme(target, allowed_hosts=None) else "/"

@@ -1,4 +1,4 @@
-"""The design page: every component in each of its states. Only in development."""
+"""The style guide: every component in each of its states. In development only."""
 
 import datetime
 from decimal import Decimal
@@ -38,23 +38,25 @@ SECTIONS = (
 
 
 def page(request):
-    """Show what pages are made of; `?shell=` shows another frame, `?fault=` a page for a fault."""
+    """Show all components; `?shell=` shows another layout, `?fault=` an error page."""
     if not settings.DEVELOPMENT:
         raise Http404
     shell, fault = request.GET.get("shell"), request.GET.get("fault", "")
-    if fault in {str(status) for status in error_pages.WORDS}:
+    if fault in {str(status) for status in error_pages.MESSAGES}:
         return error_pages.page(request, int(fault))
     if shell in SHELLS:
         return render(
-            request, f"style_guide/{shell}.html", {"form": _wrong_form(), **_world(request)}
+            request,
+            f"style_guide/{shell}.html",
+            {"form": _wrong_form(), **_layout_context(request)},
         )
     if "toasts" in request.GET:
         messages.success(request, "The wallet was made.")
         messages.error(request, "The payment was refused: the wallet is frozen.")
-    return render(request, "style_guide/page.html", _world(request) | _samples())
+    return render(request, "style_guide/page.html", _layout_context(request) | _sample_context())
 
 
-def _world(request) -> dict:
+def _layout_context(request) -> dict:
     production = request.GET.get("environment") == Environment.PRODUCTION
     return {
         "environment": Environment.PRODUCTION if production else Environment.SANDBOX,
@@ -70,7 +72,7 @@ def _world(request) -> dict:
     }
 
 
-def _samples() -> dict:
+def _sample_context() -> dict:
     now = clock.real_now()
     return {
         "now": now,
@@ -87,7 +89,7 @@ def _samples() -> dict:
         "listing": _listing(),
         "rows": _rows(now),
         "empty_listing": {"is_filtered": True, "clear_url": "#table"},
-        "form": Sample(),
+        "form": SampleForm(),
         "wrong_form": _wrong_form(),
         "timeline": _timeline(now),
         "details": [("Id", ids.new("wal")), ("Name", LONG), ("Owner", RIGHT_TO_LEFT), ("Note", "")],
@@ -101,7 +103,7 @@ def _icon_files():
 
 
 def _days(last: datetime.date, count: int, incoming: int = 37, outgoing: int = 23):
-    """Numbers that look like life, the same each time."""
+    """Return sample days that look realistic and are the same each time."""
     return [
         charts.Day(
             date=last - datetime.timedelta(days=count - 1 - place),
@@ -125,7 +127,7 @@ def _listing() -> dict:
             },
             {"label": "Made", "sort_url": "?sort=made#table", "direction": "none"},
         ],
-        "filters": Narrow(),
+        "filters": SampleFilters(),
         "is_filtered": True,
         "clear_url": "#table",
         "previous_url": "?page=1#table",
@@ -159,7 +161,7 @@ def _timeline(now) -> list[dict]:
     ]
 
 
-class Narrow(forms.Form):
+class SampleFilters(forms.Form):
     """The filter of the sample table."""
 
     q = forms.CharField(label="Name", required=False)
@@ -170,8 +172,8 @@ class Narrow(forms.Form):
     )
 
 
-class Sample(forms.Form):
-    """A field of each kind."""
+class SampleForm(forms.Form):
+    """A form with a field of each kind."""
 
     name = forms.CharField(label="Name", help_text="What people will call it.", max_length=256)
     amount = forms.CharField(
@@ -202,8 +204,8 @@ class Sample(forms.Form):
     locked = forms.CharField(label="Currency", initial="USD", disabled=True)
 
 
-def _wrong_form() -> Sample:
-    form = Sample({"name": HOSTILE, "amount": "12,5", "note": RIGHT_TO_LEFT})
+def _wrong_form() -> SampleForm:
+    form = SampleForm({"name": HOSTILE, "amount": "12,5", "note": RIGHT_TO_LEFT})
     form.add_error("amount", "Write an amount above zero, such as 25.00.")
     form.add_error(None, "The wallet holds too little for this.")
     return form

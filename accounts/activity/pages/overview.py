@@ -1,11 +1,12 @@
-"""The first page of the dashboard: how much there is, what came and went, what happened last."""
+"""The first page of the dashboard: balances, money in and out, latest activity."""
 
 from django.conf import settings
 from django.utils import timezone
 
 from accounts.activity import overview
+from accounts.organizations.services import organizations
 from wallgent.environments import Environment
-from wallgent.events import descriptions
+from wallgent.events import timeline
 from wallgent.events.models import Event
 from wallgent.web import charts, pages
 from wallgent.web.access import dashboard
@@ -15,19 +16,19 @@ LATEST = 10
 
 @dashboard(GET="wallets:read")
 def show(request):
-    """The organization at a glance, in the environment one looks at."""
+    """Show the overview of the organization in the current environment."""
     actor = request.actor
-    glance = overview.at_a_glance(actor=actor, zone=timezone.get_current_timezone())
-    # Who signed in when is for the audit log; here it would bury what happened to the money.
+    numbers = overview.load(actor=actor, zone=timezone.get_current_timezone())
+    # Sign-ins are left out: they would hide what happened to the money. The audit log has them.
     latest = Event.objects.visible_to(actor).exclude(type__startswith="user.")[:LATEST]
-    is_locked = overview.is_locked(actor)
+    is_locked = organizations.is_locked(actor)
     context = {
-        "glance": glance,
+        "overview": numbers,
         "days": overview.DAYS,
-        "charts": [charts.bars(moved.days, moved.currency) for moved in glance.movements],
+        "charts": [charts.bars(moved.days, moved.currency) for moved in numbers.movements],
         "is_locked": is_locked,
         "may_send": actor.may("payments:write") and not is_locked,
-        "happenings": descriptions.happenings(latest, actor=actor),
+        "activities": timeline.activities(latest, actor=actor),
     }
     if actor.environment == Environment.SANDBOX and actor.may("wallets:write"):
         context |= _first_steps(actor)
@@ -39,7 +40,7 @@ def _first_steps(actor) -> dict:
     curl = f"curl {settings.PUBLIC_ORIGIN}/v1/wallets -H 'Authorization: Bearer wg_test_…'"
     return {
         "steps": steps,
-        "may_make_keys": actor.may("organizations:write"),
+        "may_create_keys": actor.may("organizations:write"),
         "wallet_to_fund": overview.wallet_to_fund(actor=actor) if not steps.has_money else None,
         "curl": curl,
     }

@@ -2,7 +2,6 @@
 
 from accounts.controls.models import Approval
 from accounts.controls.services import approvals
-from accounts.payments.api.payments import PaymentOutput
 from accounts.wallets import services as wallets
 from wallgent.api.commands import command
 from wallgent.api.pagination import PageQuery
@@ -20,7 +19,7 @@ class RejectInput(Schema):
 
 
 class DetailsOutput(Schema):
-    """What would be paid, as the TypeScript client reads it (contract C7)."""
+    """The payment to approve, as the TypeScript client reads it (contract C7)."""
 
     amount: AmountText
     currency: str
@@ -41,7 +40,7 @@ class ApprovalOutput(Schema):
     currency: str
     policy_id: str | None
     rule: str | None
-    requested_by: str | None  # of another organization nobody is named
+    requested_by: str | None  # None for a request from another organization
     requested_by_organization: str
     transaction_details: dict
     reason: str | None
@@ -114,10 +113,10 @@ class ApprovalApproveView(ApiView):
 
     @command(Empty)
     def post(self, request, data, id):
-        approval = _to_decide(request, id)
+        approval = _access_to_decide(request, id)
         approval = approvals.approve(approval, actor=request.actor)
-        paid = approval.payment and PaymentOutput.of(approval.payment).to_json()
-        return answer(ApprovalOutput.of(approval).to_json() | {"payment": paid})
+        result = approvals.result_json(approval)
+        return answer(ApprovalOutput.of(approval).to_json() | {"payment": result})
 
 
 class ApprovalRejectView(ApiView):
@@ -125,16 +124,16 @@ class ApprovalRejectView(ApiView):
 
     @command(RejectInput)
     def post(self, request, data, id):
-        approval = _to_decide(request, id)
+        approval = _access_to_decide(request, id)
         reason = data.reason or ""
         return answer(
             ApprovalOutput.of(approvals.reject(approval, actor=request.actor, reason=reason))
         )
 
 
-def _to_decide(request, id: str) -> Approval:
-    """The approval, if this key may decide about it; from here on it is decided once."""
+def _access_to_decide(request, id: str) -> Approval:
+    """Return the approval if this key may decide about it, and start the idempotent part."""
     approval = approvals.access(id, actor=request.actor)
-    approvals.check_decider(request.actor)
+    approvals.require_decider(request.actor)
     request.run.start()
     return approval

@@ -12,11 +12,11 @@ REASON_LENGTH = 1024
 
 
 class ApproveForm(PageForm):
-    """A yes. It asks for nothing."""
+    """Confirms an approval. It has no fields of its own."""
 
 
 class RejectForm(PageForm):
-    """A no, and why."""
+    """Rejects an approval, with an optional reason."""
 
     reason = forms.CharField(
         label="Reason",
@@ -28,7 +28,7 @@ class RejectForm(PageForm):
 
 
 class ApprovalFilters(Filters):
-    """Finds approvals by state, by wallet, and by what they say."""
+    """Filters approvals by status, wallet and text."""
 
     status = forms.ChoiceField(
         label="Status",
@@ -45,23 +45,24 @@ class ApprovalFilters(Filters):
 
     def __init__(self, data=None, *, wallets: list):
         super().__init__(data)
-        named = [(wallet.id, wallet.name) for wallet in wallets]
-        self.fields["wallet"].choices = [("", "Every wallet"), *named]
+        choices = [(wallet.id, wallet.name) for wallet in wallets]
+        self.fields["wallet"].choices = [("", "Every wallet"), *choices]
 
     def apply(self, rows: QuerySet) -> QuerySet:
-        said = self.cleaned_data
-        if said["status"]:
-            rows = rows.filter(status=said["status"])
-        if said["wallet"]:
-            rows = rows.filter(wallet=said["wallet"])
-        if text := said["q"].strip():
+        data = self.cleaned_data
+        if data["status"]:
+            rows = rows.filter(status=data["status"])
+        if data["wallet"]:
+            rows = rows.filter(wallet=data["wallet"])
+        if text := data["q"].strip():
             rows = rows.filter(_matching(text))
         return rows
 
 
 def _matching(text: str) -> Q:
+    """The condition for a search: an approval id, or part of a name or of the description."""
     if uuid := ids.parse(text, *Approval.PREFIXES):
         return Q(pk=uuid)
-    asks = Q(asked_by_organization__name__icontains=text)
-    asks |= Q(recipient_organization__name__icontains=text)
-    return asks | Q(description__icontains=text) | Q(subject_id=text)
+    names = Q(asked_by_organization__name__icontains=text)
+    names |= Q(recipient_organization__name__icontains=text)
+    return names | Q(description__icontains=text) | Q(subject_id=text)

@@ -1,16 +1,17 @@
-"""Approvals in the dashboard: what waits for a decision, and taking it."""
+"""Dashboard pages that list, show and decide approvals."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
+from typing import Any
 
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Case, Value, When
 
-from accounts.activity import overview
 from accounts.controls.forms.approvals import ApprovalFilters, ApproveForm, RejectForm
 from accounts.controls.models import Approval
 from accounts.controls.services import approvals
-from accounts.payments.models import Payment
+from accounts.organizations.services import organizations
 from accounts.wallets.models import Wallet
 from wallgent import ids
 from wallgent.actors import Actor
@@ -21,10 +22,10 @@ from wallgent.web import pages
 from wallgent.web.access import dashboard
 from wallgent.web.listing import Column, Listing
 
-_MOST_CHOICES = 200  # wallets in a menu; any other is reached by an address that names it
+_MOST_CHOICES = 200  # wallets in a menu; any other can be given in the URL
 
 _COLUMNS = {
-    "asked": Column(label="Who asks", sort="pk"),  # in the order they were made
+    "asked": Column(label="Who asks", sort="pk"),  # ids are in order of creation
     "wallet": Column(label="From wallet"),
     "ends": Column(label="Ends", sort="expires_at"),
     "status": Column(label="Status", sort="is_waiting"),
@@ -35,41 +36,43 @@ _IS_WAITING = Case(When(status=Approval.Status.PENDING, then=Value(1)), default=
 
 @dashboard(GET="payments:read")
 def index(request):
-    """What waits, newest first, and below it what was decided."""
+    """List approvals: pending ones first, then decided ones, each newest first."""
     actor = request.actor
     listing = Listing(
         request,
         approvals.visible_to(actor).annotate(is_waiting=_IS_WAITING),
         columns=_COLUMNS,
         default="-status",
-        filters=partial(ApprovalFilters, wallets=_choices(actor, request.GET.get("wallet", ""))),
+        filters=partial(
+            ApprovalFilters, wallets=_wallet_choices(actor, request.GET.get("wallet", ""))
+        ),
     )
     context = {"listing": listing, "may_decide": _may_decide(actor)}
     return pages.render(request, "accounts/controls/approvals.html", context)
 
 
-def _choices(actor: Actor, asked: str) -> list[Wallet]:
-    """The actor's wallets by name, as many as a menu can show, and the one asked for."""
+def _wallet_choices(actor: Actor, selected_id: str) -> list[Wallet]:
+    """The actor's wallets by name, as many as a menu can show, and the selected one."""
     own = Wallet.objects.visible_to(actor)
     found = list(own.order_by("name", "pk")[:_MOST_CHOICES])
-    uuid = ids.parse(asked, "wal")
-    if uuid and asked not in {wallet.id for wallet in found}:
+    uuid = ids.parse(selected_id, "wal")
+    if uuid and selected_id not in {wallet.id for wallet in found}:
         found += own.filter(pk=uuid)
     return found
 
 
 def _may_decide(actor: Actor) -> bool:
-    """Whether buttons are offered. What is sent is judged anew."""
-    return actor.may("payments:write") and not overview.is_locked(actor)
+    """Whether buttons are shown. Each action checks its permission again."""
+    return actor.may("payments:write") and not organizations.is_locked(actor)
 
 
-def _about(approval: Approval) -> dict:
-    """What every page of an approval says of it."""
+def _approval_context(approval: Approval) -> dict:
+    """The template context that all pages of an approval share."""
     asker = approval.asked_by_organization
     return {
         "approval": approval,
         "asker": asker.name,
-        # What another organization calls its wallet is its own affair.
+        # Wallet names are private to their organization.
         "recipient": approval.recipient.name
         if approval.recipient_organization_id == approval.organization_id
         else approval.recipient_organization.name,
@@ -81,45 +84,46 @@ def _about(approval: Approval) -> dict:
 
 @dashboard(GET="payments:read")
 def show(request, id):
-    """What is asked, by whom, for what, until when; and what became of it."""
+    """Show an approval and its timeline."""
     approval = approvals.access(id, actor=request.actor)
-    context = _about(approval) | {
+    context = _approval_context(approval) | {
         "may_decide": approval.is_open and _may_decide(request.actor),
-        "facts": timeline.of(approval.id, actor=request.actor),
+        "events": timeline.of(approval.id, actor=request.actor),
     }
     return pages.render(request, "accounts/controls/approval.html", context)
 
 
 @dashboard(GET="payments:write", POST="payments:write")
 def approve(request, id):
-    """Agree, after a look at what it comes to."""
+    """Approve, after a preview of the payment."""
     return _decide(
         request,
         approvals.access(id, actor=request.actor),
         ApproveForm,
         "accounts/controls/approval_approve.html",
-        lambda approval, said: approvals.approve(approval, actor=request.actor),
+        lambda approval, data: approvals.approve(approval, actor=request.actor),
         say="Approved and paid.",
-        look=_look,
+        preview=_preview,
     )
 
 
 @dashboard(GET="payments:write", POST="payments:write")
 def reject(request, id):
-    """Say no, and why."""
+    """Reject, with an optional reason."""
     return _decide(
         request,
         approvals.access(id, actor=request.actor),
         RejectForm,
         "accounts/controls/approval_reject.html",
-        lambda approval, said: approvals.reject(
-            approval, actor=request.actor, reason=said["reason"]
+        lambda approval, data: approvals.reject(
+            approval, actor=request.actor, reason=data["reason"]
         ),
         say="Rejected. Nothing was paid.",
     )
 
 
-def _decide(request, approval, form_class, template, decide, *, say, look=None):
+def _decide(request, approval, form_class, template, decide, *, say, preview=None):
+    """Show the form of a decision, or carry it out with `decide(approval, form data)`."""
     form = form_class(request.POST if request.method == "POST" else None)
     if form.is_valid():
         answer = pages.submit(
@@ -131,34 +135,36 @@ def _decide(request, approval, form_class, template, decide, *, say, look=None):
         )
         if answer:
             return answer
-        approval = approvals.access(approval.id, actor=request.actor)  # as it is by now
-    context = _about(approval) | {"form": form}
-    if look and approval.is_open and not form.errors:
-        context["look"] = look(approval, request.actor)
+        approval = approvals.access(
+            approval.id, actor=request.actor
+        )  # reloaded: it may have changed
+    context = _approval_context(approval) | {"form": form}
+    if preview and approval.is_open and not form.errors:
+        context["preview"] = preview(approval, request.actor)
     status = pages.UNPROCESSABLE if form.errors else 200
     return pages.render(request, template, context, status=status)
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """What approving would come to now."""
+class _Preview:
+    """The effect of approving now: a payment and what remains in the wallet, or a refusal."""
 
     refusal: DomainError | None = None
-    payment: Payment | None = None
-    remaining: object = None
+    payment: Any = None
+    remaining: Decimal | None = None
 
     @property
     def total(self):
         return self.payment.amount + self.payment.fee
 
 
-def _look(approval: Approval, actor: Actor) -> _Look:
-    """By the rules themselves: it is done in full, and taken back."""
+def _preview(approval: Approval, actor: Actor) -> _Preview:
+    """Approve under the real rules, then roll it back."""
     try:
         with transaction.atomic():
             approved = approvals.approve(approval, actor=actor)
             remaining = Wallet.objects.get(pk=approved.wallet_id).account.available
             transaction.set_rollback(True)
     except (DomainError, OperationalError, InterfaceError) as error:
-        return _Look(refusal=translate(error))
-    return _Look(payment=approved.payment, remaining=remaining)
+        return _Preview(refusal=translate(error))
+    return _Preview(payment=approved.payment, remaining=remaining)

@@ -1,7 +1,7 @@
-"""Approvals: money that leaves a wallet only once a person has agreed.
+"""Approvals: payments that a person must approve before money leaves a wallet.
 
-What is decided about belongs to whoever asked for the decision: an app registers, for each kind of
-subject, what to do when it is approved and when it is not. An approval holds no money.
+An app registers a kind of approval with the functions to call when it is approved or ends without
+approval. An approval holds no money.
 """
 
 import logging
@@ -10,17 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
+from typing import Any
 
 from django.db import OperationalError, transaction
 
 from accounts.controls.models import Approval
-from accounts.organizations.models import Organization
 from accounts.organizations.services import organizations
-from accounts.payments.models import Payment
 from accounts.wallets.models import Wallet
 from wallgent import clock, events, ids
 from wallgent.actors import Actor
-from wallgent.environments import Environment
 from wallgent.errors import (
     EnvironmentMismatch,
     InvalidState,
@@ -32,61 +30,67 @@ from wallgent.errors import (
 log = logging.getLogger("wallgent.approvals")
 
 LIFETIME = timedelta(hours=24)
-SWEEP_LIMIT = 1_000  # then the next sweep goes on
+SWEEP_LIMIT = 1_000  # approvals that one run expires; the next run continues
 
 _Status = Approval.Status
-_OVER = {
+_NOT_PENDING_MESSAGES = {
     _Status.APPROVED: "This was approved already.",
     _Status.REJECTED: "This was rejected already.",
     _Status.EXPIRED: "The time to decide is over. Whoever wants to be paid can ask again.",
 }
 
-# (approval, *, actor) -> what was paid. Runs in the transaction of the decision.
-Executor = Callable[..., Payment | None]
+# (approval, *, actor) -> the payment, if any. Runs in the database transaction of the decision.
+Executor = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a kind of approval is about, and what its app does."""
+    """The functions that an app registered for a kind of approval; see `register`."""
 
     execute: Executor
     lock: Callable[[Approval], None]
-    ended: Callable[..., None]
+    on_ended: Callable[..., None]
+    result_json: Callable[[Approval], dict | None]
 
 
-def _cannot(approval: Approval, *, actor: Actor) -> None:
+def _not_available(approval: Approval, *, actor: Actor) -> None:
     raise NotAvailable("What was asked for is not available on this server.")
 
 
-def _nothing(*_, **__) -> None:
-    """What a kind does that registered nothing for it."""
+def _do_nothing(*_, **__) -> None:
+    """The default of the optional functions of a kind."""
 
 
 _kinds: dict[str, Kind] = {}
-# Of an app that is no longer installed: it can be rejected, and it expires.
-_UNKNOWN = Kind(_cannot, _nothing, _nothing)
+# For approvals of an app that is no longer installed: they can be rejected, and they expire.
+_UNKNOWN = Kind(_not_available, _do_nothing, _do_nothing, _do_nothing)
 
 
 def register(
     kind: str,
     executor: Executor,
     *,
-    lock: Callable[[Approval], None] = _nothing,
-    ended: Callable[..., None] = _nothing,
+    lock: Callable[[Approval], None] = _do_nothing,
+    on_ended: Callable[..., None] = _do_nothing,
+    result_json: Callable[[Approval], dict | None] = _do_nothing,
 ) -> None:
-    """Make a kind of approval known. Called once for each, at start.
+    """Register a kind of approval. Called once for each, at start.
 
-    `executor(approval, actor=…)` does what was approved, in the same transaction, and answers the
-    payment; what it refuses leaves the approval PENDING. `ended(approval, actor=…)` is told, in
-    the same transaction, of one that was rejected or has expired. `lock(approval)` locks what
-    those two will lock before the approval itself is: the subject first, as everywhere.
+    All functions run in the transaction of the decision. `executor(approval, actor=…)` executes an
+    approved request and returns its payment; if it raises, the approval stays PENDING.
+    `on_ended(approval, actor=…)` is called after a rejection or expiry. `lock(approval)` locks what
+    those two will lock before the approval itself is locked: the subject first, as everywhere.
+    `result_json(approval)` renders for the API what an approved request did.
     """
     assert kind not in _kinds, f"{kind} is registered twice"
-    _kinds[kind] = Kind(executor, lock, ended)
+    _kinds[kind] = Kind(executor, lock, on_ended, result_json)
 
 
 def access(id: str, *, actor: Actor) -> Approval:
-    """An approval the actor may see. Raises NotFound, EnvironmentMismatch, PermissionDenied."""
+    """Return an approval that the actor may see.
+
+    Raises NotFound, EnvironmentMismatch, PermissionDenied.
+    """
     uuid = ids.parse(id, *Approval.PREFIXES)
     approval = uuid and Approval.objects.with_parties().filter(pk=uuid).first()
     if not approval or approval.organization_id != actor.organization.id:
@@ -99,28 +103,21 @@ def access(id: str, *, actor: Actor) -> Approval:
 
 
 def visible_to(actor: Actor):
-    """The approvals the actor may list."""
+    """Return the approvals that the actor may list."""
     return Approval.objects.visible_to(actor).with_parties()
 
 
-def waiting(actor: Actor):
-    """Those of them that still wait for a decision."""
+def open_for(actor: Actor):
+    """Return the approvals of the actor that can still be decided."""
     return Approval.objects.visible_to(actor).open_at(clock.now(actor))
 
 
-def check_decider(actor: Actor) -> None:
-    """Raises PermissionDenied for whoever may not decide: a key with a wallet scope spends.
+def require_decider(actor: Actor) -> None:
+    """Raise PermissionDenied for a key with a wallet scope.
 
-    An agent that could approve its own payments would need no approval.
+    Agents use such keys; an agent that could approve its own payments would need no approval.
     """
     actor.require_every_wallet("decide about approvals")
-
-
-def organization_accepts_pay_requests(organization: Organization, environment: str) -> bool:
-    """Whether strangers' payment links may ask it to pay."""
-    if environment == Environment.PRODUCTION:
-        return organization.accepts_pay_requests_production
-    return organization.accepts_pay_requests_sandbox
 
 
 @transaction.atomic(savepoint=False)
@@ -137,12 +134,13 @@ def request(
     rule: str = "",
     expires_at: datetime | None = None,
 ) -> Approval:
-    """Ask the organization of `wallet` whether it pays `recipient`; it has 24 hours by its clock.
+    """Ask the organization of `wallet` to approve a payment to `recipient`.
 
-    At most one approval is pending for a kind, subject and wallet: asking again answers that one.
-    `actor` may belong to another organization; then only that organization is kept of it.
+    It expires after 24 hours by the clock of that organization, unless `expires_at` is given.
+    At most one approval is pending for a kind, subject and wallet: asking again returns that one.
+    If `actor` belongs to another organization, only the organization is stored.
     """
-    assert kind in _kinds, f"nobody executes approvals of the kind {kind}"
+    assert kind in _kinds, f"no executor is registered for approvals of the kind {kind}"
     now = clock.now(wallet)
     approval = Approval(
         organization=wallet.organization,
@@ -162,40 +160,40 @@ def request(
         created_at=now,
         expires_at=expires_at or now + LIFETIME,
     )
-    while pending := _taken_by(approval):
+    while pending := _insert_or_find_pending(approval):
         if not pending.is_past_expiry:
             return pending
-        _run_out(pending)
+        _expire_and_notify(pending)
     events.record("approval.created", approval, actor=actor, organizations=[wallet.organization])
     return approval
 
 
-def _taken_by(approval: Approval) -> Approval | None:
-    """The one that is pending in place of this one; None once this one is stored."""
+def _insert_or_find_pending(approval: Approval) -> Approval | None:
+    """Insert the approval and return None, or return the pending one that exists, locked."""
     while True:
-        # Waits for a twin that is about to commit; the index lets one of them in.
+        # Waits for a concurrent insert to commit; the unique index accepts only one.
         Approval.objects.bulk_create([approval], ignore_conflicts=True)
         if Approval.objects.filter(pk=approval.pk).exists():
             return None
-        twins = Approval.objects.filter(
+        duplicates = Approval.objects.filter(
             kind=approval.kind,
             subject_id=approval.subject_id,
             wallet=approval.wallet_id,
             status=_Status.PENDING,
         )
-        pending = twins.with_parties().select_for_update(no_key=True, of=("self",)).first()
+        pending = duplicates.with_parties().select_for_update(no_key=True, of=("self",)).first()
         if pending:
             return pending
 
 
 @transaction.atomic(savepoint=False)
 def approve(approval: Approval, *, actor: Actor) -> Approval:
-    """Agree, and do at once what was asked for; funds, freeze and all else are checked anew.
+    """Approve and execute the request at once. The executor checks funds and all else again.
 
-    What refuses it leaves it PENDING. Raises PermissionDenied, InvalidState, and whatever its
+    An error leaves the approval PENDING. Raises PermissionDenied, InvalidState, and what its
     executor raises.
     """
-    approval = _decidable(approval, actor)
+    approval = _lock_for_decision(approval, actor)
     approval.payment = _kind_of(approval).execute(approval, actor=actor)
     _decide(approval, _Status.APPROVED, actor)
     events.record("approval.approved", approval, actor=actor)
@@ -204,19 +202,19 @@ def approve(approval: Approval, *, actor: Actor) -> Approval:
 
 @transaction.atomic(savepoint=False)
 def reject(approval: Approval, *, actor: Actor, reason: str = "") -> Approval:
-    """Refuse: nothing is paid. Raises PermissionDenied, InvalidState."""
-    approval = _decidable(approval, actor)
+    """Reject the request; nothing is paid. Raises PermissionDenied, InvalidState."""
+    approval = _lock_for_decision(approval, actor)
     _decide(approval, _Status.REJECTED, actor, reason=reason)
     events.record("approval.rejected", approval, actor=actor)
-    _kind_of(approval).ended(approval, actor=actor)
+    _kind_of(approval).on_ended(approval, actor=actor)
     return approval
 
 
 @transaction.atomic(savepoint=False)
 def withdraw(kind: str, subject_id: str, *, reason: str = "", wallet: Wallet | None = None) -> int:
-    """End what is pending about a subject that has gone, for one wallet or all; how many.
+    """Expire the pending approvals of a subject, of one wallet or all. Returns how many.
 
-    For whoever has the subject locked; `ended` is not told of what its own app did.
+    The caller has locked the subject. `on_ended` is not called: its own app is the caller.
     """
     pending = Approval.objects.filter(kind=kind, subject_id=subject_id, status=_Status.PENDING)
     if wallet:
@@ -229,14 +227,14 @@ def withdraw(kind: str, subject_id: str, *, reason: str = "", wallet: Wallet | N
 
 
 def expire_due() -> int:
-    """End what nobody decided about in time, by its organization's clock; how many."""
+    """Expire approvals whose time is over by the clock of their organization. Returns how many."""
     now, expired = clock.real_now(), 0
     for due in (Approval.objects.due(now), Approval.objects.due_ahead(now)):
         for id in due.order_by("expires_at").values_list("pk", flat=True)[:SWEEP_LIMIT]:
             try:
                 expired += expire(id)
             except OperationalError as error:
-                # A lock that somebody keeps: the next sweep comes to it.
+                # Another transaction holds the lock: the next run tries again.
                 log.warning("expiring approval %s: %s", id, type(error.__cause__ or error).__name__)
             except Exception:
                 log.exception("approval %s cannot be expired", id)
@@ -245,33 +243,45 @@ def expire_due() -> int:
 
 @transaction.atomic
 def expire(id: str) -> bool:
-    """End one whose time is over; whether it was still pending."""
+    """Expire one approval if its time is over. Returns whether it was still pending."""
     approval = _locked(id)
     if approval.status != _Status.PENDING or not approval.is_past_expiry:
         return False
-    _run_out(approval)
+    _expire_and_notify(approval)
     return True
+
+
+def result_json(approval: Approval) -> dict | None:
+    """Render what approving did for the API: for most kinds the payment."""
+    return _kind_of(approval).result_json(approval)
 
 
 def _kind_of(approval: Approval) -> Kind:
     return _kinds.get(approval.kind, _UNKNOWN)
 
 
-def _decidable(approval: Approval, actor: Actor) -> Approval:
-    """The approval, locked with its subject, if the actor may decide and nobody has."""
-    check_decider(actor)
+def _lock_for_decision(approval: Approval, actor: Actor) -> Approval:
+    """Return the approval, locked after its subject, if the actor can decide it now.
+
+    Raises PermissionDenied, InvalidState.
+    """
+    require_decider(actor)
     approval = _locked(approval.id)
     if approval.status != _Status.PENDING:
-        raise InvalidState(_OVER[approval.status], approvalId=approval.id, status=approval.status)
+        raise _not_pending(approval, approval.status)
     if approval.is_past_expiry:
-        error = InvalidState(_OVER[_Status.EXPIRED], approvalId=approval.id, status=_Status.EXPIRED)
-        error.after_rollback = partial(_expire_late, approval.id)
+        error = _not_pending(approval, _Status.EXPIRED)
+        error.after_rollback = partial(_expire_after_rollback, approval.id)
         raise error
     return approval
 
 
+def _not_pending(approval: Approval, status: str) -> InvalidState:
+    return InvalidState(_NOT_PENDING_MESSAGES[status], approvalId=approval.id, status=status)
+
+
 def _locked(id: str) -> Approval:
-    """The approval as it is now, locked after its subject: whoever decides comes one by one."""
+    """Return the approval as stored, locked after its subject, so that decisions are serialized."""
     approvals = Approval.objects.with_parties()
     found = approvals.get(pk=id)
     _kind_of(found).lock(found)
@@ -289,13 +299,14 @@ def _decide(approval: Approval, status: str, actor: Actor, *, reason: str = "") 
     )
 
 
-def _run_out(approval: Approval) -> None:
-    """End one whose time is over, and tell the app that asked."""
+def _expire_and_notify(approval: Approval) -> None:
+    """Expire an approval and call `on_ended` of its kind."""
     actor = _expire(approval)
-    _kind_of(approval).ended(approval, actor=actor)
+    _kind_of(approval).on_ended(approval, actor=actor)
 
 
 def _expire(approval: Approval, reason: str = "") -> Actor:
+    """Store the approval as EXPIRED with its event. Returns the actor of that event."""
     actor = organizations.system_actor(approval.organization, approval.environment)
     approval.advance(_Status.EXPIRED, at=clock.now(approval))
     approval.reason = reason
@@ -304,5 +315,5 @@ def _expire(approval: Approval, reason: str = "") -> Actor:
     return actor
 
 
-def _expire_late(id: str, *, actor: Actor) -> None:
+def _expire_after_rollback(id: str, *, actor: Actor) -> None:
     expire(id)

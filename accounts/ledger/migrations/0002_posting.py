@@ -1,3 +1,5 @@
+"""The functions that post and roll up, and the triggers that keep the ledger right."""
+
 from pathlib import Path
 
 from django.db import migrations

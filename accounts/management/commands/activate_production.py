@@ -16,6 +16,6 @@ class Command(BaseCommand):
         try:
             found = organizations.find(organization)
             organizations.activate_production(found, actor=organizations.system_actor(found))
-        except DomainError as refusal:
-            raise CommandError(refusal.message) from refusal
+        except DomainError as error:
+            raise CommandError(error.message) from error
         self.stdout.write(f"{found.name} may use production.")

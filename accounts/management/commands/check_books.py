@@ -1,7 +1,7 @@
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
 
-from accounts.ledger import checks as books
+from accounts.ledger import checks
 
 
 class Command(BaseCommand):
@@ -10,13 +10,13 @@ class Command(BaseCommand):
     @transaction.atomic
     def handle(self, *args, **options):
         with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL statement_timeout = 0")  # a large book takes its time
-        for row in books.trial_balance():
+            cursor.execute("SET LOCAL statement_timeout = 0")  # checking a large ledger takes long
+        for row in checks.trial_balance():
             self.stdout.write(
                 f"{row['book']:<11}{row['currency']:<5}{row['type']:<10}{row['kind']:<11}"
                 f"{row['debit']:>24.8f}{row['credit']:>24.8f}"
             )
-        differences = books.differences()
+        differences = checks.differences()
         for difference in differences:
             self.stderr.write(difference)
         if differences:

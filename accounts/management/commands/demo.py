@@ -1,4 +1,4 @@
-"""Two sandbox organizations to try things with, described in WALLGENT_HOME/demo.json."""
+"""Creates two sandbox organizations for demos and writes WALLGENT_HOME/demo.json."""
 
 import dataclasses
 import json
@@ -24,23 +24,23 @@ class Command(BaseCommand):
         if not settings.DEVELOPMENT:
             raise CommandError("Demo data is for development. This server runs with DEBUG=0.")
         path = settings.WALLGENT_HOME / "demo.json"
-        known = json.loads(path.read_text()) if path.exists() else {}
-        if not Organization.objects.filter(pk=known.get("organizationId")).exists():
-            known = _make()
+        demo = json.loads(path.read_text()) if path.exists() else {}
+        if not Organization.objects.filter(pk=demo.get("organizationId")).exists():
+            demo = _create()
             self.stdout.write("Made two demo organizations.")
-        origin = settings.PUBLIC_ORIGIN  # another port, maybe, than last time
-        _write(path, known | {"apiUrl": f"{origin}/v1", "dashboardUrl": f"{origin}/"})
+        origin = settings.PUBLIC_ORIGIN  # the port may have changed
+        _write(path, demo | {"apiUrl": f"{origin}/v1", "dashboardUrl": f"{origin}/"})
 
 
 @transaction.atomic
-def _make() -> dict:
-    """New organizations, and a new password if the person is there from before."""
+def _create() -> dict:
+    """Create the organizations, and set a new password for the demo user."""
     password = secrets.token_urlsafe(12)
-    person = User.objects.filter(email=EMAIL).first() or User(email=EMAIL, name="Demo")
-    person.set_password(password)
-    person.save()
-    first, first_key = _organization("Demo Robotics", owner=person)
-    second, second_key = _organization("Demo Supplies", owner=person)
+    user = User.objects.filter(email=EMAIL).first() or User(email=EMAIL, name="Demo")
+    user.set_password(password)
+    user.save()
+    first, first_key = _create_organization("Demo Robotics", owner=user)
+    second, second_key = _create_organization("Demo Supplies", owner=user)
     return {
         "email": EMAIL,
         "password": password,
@@ -51,7 +51,7 @@ def _make() -> dict:
     }
 
 
-def _organization(name: str, *, owner: User) -> tuple[Organization, str]:
+def _create_organization(name: str, *, owner: User) -> tuple[Organization, str]:
     organization = organizations.create(name=name, email=EMAIL, owner=owner)
     system = organizations.system_actor(organization)
     organizations.set_limits(
@@ -61,14 +61,14 @@ def _organization(name: str, *, owner: User) -> tuple[Organization, str]:
         writes_per_minute=_UNLIMITED,
         wallets=_UNLIMITED,
     )
-    everything = dataclasses.replace(system, permissions=frozenset(permissions.ALL))
-    _, secret = api_keys.create(actor=everything, name="Demo key")
+    admin = dataclasses.replace(system, permissions=frozenset(permissions.ALL))
+    _, secret = api_keys.create(actor=admin, name="Demo key")
     return organization, secret
 
 
 def _write(path, demo: dict) -> None:
-    draft = path.with_name("demo.json.new")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    new = path.with_name("demo.json.new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         json.dump(demo, file, indent=2)
-    draft.replace(path)
+    new.replace(path)

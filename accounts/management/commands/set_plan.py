@@ -18,6 +18,6 @@ class Command(BaseCommand):
         try:
             found = organizations.find(organization)
             organizations.set_plan(found, actor=organizations.system_actor(found), plan=plan)
-        except DomainError as refusal:
-            raise CommandError(refusal.message) from refusal
+        except DomainError as error:
+            raise CommandError(error.message) from error
         self.stdout.write(f"{found.name} is on the plan {plan}.")

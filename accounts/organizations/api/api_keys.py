@@ -1,4 +1,4 @@
-"""API keys (contract 3.7)."""
+"""API endpoints of API keys (contract 3.7)."""
 
 from typing import Annotated
 
@@ -69,8 +69,8 @@ class ApiKeysView(ApiView):
 
     def get(self, request):
         query = self.query(PageQuery)
-        own = ApiKey.objects.visible_to(request.actor)
-        return self.page(own, query, lambda key: ApiKeyOutput.of(key).to_json())
+        keys = ApiKey.objects.visible_to(request.actor)
+        return self.page(keys, query, lambda key: ApiKeyOutput.of(key).to_json())
 
     @command(ApiKeyInput)
     def post(self, request, data):

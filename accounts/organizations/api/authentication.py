@@ -1,4 +1,4 @@
-"""Bearer keys. The user of an API request is an Actor."""
+"""Authentication by bearer key. The user of an API request is an Actor."""
 
 from rest_framework.authentication import BaseAuthentication
 

@@ -1,4 +1,4 @@
-"""The caller's own organization (contract 3.18)."""
+"""API endpoints of the caller's organization (contract 3.18)."""
 
 from accounts.organizations.models import Organization
 from accounts.organizations.services import organizations

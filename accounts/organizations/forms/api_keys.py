@@ -9,10 +9,10 @@ from django.utils import timezone
 from wallgent import clock
 from wallgent.web.forms import PageForm
 
-_LONGEST_LIFE = timedelta(days=10 * 365)
-_MOST_ADDRESSES = 100
+_MAX_LIFETIME = timedelta(days=10 * 365)
+_MAX_ADDRESSES = 100
 
-# What each permission lets a program do, in the order and groups in which they are offered.
+# What each permission allows, in the order and groups in which the form offers them.
 PERMISSIONS = {
     "Wallets": {
         "wallets:read": "See wallets, their balances and entries",
@@ -47,7 +47,7 @@ PERMISSIONS = {
 
 
 class ApiKeyForm(PageForm):
-    """A new key: never more than `granted`, which is what its maker may do."""
+    """Creates a key with permissions among `granted`, the actor's own."""
 
     name = forms.CharField(
         label="Name",
@@ -96,14 +96,14 @@ class ApiKeyForm(PageForm):
         super().__init__(*args, **options)
         self.fields["permissions"].choices = [
             (group, offered)
-            for group, words in PERMISSIONS.items()
-            if (offered := [(name, text) for name, text in words.items() if name in granted])
+            for group, descriptions in PERMISSIONS.items()
+            if (offered := [(name, text) for name, text in descriptions.items() if name in granted])
         ]
         self.fields["wallet_scope"].choices = [(wallet.id, wallet.name) for wallet in wallets]
 
     @property
     def permission_groups(self) -> list[dict]:
-        """The checkboxes as a page lays them out: each group with its title."""
+        """Return the checkboxes in groups, each with its title."""
         boxes = {box.data["value"]: box for box in self["permissions"].subwidgets}
         return [
             {"title": group, "boxes": [boxes[name] for name, _ in offered]}
@@ -113,8 +113,8 @@ class ApiKeyForm(PageForm):
 
     def clean_allowed_ips(self):
         lines = self.cleaned_data["allowed_ips"].replace(",", " ").split()
-        if len(lines) > _MOST_ADDRESSES:
-            raise forms.ValidationError(f"Name at most {_MOST_ADDRESSES} addresses.")
+        if len(lines) > _MAX_ADDRESSES:
+            raise forms.ValidationError(f"Name at most {_MAX_ADDRESSES} addresses.")
         for text in lines:
             try:
                 ipaddress.ip_network(text, strict=False)
@@ -125,12 +125,12 @@ class ApiKeyForm(PageForm):
         return lines
 
     def clean_expires_on(self):
-        """The moment when the last day ends, where the viewer is."""
+        """Return the end of the last day in the viewer's time zone."""
         day = self.cleaned_data["expires_on"]
         if day is None:
             return None
         now = clock.real_now()
-        if day > (now + _LONGEST_LIFE).date():
+        if day > (now + _MAX_LIFETIME).date():
             raise forms.ValidationError("Choose a day within ten years, or leave this empty.")
         if day < now.date() - timedelta(days=1):
             raise forms.ValidationError("This day is over. Choose a later one.")
@@ -141,4 +141,4 @@ class ApiKeyForm(PageForm):
 
 
 class RevokeForm(PageForm):
-    """The question before a key is ended."""
+    """Confirms that a key is revoked."""

@@ -7,7 +7,7 @@ from wallgent.web.forms import PageForm
 
 Role = Membership.Role
 
-ROLE_WORDS = {
+ROLE_DESCRIPTIONS = {
     Role.OWNER: "Does everything, and decides about owners",
     Role.ADMIN: "Does everything, API keys and members included",
     Role.MEMBER: "Moves money and makes wallets, links and invoices",
@@ -16,7 +16,7 @@ ROLE_WORDS = {
 
 
 class _RoleForm(PageForm):
-    """Asks for one of the `roles` that the person may give."""
+    """Asks for one of the `roles` that the user may grant."""
 
     role = forms.ChoiceField(
         label="Role",
@@ -30,7 +30,7 @@ class _RoleForm(PageForm):
     def __init__(self, *args, roles: list[str], **options):
         super().__init__(*args, **options)
         self.fields["role"].choices = [
-            (role, f"{Role(role).label}: {ROLE_WORDS[role]}") for role in roles
+            (role, f"{Role(role).label}: {ROLE_DESCRIPTIONS[role]}") for role in roles
         ]
 
 
@@ -47,8 +47,8 @@ class InviteForm(_RoleForm):
 
 
 class RoleForm(_RoleForm):
-    """Another role for a member."""
+    """Changes a member's role."""
 
 
 class ConfirmForm(PageForm):
-    """The question before somebody leaves, or an invitation is taken back."""
+    """Confirms that a member leaves or is removed, or that an invitation is revoked."""

@@ -18,7 +18,7 @@ def _name() -> forms.CharField:
 
 
 class OrganizationForm(PageForm):
-    """What an organization may set itself."""
+    """The settings that an organization may change itself."""
 
     name = _name()
     default_link_direction = forms.ChoiceField(

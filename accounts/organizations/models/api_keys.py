@@ -18,7 +18,7 @@ SECRET_PREFIXES = {
 
 class ApiKeyQuerySet(models.QuerySet):
     def visible_to(self, actor: Actor):
-        """The keys of the actor's organization and environment, as far as its own scope reaches."""
+        """Return the keys of the actor's organization and environment, within its wallet scope."""
         keys = self.filter(organization=actor.organization, environment=actor.environment)
         if actor.wallet_scope is not None:
             keys = keys.filter(wallet_scope__contained_by=list(actor.wallet_scope))
@@ -26,7 +26,7 @@ class ApiKeyQuerySet(models.QuerySet):
 
 
 class ApiKey(models.Model):
-    """A program's credential. Only the SHA-256 of its secret is kept."""
+    """A program's credential. Only the SHA-256 of its secret is stored."""
 
     class Status(models.TextChoices):
         ACTIVE = "ACTIVE"
@@ -37,7 +37,7 @@ class ApiKey(models.Model):
     organization = models.ForeignKey("Organization", models.PROTECT, related_name="api_keys")
     environment = EnvironmentField()
     name = models.CharField(max_length=256)
-    key_prefix = models.CharField(max_length=20)  # the start of the secret, to recognise it by
+    key_prefix = models.CharField(max_length=20)  # the start of the secret, to recognize the key
     secret_hash = models.BinaryField(max_length=32)
     permissions = ArrayField(models.CharField(max_length=40))
     wallet_scope = ArrayField(models.CharField(max_length=30), null=True, blank=True)

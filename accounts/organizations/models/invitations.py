@@ -10,18 +10,21 @@ from wallgent.ids import PrefixedIdField
 
 class InvitationQuerySet(models.QuerySet):
     def open(self):
-        """Those that can still be accepted."""
+        """Return the invitations that can still be accepted."""
         return self.filter(
             accepted_at=None, revoked_at=None, expires_at__gt=clock.real_now()
         ).select_related("organization", "invited_by")
 
     def visible_to(self, actor: Actor):
-        """The open ones of the actor's organization, newest first."""
+        """Return the open invitations of the actor's organization, newest first."""
         return self.open().filter(organization=actor.organization).order_by("-pk")
 
 
 class Invitation(models.Model):
-    """An e-mail address that may join an organization. Only the SHA-256 of its token is kept."""
+    """An invitation of an email address to an organization.
+
+    Only the SHA-256 of its token is stored.
+    """
 
     id = PrefixedIdField("ivt")
     organization = models.ForeignKey("Organization", models.PROTECT, related_name="invitations")
@@ -52,7 +55,7 @@ class Invitation(models.Model):
             CheckConstraint(
                 condition=Q(accepted_at=None, accepted_by=None)
                 | Q(accepted_at__isnull=False, accepted_by__isnull=False),
-                name="invitation_accepted_by_somebody",
+                name="invitation_accepted_has_user",
             ),
         ]
 

@@ -15,7 +15,7 @@ class Plan(models.TextChoices):
 
 
 class LinkDirection(models.TextChoices):
-    """Which way the money of a payment link goes, as its maker sees it."""
+    """Which way the money of a payment link goes, as seen by the organization that created it."""
 
     RECEIVE = "RECEIVE", "Receive"
     SEND = "SEND", "Send"
@@ -23,7 +23,7 @@ class LinkDirection(models.TextChoices):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a plan allows; `wallets` None is without end, the default wallets not counted."""
+    """What a plan allows. `wallets` does not count default wallets; None means unlimited."""
 
     reads_per_minute: int
     writes_per_minute: int
@@ -40,7 +40,7 @@ PLAN_LIMITS = {
 
 
 class Organization(models.Model):
-    """A tenant. It owns everything else, in two environments that never touch."""
+    """A tenant. It owns its data in two separate environments."""
 
     class Type(models.TextChoices):
         STANDARD = "STANDARD"
@@ -51,20 +51,21 @@ class Organization(models.Model):
     email = models.EmailField()
     type = models.CharField(max_length=8, choices=Type, default=Type.STANDARD)
     plan = models.CharField(max_length=10, choices=Plan)
-    # What was agreed with this customer, in place of the plan's figures.
+    # Limits agreed with this customer, which replace the plan's.
     custom_reads_per_minute = models.PositiveIntegerField(null=True, blank=True)
     custom_writes_per_minute = models.PositiveIntegerField(null=True, blank=True)
     custom_wallets = models.PositiveIntegerField(null=True, blank=True)
     production_activated_at = models.DateTimeField(null=True, blank=True)
-    # Of a payment link that does not say. A wrong RECEIVE is an unpaid link, a wrong SEND pays out.
+    # For payment links created without a direction. RECEIVE is the safer default: a link with a
+    # wrong RECEIVE stays unpaid, one with a wrong SEND pays out.
     default_link_direction = models.CharField(
         max_length=7, choices=LinkDirection, default=LinkDirection.RECEIVE
     )
-    # Whether strangers' payment links may ask this organization to pay: in its approvals, where
-    # nothing happens unless somebody agrees.
+    # Whether payment links of other organizations may send pay requests to this one. They wait
+    # for approval, so nothing is paid without it.
     accepts_pay_requests_sandbox = models.BooleanField(default=True)
     accepts_pay_requests_production = models.BooleanField(default=False)
-    # How far its sandbox lives ahead of real time. Production has no such thing.
+    # How far the sandbox clock is ahead of real time. Production has no such offset.
     sandbox_offset = models.DurationField(default=timedelta(0))
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -82,15 +83,17 @@ class Organization(models.Model):
 
     @property
     def limits(self) -> Limits:
-        """The plan's limits, with what was agreed on top."""
+        """Return the plan's limits, replaced by those agreed with this customer."""
         plan = PLAN_LIMITS[self.plan]
         return Limits(
-            reads_per_minute=_first(self.custom_reads_per_minute, plan.reads_per_minute),
-            writes_per_minute=_first(self.custom_writes_per_minute, plan.writes_per_minute),
-            wallets=_first(self.custom_wallets, plan.wallets),
+            reads_per_minute=_custom_or_plan(self.custom_reads_per_minute, plan.reads_per_minute),
+            writes_per_minute=_custom_or_plan(
+                self.custom_writes_per_minute, plan.writes_per_minute
+            ),
+            wallets=_custom_or_plan(self.custom_wallets, plan.wallets),
             production=plan.production,
         )
 
 
-def _first(custom: int | None, figure: int | None) -> int | None:
-    return figure if custom is None else custom
+def _custom_or_plan(custom: int | None, plan: int | None) -> int | None:
+    return plan if custom is None else custom

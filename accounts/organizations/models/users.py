@@ -5,20 +5,21 @@ from django.db import models, transaction
 from django.db.models import CheckConstraint, Q, UniqueConstraint
 from django.db.models.functions import Lower
 
+from accounts.organizations import permissions
 from wallgent.actors import Actor
 from wallgent.ids import PrefixedIdField
 
 
 class UserManager(BaseUserManager):
     def create_user(self, email: str, password: str | None = None, **fields) -> "User":
-        """A person who signs in with an e-mail address; without a password, one who cannot yet."""
+        """Create a user who signs in by email. Without a password they cannot sign in yet."""
         user = self.model(email=email.lower(), **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields) -> "User":
-        """A member of our own support staff with every right, whose address needs no proof."""
+        """Create a member of our support staff with all rights and a verified email address."""
         with transaction.atomic():
             user = self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
             addresses = apps.get_model("account", "EmailAddress").objects
@@ -30,7 +31,7 @@ class UserManager(BaseUserManager):
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """A person. What they may do follows from their memberships."""
+    """A person. Their memberships decide what they may do."""
 
     id = PrefixedIdField("usr")
     email = models.EmailField(unique=True)  # in lower case
@@ -56,7 +57,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
 class MembershipQuerySet(models.QuerySet):
     def visible_to(self, actor: Actor):
-        """Everybody in the actor's organization, in the order they joined."""
+        """Return the members of the actor's organization, in the order they joined."""
         members = self.filter(organization=actor.organization).select_related("user")
         return members.order_by("created_at", "pk")
 
@@ -82,3 +83,8 @@ class Membership(models.Model):
         constraints = [
             UniqueConstraint(fields=["organization", "user"], name="membership_unique"),
         ]
+
+    @property
+    def permissions(self) -> frozenset[str]:
+        """Return the permissions of the role."""
+        return permissions.OF_ROLE[self.role]

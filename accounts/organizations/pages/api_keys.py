@@ -1,16 +1,14 @@
-"""API keys on the dashboard: listed, made, shown once, revoked."""
+"""Dashboard pages of API keys: list, creation, details and revocation."""
 
 from accounts.organizations.forms.api_keys import PERMISSIONS, ApiKeyForm, RevokeForm
 from accounts.organizations.models import ApiKey
-from accounts.organizations.services import api_keys
-from accounts.wallets.models import Wallet
-from wallgent import ids
+from accounts.organizations.services import api_keys, wallet_lookup
 from wallgent.events import timeline
 from wallgent.web import pages
 from wallgent.web.access import dashboard
 from wallgent.web.listing import Column, Listing
 
-_MOST_CHOICES = 200
+_MAX_CHOICES = 200
 
 _COLUMNS = {
     "name": Column(label="Name", sort="name"),
@@ -21,12 +19,12 @@ _COLUMNS = {
     "created": Column(label="Created", sort="pk"),
     "status": Column(label="Status"),
 }
-_EVERY = {name: text for words in PERMISSIONS.values() for name, text in words.items()}
+_DESCRIPTIONS = {name: text for group in PERMISSIONS.values() for name, text in group.items()}
 
 
 @dashboard(GET="organizations:read")
 def index(request):
-    """The keys of this environment."""
+    """List the keys of this environment."""
     listing = Listing(
         request,
         ApiKey.objects.visible_to(request.actor),
@@ -39,19 +37,19 @@ def index(request):
 
 @dashboard(GET="organizations:write", POST="organizations:write")
 def new(request):
-    """Make a key, and show its secret this once."""
+    """Create a key and show its secret once."""
     form = ApiKeyForm(
         request.POST if request.method == "POST" else None,
         granted=request.actor.permissions,
-        wallets=_choices(request),
+        wallets=wallet_lookup.wallets().choices(request.actor, _selected_wallets(request)),
     )
     if form.is_valid():
         answer = pages.submit(
             request,
             form,
             lambda: _create(form, request.actor),
-            done=lambda made: pages.to(request, "api-key", id=made[0].id),
-            show=lambda made: _secret(request, *made),
+            done=lambda created: pages.to(request, "api-key", id=created[0].id),
+            show=lambda created: _secret(request, *created),
         )
         if answer:
             return answer
@@ -61,29 +59,20 @@ def new(request):
     )
 
 
-def _choices(request) -> list[Wallet]:
-    own = Wallet.objects.visible_to(request.actor).exclude(account__state=Wallet.Status.CLOSED)
-    found = list(own.order_by("name", "pk")[:_MOST_CHOICES])
-    # A wallet's own page leads here with its id, however many there are.
-    asked = {uuid for id in _asked(request) if (uuid := ids.parse(id, "wal"))}
-    missing = asked - {ids.to_uuid(wallet.id) for wallet in found}
-    return found + list(own.filter(pk__in=missing)) if missing else found
-
-
-def _asked(request) -> list[str]:
-    said = request.POST if request.method == "POST" else request.GET
-    return said.getlist("wallet_scope")[:_MOST_CHOICES]
+def _selected_wallets(request) -> list[str]:
+    data = request.POST if request.method == "POST" else request.GET
+    return data.getlist("wallet_scope")[:_MAX_CHOICES]
 
 
 def _create(form: ApiKeyForm, actor) -> tuple[ApiKey, str]:
-    said = form.cleaned_data
+    data = form.cleaned_data
     return api_keys.create(
         actor=actor,
-        name=said["name"],
-        permissions=said["permissions"],
-        wallet_scope=said["wallet_scope"] or None,
-        allowed_ips=said["allowed_ips"],
-        expires_at=said["expires_on"],
+        name=data["name"],
+        permissions=data["permissions"],
+        wallet_scope=data["wallet_scope"] or None,
+        allowed_ips=data["allowed_ips"],
+        expires_at=data["expires_on"],
     )
 
 
@@ -94,23 +83,22 @@ def _secret(request, key: ApiKey, secret: str):
 
 @dashboard(GET="organizations:read")
 def show(request, id):
-    """What a key may do, and what happened to it."""
+    """Show what a key may do, and its timeline."""
     key = api_keys.access(id, actor=request.actor)
     context = {
         "key": key,
-        "permissions": [(name, _EVERY.get(name, "")) for name in key.permissions],
-        "wallets": _scope(key, request.actor),
+        "permissions": [(name, _DESCRIPTIONS.get(name, "")) for name in key.permissions],
+        "wallets": _scope_wallets(key, request.actor),
         "facts": timeline.of(key.id, actor=request.actor),
         "may_revoke": _is_revocable(key, request.actor),
     }
     return pages.render(request, "accounts/organizations/api_key.html", context)
 
 
-def _scope(key: ApiKey, actor) -> list[Wallet] | None:
+def _scope_wallets(key: ApiKey, actor) -> list | None:
     if key.wallet_scope is None:
         return None
-    wanted = [uuid for id in key.wallet_scope if (uuid := ids.parse(id, "wal"))]
-    return list(Wallet.objects.visible_to(actor).filter(pk__in=wanted).order_by("name", "pk"))
+    return wallet_lookup.wallets().by_ids(actor, key.wallet_scope)
 
 
 def _is_revocable(key: ApiKey, actor) -> bool:
@@ -119,7 +107,7 @@ def _is_revocable(key: ApiKey, actor) -> bool:
 
 @dashboard(GET="organizations:write", POST="organizations:write")
 def revoke(request, id):
-    """End a key, after a question."""
+    """Revoke a key, after confirmation."""
     key = api_keys.access(id, actor=request.actor)
     form = RevokeForm(request.POST if request.method == "POST" else None)
     if form.is_valid():

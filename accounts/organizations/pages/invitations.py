@@ -1,4 +1,4 @@
-"""The page of an invitation, and what signing up needs to know of it."""
+"""The page that accepts an invitation, and the invitation a sign-up request comes from."""
 
 from urllib.parse import urlsplit
 
@@ -23,7 +23,7 @@ _GONE = 410
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def page(request, token):
-    """GET shows who invites to what; POST joins."""
+    """Show an invitation (GET) or accept it (POST)."""
     try:
         invitation = members.find_invitation(token)
     except NotFound:
@@ -31,17 +31,17 @@ def page(request, token):
     user = request.user
     if not invitation.is_open:
         if user.is_authenticated and invitation.accepted_by_id == user.id:
-            return redirect("home")  # Back, or a second click
+            return redirect("home")  # the back button, or a second click
         return render(request, "accounts/organizations/invitation_closed.html", status=_GONE)
     if request.method != "POST":
         return _show(request, invitation)
     if not user.is_authenticated:
-        return redirect_to_login(page_of(token))
+        return redirect_to_login(invitation_path(token))
     try:
         with transaction.atomic():
-            member = members.accept(token, user=user, origin=origin_of(request))
+            member = members.accept(token, user=user, origin=request_origin(request))
     except InvalidState:
-        return redirect(page_of(token))  # it was closed or accepted just now
+        return redirect(invitation_path(token))  # it was closed or accepted just now
     except DomainError as error:
         return _show(request, invitation, error=error)
     return redirect(
@@ -62,13 +62,13 @@ def _show(request, invitation: Invitation, error: DomainError | None = None):
     return render(request, "accounts/organizations/invitation.html", context, status=status)
 
 
-def page_of(token: str) -> str:
-    """The path at which an invitation is accepted."""
+def invitation_path(token: str) -> str:
+    """Return the path of the page that accepts an invitation."""
     return reverse("invitation", args=[token])
 
 
-def invitation_of(request) -> tuple[str, Invitation] | None:
-    """The token and the open invitation to which a request wants to go on, if it does."""
+def requested_invitation(request) -> tuple[str, Invitation] | None:
+    """Return the token and invitation of the `next` URL, if it leads to an open invitation."""
     target = request.POST.get(REDIRECT_FIELD_NAME) or request.GET.get(REDIRECT_FIELD_NAME, "")
     try:
         match = resolve(urlsplit(target).path)
@@ -84,8 +84,8 @@ def invitation_of(request) -> tuple[str, Invitation] | None:
     return (token, invitation) if invitation.is_open else None
 
 
-def origin_of(request) -> dict[str, str]:
-    """Where a request comes from, as an actor holds it."""
+def request_origin(request) -> dict[str, str]:
+    """Return the ip, user_agent and request_id of a request, as an actor holds them."""
     return {
         "ip": client_ip(request),
         "user_agent": request.headers.get("User-Agent", ""),

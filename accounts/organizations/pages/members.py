@@ -1,17 +1,22 @@
-"""Members on the dashboard: listed, invited, given another role, removed, leaving."""
+"""Dashboard pages of members: list, invitation, role, removal and leaving."""
 
 from functools import partial
 
 from django.urls import reverse
 
-from accounts.organizations.forms.members import ROLE_WORDS, ConfirmForm, InviteForm, RoleForm
+from accounts.organizations.forms.members import (
+    ROLE_DESCRIPTIONS,
+    ConfirmForm,
+    InviteForm,
+    RoleForm,
+)
 from accounts.organizations.models import Invitation, Membership
 from accounts.organizations.services import members
 from wallgent.web import pages
 from wallgent.web.access import dashboard
 from wallgent.web.listing import Column, Listing
 
-_MOST_INVITATIONS = 100
+_MAX_INVITATIONS = 100
 
 _COLUMNS = {
     "name": Column(label="Person", sort="user__email"),
@@ -22,7 +27,7 @@ _COLUMNS = {
 
 @dashboard(GET="organizations:read")
 def index(request):
-    """Who belongs to the organization, and who is invited to."""
+    """List the members and the open invitations."""
     actor, membership = request.actor, request.membership
     listing = Listing(
         request, Membership.objects.visible_to(actor), columns=_COLUMNS, default="joined"
@@ -35,7 +40,7 @@ def index(request):
                 "member": member,
                 "is_self": member.pk == membership.pk,
                 "may_manage": member.role in manageable and member.pk != membership.pk,
-                "words": ROLE_WORDS[member.role],
+                "role_description": ROLE_DESCRIPTIONS[member.role],
             }
             for member in listing.rows
         ],
@@ -46,12 +51,12 @@ def index(request):
 
 
 def _invitations(actor, manageable: list[str]) -> list[dict]:
-    """The open ones, for those who may invite."""
+    """Return the open invitations, for members who may invite."""
     if not manageable:
         return []
     return [
         {"invitation": invitation, "may_revoke": invitation.role in manageable}
-        for invitation in Invitation.objects.visible_to(actor)[:_MOST_INVITATIONS]
+        for invitation in Invitation.objects.visible_to(actor)[:_MAX_INVITATIONS]
     ]
 
 
@@ -61,7 +66,7 @@ def _to_members(request, _=None) -> str:
 
 @dashboard(GET="organizations:write", POST="organizations:write")
 def invite(request):
-    """Invite somebody by e-mail; the link in that letter is shown this once."""
+    """Invite a person by email, and show the link of that email once."""
     form = InviteForm(
         request.POST if request.method == "POST" else None,
         roles=members.manageable_by(request.membership.role),
@@ -78,7 +83,7 @@ def invite(request):
                 role=form.cleaned_data["role"],
             ),
             done=partial(_to_members, request),
-            show=lambda made: _invited(request, *made),
+            show=lambda created: _invited(request, *created),
         )
         if answer:
             return answer
@@ -97,7 +102,7 @@ def _form_page(request, template: str, form, **context):
 
 @dashboard(GET="organizations:write", POST="organizations:write")
 def role(request, id):
-    """Give a member another role."""
+    """Change a member's role."""
     member = members.access(id, actor=request.actor)
     form = RoleForm(
         request.POST if request.method == "POST" else None,
@@ -124,10 +129,10 @@ def role(request, id):
 
 @dashboard(GET="organizations:write", POST="organizations:write")
 def remove(request, id):
-    """End somebody's membership, after a question."""
+    """Remove a member, after confirmation."""
     form = ConfirmForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
-        # Looked up inside: after a double click the member is gone, and that is no error.
+        # Looked up inside: after a double click the member is gone, which is not an error.
         answer = pages.submit(
             request,
             form,
@@ -147,7 +152,7 @@ def remove(request, id):
 
 @dashboard(GET="organizations:read", POST="organizations:read")
 def leave(request):
-    """End one's own membership, after a question."""
+    """End the user's own membership, after confirmation."""
     form = ConfirmForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         answer = pages.submit(
@@ -164,7 +169,7 @@ def leave(request):
 
 @dashboard(GET="organizations:write", POST="organizations:write")
 def revoke_invitation(request, id):
-    """Take an invitation back, after a question."""
+    """Revoke an invitation, after confirmation."""
     invitation = members.access_invitation(id, actor=request.actor)
     form = ConfirmForm(request.POST if request.method == "POST" else None)
     if form.is_valid():

@@ -1,4 +1,4 @@
-"""Organizations on the dashboard: their settings, and a new one."""
+"""Dashboard pages of organizations: settings and creation."""
 
 import hashlib
 import uuid
@@ -10,7 +10,6 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from accounts.controls.services import approvals
 from accounts.organizations.forms.organizations import NewOrganizationForm, OrganizationForm
 from accounts.organizations.services import members, organizations
 from wallgent import service_runner
@@ -20,19 +19,19 @@ from wallgent.errors import DomainError
 from wallgent.web import pages
 from wallgent.web.access import dashboard
 
-NEW_PER_MINUTE = 5
+CREATIONS_PER_MINUTE = 5
 
 
 @dashboard(GET="organizations:read", POST="organizations:write")
 def settings(request):
-    """What the organization is called, what it may do, and how far it is."""
+    """Show and change the name and settings; show limits and activation."""
     organization = request.actor.organization
     form = OrganizationForm(
         request.POST if request.method == "POST" else None,
         initial={
             "name": organization.name,
             "default_link_direction": organization.default_link_direction,
-            "pay_requests": _accepting(organization),
+            "pay_requests": _pay_request_environments(organization),
         },
     )
     if form.is_valid():
@@ -48,21 +47,23 @@ def settings(request):
     context = {
         "form": form,
         "limits": organization.limits,
-        "figures": _figures(organization.limits),
-        "accepting": [Environment(place).label.lower() for place in _accepting(organization)],
+        "figures": _limit_texts(organization.limits),
+        "accepting": [
+            Environment(name).label.lower() for name in _pay_request_environments(organization)
+        ],
         "may_change": request.actor.may("organizations:write"),
     }
     status = pages.UNPROCESSABLE if form.errors else 200
     return pages.render(request, "accounts/organizations/organization.html", context, status=status)
 
 
-def _accepting(organization) -> list[str]:
-    """The environments in which strangers may ask it to pay."""
-    accepts = approvals.organization_accepts_pay_requests
-    return [place for place in Environment.values if accepts(organization, place)]
+def _pay_request_environments(organization) -> list[str]:
+    """Return the environments in which it accepts pay requests."""
+    accepts = organizations.accepts_pay_requests
+    return [name for name in Environment.values if accepts(organization, name)]
 
 
-def _figures(limits) -> dict[str, str]:
+def _limit_texts(limits) -> dict[str, str]:
     wallets = "Any number" if limits.wallets is None else f"{limits.wallets:,} beside the main ones"
     return {
         "API reads": f"{limits.reads_per_minute:,} a minute",
@@ -71,16 +72,16 @@ def _figures(limits) -> dict[str, str]:
     }
 
 
-def _change(actor, said: dict) -> None:
+def _change(actor, data: dict) -> None:
     organization = actor.organization
-    organizations.update(organization, actor=actor, name=said["name"])
-    direction = said["default_link_direction"]
+    organizations.update(organization, actor=actor, name=data["name"])
+    direction = data["default_link_direction"]
     organizations.set_link_direction(organization, actor=actor, direction=direction)
     organizations.accept_pay_requests(
         organization,
         actor=actor,
-        sandbox=Environment.SANDBOX in said["pay_requests"],
-        production=Environment.PRODUCTION in said["pay_requests"],
+        sandbox=Environment.SANDBOX in data["pay_requests"],
+        production=Environment.PRODUCTION in data["pay_requests"],
     )
 
 
@@ -88,12 +89,12 @@ def _change(actor, said: dict) -> None:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def new(request):
-    """Found an organization, and be its owner."""
+    """Create an organization owned by the user."""
     form = NewOrganizationForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         try:
-            throttling.check(subject=f"organizations:{request.user.id}", limit=NEW_PER_MINUTE)
-            return redirect(_found(request, form))
+            throttling.check(subject=f"organizations:{request.user.id}", limit=CREATIONS_PER_MINUTE)
+            return redirect(_create_once(request, form))
         except DomainError as refusal:
             form.refuse(refusal)
     status = pages.UNPROCESSABLE if form.errors else 200
@@ -102,41 +103,42 @@ def new(request):
     )
 
 
-def _found(request, form: NewOrganizationForm) -> str:
-    """Where the new organization is; sending the form again leads to the same one."""
+def _create_once(request, form: NewOrganizationForm) -> str:
+    """Return the path of the new organization. Sending the form again returns the same one."""
 
-    def once():
+    def create():
         organization = organizations.create(
             name=form.cleaned_data["name"], email=request.user.email, owner=request.user
         )
-        # A key belongs to an organization, so this one comes after it and undoes a second one.
-        claim = _claim(request, organization, form)
-        claim.take()
-        place = {"organization": organization.id, "environment": Environment.SANDBOX}
-        path = reverse("overview", kwargs=place)
-        claim.keep(HttpResponse(path, status=303))
+        # A key belongs to an organization, so it is claimed after the organization is created. A
+        # repeated key rolls the second organization back.
+        key = _idempotency_key(request, organization, form)
+        key.claim()
+        parameters = {"organization": organization.id, "environment": Environment.SANDBOX}
+        path = reverse("overview", kwargs=parameters)
+        key.store(HttpResponse(path, status=303))
         return path
 
     try:
-        return service_runner.run(
-            once, actor=None
-        )  # there is nobody yet whom a refusal would concern
+        return service_runner.run(create, actor=None)  # no organization yet to record a refusal
     except idempotency.Replayed as replayed:
         return replayed.answer.content.decode()
 
 
-class _OwnClaim(idempotency.Claim):
-    """A key in the scope of a person: until now they had no organization for it."""
+class _UserKey(idempotency.IdempotencyKey):
+    """An idempotency key in the scope of a user, who had no organization before."""
 
     @property
     def id(self) -> uuid.UUID:
-        said = f"{self.actor.id}\n{self.path}\n{self.key}".encode()
-        return uuid.UUID(bytes=hashlib.sha256(said).digest()[:16])
+        text = f"{self.actor.id}\n{self.path}\n{self.key}".encode()
+        return uuid.UUID(bytes=hashlib.sha256(text).digest()[:16])
 
 
-def _claim(request, organization, form: NewOrganizationForm) -> idempotency.Claim:
-    return _OwnClaim(
-        actor=members.acting_for(organization, request.user),
+def _idempotency_key(
+    request, organization, form: NewOrganizationForm
+) -> idempotency.IdempotencyKey:
+    return _UserKey(
+        actor=members.user_actor(organization, request.user),
         key=form.cleaned_data["submission"],
         method="POST",
         path=request.path_info,

@@ -1,4 +1,4 @@
-"""API keys: made, shown once, checked on every call, revoked at once."""
+"""API keys: creation, authentication, changes and revocation."""
 
 import ipaddress
 from collections.abc import Sequence
@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 
-from accounts.errors import ApiKeyRevoked, KybRequired
 from accounts.organizations import permissions as known
+from accounts.organizations.errors import ApiKeyRevoked
 from accounts.organizations.models import ApiKey, Membership
 from accounts.organizations.models.api_keys import SECRET_PREFIXES
-from accounts.wallets.models import Wallet
+from accounts.organizations.services import wallet_lookup
 from wallgent import clock, credentials, events, ids, prepared_queries
 from wallgent.actors import Actor, ActorType
 from wallgent.api.schemas import timestamp_text
@@ -19,6 +19,7 @@ from wallgent.environments import Environment
 from wallgent.errors import (
     EnvironmentMismatch,
     InvalidState,
+    KybRequired,
     NotFound,
     PermissionDenied,
     Unauthorized,
@@ -26,23 +27,23 @@ from wallgent.errors import (
 )
 
 _SHOWN_LENGTH = 14
-_USE_NOTED_EVERY = timedelta(minutes=1)
+_LAST_USE_INTERVAL = timedelta(minutes=1)
 
 _by_hash = prepared_queries.Select(
     lambda digest: ApiKey.objects.select_related("organization").filter(secret_hash=digest)
 )
 
-# Many calls share a key, so its row is never waited for: who finds it locked lets it be.
-_NOTE_USE = """
+# Many calls share a key, so none waits for the row: a call that finds it locked skips it.
+_RECORD_LAST_USE = """
     UPDATE accounts_apikey SET last_used_at = %s WHERE id IN (
         SELECT id FROM accounts_apikey WHERE id = %s FOR NO KEY UPDATE SKIP LOCKED)
 """
 
 
 def authenticate(secret: str, *, ip: str, user_agent: str = "", request_id: str = "") -> Actor:
-    """Who holds this secret. Raises Unauthorized, ApiKeyRevoked, PermissionDenied (address).
+    """Return the actor of a secret. Raises Unauthorized, ApiKeyRevoked, PermissionDenied (address).
 
-    Reads the key each time, so a revocation holds at once in every process.
+    Reads the key each time, so a revocation takes effect at once in every process.
     """
     if not secret.startswith(tuple(SECRET_PREFIXES.values())):
         raise Unauthorized()
@@ -54,12 +55,12 @@ def authenticate(secret: str, *, ip: str, user_agent: str = "", request_id: str 
         raise ApiKeyRevoked()
     if key.status == ApiKey.Status.EXPIRED:
         raise Unauthorized("This API key has expired. Create a new one.")
-    if key.allowed_ips and not _allowed(ip, key.allowed_ips):
+    if key.allowed_ips and not _is_allowed(ip, key.allowed_ips):
         raise PermissionDenied("This key may not be used from this address.")
     now = clock.real_now()
-    if key.last_used_at is None or now - key.last_used_at > _USE_NOTED_EVERY:
+    if key.last_used_at is None or now - key.last_used_at > _LAST_USE_INTERVAL:
         with connection.cursor() as cursor:
-            cursor.execute(_NOTE_USE, [now, ids.to_uuid(key.id)])
+            cursor.execute(_RECORD_LAST_USE, [now, ids.to_uuid(key.id)])
     return Actor(
         organization=key.organization,
         environment=key.environment,
@@ -82,7 +83,10 @@ def _rights(key: ApiKey) -> dict:
 
 
 def access(id: str, *, actor: Actor) -> ApiKey:
-    """A key of the actor's organization. Raises NotFound, EnvironmentMismatch, PermissionDenied."""
+    """Return a key of the actor's organization.
+
+    Raises NotFound, EnvironmentMismatch, PermissionDenied.
+    """
     uuid = ids.parse(id, "key")
     key = uuid and ApiKey.objects.filter(pk=uuid, organization=actor.organization).first()
     if not key:
@@ -105,13 +109,13 @@ def create(
     allowed_ips: list[str] | None = None,
     expires_at: datetime | None = None,
 ) -> tuple[ApiKey, str]:
-    """A new key and its secret, which is never to be had again.
+    """Create a key; return it and its secret, which cannot be read again.
 
     Environment, permissions and every limit are the actor's own where not given, and it is never
     granted more than the actor has. Raises ValidationError, PermissionDenied, EnvironmentMismatch,
     KybRequired, ApiKeyRevoked.
     """
-    actor = _as_it_is_now(actor, _lock(actor))
+    actor = _with_current_rights(actor, _lock(actor))
     environment = environment or actor.environment
     _check_environment(environment, actor)
     if permissions is None:
@@ -130,8 +134,8 @@ def create(
         name=name or "API key",
         key_prefix=secret[:_SHOWN_LENGTH],
         secret_hash=credentials.fingerprint(secret),
-        permissions=_once_each(permissions),
-        wallet_scope=wallet_scope and _once_each(wallet_scope),
+        permissions=_unique(permissions),
+        wallet_scope=wallet_scope and _unique(wallet_scope),
         allowed_ips=_networks(allowed_ips) or (actor.allowed_ips and list(actor.allowed_ips)),
         expires_at=expires_at,
     )
@@ -143,7 +147,7 @@ def create(
 
 @transaction.atomic(savepoint=False)
 def update(key: ApiKey, *, actor: Actor, **changes) -> ApiKey:
-    """Change name, permissions, allowed_ips or expires_at, as far as given.
+    """Change the given ones of name, permissions, allowed_ips and expires_at.
 
     The key may do no more than the actor, before the change and after it.
     Raises ValidationError, PermissionDenied, ApiKeyRevoked (the actor's key), InvalidState when
@@ -153,13 +157,13 @@ def update(key: ApiKey, *, actor: Actor, **changes) -> ApiKey:
         return key
     # What is granted is judged by both keys as they are now: two changes at once would add up.
     locked = _lock(actor, key)
-    key, actor = locked[key.id], _as_it_is_now(actor, locked)
+    key, actor = locked[key.id], _with_current_rights(actor, locked)
     _check_manageable(key, actor)
     if key.revoked_at:
         raise InvalidState("The API key is revoked.", apiKeyId=key.id)
     if "permissions" in changes:
         _check_known(changes["permissions"])
-        changes["permissions"] = _once_each(changes["permissions"])
+        changes["permissions"] = _unique(changes["permissions"])
     if "allowed_ips" in changes:
         changes["allowed_ips"] = _networks(changes["allowed_ips"])
     for name, value in changes.items():
@@ -173,9 +177,9 @@ def update(key: ApiKey, *, actor: Actor, **changes) -> ApiKey:
 
 @transaction.atomic(savepoint=False)
 def revoke(key: ApiKey, *, actor: Actor) -> ApiKey:
-    """End a key for good. Revoking it again changes nothing.
+    """Revoke a key permanently. Revoking it again changes nothing.
 
-    Raises PermissionDenied for a key that may do more than the actor.
+    Raises PermissionDenied for a key with more rights than the actor.
     """
     _check_manageable(key, actor)
     now = clock.real_now()
@@ -188,7 +192,7 @@ def revoke(key: ApiKey, *, actor: Actor) -> ApiKey:
 
 
 def _lock(actor: Actor, *keys: ApiKey) -> dict[str, ApiKey]:
-    """These keys and the actor's own as they are now, until the transaction ends."""
+    """Lock these keys and the actor's own, and return them by id."""
     wanted = {key.id for key in keys}
     if actor.type == ActorType.API_KEY:
         wanted.add(actor.id)
@@ -196,11 +200,11 @@ def _lock(actor: Actor, *keys: ApiKey) -> dict[str, ApiKey]:
     return {key.id: key for key in found}
 
 
-def _as_it_is_now(actor: Actor, locked: dict[str, ApiKey]) -> Actor:
-    """The actor with what its key, or a person's role, permits now.
+def _with_current_rights(actor: Actor, locked: dict[str, ApiKey]) -> Actor:
+    """Return the actor with the rights that its key, or a user's role, has now.
 
-    Else those that were revoked, removed or limited since their request began would still pass on
-    what they had, or take it back.
+    Otherwise a key revoked, or a member removed, during the request could still grant its old
+    rights. Raises ApiKeyRevoked, PermissionDenied.
     """
     if actor.type == ActorType.API_KEY:
         own = locked[actor.id]
@@ -216,11 +220,11 @@ def _as_it_is_now(actor: Actor, locked: dict[str, ApiKey]) -> Actor:
     return actor
 
 
-def _once_each(names: list[str]) -> list[str]:
+def _unique(names: list[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _allowed(ip: str, networks: list[str]) -> bool:
+def _is_allowed(ip: str, networks: list[str]) -> bool:
     try:
         address = ipaddress.ip_address(ip)
     except ValueError:
@@ -269,38 +273,41 @@ def _check_known(permissions: list[str]) -> None:
 
 
 def _check_grant(key: ApiKey, actor: Actor) -> None:
-    """Raises PermissionDenied where the key would have more than whoever grants it."""
+    """Raise PermissionDenied if the key would have more rights than the actor."""
     if excess := _excess(key, actor):
-        what, own = excess
+        right, own = excess
         raise PermissionDenied(
-            f"This key cannot grant {what}: it does not have that itself. Grant less, or use the"
+            f"This key cannot grant {right}: it does not have that itself. Grant less, or use the"
             " dashboard or a key that has it.",
             **own,
         )
 
 
 def _check_manageable(key: ApiKey, actor: Actor) -> None:
-    """Raises PermissionDenied where an API key would change or end one that may do more.
+    """Raise PermissionDenied if an API key would change or revoke one with more rights.
 
-    People manage keys by their role.
+    Users manage keys by their role.
     """
     if actor.type == ActorType.API_KEY and (excess := _excess(key, actor)):
-        what, own = excess
+        right, own = excess
         raise PermissionDenied(
-            f"That key has {what}: this key does not have that. Use the dashboard or a key with at"
+            f"That key has {right}: this key does not have that. Use the dashboard or a key with at"
             " least the same rights.",
             **own,
         )
 
 
 def _excess(key: ApiKey, actor: Actor) -> tuple[str, dict] | None:
-    """What the key has and the actor has not, in words, and the actor's own limit; or nothing."""
+    """Describe a right that the key has and the actor lacks, and the actor's own limit.
+
+    None if there is no such right.
+    """
     if beyond := sorted(set(key.permissions) - actor.permissions):
         return f"the permission {beyond[0]}", {"permission": beyond[0]}
     if not _within_scope(key.wallet_scope, actor):
         own = sorted(actor.wallet_scope)
         return "access to wallets outside this key's wallet scope", {"walletScope": own}
-    if actor.allowed_ips is not None and not _within(key.allowed_ips, actor.allowed_ips):
+    if actor.allowed_ips is not None and not _covers_networks(key.allowed_ips, actor.allowed_ips):
         own = list(actor.allowed_ips)
         return "access from addresses outside this key's allowedIps", {"allowedIps": own}
     if actor.expires_at and (key.expires_at is None or key.expires_at > actor.expires_at):
@@ -309,19 +316,19 @@ def _excess(key: ApiKey, actor: Actor) -> tuple[str, dict] | None:
     return None
 
 
-def _within(networks: Sequence[str] | None, own: Sequence[str]) -> bool:
-    """Whether every address of `networks`, none being all there are, lies in `own`."""
+def _covers_networks(networks: Sequence[str] | None, own: Sequence[str]) -> bool:
+    """Return whether `own` covers every address of `networks`. No networks means all addresses."""
     if not networks:
         return False
-    read = [ipaddress.ip_network(text) for text in own]
-    # Joined, since two neighbors together may cover what neither does.
-    joined = [
+    own_networks = [ipaddress.ip_network(text) for text in own]
+    # Merged, because two adjacent networks may together cover one that neither covers.
+    merged = [
         network
         for version in (4, 6)
-        for network in ipaddress.collapse_addresses(n for n in read if n.version == version)
+        for network in ipaddress.collapse_addresses(n for n in own_networks if n.version == version)
     ]
     return all(
-        any(other.version == network.version and network.subnet_of(other) for other in joined)
+        any(other.version == network.version and network.subnet_of(other) for other in merged)
         for network in map(ipaddress.ip_network, networks)
     )
 
@@ -329,11 +336,9 @@ def _within(networks: Sequence[str] | None, own: Sequence[str]) -> bool:
 def _check_scope(wallet_scope: list[str] | None, environment: str, actor: Actor) -> None:
     if wallet_scope is None:
         return
-    uuids = {ids.parse(id, "wal") for id in wallet_scope}
-    owned = Wallet.objects.filter(
-        pk__in=uuids - {None}, organization=actor.organization, environment=environment
-    ).count()
-    if not wallet_scope or None in uuids or owned != len(uuids):
+    requested = set(wallet_scope)
+    owned = wallet_lookup.wallets().count_owned(requested, actor.organization, environment)
+    if not requested or owned != len(requested):
         raise ValidationError(
             "walletScope names a wallet that this organization does not have in this environment.",
             fields={"walletScope": "names an unknown wallet, or none"},

@@ -1,4 +1,4 @@
-"""Who belongs to an organization, in which role; and who is invited to."""
+"""Members of an organization, their roles, and invitations."""
 
 from datetime import timedelta
 
@@ -21,20 +21,20 @@ from wallgent.errors import (
     RateLimitExceeded,
     ValidationError,
 )
-from wallgent.mail import emails
+from wallgent.mail import emails, plain_text
 
 Role = Membership.Role
 
 INVITATION_LIFETIME = timedelta(days=7)
-INVITATIONS_PER_HOUR = 30  # each sends a letter to somebody who did not ask for one
+INVITATIONS_PER_HOUR = 30  # each sends an email to a person who did not ask for it
 
 
-def acting_for(
+def user_actor(
     organization: Organization, user: User, origin: dict[str, str] | None = None
 ) -> Actor:
-    """The person, acting in an organization on what belongs to neither environment.
+    """Return a user as the actor in an organization, for data outside either environment.
 
-    `origin` is where the request came from, as an actor holds it.
+    `origin` holds the actor's ip, user_agent and request_id.
     """
     return Actor(
         organization=organization,
@@ -46,14 +46,14 @@ def acting_for(
 
 
 def manageable_by(role: str) -> list[str]:
-    """The roles that somebody in `role` may give, take and change, the highest first."""
+    """Return the roles that a member with `role` may grant, change and remove, highest first."""
     if role == Role.OWNER:
         return list(Role)
     return [Role.ADMIN, Role.MEMBER, Role.VIEWER] if role == Role.ADMIN else []
 
 
 def access(id: str, *, actor: Actor) -> Membership:
-    """A membership in the actor's organization. Raises NotFound."""
+    """Return a membership in the actor's organization. Raises NotFound."""
     uuid = ids.parse(id, "mem")
     member = uuid and Membership.objects.visible_to(actor).filter(pk=uuid).first()
     if not member:
@@ -62,7 +62,7 @@ def access(id: str, *, actor: Actor) -> Membership:
 
 
 def access_invitation(id: str, *, actor: Actor) -> Invitation:
-    """An invitation of the actor's organization, in whatever state. Raises NotFound."""
+    """Return an invitation of the actor's organization, in any state. Raises NotFound."""
     uuid = ids.parse(id, "ivt")
     found = uuid and Invitation.objects.filter(pk=uuid, organization=actor.organization).first()
     if not found:
@@ -74,27 +74,28 @@ def access_invitation(id: str, *, actor: Actor) -> Invitation:
 def invite(
     *, actor: Actor, membership: Membership, email: str, role: str
 ) -> tuple[Invitation, str]:
-    """Invite an address, in place of any earlier invitation; the address of the page to accept it.
+    """Invite an email address; return the invitation and the URL to accept it.
 
-    That address is mailed and never to be had again. `membership` is that of who invites.
+    The URL is emailed and cannot be read again. An earlier invitation of the address is revoked.
+    `membership` is the inviting member's.
     Raises ValidationError, PermissionDenied, Conflict, RateLimitExceeded.
     """
-    email = _address(email)
-    acting = _acting(membership)
-    _check_may_manage(acting, _role(role))
+    email = _clean_email(email)
+    acting = _lock_acting(membership)
+    _check_may_manage(acting, _check_role(role))
     organization = acting.organization
     if organization.memberships.filter(user__email=email).exists():
         raise Conflict(f"{email} is a member already.", fields={"email": "is a member already"})
     an_hour_ago = clock.real_now() - timedelta(hours=1)
-    # Of the person, too: whoever wants to write to strangers could found ever more organizations.
-    # The organization is locked; what the person does in another one at the same time is not.
-    turns.take("invitations", acting.user.id)
-    lately = Invitation.objects.filter(
+    # Counted per user, too: otherwise a user could create more organizations to send more emails.
+    # The organization row is locked, but not what the user does in another one at the same time.
+    turns.acquire("invitations", acting.user.id)
+    recent = Invitation.objects.filter(
         Q(organization=organization) | Q(invited_by=acting.user), created_at__gt=an_hour_ago
     )
-    if lately.count() >= INVITATIONS_PER_HOUR:
+    if recent.count() >= INVITATIONS_PER_HOUR:
         raise RateLimitExceeded("Many people were invited within an hour. Go on a little later.")
-    # Also one that has expired, which still stands in the way of another.
+    # Includes expired ones: the unique constraint still counts them as open.
     _revoke_all(organization.invitations.filter(email=email, accepted_at=None), actor=actor)
     token = credentials.new_secret("")
     invitation = Invitation.objects.create(
@@ -107,17 +108,17 @@ def invite(
     )
     events.record("member.invited", invitation, actor=actor)
     url = public_origin.url(f"/invitations/{token}")
-    emails.send(_letter(invitation, url))
+    emails.send(_invitation_email(invitation, url))
     return invitation, url
 
 
 @transaction.atomic(savepoint=False)
 def revoke(invitation: Invitation, *, actor: Actor, membership: Membership) -> None:
-    """Take an invitation back. Again, it changes nothing.
+    """Revoke an invitation. Revoking it again changes nothing.
 
-    Raises PermissionDenied, and InvalidState when it was accepted.
+    Raises PermissionDenied, and InvalidState if it was accepted.
     """
-    acting = _acting(membership)
+    acting = _lock_acting(membership)
     _check_may_manage(acting, invitation.role)
     invitation.refresh_from_db()
     if invitation.accepted_at:
@@ -126,7 +127,7 @@ def revoke(invitation: Invitation, *, actor: Actor, membership: Membership) -> N
 
 
 def find_invitation(token: str) -> Invitation:
-    """The invitation behind a token, in whatever state. Raises NotFound."""
+    """Return the invitation with a token, in any state. Raises NotFound."""
     found = (
         Invitation.objects.filter(token_hash=credentials.fingerprint(token))
         .select_related("organization", "invited_by")
@@ -139,13 +140,13 @@ def find_invitation(token: str) -> Invitation:
 
 @transaction.atomic(savepoint=False)
 def accept(token: str, *, user: User, origin: dict[str, str] | None = None) -> Membership:
-    """Join the organization that invited this person.
+    """Make the invited user a member of the organization.
 
-    Whoever is a member already stays what they are. Raises NotFound, InvalidState when it is no
-    longer open, PermissionDenied when it is for another address.
+    An existing member keeps their role. Raises NotFound, InvalidState if the invitation is no
+    longer open, and PermissionDenied if it is for another email address.
     """
     invitation = find_invitation(token)
-    organization = _locked(invitation.organization_id)
+    organization = _lock_organization(invitation.organization_id)
     invitation.refresh_from_db()
     if not invitation.is_open:
         raise InvalidState("This invitation is no longer open. Ask for a new one.")
@@ -159,7 +160,7 @@ def accept(token: str, *, user: User, origin: dict[str, str] | None = None) -> M
     invitation.accepted_by, invitation.accepted_at = user, clock.real_now()
     invitation.save(update_fields=["accepted_by", "accepted_at"])
     if is_new:
-        events.record("member.joined", member, actor=acting_for(organization, user, origin))
+        events.record("member.joined", member, actor=user_actor(organization, user, origin))
     return member
 
 
@@ -167,14 +168,14 @@ def accept(token: str, *, user: User, origin: dict[str, str] | None = None) -> M
 def change_role(
     member: Membership, *, actor: Actor, membership: Membership, role: str
 ) -> Membership:
-    """Give a member another role; `membership` is that of who does it.
+    """Change a member's role. `membership` is that of the acting member.
 
     Raises PermissionDenied, ValidationError, and InvalidState for the last owner.
     """
-    acting = _acting(membership)
-    member = _again(member, acting)
+    acting = _lock_acting(membership)
+    member = _reload(member, acting)
     _check_may_manage(acting, member.role)
-    _check_may_manage(acting, _role(role))
+    _check_may_manage(acting, _check_role(role))
     if member.role == role:
         return member
     _check_not_last_owner(member)
@@ -187,12 +188,14 @@ def change_role(
 
 @transaction.atomic(savepoint=False)
 def remove(member: Membership, *, actor: Actor, membership: Membership) -> None:
-    """End a membership; `membership` is that of who does it. Open sessions lose access at once.
+    """Remove a member, whose open sessions lose access at once.
+
+    `membership` is that of the acting member.
 
     Raises PermissionDenied, and InvalidState for the last owner.
     """
-    acting = _acting(membership)
-    member = _again(member, acting)
+    acting = _lock_acting(membership)
+    member = _reload(member, acting)
     if member.pk != acting.pk:
         _check_may_manage(acting, member.role)
     _check_not_last_owner(member)
@@ -202,18 +205,18 @@ def remove(member: Membership, *, actor: Actor, membership: Membership) -> None:
 
 
 def leave(*, actor: Actor, membership: Membership) -> None:
-    """End one's own membership. Raises InvalidState for the last owner."""
+    """Remove the acting member's own membership. Raises InvalidState for the last owner."""
     remove(membership, actor=actor, membership=membership)
 
 
-def _locked(organization_id: str) -> Organization:
-    # Whoever changes who belongs to it waits here, so that no two last owners leave together.
+def _lock_organization(organization_id: str) -> Organization:
+    # Every change of members waits for this lock, so the last two owners cannot leave at once.
     return Organization.objects.select_for_update(no_key=True).get(pk=organization_id)
 
 
-def _acting(membership: Membership) -> Membership:
-    """The membership of who acts, as it stands now that nobody else changes any."""
-    organization = _locked(membership.organization_id)
+def _lock_acting(membership: Membership) -> Membership:
+    """Lock the organization and return the acting membership as it is now."""
+    organization = _lock_organization(membership.organization_id)
     acting = organization.memberships.select_related("user").filter(pk=membership.pk).first()
     if not acting:
         raise PermissionDenied("You do not belong to this organization any more.")
@@ -221,7 +224,7 @@ def _acting(membership: Membership) -> Membership:
     return acting
 
 
-def _again(member: Membership, acting: Membership) -> Membership:
+def _reload(member: Membership, acting: Membership) -> Membership:
     found = (
         acting.organization.memberships.select_related("user", "organization")
         .filter(pk=member.pk)
@@ -243,13 +246,13 @@ def _check_not_last_owner(member: Membership) -> None:
         raise InvalidState("An organization needs an owner. Make somebody else an owner first.")
 
 
-def _role(role: str) -> str:
+def _check_role(role: str) -> str:
     if role not in Role.values:
         raise ValidationError(f"There is no role {role}.", fields={"role": "is unknown"})
     return role
 
 
-def _address(text: str) -> str:
+def _clean_email(text: str) -> str:
     email = text.strip().lower()
     try:
         validate_email(email)
@@ -263,7 +266,7 @@ def _address(text: str) -> str:
 
 
 def _revoke_beyond(member: Membership, roles: list[str], *, actor: Actor) -> None:
-    """Take back what this member has invited to and no longer could: they know the tokens."""
+    """Revoke this member's invitations to roles outside `roles`: they know the tokens."""
     sent = Invitation.objects.filter(
         organization=member.organization, invited_by=member.user, accepted_at=None
     )
@@ -277,12 +280,12 @@ def _revoke_all(invitations, *, actor: Actor) -> None:
         events.record("invitation.revoked", invitation, actor=actor)
 
 
-def _letter(invitation: Invitation, url: str) -> EmailMessage:
-    # A name may hold what ends a line, and so a header; or paragraphs and links in our name.
+def _invitation_email(invitation: Invitation, url: str) -> EmailMessage:
+    # A name may contain line breaks, which would add headers or paragraphs, and links.
     context = {
         "invitation": invitation,
-        "organization": emails.without_links(invitation.organization.name),
-        "inviter": emails.without_links(invitation.invited_by.name),
+        "organization": plain_text.without_links(invitation.organization.name),
+        "inviter": plain_text.without_links(invitation.invited_by.name),
         "url": url,
     }
     subject = render_to_string(
@@ -290,3 +293,17 @@ def _letter(invitation: Invitation, url: str) -> EmailMessage:
     ).strip()
     text = render_to_string("accounts/organizations/invitation_email.txt", context)
     return EmailMessage(subject, text, to=[invitation.email])
+
+
+def memberships_of(user: User) -> list[Membership]:
+    """Return a user's memberships, sorted by organization name. Every page reads them."""
+    found = user.memberships.select_related("organization")
+    return list(found.order_by("organization__name", "pk"))
+
+
+def permissions_of(user_id: str, organization: Organization) -> frozenset[str]:
+    """What a person may do in an organization now: nothing once they left or were deactivated."""
+    member = Membership.objects.filter(
+        organization=organization, user=ids.read(user_id), user__is_active=True
+    ).first()
+    return member.permissions if member else frozenset()

@@ -1,4 +1,4 @@
-"""Codes of an authenticator app, accepted once, and guesses of one account in turn."""
+"""Codes of an authenticator app, each accepted once, and the locks that count guesses."""
 
 from allauth.core.internal.cryptokit import compare_user_code
 from allauth.mfa.models import Authenticator
@@ -17,10 +17,10 @@ _LAST_STEP = "last_step"  # in an authenticator's data: the latest time step a c
 
 @transaction.atomic(savepoint=False)
 def use(app: Authenticator, code: str) -> bool:
-    """Use up a code of an authenticator app; False if it, or a later one, was used before.
+    """Use up a code of an authenticator app. False if it, or a later one, was used before.
 
-    The time step is kept in PostgreSQL under a lock, so a code that someone else saw is worth
-    nothing, also while Redis is away, and of two who use it at once (RFC 6238, 5.2).
+    The time step is stored in PostgreSQL under a row lock, so a code works once even while Redis
+    is unavailable and for concurrent requests (RFC 6238, 5.2).
     """
     app = Authenticator.objects.select_for_update(no_key=True).get(pk=app.pk)
     secret = credentials.decrypt(app.data["secret"].encode())
@@ -36,14 +36,14 @@ def use(app: Authenticator, code: str) -> bool:
     return True
 
 
-def lock_person(user: User) -> User:
-    """The person as they are now, for the one transaction that changes how they sign in."""
+def lock_user(user: User) -> User:
+    """Return the user, locked until the transaction that changes how they sign in ends."""
     return User.objects.select_for_update(no_key=True).get(pk=user.pk)
 
 
-def wait_for_turn(email: str, address: str) -> None:
-    """Until the transaction ends, let no one else guess for this account from this address.
+def lock_attempts(email: str, address: str) -> None:
+    """Lock sign-in attempts for this account from this address until the transaction ends.
 
-    So each guess is counted before the next one is judged, however many come at once.
+    Each of many concurrent guesses is counted before the next one is checked.
     """
-    turns.take("one_time_codes", email, address)
+    turns.acquire("one_time_codes", email, address)

@@ -1,28 +1,41 @@
-"""Organizations: the tenants."""
+"""Organizations: creation, settings, limits, the sandbox clock and activation."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
 
-from accounts.errors import SandboxOnly
-from accounts.organizations.models import LinkDirection, Membership, Organization, Plan, User
-from accounts.wallets import services as wallets
+from accounts.organizations.models import (
+    LinkDirection,
+    Membership,
+    Organization,
+    Plan,
+    User,
+)
 from wallgent import clock, events, ids
 from wallgent.actors import Actor, ActorType
 from wallgent.environments import Environment
-from wallgent.errors import InvalidState, NotFound, ValidationError
+from wallgent.errors import InvalidState, NotFound, SandboxOnly, ValidationError
 
-CLOCK_LIMIT = timedelta(days=3_650)  # ten years ahead of real time, in all
+CLOCK_LIMIT = timedelta(days=3_650)  # the sandbox clock is at most ten years ahead of real time
+
+# Called with (*, actor) for each environment of a new organization. Registered by packages above.
+_set_up: list[Callable[..., object]] = []
+
+
+def on_created(set_up: Callable[..., object]) -> None:
+    """Register `set_up(actor=…)` for each environment of a new organization. Called at startup."""
+    _set_up.append(set_up)
 
 
 def system_actor(organization: Organization, environment: str = Environment.SANDBOX) -> Actor:
-    """Ourselves, acting for an organization: in tasks, commands and the admin."""
+    """Return the actor for system work in an organization: tasks, commands and the admin."""
     return Actor(organization=organization, environment=environment, type=ActorType.SYSTEM)
 
 
 def find(id: str) -> Organization:
-    """Any organization, by its id or its plain uuid. For ourselves only. Raises NotFound."""
+    """Return any organization, by its id or plain UUID. Internal use only. Raises NotFound."""
     uuid = ids.read(id)
     organization = uuid and Organization.objects.filter(pk=uuid).first()
     if not organization:
@@ -32,7 +45,7 @@ def find(id: str) -> Organization:
 
 @transaction.atomic(savepoint=False)
 def create(*, name: str, email: str, owner: User | None = None, plan: str = "") -> Organization:
-    """A new organization with one ORG wallet in each environment, and its owner if given."""
+    """Create an organization with a USD wallet in each environment, and its owner if given."""
     organization = Organization.objects.create(
         name=name, email=email, plan=plan or settings.DEFAULT_PLAN
     )
@@ -40,15 +53,16 @@ def create(*, name: str, email: str, owner: User | None = None, plan: str = "") 
         Membership.objects.create(organization=organization, user=owner, role=Membership.Role.OWNER)
     events.record("organization.created", organization, actor=system_actor(organization))
     for environment in Environment.values:
-        wallets.create_default(actor=system_actor(organization, environment))
+        for set_up in _set_up:
+            set_up(actor=system_actor(organization, environment))
     return organization
 
 
 @transaction.atomic(savepoint=False)
 def update(organization: Organization, *, actor: Actor, name: str | None = None) -> Organization:
-    """Change the name; with nothing given, nothing happens.
+    """Change the name, if given.
 
-    Raises PermissionDenied (a key with a wallet scope), as every change of a setting does.
+    Raises PermissionDenied for a key with a wallet scope, as every change of a setting does.
     """
     actor.require_every_wallet("change the organization")
     if name is not None and name != organization.name:
@@ -61,7 +75,7 @@ def update(organization: Organization, *, actor: Actor, name: str | None = None)
 
 @transaction.atomic(savepoint=False)
 def set_plan(organization: Organization, *, actor: Actor, plan: str) -> Organization:
-    """Move to another plan at once. Support only."""
+    """Change the plan at once. Support only."""
     if organization.plan == plan:
         return organization
     organization.plan = Plan(plan)
@@ -79,7 +93,7 @@ def set_limits(
     writes_per_minute: int | None,
     wallets: int | None,
 ) -> Organization:
-    """Agree on figures in place of the plan's; None goes back to the plan's. Support only."""
+    """Set limits that replace the plan's. None restores the plan's limit. Support only."""
     organization.custom_reads_per_minute = reads_per_minute
     organization.custom_writes_per_minute = writes_per_minute
     organization.custom_wallets = wallets
@@ -100,7 +114,7 @@ def set_limits(
 
 @transaction.atomic(savepoint=False)
 def set_link_direction(organization: Organization, *, actor: Actor, direction: str) -> Organization:
-    """Say which way new payment links go that do not say themselves."""
+    """Set the direction of new payment links that are created without one."""
     actor.require_every_wallet("change the organization")
     if organization.default_link_direction == direction:
         return organization
@@ -119,16 +133,16 @@ def advance_clock(
     by: timedelta | None = None,
     to: datetime | None = None,
 ) -> Organization:
-    """Let the organization's sandbox live `by` further ahead, or from `to` on.
+    """Move the organization's sandbox clock forward `by` a duration, or `to` a time.
 
-    What falls due follows at once. Clocks only go forward.
-    Raises SandboxOnly, PermissionDenied (a scoped key), ValidationError.
+    Work that falls due is then done at once. Clocks only go forward.
+    Raises SandboxOnly, PermissionDenied (a key with a wallet scope), ValidationError.
     """
     if actor.environment != Environment.SANDBOX:
         raise SandboxOnly("Only the clock of a sandbox can be moved: use a sandbox key.")
     actor.require_every_wallet("advance the sandbox clock")
     organization = Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
-    if to is not None:  # reckoned under the lock: of two who mean the same time, one moves it
+    if to is not None:  # computed under the lock, so two calls with one time move it once
         by = to - (clock.real_now() + organization.sandbox_offset)
     if by <= timedelta(0) or organization.sandbox_offset + by > CLOCK_LIMIT:
         ahead = (clock.real_now() + organization.sandbox_offset).isoformat(timespec="seconds")
@@ -138,8 +152,9 @@ def advance_clock(
         )
     organization.sandbox_offset += by
     organization.save(update_fields=["sandbox_offset", "updated_at"])
-    told = {"actor": actor, "organizations": [organization]}  # dated by the clock as it is now
-    events.record("sandbox.clock_advanced", organization, by=by, **told)
+    # Given explicitly, so that the event is dated by the new clock.
+    recorded = {"actor": actor, "organizations": [organization]}
+    events.record("sandbox.clock_advanced", organization, by=by, **recorded)
     return organization
 
 
@@ -147,17 +162,20 @@ def advance_clock(
 def accept_pay_requests(
     organization: Organization, *, actor: Actor, sandbox: bool, production: bool
 ) -> Organization:
-    """Say where strangers' payment links may ask it to pay. Its approvals decide each time."""
+    """Set in which environments payment links of others may send pay requests.
+
+    Each request waits for approval.
+    """
     actor.require_every_wallet("change the organization")
-    chosen = {
+    accepted = {
         "accepts_pay_requests_sandbox": sandbox,
         "accepts_pay_requests_production": production,
     }
-    changed = {name for name, value in chosen.items() if getattr(organization, name) != value}
+    changed = {name for name, value in accepted.items() if getattr(organization, name) != value}
     if not changed:
         return organization
     for name in changed:
-        setattr(organization, name, chosen[name])
+        setattr(organization, name, accepted[name])
     organization.save(update_fields=[*changed, "updated_at"])
     changes = {
         "acceptsPayRequests": {
@@ -171,7 +189,7 @@ def accept_pay_requests(
 
 @transaction.atomic(savepoint=False)
 def activate_production(organization: Organization, *, actor: Actor) -> Organization:
-    """Let it make production keys. Support only. Raises InvalidState when its plan has none."""
+    """Allow production keys. Support only. Raises InvalidState if the plan has no production."""
     organization = Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
     if not organization.limits.production:
         raise InvalidState(f"The plan {organization.plan} does not include production.")
@@ -180,3 +198,15 @@ def activate_production(organization: Organization, *, actor: Actor) -> Organiza
         organization.save(update_fields=["production_activated_at", "updated_at"])
         events.record("organization.activated", organization, actor=actor)
     return organization
+
+
+def is_locked(actor: Actor) -> bool:
+    """Return whether nothing can be changed yet: in production, before its activation."""
+    return actor.is_locked
+
+
+def accepts_pay_requests(organization: Organization, environment: str) -> bool:
+    """Return whether payment links of other organizations may send pay requests."""
+    if environment == Environment.PRODUCTION:
+        return organization.accepts_pay_requests_production
+    return organization.accepts_pay_requests_sandbox

@@ -1,4 +1,4 @@
-"""People: how they come to us, and what their organizations may know of how they sign in."""
+"""Users: their first organization, and events about how they sign in."""
 
 import dataclasses
 
@@ -11,37 +11,37 @@ from wallgent.actors import Actor
 
 
 @transaction.atomic(savepoint=False)
-def settle_in(
+def join_organization(
     user: User, *, organization: str = "", token: str = "", origin: dict[str, str] | None = None
 ) -> Membership:
-    """Give a new person their place: where the token invites them, else an organization made now.
+    """Make a new user a member: of the organization whose token invites them, or of a new one.
 
-    Raises NotFound, InvalidState or PermissionDenied when the invitation does not let them in.
+    Raises NotFound, InvalidState or PermissionDenied when the invitation cannot be accepted.
     """
     if token:
         return members.accept(token, user=user, origin=origin)
-    made = organizations.create(name=organization, email=user.email, owner=user)
-    return user.memberships.get(organization=made)
+    created = organizations.create(name=organization, email=user.email, owner=user)
+    return user.memberships.get(organization=created)
 
 
 @transaction.atomic(savepoint=False)
-def record(type: str, user: User, *, origin: dict[str, str] | None = None, **extra) -> None:
-    """Write down what the person did, once for each organization they belong to."""
+def record_event(type: str, user: User, *, origin: dict[str, str] | None = None, **extra) -> None:
+    """Record an event about a user, once for each organization they belong to."""
     for membership in user.memberships.select_related("organization").order_by("pk"):
-        actor = members.acting_for(membership.organization, user, origin)
+        actor = members.user_actor(membership.organization, user, origin)
         events.record(type, user, actor=actor, **extra)
 
 
 @transaction.atomic(savepoint=False)
-def remove_factors(user: User, *, actor: Actor) -> None:
-    """Let the password alone sign a person in, who has lost everything else. Support only.
+def remove_second_factors(user: User, *, actor: Actor) -> None:
+    """Remove all second factors of a user who lost them. Support only.
 
-    `actor` is who does it; each organization of the person is told.
+    Records one event for each kind of factor in each organization of the user.
     """
     factors = user.authenticator_set.order_by("pk")
-    lost = sorted({factor.type for factor in factors})
+    types = sorted({factor.type for factor in factors})
     factors.delete()
     for membership in user.memberships.select_related("organization").order_by("pk"):
-        here = dataclasses.replace(actor, organization=membership.organization)
-        for factor in lost:
-            events.record("user.mfa_removed", user, actor=here, factor=factor)
+        actor_here = dataclasses.replace(actor, organization=membership.organization)
+        for factor in types:
+            events.record("user.mfa_removed", user, actor=actor_here, factor=factor)

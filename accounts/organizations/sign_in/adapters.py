@@ -1,4 +1,4 @@
-"""Signing in: where django-allauth and django-axes ask us how."""
+"""How django-allauth and django-axes sign users in, and the events that record it."""
 
 from datetime import timedelta
 
@@ -17,19 +17,19 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from accounts.organizations.models import User
-from accounts.organizations.pages.invitations import invitation_of, origin_of
+from accounts.organizations.pages.invitations import request_origin, requested_invitation
 from accounts.organizations.services import one_time_codes, users
 from wallgent import clock, credentials, public_origin
 from wallgent.http.client_ip import UNKNOWN, client_ip, client_network
-from wallgent.mail import emails
+from wallgent.mail import emails, plain_text
 
 _EMAIL_LENGTH = User._meta.get_field("email").max_length
-_AGENT_LENGTH = 200
-_TRIED_LENGTH = AccessAttempt._meta.get_field("username").max_length
+_USER_AGENT_LENGTH = 200
+_ATTEMPT_LENGTH = AccessAttempt._meta.get_field("username").max_length
 
 
 class AccountAdapter(DefaultAccountAdapter):
-    """What django-allauth leaves to a project to decide."""
+    """Account settings of django-allauth: sign-up, redirects, links and emails."""
 
     error_messages = DefaultAccountAdapter.error_messages | {
         "email_password_mismatch": "The e-mail address or the password is not right.",
@@ -42,7 +42,7 @@ class AccountAdapter(DefaultAccountAdapter):
     }
 
     def is_open_for_signup(self, request) -> bool:
-        return settings.SIGNUP_OPEN or invitation_of(request) is not None
+        return settings.SIGNUP_OPEN or requested_invitation(request) is not None
 
     def clean_email(self, email: str) -> str:
         if len(email) > _EMAIL_LENGTH:
@@ -54,13 +54,13 @@ class AccountAdapter(DefaultAccountAdapter):
         return super().save_user(request, user, form, commit)
 
     def post_login(self, request, user, **login):
-        end_some_day(request)
+        set_fixed_expiry(request)
         response = super().post_login(request, user, **login)
-        users.record("user.signed_in", user, origin=origin_of(request))
+        users.record_event("user.signed_in", user, origin=request_origin(request))
         return response
 
     def get_login_redirect_url(self, request) -> str:
-        """The dashboard; support staff without an organization go to their own pages."""
+        """Return the dashboard, or the admin for staff who belong to no organization."""
         if request.user.is_staff and not request.user.memberships.exists():
             return reverse("admin:index")
         return super().get_login_redirect_url(request)
@@ -69,56 +69,57 @@ class AccountAdapter(DefaultAccountAdapter):
         return client_ip(request) or UNKNOWN
 
     def _get_login_attempts_cache_key(self, request, **credentials) -> str:
-        # allauth's begins with the Host header: another port in it would be another counter.
-        return email_tried(request, credentials)
+        # allauth's key starts with the Host header, so another port would start another counter.
+        return attempted_email(request, credentials)
 
     def is_safe_url(self, url: str) -> bool:
-        """Only a path of our own, on whatever host it was asked for."""
+        """Accept only a path on this server, whatever host the request names."""
         return url_has_allowed_host_and_scheme(url, allowed_hosts=None)
 
-    # Links in emails lead to our public address, whatever host name a request claims.
+    # Links in emails lead to our public address, whatever host the request names.
 
     def get_email_confirmation_url(self, request, emailconfirmation) -> str:
-        return _public("account_confirm_email", emailconfirmation.key)
+        return _public_url("account_confirm_email", emailconfirmation.key)
 
     def get_reset_password_from_key_url(self, key: str) -> str:
         id, _, secret = key.partition("-")
-        uid = id.rpartition("_")[2]  # allauth's path takes no underscore, and ours reads it so, too
-        return _public("account_reset_password_from_key", uid, secret)
+        # allauth's path takes no underscore; the id is also read without its prefix.
+        uid = id.rpartition("_")[2]
+        return _public_url("account_reset_password_from_key", uid, secret)
 
     def send_notification_mail(self, template_prefix, user, context=None, email=None) -> None:
-        about = {"user": user, "account": user.email, "browser": _browser(self.request)}
-        about |= {"ip": client_ip(self.request), **(context or {})}
-        super().send_notification_mail(template_prefix, user, about, email)
+        details = {"user": user, "account": user.email, "browser": _user_agent(self.request)}
+        details |= {"ip": client_ip(self.request), **(context or {})}
+        super().send_notification_mail(template_prefix, user, details, email)
 
     def send_mail(self, template_prefix: str, email: str, context: dict) -> None:
         user = context.get("user")
-        shown = context | {
+        details = context | {
             "email": email,
-            # Of whom it is for: the request may come from anyone else who is signed in.
+            # The recipient, not the user of the request, who may be another signed-in user.
             "user": user,
-            "name": emails.without_links(user.name) if user else "",
+            "name": plain_text.without_links(user.name) if user else "",
             "origin": settings.PUBLIC_ORIGIN,
-            "login_url": _public("account_login"),
-            "signup_url": _public("account_signup"),
+            "login_url": _public_url("account_login"),
+            "signup_url": _public_url("account_signup"),
             "is_signup_open": settings.SIGNUP_OPEN,
         }
-        if "key" not in context:  # else it is the one that holds the key
-            shown["password_reset_url"] = _public("account_reset_password")
-        emails.send(self.render_mail(template_prefix, email, shown))
+        if "key" not in context:  # otherwise it already holds a URL with the key
+            details["password_reset_url"] = _public_url("account_reset_password")
+        emails.send(self.render_mail(template_prefix, email, details))
 
 
-def _browser(request) -> str:
-    """What a browser says it is, as far as an email may repeat it."""
-    return emails.without_links(request.headers.get("User-Agent", "")[:_AGENT_LENGTH])
+def _user_agent(request) -> str:
+    """Return the User-Agent header, shortened, for use in an email. Empty if it holds a link."""
+    return plain_text.without_links(request.headers.get("User-Agent", "")[:_USER_AGENT_LENGTH])
 
 
-def _public(name: str, *arguments: str) -> str:
+def _public_url(name: str, *arguments: str) -> str:
     return public_origin.url(reverse(name, args=arguments))
 
 
-class FactorAdapter(DefaultMFAAdapter):
-    """Second factors, their secrets encrypted at rest."""
+class MfaAdapter(DefaultMFAAdapter):
+    """Second factors of django-allauth, with secrets encrypted at rest."""
 
     error_messages = DefaultMFAAdapter.error_messages | {
         "incorrect_code": AccountAdapter.error_messages["incorrect_code"],
@@ -138,39 +139,42 @@ class FactorAdapter(DefaultMFAAdapter):
         return settings.MFA_TOTP_ISSUER
 
 
-class LockOut(AxesStandaloneBackend):
-    """Keeps out who failed too often. Of many guesses at once, each is counted before the next."""
+class LockoutBackend(AxesStandaloneBackend):
+    """Locks out an account and address after too many failures.
+
+    Concurrent guesses wait for each other, so each is counted before the next is checked.
+    """
 
     def authenticate(self, request, username=None, password=None, **credentials):
-        tried = {"username": username, **credentials}
-        one_time_codes.wait_for_turn(email_tried(request, tried), tried_from(request))
+        attempt = {"username": username, **credentials}
+        one_time_codes.lock_attempts(attempted_email(request, attempt), attempt_address(request))
         return super().authenticate(request, username, password, **credentials)
 
 
-def end_some_day(request) -> None:
-    """Let the session end at an hour that is fixed now, however much it is used until then."""
+def set_fixed_expiry(request) -> None:
+    """Set a fixed end of the session, which use does not extend."""
     request.session.set_expiry(timedelta(seconds=settings.SESSION_COOKIE_AGE))
 
 
-def email_tried(request, credentials: dict | None) -> str:
-    """Whose account somebody tries to get into, spelled in one way."""
-    tried = credentials or {}
-    text = tried.get("email") or tried.get("username") or ""
-    return text.strip().lower()[:_TRIED_LENGTH]
+def attempted_email(request, credentials: dict | None) -> str:
+    """Return the email address of a sign-in attempt, in lower case without spaces around it."""
+    attempt = credentials or {}
+    text = attempt.get("email") or attempt.get("username") or ""
+    return text.strip().lower()[:_ATTEMPT_LENGTH]
 
 
-def tried_from(request) -> str:
-    """Where somebody tries it from: of IPv6 the first address of their network, for all of it.
+def attempt_address(request) -> str:
+    """Return the client's IP address, or the first address of its network for IPv6.
 
-    Never empty: what has no address would match nothing in PostgreSQL, and count nothing.
+    Never empty: an empty address would match no row in PostgreSQL, so nothing would be counted.
     """
     return client_network(request).partition("/")[0]
 
 
-def locked_out(request, response, credentials):
-    """The page after too many failures; it says when to try again."""
+def lockout_response(request, response, credentials):
+    """Return the page shown after too many failures, with the time of the next try."""
     failures = AccessAttempt.objects.filter(
-        username=email_tried(request, credentials), ip_address=tried_from(request)
+        username=attempted_email(request, credentials), ip_address=attempt_address(request)
     )
     now = clock.real_now()
     last = max((failure.attempt_time for failure in failures), default=now)
@@ -189,7 +193,7 @@ def locked_out(request, response, credentials):
 
 
 def connect() -> None:
-    """Hear from django-allauth and django-axes what people did. Called once, at start."""
+    """Record the signals of django-allauth and django-axes as events. Called once, at startup."""
     for signal in ("password_changed", "password_set", "password_reset"):
         getattr(account_signals, signal).connect(_password_changed)
     account_signals.email_changed.connect(_email_changed)
@@ -201,33 +205,36 @@ def connect() -> None:
 
 
 def _password_changed(request, user, **_):
-    users.record("user.password_changed", user, origin=origin_of(request))
+    users.record_event("user.password_changed", user, origin=request_origin(request))
 
 
 def _email_changed(request, user, from_email_address, **_):
-    if from_email_address:  # else it was confirmed for the first time
-        users.record("user.email_changed", user, origin=origin_of(request))
+    if from_email_address:  # otherwise the first address was confirmed
+        users.record_event("user.email_changed", user, origin=request_origin(request))
 
 
 def _factor_added(request, user, authenticator, **_):
-    users.record("user.mfa_added", user, origin=origin_of(request), factor=authenticator.type)
+    users.record_event(
+        "user.mfa_added", user, origin=request_origin(request), factor=authenticator.type
+    )
 
 
 def _factor_removed(request, user, authenticator, **_):
-    users.record("user.mfa_removed", user, origin=origin_of(request), factor=authenticator.type)
+    users.record_event(
+        "user.mfa_removed", user, origin=request_origin(request), factor=authenticator.type
+    )
 
 
 def _factor_renewed(request, user, **_):
-    users.record("user.recovery_codes_renewed", user, origin=origin_of(request))
+    users.record_event("user.recovery_codes_renewed", user, origin=request_origin(request))
 
 
 def _code_failed(sender, request, user, **_):
-    tried = {"email": user.email}
-    user_login_failed.send(sender, credentials=tried, request=request)
+    user_login_failed.send(sender, credentials={"email": user.email}, request=request)
 
 
 def _locked_out(request, username, **_):
     if request.axes_failures_since_start is None:
-        return  # it was locked before: nothing new
+        return  # it was locked already
     if user := User.objects.filter(email=username).first():
-        users.record("user.locked_out", user, origin=origin_of(request))
+        users.record_event("user.locked_out", user, origin=request_origin(request))

@@ -1,20 +1,9 @@
-"""The forms of signing in, and of what one signs in with."""
+"""Forms for signing in, and for passwords, second factors and email addresses."""
 
 import json
 import time
 
-from allauth.account.forms import (
-    AddEmailForm,
-    ChangePasswordForm,
-    LoginForm,
-    ResetPasswordForm,
-    ResetPasswordKeyForm,
-    SetPasswordForm,
-    default_token_generator,
-)
-from allauth.account.forms import (
-    ReauthenticateForm as PasswordForm,
-)
+from allauth.account import forms as account_forms
 from allauth.account.models import EmailAddress
 from allauth.core import context
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
@@ -34,29 +23,29 @@ from django import forms
 from accounts.organizations.services import one_time_codes
 from accounts.organizations.sign_in.adapters import (
     AccountAdapter,
-    email_tried,
-    end_some_day,
-    tried_from,
+    attempt_address,
+    attempted_email,
+    set_fixed_expiry,
 )
 from wallgent import credentials
 from wallgent.api.json import check_count
 from wallgent.errors import ValidationError
 
-_PENDING = "pending_app"  # where a session keeps the secret of an app that is being set up
+_PENDING = "pending_app"  # session key of the secret of an app that is being set up
 _PENDING_SECONDS = 30 * 60
 ADVICE = "At least 12 characters. Several words are easy to remember."
 
 
-class _InOurWords:
-    """Labels and help as elsewhere; what to write is said there, not inside the field."""
+class _Labels:
+    """Sets our labels and help texts, and removes allauth's placeholders."""
 
-    words: dict[str, tuple[str, str]] = {}
+    labels: dict[str, tuple[str, str]] = {}
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         for name, field in self.fields.items():
             field.widget.attrs.pop("placeholder", None)
-            field.label, field.help_text = self.words.get(name, (field.label, field.help_text))
+            field.label, field.help_text = self.labels.get(name, (field.label, field.help_text))
 
 
 _NEW_PASSWORD = {
@@ -65,66 +54,66 @@ _NEW_PASSWORD = {
 }
 
 
-class ChangePassword(_InOurWords, ChangePasswordForm):
-    """A new password in place of the present one."""
+class ChangePasswordForm(_Labels, account_forms.ChangePasswordForm):
+    """Changes a password, which must be entered first."""
 
-    words = {"oldpassword": ("Present password", ""), **_NEW_PASSWORD}
-
-
-class FirstPassword(_InOurWords, SetPasswordForm):
-    """A password for whoever has none."""
-
-    words = _NEW_PASSWORD
+    labels = {"oldpassword": ("Present password", ""), **_NEW_PASSWORD}
 
 
-class NewPassword(_InOurWords, ResetPasswordKeyForm):
-    """A new password for whoever has forgotten it."""
+class SetPasswordForm(_Labels, account_forms.SetPasswordForm):
+    """Sets a password for a user who has none."""
 
-    words = _NEW_PASSWORD
+    labels = _NEW_PASSWORD
+
+
+class ResetPasswordForm(_Labels, account_forms.ResetPasswordKeyForm):
+    """Sets a new password for a user who opened the link of a reset email."""
+
+    labels = _NEW_PASSWORD
 
     def clean(self):
-        # Of two who use the same link at once, the second finds it used.
-        person = one_time_codes.lock_person(self.user)
-        if not default_token_generator.check_token(person, self.temp_key):
+        # Locked, so that of two concurrent uses of one link the second finds it used.
+        user = one_time_codes.lock_user(self.user)
+        if not account_forms.default_token_generator.check_token(user, self.temp_key):
             raise forms.ValidationError("This link was already used. Ask for a new one.")
         return super().clean()
 
 
-class ForgottenPassword(_InOurWords, ResetPasswordForm):
-    """Where to send the link to."""
+class RequestPasswordResetForm(_Labels, account_forms.ResetPasswordForm):
+    """Asks for the email address to which the reset link is sent."""
 
-    words = {"email": ("E-mail address", "")}
-
-
-class PasswordAgain(_InOurWords, PasswordForm):
-    """The password once more, before something that matters."""
-
-    words = {"password": ("Password", "")}
+    labels = {"email": ("E-mail address", "")}
 
 
-class NewApp(_InOurWords, ActivateTOTPForm):
-    """The first code of an authenticator app.
+class PasswordReauthenticateForm(_Labels, account_forms.ReauthenticateForm):
+    """Asks for the password again before a sensitive action."""
 
-    Its secret stays the same for half an hour, however often the page is loaded: the app may have
-    scanned it from an earlier one. Until the app is set up the session keeps it, encrypted.
+    labels = {"password": ("Password", "")}
+
+
+class ActivateAppForm(_Labels, ActivateTOTPForm):
+    """Asks for the first code of an authenticator app.
+
+    The secret stays the same for half an hour, however often the page is loaded: the app may have
+    scanned it from an earlier load. The session keeps it, encrypted, until the app is set up.
     """
 
-    words = {"code": ("Code", "")}
+    labels = {"code": ("Code", "")}
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         session = context.request.session
-        clear_totp_secret(context.request)  # allauth's own, which is another one at each look
-        kept = _pending_secret(session, self.user)
-        self._is_late = kept is None
-        self.secret = kept or _new_secret(session, self.user)
+        clear_totp_secret(context.request)  # allauth's own changes at each load
+        pending = _pending_secret(session, self.user)
+        self._is_expired = pending is None
+        self.secret = pending or _new_secret(session, self.user)
         self.fields["code"].widget.attrs |= {
             "autocomplete": "one-time-code",
             "inputmode": "numeric",
         }
 
     def clean_code(self):
-        if self._is_late:
+        if self._is_expired:
             raise forms.ValidationError(
                 "The QR code expired. Scan the new one, then enter the code from your app."
             )
@@ -132,12 +121,12 @@ class NewApp(_InOurWords, ActivateTOTPForm):
 
 
 def _pending_secret(session, user) -> str | None:
-    """The secret that this person was shown lately, if there is one."""
-    kept = session.get(_PENDING, {})
-    if kept.get("user") != user.id or kept["until"] < time.time():
+    """Return the secret shown to this user in the last half hour, or None."""
+    pending = session.get(_PENDING, {})
+    if pending.get("user") != user.id or pending["until"] < time.time():
         return None
     try:
-        return credentials.decrypt(kept["secret"].encode())
+        return credentials.decrypt(pending["secret"].encode())
     except credentials.InvalidToken:
         return None
 
@@ -153,12 +142,12 @@ def _new_secret(session, user) -> str:
 
 
 def forget_pending_secret(session) -> None:
-    """Keep nothing of it, once the app is set up."""
+    """Delete the pending secret from the session, once the app is set up."""
     session.pop(_PENDING, None)
 
 
-class SignInForm(LoginForm):
-    """E-mail address and password."""
+class SignInForm(account_forms.LoginForm):
+    """Signs in with an email address and a password."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -170,12 +159,12 @@ class SignInForm(LoginForm):
 
     def login(self, request, redirect_url=None):
         answer = super().login(request, redirect_url)
-        end_some_day(request)  # each use would put off the end that allauth has set just now
+        set_fixed_expiry(request)  # allauth has just set an expiry that each use would extend
         return answer
 
 
 class _CountedCode:
-    """Codes are guessed no more often than passwords, and both are counted together."""
+    """Limits guesses of codes: they count together with guesses of the password."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -188,13 +177,16 @@ class _CountedCode:
         }
 
     def clean_code(self):
-        request, tried = context.request, {"email": self.user.email}
-        one_time_codes.wait_for_turn(email_tried(request, tried), tried_from(request))
-        if not AxesProxyHandler.is_allowed(request, tried):
-            request.axes_locked_out, request.axes_credentials = True, tried
+        request, credentials = context.request, {"email": self.user.email}
+        one_time_codes.lock_attempts(
+            attempted_email(request, credentials), attempt_address(request)
+        )
+        if not AxesProxyHandler.is_allowed(request, credentials):
+            request.axes_locked_out, request.axes_credentials = True, credentials
             raise forms.ValidationError(AccountAdapter.error_messages["too_many_login_attempts"])
         code = super().clean_code()
-        # allauth remembers it for half a minute, and in Redis only. Recovery codes it uses up.
+        # allauth remembers a used code for 30 seconds, and only in Redis. It deletes used recovery
+        # codes itself.
         is_app = self.authenticator.type == Authenticator.Type.TOTP
         if is_app and not one_time_codes.use(self.authenticator, code):
             self._emit_authentication_failed(self.authenticator)
@@ -203,15 +195,18 @@ class _CountedCode:
 
 
 class CodeForm(_CountedCode, AuthenticateForm):
-    """The second step of signing in."""
+    """Asks for a code as the second step of signing in."""
 
 
-class CodeAgainForm(_CountedCode, ReauthenticateForm):
-    """A code in place of the password, before something that matters."""
+class CodeReauthenticateForm(_CountedCode, ReauthenticateForm):
+    """Asks for a code in place of the password before a sensitive action."""
 
 
-class _AnyJson(json.JSONDecoder):
-    """Says of all it cannot read that it is no JSON: also of endless numbers and deep nesting."""
+class _StrictJsonDecoder(json.JSONDecoder):
+    """Raises JSONDecodeError for every text it cannot read.
+
+    Very long numbers and deep nesting would raise ValueError and RecursionError.
+    """
 
     def decode(self, text):
         try:
@@ -221,49 +216,49 @@ class _AnyJson(json.JSONDecoder):
             raise json.JSONDecodeError(str(error), "", 0) from None
 
 
-class _Key:
-    """A passkey's answer comes from a browser's script, or from anybody: it may be anything.
+class _Passkey:
+    """Reads the response of a passkey, which may be any JSON that a client sends.
 
-    A challenge is good for one answer, right or wrong: the page comes back with a new one.
+    A challenge is valid for one response, right or wrong: the page then shows a new one.
     """
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.fields["credential"].decoder = _AnyJson
+        self.fields["credential"].decoder = _StrictJsonDecoder
 
     def clean_credential(self):
         try:
             read = getattr(super(), "clean_credential", lambda: self.cleaned_data["credential"])
             return read()
         except (AttributeError, KeyError, TypeError, ValueError):
-            raise self._refusal() from None
+            raise self._error() from None
 
     def clean(self):
         try:
             return super().clean()
         except (AttributeError, KeyError, TypeError, ValueError):
-            raise self._refusal() from None
+            raise self._error() from None
         finally:
             clear_state()
 
-    def _refusal(self):
+    def _error(self):
         return forms.ValidationError("The passkey did not work. Try again, or use another way.")
 
 
-class KeySignInForm(_Key, LoginWebAuthnForm):
-    """A passkey alone."""
+class PasskeySignInForm(_Passkey, LoginWebAuthnForm):
+    """Signs in with a passkey alone."""
 
 
-class KeyForm(_Key, AuthenticateWebAuthnForm):
-    """A passkey as the second step."""
+class PasskeyForm(_Passkey, AuthenticateWebAuthnForm):
+    """Asks for a passkey as the second step of signing in."""
 
 
-class KeyAgainForm(_Key, ReauthenticateWebAuthnForm):
-    """A passkey in place of the password, before something that matters."""
+class PasskeyReauthenticateForm(_Passkey, ReauthenticateWebAuthnForm):
+    """Asks for a passkey in place of the password before a sensitive action."""
 
 
-class AddKeyForm(_Key, AddWebAuthnForm):
-    """A new passkey."""
+class AddPasskeyForm(_Passkey, AddWebAuthnForm):
+    """Adds a passkey."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -278,8 +273,8 @@ class AddKeyForm(_Key, AddWebAuthnForm):
         passwordless.initial = True
 
 
-class AddressForm(AddEmailForm):
-    """Another e-mail address, which takes the present one's place once it is proved."""
+class ChangeEmailForm(account_forms.AddEmailForm):
+    """Asks for a new email address, which replaces the current one once it is verified."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -287,8 +282,8 @@ class AddressForm(AddEmailForm):
         self.fields["email"].widget.attrs = {"autocomplete": "email", "type": "email"}
 
     def save(self, request):
-        # In development nobody proved the present one. It would be dropped at once, and with it
-        # what the person signs in with.
-        present = EmailAddress.objects.filter(user=self.user, email=self.user.email)
-        present.update(verified=True, primary=True)
+        # In development the current address was never verified. allauth would delete it at once,
+        # and the user could not sign in with it.
+        current = EmailAddress.objects.filter(user=self.user, email=self.user.email)
+        current.update(verified=True, primary=True)
         return super().save(request)

@@ -1,4 +1,4 @@
-"""Signing up: a person and their organization, or the one that invites them, at once or not."""
+"""Sign-up: creates a user who joins a new organization or the inviting one, atomically."""
 
 from allauth.account import app_settings
 from allauth.account.forms import SignupForm
@@ -10,7 +10,11 @@ from django.db import IntegrityError, transaction
 from django.shortcuts import redirect
 
 from accounts.organizations.models import Organization, User
-from accounts.organizations.pages.invitations import invitation_of, origin_of, page_of
+from accounts.organizations.pages.invitations import (
+    invitation_path,
+    request_origin,
+    requested_invitation,
+)
 from accounts.organizations.services import users
 from accounts.organizations.sign_in import adapters
 from accounts.organizations.sign_in.forms import ADVICE
@@ -18,14 +22,14 @@ from wallgent.errors import DomainError
 
 
 class _NameField(forms.CharField):
-    """A name in any script, on one line."""
+    """A name in any script, with line breaks and runs of spaces made one space."""
 
     def clean(self, value):
         return " ".join(super().clean(value).split())
 
 
 class SignUpForm(SignupForm):
-    """Name, address, password, and the organization's name unless one invites."""
+    """Asks for name, email, password, and an organization name unless the user is invited."""
 
     name = _NameField(
         label="Your name",
@@ -43,7 +47,7 @@ class SignUpForm(SignupForm):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.token, self.invitation = "", None
-        if found := invitation_of(context.request):
+        if found := requested_invitation(context.request):
             self.token, self.invitation = found
             del self.fields["organization"]
         email, password = self.fields["email"], self.fields["password1"]
@@ -63,10 +67,10 @@ class SignUpForm(SignupForm):
 
     def clean(self):
         cleaned = super().clean()
-        if "password1" in cleaned:  # once more, now that the name is known
-            person = User(email=cleaned.get("email", ""), name=cleaned.get("name", ""))
+        if "password1" in cleaned:  # again, now that the name is known
+            user = User(email=cleaned.get("email", ""), name=cleaned.get("name", ""))
             try:
-                password_validation.validate_password(cleaned["password1"], person)
+                password_validation.validate_password(cleaned["password1"], user)
             except forms.ValidationError as error:
                 self.add_error("password1", error)
         return cleaned
@@ -75,19 +79,19 @@ class SignUpForm(SignupForm):
         try:
             with transaction.atomic():
                 return super().try_save(request)
-        except IntegrityError:  # somebody took the address at the same moment
+        except IntegrityError:  # another sign-up used the address at the same time
             self.account_already_exists = True
-        except DomainError:  # somebody took the invitation back: its page says what to do
-            return None, redirect(page_of(self.token))
+        except DomainError:  # the invitation was revoked: its page says what to do
+            return None, redirect(invitation_path(self.token))
         if app_settings.EMAIL_VERIFICATION == app_settings.EmailVerificationMethod.MANDATORY:
             return super().try_save(request)
         messages.error(request, adapters.AccountAdapter.error_messages["email_taken"])
         return None, redirect("account_login")
 
     def signup(self, request, user):
-        users.settle_in(
+        users.join_organization(
             user,
             organization=self.cleaned_data.get("organization", ""),
             token=self.token,
-            origin=origin_of(request),
+            origin=request_origin(request),
         )

@@ -1,4 +1,4 @@
-"""Setting up an authenticator app, once."""
+"""The page that sets up an authenticator app."""
 
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.views import ActivateTOTPView
@@ -9,14 +9,14 @@ from accounts.organizations.services import one_time_codes
 from accounts.organizations.sign_in.forms import forget_pending_secret
 
 
-class SetUpApp(ActivateTOTPView):
-    """allauth's page, whose first code is used up and which a double click carries out once."""
+class ActivateAppView(ActivateTOTPView):
+    """Sets up an app once, even after a double click, and uses up its first code."""
 
     def dispatch(self, request, *args, **kwargs):
         if request.method == "POST" and request.user.is_authenticated:
-            one_time_codes.lock_person(request.user)
+            one_time_codes.lock_user(request.user)
             if is_mfa_enabled(request.user, [Authenticator.Type.TOTP]):
-                return redirect("mfa_view_recovery_codes")  # where the first click has led
+                return redirect("mfa_view_recovery_codes")  # where the first click led
         return super().dispatch(request, *args, **kwargs)
 
     def form_valid(self, form):
@@ -27,4 +27,4 @@ class SetUpApp(ActivateTOTPView):
         return response
 
 
-set_up_app = SetUpApp.as_view()
+activate_app = ActivateAppView.as_view()

@@ -5,16 +5,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from accounts.errors import BatchPartialFailure
+from accounts.payments.errors import BatchPartialFailure
 from accounts.payments.models import Payment
 from accounts.payments.services import payments
 from accounts.payments.services.payments import ItemRefused, PaymentRequest
 from accounts.wallets import services as wallets
+from accounts.wallets.models import Wallet
 from wallgent import ids, money
 from wallgent.actors import Actor
 from wallgent.api import errors, json
 from wallgent.api.commands import command
-from wallgent.api.idempotency import Claim, Replayed, key_of
+from wallgent.api.idempotency import IdempotencyKey, Replayed, key_of
 from wallgent.api.pagination import PageQuery
 from wallgent.api.schemas import (
     Amount,
@@ -46,22 +47,36 @@ class PaymentInput(Schema):
     merchant_hint: MerchantHint | None = None
     preference: Literal["cheapest", "fastest", "card_only", "closed_loop_preferred"] | None = None
 
-    def order(self, idempotency_key: str = "") -> PaymentRequest:
-        """What is asked for, in the service's words. Raises ValidationError without a payee."""
+    def to_request(
+        self,
+        *,
+        actor: Actor,
+        idempotency_key: str = "",
+        found: dict[str, Wallet] | None = None,
+    ) -> PaymentRequest:
+        """Return the payment to make; `found` is as in `payments.resolve_wallets`.
+
+        Raises ValidationError without a payee, and what `payments.resolve_wallets` raises.
+        """
         if not (self.to_wallet_id or self.merchant_id or self.merchant_hint):
             raise ValidationError(
                 "Say who is paid: give `to` a wallet id, or a merchantId or merchantHint.",
                 fields={"to": "is required"},
             )
+        sender, recipient = payments.resolve_wallets(
+            self.from_wallet_id,
+            self.to_wallet_id,
+            actor=actor,
+            merchant=self.merchant_id or (self.merchant_hint and self.merchant_hint.domain),
+            found=found,
+        )
         return PaymentRequest(
-            sender_id=self.from_wallet_id,
-            recipient_id=self.to_wallet_id,
+            sender=sender,
+            recipient=recipient,
             amount=self.amount,
             currency=self.currency,
             description=self.description or "",
             idempotency_key=idempotency_key,
-            merchant_id=self.merchant_id,
-            merchant_domain=self.merchant_hint.domain if self.merchant_hint else None,
         )
 
 
@@ -129,11 +144,11 @@ class PaymentOutput(Schema):
 
     @classmethod
     def of_stored(cls, payment: Payment, *, actor: Actor) -> "PaymentOutput":
-        """For a payment that was fetched with its reversals, as the actor may see it."""
+        """Render a payment that was fetched with its reversals, as the actor may see it."""
         reversals = payment.reversals.all()
         output = cls.of(payment, reversed_by=reversals[0].id if reversals else None)
         if payment.organization_id != actor.organization.id:
-            # The sender's key and what it paid us for the payment are its own affair.
+            # Only the sender sees its idempotency key and the fee it paid.
             output.fee = output.idempotency_key = None
         return output
 
@@ -154,10 +169,9 @@ class PaymentsView(ApiView):
 
     @command(PaymentInput)
     def post(self, request, data):
-        order = data.order(request.run.key)
-        parties = payments.parties(order, actor=request.actor)
+        payment_request = data.to_request(actor=request.actor, idempotency_key=request.run.key)
         request.run.start()
-        payment = payments.create(parties, actor=request.actor)
+        payment = payments.create(payment_request, actor=request.actor)
         return answer(PaymentOutput.of(payment), status=201)
 
 
@@ -190,50 +204,52 @@ class PaymentBatchView(ApiView):
 
 
 class _Batch:
-    """One call of the batch endpoint: every item paid, or none, and a result for each."""
+    """One call of the batch endpoint: pays every item or none, with a result for each."""
 
     def __init__(self, actor, items: list[BatchItem]):
         self.actor = actor
         self.items = items
         self.id = ids.new("bat")
         self.results: list[dict | None] = [None] * len(items)
-        self.claims: dict[int, Claim] = {}
-        self.twins: dict[int, int] = {}  # an item, and the one before it that it repeats
+        self.keys: dict[int, IdempotencyKey] = {}
+        self.duplicates: dict[int, int] = {}  # an item -> the earlier item that it repeats
 
     def run(self):
-        """Pay. Raises BatchPartialFailure with the results."""
+        """Make the payments. Raises BatchPartialFailure with the results."""
         try:
-            parties = self._parties()
+            payment_requests = self._payment_requests()
             self._claim_keys()
             fresh = [
                 index
                 for index, result in enumerate(self.results)
-                if result is None and index not in self.twins
+                if result is None and index not in self.duplicates
             ]
-            self._pay(fresh, [parties[index] for index in fresh])
+            self._pay(fresh, [payment_requests[index] for index in fresh])
         except ItemRefused as refused:
             raise self._failure(refused) from None
         self._repeat()
         return answer(self._body())
 
-    def _parties(self):
-        wanted = [id for i in self.items for id in (i.from_wallet_id, i.to_wallet_id) if id]
-        found = wallets.find_parties(wanted)
-        parties = []
+    def _payment_requests(self) -> list[PaymentRequest]:
+        """Fetch the wallets of all items in one query. Raises ItemRefused."""
+        wallet_ids = [id for i in self.items for id in (i.from_wallet_id, i.to_wallet_id) if id]
+        found = wallets.find_many(wallet_ids)
+        payment_requests = []
         for index, item in enumerate(self.items):
             try:
                 key = key_of(None, {"idempotencyKey": item.idempotency_key})
-                order = item.order(key or "")
-                parties.append(payments.parties(order, actor=self.actor, found=found))
+                payment_requests.append(
+                    item.to_request(actor=self.actor, idempotency_key=key or "", found=found)
+                )
             except DomainError as error:
                 raise ItemRefused(index, error) from None
-        return parties
+        return payment_requests
 
     def _claim_keys(self) -> None:
-        """Take the items' own keys; an item that was paid before keeps that result."""
+        """Claim the items' own keys; an item that was paid before keeps that result."""
         for index, item in enumerate(self.items):
             if item.idempotency_key:
-                self.claims[index] = Claim(
+                self.keys[index] = IdempotencyKey(
                     actor=self.actor,
                     key=item.idempotency_key,
                     method="POST",
@@ -242,14 +258,14 @@ class _Batch:
                 )
         first: dict[uuid.UUID, int] = {}
         refusals: dict[int, DomainError] = {}
-        # In one order for everyone, so that two batches never wait for each other.
-        for index, claim in sorted(self.claims.items(), key=lambda pair: pair[1].id):
-            twin = first.setdefault(claim.id, index)
-            if twin != index and self.claims[twin].body_hash == claim.body_hash:
-                self.twins[index] = twin
+        # All batches claim keys in the same order, so that two never wait for each other.
+        for index, key in sorted(self.keys.items(), key=lambda pair: pair[1].id):
+            earlier = first.setdefault(key.id, index)
+            if earlier != index and self.keys[earlier].body_hash == key.body_hash:
+                self.duplicates[index] = earlier
                 continue
             try:
-                claim.take()
+                key.claim()
             except Replayed as replayed:
                 self.results[index] = json.parse_object(replayed.answer.content) | {
                     "index": index,
@@ -261,11 +277,11 @@ class _Batch:
             index = min(refusals)
             raise ItemRefused(index, refusals[index])
 
-    def _pay(self, indexes: list[int], parties: list) -> None:
+    def _pay(self, indexes: list[int], payment_requests: list[PaymentRequest]) -> None:
         if not indexes:
             return
         try:
-            paid = payments.create_batch(parties, actor=self.actor)
+            paid = payments.create_batch(payment_requests, actor=self.actor)
         except ItemRefused as refused:
             raise ItemRefused(indexes[refused.index], refused.error) from None
         for index, payment in zip(indexes, paid, strict=True):
@@ -275,19 +291,20 @@ class _Batch:
                 "transactionId": payment.id,
                 "payment": PaymentOutput.of(payment).to_json(),
             }
-            if index in self.claims:
-                self.claims[index].keep(answer(self.results[index]))
+            if index in self.keys:
+                self.keys[index].store(answer(self.results[index]))
 
     def _repeat(self) -> None:
-        for index, twin in self.twins.items():
-            if result := self.results[twin]:
+        """Give each repeated item the result of the earlier one."""
+        for index, earlier in self.duplicates.items():
+            if result := self.results[earlier]:
                 self.results[index] = result | {"index": index, "replayed": True}
 
     def _failure(self, refused: ItemRefused) -> BatchPartialFailure:
         self._repeat()
         for index, paid_before in enumerate(self.results):
             if paid_before:
-                continue  # by another batch, whose payment stands
+                continue  # by an earlier batch, whose payment stays valid
             status = "reversed" if index < refused.index else "skipped"
             self.results[index] = {"index": index, "status": status, "transactionId": None}
         self.results[refused.index] |= {"status": "failed", **errors.body(refused.error)}

@@ -1,4 +1,4 @@
-"""What Wallgent charges (contract 1.6)."""
+"""The fees that Wallgent charges (contract 1.6)."""
 
 from decimal import Decimal
 
@@ -9,5 +9,5 @@ MINIMUM = Decimal("0.25")
 
 
 def on_payment(amount: Decimal) -> Decimal:
-    """0.5 % of `amount`, at least 0.25, in its currency; on top, paid by the sender."""
+    """Return the fee that the sender pays on top: 0.5 % of `amount`, at least 0.25."""
     return max(money.round_half_up(amount * RATE), MINIMUM)

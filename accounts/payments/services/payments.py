@@ -1,4 +1,4 @@
-"""Payments: from one wallet to another, alone or in an atomic batch, and back."""
+"""Payments from one wallet to another, atomic batches of payments, and reversals."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,9 +8,10 @@ from uuid import UUID
 
 from django.db import transaction
 
-from accounts.errors import MerchantNotFound, ReversalNotAllowed
 from accounts.ledger import chart, holds, journal
 from accounts.ledger.journal import Move
+from accounts.organizations.models import Organization
+from accounts.payments.errors import MerchantNotFound, ReversalNotAllowed
 from accounts.payments.models import Payment
 from accounts.payments.services import fees
 from accounts.wallets import ledger_errors
@@ -30,29 +31,18 @@ from wallgent.money import ZERO
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentRequest:
-    """What a caller asks for: who pays whom how much. Ids are as the caller wrote them."""
+    """A payment to make between two wallets. The caller has checked access to both."""
 
-    sender_id: str
-    recipient_id: str | None
-    amount: Decimal
-    currency: str | None = None  # None is the wallet's own
-    description: str = ""
-    idempotency_key: str = ""
-    merchant_id: str | None = None
-    merchant_domain: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parties:
-    """The two wallets of an order, found and permitted."""
-
-    order: PaymentRequest
     sender: Wallet
     recipient: Wallet
+    amount: Decimal
+    currency: str | None = None  # None is the currency of the sender
+    description: str = ""
+    idempotency_key: str = ""
 
 
 class ItemRefused(Exception):
-    """A batch stops at the item `index` (from 0) for `error`."""
+    """The item `index` (from 0) of a batch is refused with `error`, so none of them is paid."""
 
     def __init__(self, index: int, error: DomainError):
         super().__init__(f"item {index}: {error}")
@@ -61,26 +51,29 @@ class ItemRefused(Exception):
 
 
 def access(id: str, *, actor: Actor) -> Payment:
-    """A payment the actor may see. Raises NotFound, EnvironmentMismatch, PermissionDenied."""
+    """Return a payment that the actor may see.
+
+    Raises NotFound, EnvironmentMismatch, PermissionDenied.
+    """
     uuid = ids.parse(id, "txn")
     payment = uuid and _with_reversals(Payment.objects.filter(pk=uuid)).first()
-    ours, own = actor.organization.id, []
-    if payment and payment.organization_id == ours:
-        own.append(payment.sender_id)
-    # What was never made is its sender's affair.
-    if payment and payment.recipient_organization_id == ours and payment.settled_at:
-        own.append(payment.recipient_id)
-    if not own:
+    organization_id, own_wallet_ids = actor.organization.id, []
+    if payment and payment.organization_id == organization_id:
+        own_wallet_ids.append(payment.sender_id)
+    # A recipient does not see payments that never settled.
+    if payment and payment.recipient_organization_id == organization_id and payment.settled_at:
+        own_wallet_ids.append(payment.recipient_id)
+    if not own_wallet_ids:
         raise NotFound("There is no such payment.")
     if payment.environment != actor.environment:
         raise EnvironmentMismatch()
-    if not any(actor.covers(wallet_id) for wallet_id in own):
+    if not any(actor.covers(wallet_id) for wallet_id in own_wallet_ids):
         raise PermissionDenied("This key's wallet scope covers neither wallet of that payment.")
     return payment
 
 
 def visible_to(actor: Actor):
-    """The payments the actor may list."""
+    """Return the payments that the actor may list."""
     return _with_reversals(Payment.objects.visible_to(actor))
 
 
@@ -88,43 +81,52 @@ def _with_reversals(payments):
     return payments.prefetch_related("reversals")
 
 
-def parties(
-    order: PaymentRequest, *, actor: Actor, found: dict[str, Wallet] | None = None
-) -> Parties:
-    """The wallets of an order. Raises what `wallets.access` raises, or MerchantNotFound.
+def resolve_wallets(
+    sender_id: str,
+    recipient_id: str | None,
+    *,
+    actor: Actor,
+    merchant: str | None = None,
+    found: dict[str, Wallet] | None = None,
+) -> tuple[Wallet, Wallet]:
+    """Return the sender and the recipient of a payment that the actor wants to make.
 
-    `found` spares the query when the wallets of several orders were fetched at once.
+    `merchant` is the id or domain of a merchant to pay; none exists yet. `found` holds wallets by
+    id that were fetched before, for several payments in one query.
+    Raises WalletNotFound, EnvironmentMismatch, PermissionDenied, MerchantNotFound.
     """
     if found is None:
-        found = wallets.find_parties([order.sender_id, order.recipient_id or ""])
-    sender = wallets.require_access(found.get(order.sender_id), actor=actor)
-    if order.merchant_id or order.merchant_domain:
+        found = wallets.find_many([sender_id, recipient_id or ""])
+    sender = wallets.require_access(found.get(sender_id), actor=actor)
+    if merchant:
         raise MerchantNotFound()
-    recipient = wallets.payee(found.get(order.recipient_id or ""), actor=actor)
-    return Parties(order=order, sender=sender, recipient=recipient)
+    return sender, wallets.payee(found.get(recipient_id or ""), actor=actor)
 
 
 @transaction.atomic(savepoint=False)
-def create(parties: Parties, *, actor: Actor, kind: str = Payment.Kind.PAYMENT) -> Payment:
-    """Pay now. Raises ValidationError, InsufficientFunds, WalletFrozen, InvalidState.
+def create(request: PaymentRequest, *, actor: Actor, kind: str = Payment.Kind.PAYMENT) -> Payment:
+    """Make a payment and settle it at once.
 
-    A refusal leaves a FAILED payment and the fact payment.failed behind.
+    A refusal leaves a FAILED payment and the event payment.failed.
+    Raises ValidationError, InsufficientFunds, WalletFrozen, InvalidState, InvalidAmount.
     """
-    payment = _build(parties, kind)
+    payment = build_payment(request, kind)
     try:
         settle(payment, actor=actor)
     except journal.Refused as refused:
-        raise _failed(payment, refused) from None
+        raise _failure_of(payment, refused) from None
     return payment
 
 
 def settle(payment: Payment, *, actor: Actor) -> None:
-    """Book the payment. Raises journal.Refused."""
+    """Store the payment as POSTED and post it to the ledger. Raises journal.Refused."""
     payment.status = Payment.Status.POSTED
     payment.settled_at = clock.now(payment.sender)
     prepared_queries.insert(payment)
-    events.record("payment.completed", payment, actor=actor, organizations=_seen_by(payment))
-    # Last, because it locks the balances that others wait for.
+    events.record(
+        "payment.completed", payment, actor=actor, organizations=_organizations_of(payment)
+    )
+    # Last, because it locks the balances that other payments wait for.
     journal.post_set(
         [_posting(payment)], book=payment.environment, ahead=clock.offset(payment.sender)
     )
@@ -132,17 +134,19 @@ def settle(payment: Payment, *, actor: Actor) -> None:
 
 @transaction.atomic(savepoint=False)
 def pay_from_hold(
-    parties: Parties, *, actor: Actor, hold_id: str, operation: UUID, kind: str
+    request: PaymentRequest, *, actor: Actor, hold_id: str, operation: UUID, kind: str
 ) -> Payment:
-    """Pay out of what a hold keeps; `operation` names this step of the hold.
+    """Make a payment with money from a hold; `operation` is the id of this step of the hold.
 
-    Nothing is left of a refusal. Raises ValidationError, journal.Refused, InvalidAmount.
+    A refusal leaves nothing. Raises ValidationError, journal.Refused.
     """
-    payment = _build(parties, kind)
+    payment = build_payment(request, kind)
     payment.status = Payment.Status.POSTED
     payment.settled_at = clock.now(payment.sender)
     payment.save(force_insert=True)
-    events.record("payment.completed", payment, actor=actor, organizations=_seen_by(payment))
+    events.record(
+        "payment.completed", payment, actor=actor, organizations=_organizations_of(payment)
+    )
     holds.capture(
         hold_id,
         _posting(payment),
@@ -154,12 +158,12 @@ def pay_from_hold(
 
 
 @transaction.atomic(savepoint=False)
-def create_batch(batch: list[Parties], *, actor: Actor) -> list[Payment]:
-    """Pay all of them in order, or none. Raises ItemRefused with what `create` would raise."""
+def create_batch(requests: list[PaymentRequest], *, actor: Actor) -> list[Payment]:
+    """Make all payments in order, or none. Raises ItemRefused with what `create` would raise."""
     payments = []
-    for index, item in enumerate(batch):
+    for index, request in enumerate(requests):
         try:
-            payments.append(_build(item, Payment.Kind.PAYMENT))
+            payments.append(build_payment(request, Payment.Kind.PAYMENT))
         except DomainError as error:
             raise ItemRefused(index, error) from None
     for payment in payments:
@@ -167,7 +171,9 @@ def create_batch(batch: list[Parties], *, actor: Actor) -> list[Payment]:
         payment.settled_at = clock.now(payment.sender)
     Payment.objects.bulk_create(payments)
     events.record_all(
-        "payment.completed", [(payment, _seen_by(payment)) for payment in payments], actor=actor
+        "payment.completed",
+        [(payment, _organizations_of(payment)) for payment in payments],
+        actor=actor,
     )
     try:
         journal.post_set(
@@ -176,17 +182,17 @@ def create_batch(batch: list[Parties], *, actor: Actor) -> list[Payment]:
             ahead=clock.offset(actor),
         )
     except journal.Refused as refused:
-        error = _failed(payments[refused.item], refused)
+        error = _failure_of(payments[refused.item], refused)
         raise ItemRefused(refused.item, error) from None
     return payments
 
 
 @transaction.atomic(savepoint=False)
 def reverse(payment: Payment, *, actor: Actor, reason: str = "") -> Payment:
-    """Give the whole amount back to its sender; the fee stays paid. Answers the payment.
+    """Pay the whole amount back to the sender; the fee is kept. Returns the original payment.
 
-    Inside one organization either side may; between two only the recipient, so that a buyer
-    cannot pull back what a seller has earned. The wallet that gives must be in the key's scope.
+    Only the recipient's organization may reverse a payment, so that a buyer cannot take back what
+    a seller has earned. The recipient's wallet must be in the key's scope.
     Raises ReversalNotAllowed, PermissionDenied, InsufficientFunds, WalletFrozen, InvalidState.
     """
     payment = (
@@ -196,7 +202,7 @@ def reverse(payment: Payment, *, actor: Actor, reason: str = "") -> Payment:
         .get(pk=payment.pk)
     )
     _check_reversible(payment, actor)
-    back = Payment(
+    reversal = Payment(
         organization=payment.recipient.organization,
         recipient_organization=payment.sender.organization,
         environment=payment.environment,
@@ -211,28 +217,28 @@ def reverse(payment: Payment, *, actor: Actor, reason: str = "") -> Payment:
         created_at=clock.now(payment.recipient),
         settled_at=clock.now(payment.recipient),
     )
-    back.save(force_insert=True)
+    reversal.save(force_insert=True)
     payment.status = Payment.Status.REVERSED
     payment.save(update_fields=["status"])
     events.record(
         "payment.reversed",
         payment,
         actor=actor,
-        organizations=_seen_by(payment),
-        reversal=back,
+        organizations=_organizations_of(payment),
+        reversal=reversal,
         reason=reason,
     )
     try:
         journal.post_set(
-            [_posting(back)], book=back.environment, ahead=clock.offset(payment.recipient)
+            [_posting(reversal)], book=reversal.environment, ahead=clock.offset(payment.recipient)
         )
     except journal.Refused as refused:
         raise ledger_errors.explain(refused, payment.sender, payment.recipient) from None
     return _with_reversals(Payment.objects.filter(pk=payment.pk)).get()
 
 
-def why_irreversible(payment: Payment, *, actor: Actor) -> DomainError | None:
-    """The refusal that `reverse` would answer with as things stand, funds aside; or None."""
+def reversal_blocker(payment: Payment, *, actor: Actor) -> DomainError | None:
+    """Return the error that `reverse` would raise now, or None. Does not check funds."""
     try:
         _check_reversible(payment, actor)
     except DomainError as refusal:
@@ -261,16 +267,16 @@ def _check_reversible(payment: Payment, actor: Actor) -> None:
         )
 
 
-def _build(parties: Parties, kind: str) -> Payment:
-    """The payment that an order comes to, not saved yet. Raises ValidationError."""
-    order, sender, recipient = parties.order, parties.sender, parties.recipient
+def build_payment(request: PaymentRequest, kind: str) -> Payment:
+    """Build the payment with its fee, unsaved. Raises ValidationError."""
+    sender, recipient = request.sender, request.recipient
     if sender.id == recipient.id:
         raise ValidationError(
             "A wallet cannot pay itself.", fields={"to": "is the same wallet as from"}
         )
-    if order.currency not in (None, sender.currency):
+    if request.currency not in (None, sender.currency):
         raise ValidationError(
-            f"The sending wallet holds {sender.currency}, not {order.currency}.",
+            f"The sending wallet holds {sender.currency}, not {request.currency}.",
             fields={"currency": f"must be {sender.currency}"},
         )
     if sender.currency != recipient.currency:
@@ -285,11 +291,11 @@ def _build(parties: Parties, kind: str) -> Payment:
         kind=kind,
         sender=sender,
         recipient=recipient,
-        amount=order.amount,
-        fee=fees.on_payment(order.amount) if kind == Payment.Kind.PAYMENT else ZERO,
+        amount=request.amount,
+        fee=fees.on_payment(request.amount) if kind == Payment.Kind.PAYMENT else ZERO,
         currency=sender.currency,
-        description=order.description,
-        idempotency_key=order.idempotency_key,
+        description=request.description,
+        idempotency_key=request.idempotency_key,
         created_at=clock.now(sender),
     )
 
@@ -309,11 +315,12 @@ def _posting(payment: Payment) -> journal.Posting:
     )
 
 
-def _seen_by(payment: Payment) -> Iterable:
+def _organizations_of(payment: Payment) -> Iterable[Organization]:
     return (payment.sender.organization, payment.recipient.organization)
 
 
-def _failed(payment: Payment, refused: journal.Refused) -> DomainError:
+def _failure_of(payment: Payment, refused: journal.Refused) -> DomainError:
+    """Return the error for a refused payment, which stores it as FAILED after the rollback."""
     error = ledger_errors.explain(refused, payment.sender, payment.recipient)
     error.details["transactionId"] = payment.id
     error.after_rollback = partial(_record_failure, payment, error)

@@ -1,6 +1,7 @@
-"""The books of the simulated banks and chains. They are another company's, as it were.
+"""The records of the simulated banks and chains, kept apart as if another company held them.
 
-Nothing here points to our own transfers, and no posting of ours touches it: `check_books` compares.
+They have no foreign key to our transfers, and no ledger posting changes them; `check_books`
+compares the two.
 """
 
 from django.db import models
@@ -16,15 +17,16 @@ _WATCH = {"direction": Transfer.Direction.DEPOSIT, "rail_type": RailType.USDC}
 
 class SimulatorOrderQuerySet(models.QuerySet):
     def watching(self, address: str):
-        """Those that wait for payments to an address, not those that pay to it."""
+        """The orders that watch an address for payments, not those that pay to it."""
         return self.filter(party=address, **_WATCH)
 
 
 class SimulatorOrder(models.Model):
-    """An order as the simulated rail has taken it, or an address that it watches for us."""
+    """An order that the simulated rail accepted, or an address that it watches for us."""
 
     class State(models.TextChoices):
-        UNHEARD = "UNHEARD"  # the request got lost: the rail itself knows nothing of it
+        # The request was lost, so the rail reports that it has no such order.
+        NOT_RECEIVED = "NOT_RECEIVED", "Not received"
         ACCEPTED = "ACCEPTED"
         COMPLETED = "COMPLETED"
         FAILED = "FAILED"
@@ -34,7 +36,7 @@ class SimulatorOrder(models.Model):
     environment = Environment.SANDBOX  # always
 
     id = PrefixedIdField("sim")
-    reference = models.UUIDField()  # what its customer calls it
+    reference = models.UUIDField()  # the customer's id of the order: our transfer's
     organization = models.ForeignKey(
         "Organization", models.PROTECT, related_name="+", db_index=False
     )
@@ -42,12 +44,12 @@ class SimulatorOrder(models.Model):
     rail_type = models.CharField(max_length=6, choices=RailType)
     amount = MoneyField()
     currency = CurrencyField()
-    party = models.CharField(max_length=42, blank=True, default="")  # masked, or an address
-    fault = models.PositiveSmallIntegerField(default=0)  # which of the published ones
-    state = models.CharField(max_length=9, choices=State)
-    silences = models.PositiveSmallIntegerField(default=0)  # answers that will yet be lost
-    repeats = models.PositiveSmallIntegerField(default=0)  # times it will yet say the same again
-    # Times are those of the organization whose sandbox it is.
+    party = models.CharField(max_length=42, blank=True, default="")  # last 4 digits, or an address
+    fault = models.PositiveSmallIntegerField(default=0)  # its published number; 0 is none
+    state = models.CharField(max_length=12, choices=State)
+    silences = models.PositiveSmallIntegerField(default=0)  # polls whose answer will still be lost
+    repeats = models.PositiveSmallIntegerField(default=0)  # how often it repeats its last report
+    # Times are by the organization's sandbox clock.
     accepted_at = models.DateTimeField()
     settles_at = models.DateTimeField(null=True, blank=True)
     returns_at = models.DateTimeField(null=True, blank=True)
@@ -73,12 +75,12 @@ class SimulatorOrder(models.Model):
 
     @property
     def is_watch(self) -> bool:
-        """Whether it is an address to be watched, not an order to be carried out."""
+        """Whether it watches an address for payments, rather than moving money itself."""
         return self.direction == Transfer.Direction.DEPOSIT and self.rail_type == RailType.USDC
 
 
 class SimulatorPayment(models.Model):
-    """USDC that somebody has sent to an address, on whatever chain."""
+    """A USDC payment to an address, on any chain."""
 
     id = PrefixedIdField("sim")
     address = models.CharField(max_length=42)
@@ -97,12 +99,12 @@ class SimulatorPayment(models.Model):
 
 
 class SimulatorEntry(models.Model):
-    """A change to what the simulated rail keeps for us. Never changed, never deleted."""
+    """A change of our balance at the simulated rail. Append-only."""
 
     id = PrefixedIdField("sim")
     rail_type = models.CharField(max_length=6, choices=RailType)
     currency = CurrencyField()
-    amount = MoneyField()  # into our account there; out of it if negative
+    amount = MoneyField()  # positive: into our account at the rail; negative: out of it
     order = models.ForeignKey(SimulatorOrder, models.PROTECT, related_name="entries")
     payment = models.OneToOneField(
         SimulatorPayment, models.PROTECT, null=True, blank=True, related_name="entry"

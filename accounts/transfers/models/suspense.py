@@ -1,3 +1,5 @@
+"""Money in suspense: received over a rail, but its wallet could not take it."""
+
 from django.db import models
 from django.db.models import CheckConstraint, Q
 
@@ -10,24 +12,24 @@ from wallgent.money import CurrencyField, MoneyField
 
 class SuspendedQuerySet(models.QuerySet):
     def waiting(self):
-        """Those that nobody has found a wallet for."""
+        """What is still in suspense: neither paid out nor returned."""
         return self.filter(ended_at=None)
 
     def locked(self, id: str) -> "Suspended":
-        """One as it is now, locked. Its transfer is locked first."""
+        """Return one as it is now, locked. The caller has locked its transfer first."""
         found = self.select_related("wallet").select_for_update(no_key=True, of=("self",))
         return found.get(pk=id)
 
 
 class Suspended(models.Model):
-    """Money that came over a rail for a wallet which was closed, or full. It waits for support."""
+    """Money received for a wallet that was closed or full. Support pays it into another wallet."""
 
     id = PrefixedIdField("sus")
     transfer = models.ForeignKey(Transfer, models.PROTECT, related_name="suspended")
     amount = MoneyField()
     currency = CurrencyField()
     transaction = models.OneToOneField(Transaction, models.PROTECT, related_name="+")
-    # What took it out again, and whom to. To no wallet: back over the rail.
+    # The transaction that took it out, and the wallet paid. No wallet: a return took it back.
     end_transaction = models.OneToOneField(
         Transaction, models.PROTECT, null=True, blank=True, related_name="+"
     )
@@ -44,7 +46,7 @@ class Suspended(models.Model):
             CheckConstraint(
                 condition=Q(ended_at__isnull=True, end_transaction__isnull=True, wallet=None)
                 | Q(ended_at__isnull=False, end_transaction__isnull=False),
-                name="suspended_until_it_is_booked_out",
+                name="suspended_ended_with_transaction",
             ),
         ]
 

@@ -1,5 +1,8 @@
+"""Transfers over rails, and the payments received for them."""
+
 import json
 from datetime import datetime
+from decimal import Decimal
 from functools import reduce
 from operator import or_
 
@@ -18,7 +21,7 @@ _POSTED = {"on_delete": models.PROTECT, "null": True, "blank": True, "related_na
 
 
 class RailType(models.TextChoices):
-    """How money leaves our books or enters them."""
+    """The network that carries a transfer."""
 
     ACH = "ACH", "ACH"
     WIRE = "WIRE", "Wire"
@@ -27,33 +30,34 @@ class RailType(models.TextChoices):
 
     @property
     def currency(self) -> str:
-        """What the rail carries."""
+        """The currency that the rail carries."""
         return Currency.USDC if self == RailType.USDC else Currency.USD
 
     @property
     def places(self) -> int:
-        """The decimals that it can carry: an amount with more is refused, never rounded."""
+        """How many decimals it supports. An amount with more is an error, never rounded."""
         return 6 if self == RailType.USDC else 2
 
     @property
-    def book_name(self) -> str:
-        """What the ledger calls its accounts."""
+    def ledger_name(self) -> str:
+        """The rail's name in ledger accounts."""
         return self.value.lower()
 
 
 class Provider(models.TextChoices):
-    """Who carries a transfer. A new rail is declared here, and in `PROVIDER_MODES`."""
+    """The company that processes a transfer. A new one is also added to `PROVIDER_MODES`."""
 
     SIMULATOR = "simulator", "Simulator"
 
 
-# Which money each provider may move: test money (by the simulator, test keys or a test chain), real
-# money, or both, as its keys or its chain are. The values of `is_test` that the database accepts.
+# The values of `is_test` that the database accepts for each provider: True is test money (the
+# simulator, test keys, a test chain), False real money; a provider may move both.
 PROVIDER_MODES: dict[Provider, tuple[bool, ...]] = {Provider.SIMULATOR: (True,)}
 
 
-# Only as their sandbox has it, which lives ahead. Each such organization is asked for its own, by
-# pairs that only the index of just those serves: else all that will ever be due is read each time.
+# Transfers due only by a sandbox clock that is ahead of real time. Reads each such organization
+# by itself, and compares pairs so that the partial index transfer_due_ahead serves the query:
+# otherwise every transfer that is due later would be read each time.
 _DUE_AHEAD = """
 SELECT due.id
   FROM accounts_organization o
@@ -83,16 +87,16 @@ class TransferQuerySet(models.QuerySet):
         return self.select_related("organization", "wallet__account", "wallet__organization")
 
     def due(self, now: datetime, limit: int) -> list[str]:
-        """The ids of those to look after at real time `now`, each by its organization's clock.
+        """Return the ids of transfers due at real time `now`, each by its organization's clock.
 
-        At most so many of those that are due by real time, and as many that only live ahead of it.
+        At most `limit` that are due by real time, and `limit` due only by a clock that is ahead.
         """
         waiting = self.filter(next_attempt_at__lte=now).order_by("next_attempt_at")
         ahead = self.raw(_DUE_AHEAD, {"now": now, "limit": limit})
-        return [*waiting.values_list("pk", flat=True)[:limit], *(some.pk for some in ahead)]
+        return [*waiting.values_list("pk", flat=True)[:limit], *(transfer.pk for transfer in ahead)]
 
     def locked(self, id: str) -> "Transfer":
-        """The transfer as it is now, locked: whoever changes it comes one after the other."""
+        """Return the transfer as it is now, locked, so that changes to it are serialized."""
         transfers = self.with_parties().select_for_update(no_key=True, of=("self",))
         return transfers.get(pk=id)
 
@@ -105,8 +109,8 @@ class Transfer(models.Model):
         WITHDRAWAL = "WITHDRAWAL"
 
     class Status(models.TextChoices):
-        PENDING = "PENDING"  # the rail has not been told
-        PROCESSING = "PROCESSING"  # it may have been told
+        PENDING = "PENDING"  # not submitted to the rail
+        PROCESSING = "PROCESSING"  # may have been submitted to the rail
         COMPLETED = "COMPLETED"
         FAILED = "FAILED"
         RETURNED = "RETURNED"  # after it was completed
@@ -127,32 +131,33 @@ class Transfer(models.Model):
     direction = models.CharField(max_length=10, choices=Direction)
     rail_type = models.CharField(max_length=6, choices=RailType)
     provider = models.CharField(max_length=20, choices=Provider)
-    is_test = models.BooleanField()  # whether it moved test money: what the rail said of itself
+    is_test = models.BooleanField()  # whether it moves test money: copied from the rail
     amount = MoneyField()
     fee = MoneyField(default=ZERO)
     currency = CurrencyField()  # the wallet's
     status = models.CharField(max_length=10, choices=Status, default=Status.PENDING)
-    # Account number and all, encrypted: for the rail alone. The fields behind it may be shown.
+    # In full and encrypted, for the rail only. The fields after it may be shown.
     counterparty = models.BinaryField(null=True)
     account_name = models.CharField(max_length=140, blank=True, default="")
     account_last4 = models.CharField(max_length=4, blank=True, default="")
     bank_name = models.CharField(max_length=120, blank=True, default="")
-    address = models.CharField(max_length=42, blank=True, default="")  # theirs; of a deposit, ours
+    address = models.CharField(max_length=42, blank=True, default="")  # theirs; for a deposit ours
     chain = models.CharField(max_length=20, blank=True, default="")
-    purpose = models.CharField(max_length=24, blank=True, default="")  # whose handler is told
-    reference = models.CharField(max_length=64, blank=True, default="")  # what of theirs it is for
+    # The purpose selects the handler of its outcomes; the reference is the purpose's own id.
+    purpose = models.CharField(max_length=24, blank=True, default="")
+    reference = models.CharField(max_length=64, blank=True, default="")
     description = models.CharField(max_length=1024, blank=True, default="")
-    hold = models.ForeignKey(Hold, **_POSTED, db_index=False)  # a withdrawal's money, till it moved
-    owns_hold = models.BooleanField(default=False)  # or pays out of one that its purpose keeps
+    hold = models.ForeignKey(Hold, **_POSTED, db_index=False)  # a withdrawal's money until captured
+    owns_hold = models.BooleanField(default=False)  # False: the purpose owns the hold
     external_id = models.CharField(max_length=120, blank=True, default="")
     failure_code = models.CharField(max_length=40, blank=True, default="")  # R01, EXPIRED, …
     failure_reason = models.CharField(max_length=256, blank=True, default="")
-    received = TotalField(default=ZERO)  # what has come to an address of ours, and was credited
-    transaction = models.OneToOneField(Transaction, **_POSTED)  # what completed it
+    received = TotalField(default=ZERO)  # credited payments to our address
+    transaction = models.OneToOneField(Transaction, **_POSTED)  # the one that completed it
     return_transaction = models.OneToOneField(Transaction, **_POSTED)
-    # Which wallet a returned deposit was taken from, if it was another: of the organization, too.
+    # The wallet of the same organization that a returned deposit was charged to, if another.
     charged_wallet = models.ForeignKey("Wallet", **_KEYED, null=True, blank=True, related_name="+")
-    # Times are the organization's.
+    # Times are by the organization's clock.
     created_at = models.DateTimeField()
     submitted_at = models.DateTimeField(null=True, blank=True)
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
@@ -160,8 +165,8 @@ class Transfer(models.Model):
     failed_at = models.DateTimeField(null=True, blank=True)
     cancelled_at = models.DateTimeField(null=True, blank=True)
     returned_at = models.DateTimeField(null=True, blank=True)
-    deadline_at = models.DateTimeField()  # open longer than that, it is taken back
-    next_attempt_at = models.DateTimeField(null=True, blank=True)  # None: nobody need look again
+    deadline_at = models.DateTimeField()  # canceled if still open then
+    next_attempt_at = models.DateTimeField(null=True, blank=True)  # None: no further attempt
     attempts = models.PositiveIntegerField(default=0)
 
     objects = TransferQuerySet.as_manager()
@@ -189,12 +194,12 @@ class Transfer(models.Model):
             CheckConstraint(
                 condition=Q(status__in=["COMPLETED", "RETURNED"], transaction__isnull=False)
                 | (~Q(status__in=["COMPLETED", "RETURNED"]) & Q(transaction__isnull=True)),
-                name="transfer_booked_when_completed",
+                name="transfer_posted_when_completed",
             ),
             CheckConstraint(
                 condition=Q(status="RETURNED", return_transaction__isnull=False)
                 | (~Q(status="RETURNED") & Q(return_transaction__isnull=True)),
-                name="transfer_booked_back_when_returned",
+                name="transfer_return_posted_when_returned",
             ),
             CheckConstraint(
                 condition=Q(charged_wallet=None)
@@ -217,12 +222,12 @@ class Transfer(models.Model):
             CheckConstraint(
                 condition=~Q(status__in=["PENDING", "PROCESSING"])
                 | Q(next_attempt_at__isnull=False),
-                name="transfer_open_is_looked_after",
+                name="transfer_open_has_next_attempt",
             ),
             UniqueConstraint(
                 fields=["address"],
                 condition=Q(direction="DEPOSIT", rail_type="USDC"),
-                name="transfer_address_of_its_own",
+                name="transfer_address_unique",
             ),
         ]
         indexes = [
@@ -258,24 +263,24 @@ class Transfer(models.Model):
 
     @property
     def awaits_payer(self) -> bool:
-        """Whether it waits for somebody to pay to an address of ours."""
+        """Whether it is a deposit that anyone can pay to our address."""
         return self.direction == self.Direction.DEPOSIT and self.rail_type == RailType.USDC
 
     @property
-    def missing(self):
-        """What has yet to come to our address."""
+    def missing(self) -> Decimal:
+        """The amount still to be paid to our address."""
         return max(self.amount - self.received, ZERO)
 
-    def keep_party(self, party: dict) -> None:
-        """Encrypt whom the money goes to or comes from."""
-        self.counterparty = credentials.encrypt(json.dumps(party))
+    def encrypt_counterparty(self, details: dict) -> None:
+        """Store the counterparty's details, encrypted. The caller saves."""
+        self.counterparty = credentials.encrypt(json.dumps(details))
 
-    def party(self) -> dict:
-        """Whom the money goes to or comes from, in clear: for the rail alone."""
+    def decrypted_counterparty(self) -> dict:
+        """Return the counterparty's details in clear, for the rail only."""
         return json.loads(credentials.decrypt(self.counterparty))
 
     def advance(self, status: str, *, at: datetime | None = None) -> None:
-        """Move to another status and note when; the caller saves. The only way it changes."""
+        """Change the status and set its time; the caller saves. Nothing else changes the status."""
         assert status in self.TRANSITIONS.get(self.status, ()), f"{self.status} -> {status}"
         self.status = self.Status(status)
         field = "submitted_at" if status == self.Status.PROCESSING else f"{status.lower()}_at"
@@ -283,14 +288,14 @@ class Transfer(models.Model):
 
 
 class IncomingPayment(models.Model):
-    """One payment that came to an address of ours, whatever it was worth."""
+    """A payment received at one of our addresses."""
 
     class Kind(models.TextChoices):
-        EXACT = "EXACT"  # completes what was asked for
-        PARTIAL = "PARTIAL"  # something is still missing
-        EXCESS = "EXCESS"  # more than was asked for, or after it was complete
-        LATE = "LATE"  # when nobody expected it any more
-        WRONG_CHAIN = "WRONG_CHAIN"  # out of our reach: not credited
+        EXACT = "EXACT"  # completes the amount
+        PARTIAL = "PARTIAL"  # part of the amount is still missing
+        EXCESS = "EXCESS"  # more than the amount, or after completion
+        LATE = "LATE"  # after the deadline or the end of the transfer
+        WRONG_CHAIN = "WRONG_CHAIN"  # on a chain where we cannot receive it: not credited
 
     id = PrefixedIdField("inp")
     transfer = models.ForeignKey(
@@ -301,7 +306,7 @@ class IncomingPayment(models.Model):
     amount = MoneyField()
     chain = models.CharField(max_length=20)
     transaction = models.OneToOneField(Transaction, **_POSTED)
-    arrived_at = models.DateTimeField()  # as the chain says
+    arrived_at = models.DateTimeField()  # by the chain
     created_at = models.DateTimeField()
 
     class Meta:
@@ -310,7 +315,7 @@ class IncomingPayment(models.Model):
             CheckConstraint(
                 condition=Q(kind="WRONG_CHAIN", transaction__isnull=True)
                 | (~Q(kind="WRONG_CHAIN") & Q(transaction__isnull=False)),
-                name="incoming_payment_credited_unless_astray",
+                name="incoming_payment_credited_unless_wrong_chain",
             ),
             # Its index also finds the payments of a transfer.
             UniqueConstraint(

@@ -1,8 +1,8 @@
-"""What every rail promises: one interface for banks and chains.
+"""The interface that every rail (bank or chain) implements.
 
-A rail keeps books of its own, somewhere else. So it is never called inside a database transaction;
-it knows an order by our transfer's id, and telling it twice changes nothing; and no answer is
-neither success nor failure: whoever asks goes on asking until there is proof.
+A rail keeps its own records on another system, so it is never called inside a database
+transaction. It knows an order by the id of our transfer; sending an order twice has no further
+effect. A timeout means neither success nor failure: the caller polls until there is proof.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,13 +15,13 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Bank:
-    """An account at a bank of the United States. Its number is for the rail alone."""
+    """An account at a US bank. Only the rail gets the full account number."""
 
     routing_number: str
     account_number: str
     account_name: str = ""
 
-    def __repr__(self):  # never whole, wherever it is printed
+    def __repr__(self):  # keeps the account number out of logs and tracebacks
         return f"Bank(…{self.account_number[-4:]})"
 
 
@@ -35,61 +35,61 @@ class Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a rail is asked to do."""
+    """An order to a rail to move money, or to watch an address for payments."""
 
     id: str  # of our transfer
     owner: Any  # whose clock counts: has an organization and an environment
     direction: str  # DEPOSIT or WITHDRAWAL
     rail_type: str
     amount: Decimal
-    currency: str  # the rail's: USD of a bank, USDC of a chain
-    party: Bank | Address | None  # None: whoever pays to our address
+    currency: str  # the rail's: USD for banks, USDC for chains
+    counterparty: Bank | Address | None  # None: anyone may pay to our address
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """When money arrives, as a rail publishes it: no call is needed to know."""
+    """The processing times that a rail publishes."""
 
     usually_within: timedelta
-    given_up_after: timedelta  # without proof by then, an order is cancelled
+    cancelled_after: timedelta  # an order without proof by then is canceled
 
 
 class State(StrEnum):
-    """How far a rail is with an order."""
+    """The state of an order at its rail."""
 
-    ACCEPTED = "ACCEPTED"  # under way
+    ACCEPTED = "ACCEPTED"  # processing
     COMPLETED = "COMPLETED"
     FAILED = "FAILED"  # no money moved
-    CANCELLED = "CANCELLED"  # no money moved, and none ever will
-    RETURNED = "RETURNED"  # it had arrived, and was given back
+    CANCELLED = "CANCELLED"  # no money moved, and none will
+    RETURNED = "RETURNED"  # the money had arrived and was sent back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedPayment:
-    """A payment that came to an address of ours."""
+    """A payment to one of our addresses, as a rail reports it."""
 
-    id: str  # the rail's: of one transaction on a chain
+    id: str  # the rail's id of one transaction on a chain
     amount: Decimal
     chain: str
-    at: datetime
+    received_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a rail says about an order. It may say it twice, or late."""
+    """The state of an order as its rail reports it. Reports may be repeated or late."""
 
     state: State
     external_id: str
     failure_code: str = ""
     failure_reason: str = ""
-    arrivals: tuple[ReceivedPayment, ...] = ()
-    # When it will know more, by the clock of the order's owner; None leaves that to us.
-    look_again_at: datetime | None = None
-    is_last_word: bool = False  # nothing more will come of it
+    received_payments: tuple[ReceivedPayment, ...] = ()
+    # When to poll again, by the clock of the order's owner. None: the caller chooses.
+    next_check_at: datetime | None = None
+    is_final: bool = False  # the rail will report nothing further
 
 
 class RailTimeout(Exception):
-    """The rail did not answer in time. It may have done what it was asked, or not."""
+    """The rail did not answer in time. It may or may not have carried out the request."""
 
 
 class Rail(Protocol):
@@ -99,36 +99,42 @@ class Rail(Protocol):
     is_test: bool  # whether it moves test money: a simulator, test keys, a test chain
 
     def quote(self, rail_type: str) -> Quote:
-        """What the rail publishes of a kind of order. Makes no call."""
+        """Return the published processing times of a rail type. Makes no call."""
 
     def deposit_address(self, order_id: str) -> str:
-        """An address of this order's own, with its checksum. Makes no call."""
+        """Return the unique address of an order, with its checksum. Makes no call."""
 
     def submit(self, order: Order) -> Report:
-        """Take an order, once for each id. Raises NoAnswer."""
+        """Accept an order, once for each id. Raises RailTimeout."""
 
     def poll(self, order_id: str) -> Report | None:
-        """How far the order is; None is proof that it was never taken. Raises NoAnswer."""
+        """Report the state of an order; None proves that the rail never received it.
+
+        Raises RailTimeout.
+        """
 
     def cancel(self, order: Order) -> Report:
-        """Take the order back if nothing has moved yet, known or not: no later submit revives it.
+        """Cancel an order, received or not, unless its money has moved.
 
-        Raises NoAnswer.
+        A later submit does not reopen it. Raises RailTimeout.
         """
 
     def on_event(self, event: Mapping[str, Any]) -> list[str]:
-        """The orders that a message from the rail is about. It proves nothing: poll them."""
+        """Return the ids of the orders that an event of the rail concerns.
+
+        An event proves nothing: the caller polls the orders.
+        """
 
 
 _listeners: list[Callable[[str, Mapping[str, Any]], None]] = []
 
 
-def listen(listener: Callable[[str, Mapping[str, Any]], None]) -> None:
-    """Have `listener(rail's name, event)` told of what rails say by themselves. At start only."""
+def add_event_listener(listener: Callable[[str, Mapping[str, Any]], None]) -> None:
+    """Call `listener(rail_name, event)` for every event that a rail sends. At start only."""
     _listeners.append(listener)
 
 
-def announce(rail: str, event: Mapping[str, Any]) -> None:
-    """Pass on what a rail says by itself."""
+def publish_event(rail_name: str, event: Mapping[str, Any]) -> None:
+    """Pass an event of a rail to every listener."""
     for listener in _listeners:
-        listener(rail, event)
+        listener(rail_name, event)

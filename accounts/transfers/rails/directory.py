@@ -1,4 +1,4 @@
-"""Which rail carries what."""
+"""The connected rails, by environment and by name."""
 
 from accounts.transfers.rails.base import Rail
 from accounts.transfers.rails.simulator import Simulator
@@ -8,8 +8,8 @@ from wallgent.errors import NotAvailable
 _RAILS: dict[str, Rail] = {rail.name: rail for rail in (Simulator(),)}
 
 
-def of(environment: str) -> Rail:
-    """The rail that takes new orders: of the sandbox one with test money. Raises NotAvailable."""
+def for_environment(environment: str) -> Rail:
+    """Return the rail for new orders: one with test money in the sandbox. Raises NotAvailable."""
     is_test = environment == Environment.SANDBOX
     rail = next((rail for rail in _RAILS.values() if rail.is_test == is_test), None)
     if rail is None:
@@ -19,6 +19,6 @@ def of(environment: str) -> Rail:
     return rail
 
 
-def named(name: str) -> Rail:
-    """The rail that has taken an order."""
+def by_name(name: str) -> Rail:
+    """Return the rail with this provider name."""
     return _RAILS[name]

@@ -1,14 +1,14 @@
-"""Banks and a chain that do not exist, for the sandbox: in seconds what takes others days.
+"""Simulated banks and a simulated chain for the sandbox. Transfers settle in seconds, not days.
 
-It keeps books of its own, by the clock of the organization whose sandbox it plays in. Published
-account numbers make it misbehave (docs/sandbox.md). Each call is a transaction of its own, and
-refuses to be part of another: a real rail could not be, either.
+The simulator keeps its own records, by the clock of the organization whose sandbox it serves.
+Published account numbers trigger faults (docs/sandbox.md). Each call is its own transaction and
+fails inside another one, as a call to a real rail could not be part of one either.
 """
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -48,52 +48,54 @@ QUOTES = {
 }
 RETURNED_AFTER = timedelta(seconds=10)
 DELAY = timedelta(seconds=60)
-LOST_ANSWERS = 3
+LOST_POLLS = 3
 REPEATS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What an order to a published number comes to."""
+    """How an order to a published account number or address misbehaves."""
 
-    does: str
-    code: str = ""  # as the network calls it
+    description: str
+    code: str = ""  # the network's return code
     fails: bool = False
     returns: bool = False
 
 
-SILENT_DONE, SILENT_UNDONE, LOST, REPEATED, STUCK, LATER = 30, 31, 40, 50, 60, 20
+DELAYED, ANSWER_LOST, ORDER_LOST, POLLS_LOST, REPEATED, STUCK = 20, 30, 31, 40, 50, 60
 
 FAULTS = {
     1: Fault("insufficient funds", "R01", fails=True),
     2: Fault("account closed", "R02", fails=True),
     3: Fault("no account, or unable to locate it", "R03", fails=True),
     10: Fault("the customer says it was not authorized", "R10", returns=True),
-    LATER: Fault("settles a minute later than others"),
-    SILENT_DONE: Fault("takes the order, but its answer is lost"),
-    SILENT_UNDONE: Fault("loses the order together with its answer"),
-    LOST: Fault("does not answer the next questions about the order"),
+    DELAYED: Fault("settles a minute later than others"),
+    ANSWER_LOST: Fault("takes the order, but its answer is lost"),
+    ORDER_LOST: Fault("loses the order together with its answer"),
+    POLLS_LOST: Fault("does not answer the next questions about the order"),
     REPEATED: Fault("says everything again"),
     STUCK: Fault("never settles"),
 }
-_ACCOUNT_PREFIX = "90000000"  # …and the number of the fault
+_ACCOUNT_PREFIX = "90000000"  # followed by the number of the fault
 
 
 def account_number(fault: int) -> str:
-    """The published bank account number that provokes a fault."""
+    """Return the published bank account number that triggers a fault."""
     return f"{_ACCOUNT_PREFIX}{fault:02}"
 
 
 def address(fault: int) -> str:
-    """The published address that provokes a fault."""
+    """Return the published address that triggers a fault."""
     return f"0x{fault:040}"
 
 
-_FAULTS_BY_PARTY = {f(number): number for number in FAULTS for f in (account_number, address)}
+_FAULTS_BY_DESTINATION = {
+    destination(fault): fault for fault in FAULTS for destination in (account_number, address)
+}
 
 
 class Simulator:
-    """A rail of the sandbox."""
+    """The rail of the sandbox. Its methods are documented in `base.Rail`."""
 
     name = Provider.SIMULATOR.value
     is_test = True
@@ -107,34 +109,34 @@ class Simulator:
 
     def submit(self, order: Order) -> Report:
         with transaction.atomic(durable=True):
-            row, is_new = self._taken(order, _first_state(order))
-            if not is_new and row.state == _State.UNHEARD:
-                row.state, is_new = _State.ACCEPTED, False
+            row, is_new = self._get_or_create(order, _initial_state(order))
+            if not is_new and row.state == _State.NOT_RECEIVED:
+                row.state = _State.ACCEPTED
                 row.save(update_fields=["state"])
-            report = _report(_caught_up(row))
-        if is_new and row.fault in (SILENT_DONE, SILENT_UNDONE):
+            report = _report(_apply_due_changes(row))
+        if is_new and row.fault in (ANSWER_LOST, ORDER_LOST):
             raise RailTimeout("simulated: the answer is lost")
         return report
 
     def poll(self, order_id: str) -> Report | None:
         with transaction.atomic(durable=True):
             row = _locked(order_id)
-            if row is None or row.state == _State.UNHEARD:
+            if row is None or row.state == _State.NOT_RECEIVED:
                 return None
-            is_silent = row.silences > 0
-            if is_silent:
+            is_lost = row.silences > 0
+            if is_lost:
                 row.silences -= 1
                 row.save(update_fields=["silences"])
-            report = _report(_caught_up(row))
-        if is_silent:
+            report = _report(_apply_due_changes(row))
+        if is_lost:
             raise RailTimeout("simulated: the answer is lost")
         return report
 
     def cancel(self, order: Order) -> Report:
         with transaction.atomic(durable=True):
-            row, _ = self._taken(order, _State.CANCELLED)
-            row = _caught_up(row)
-            if row.state in (_State.ACCEPTED, _State.UNHEARD):
+            row, _ = self._get_or_create(order, _State.CANCELLED)
+            row = _apply_due_changes(row)
+            if row.state in (_State.ACCEPTED, _State.NOT_RECEIVED):
                 row.state, row.ended_at = _State.CANCELLED, clock.now(row)
                 row.save(update_fields=["state", "ended_at"])
             return _report(row)
@@ -143,12 +145,12 @@ class Simulator:
         watches = SimulatorOrder.objects.watching(event["address"])
         return [ids.to_text("xfr", watch.reference) for watch in watches]
 
-    def _taken(self, order: Order, state: str) -> tuple[SimulatorOrder, bool]:
-        """The order in our books, locked; and whether it was not there before."""
-        assert order.owner.environment == Environment.SANDBOX, "nobody real deals with us"
+    def _get_or_create(self, order: Order, state: str) -> tuple[SimulatorOrder, bool]:
+        """Return the recorded order, locked, and whether this call created it."""
+        assert order.owner.environment == Environment.SANDBOX, "only the sandbox has a simulator"
         if row := _locked(order.id):
             return row, False
-        now, fault = clock.now(order.owner), _fault_of(order.party)
+        now, fault = clock.now(order.owner), _fault_of(order.counterparty)
         settles_at = now + QUOTES[RailType(order.rail_type)].usually_within
         row, is_new = SimulatorOrder.objects.get_or_create(
             reference=ids.to_uuid(order.id),
@@ -158,13 +160,13 @@ class Simulator:
                 "rail_type": order.rail_type,
                 "amount": order.amount,
                 "currency": order.currency,
-                "party": _masked(order.party, self.deposit_address(order.id)),
+                "party": _display_text(order.counterparty) or self.deposit_address(order.id),
                 "fault": fault,
                 "state": state,
-                "silences": LOST_ANSWERS if fault == LOST else 0,
+                "silences": LOST_POLLS if fault == POLLS_LOST else 0,
                 "repeats": REPEATS if fault == REPEATED else 0,
                 "accepted_at": now,
-                "settles_at": None if fault == STUCK else settles_at + _extra(fault),
+                "settles_at": None if fault == STUCK else settles_at + _extra_delay(fault),
                 "ended_at": now if state == _State.CANCELLED else None,
             },
         )
@@ -173,7 +175,7 @@ class Simulator:
 
 @transaction.atomic
 def pay_address(address: str, amount: Decimal, chain: str = "ethereum") -> SimulatorPayment:
-    """Let USDC arrive at an address, as if a stranger had sent it. Tells whoever watches it."""
+    """Simulate a USDC payment to an address, and publish the rail's event after commit."""
     address, chain = ethereum.checksum(address), chain.casefold()
     watch = SimulatorOrder.objects.watching(address).select_related("organization").first()
     payment = SimulatorPayment.objects.create(
@@ -182,31 +184,34 @@ def pay_address(address: str, amount: Decimal, chain: str = "ethereum") -> Simul
         amount=amount,
         paid_at=clock.now(watch) if watch else clock.real_now(),
     )
-    said = partial(base.announce, Simulator.name, {"address": address})
-    transaction.on_commit(said, robust=True)
+    publish = partial(base.publish_event, Simulator.name, {"address": address})
+    transaction.on_commit(publish, robust=True)
     return payment
 
 
-def _first_state(order: Order) -> str:
-    is_lost = _fault_of(order.party) == SILENT_UNDONE
-    return _State.UNHEARD if is_lost else _State.ACCEPTED
+def _initial_state(order: Order) -> str:
+    is_lost = _fault_of(order.counterparty) == ORDER_LOST
+    return _State.NOT_RECEIVED if is_lost else _State.ACCEPTED
 
 
-def _fault_of(party: Bank | Address | None) -> int:
-    if party is None:
+def _fault_of(counterparty: Bank | Address | None) -> int:
+    if counterparty is None:
         return 0
-    name = party.account_number if isinstance(party, Bank) else party.address
-    return _FAULTS_BY_PARTY.get(name, 0)
+    is_bank = isinstance(counterparty, Bank)
+    destination = counterparty.account_number if is_bank else counterparty.address
+    return _FAULTS_BY_DESTINATION.get(destination, 0)
 
 
-def _masked(party: Bank | Address | None, own: str) -> str:
-    if party is None:
-        return own
-    return f"…{party.account_number[-4:]}" if isinstance(party, Bank) else party.address
+def _display_text(counterparty: Bank | Address | None) -> str:
+    """The last four digits of a bank account, or an address; "" without a counterparty."""
+    if counterparty is None:
+        return ""
+    is_bank = isinstance(counterparty, Bank)
+    return f"…{counterparty.account_number[-4:]}" if is_bank else counterparty.address
 
 
-def _extra(fault: int) -> timedelta:
-    return DELAY if fault == LATER else timedelta(0)
+def _extra_delay(fault: int) -> timedelta:
+    return DELAY if fault == DELAYED else timedelta(0)
 
 
 def _locked(order_id: str) -> SimulatorOrder | None:
@@ -214,11 +219,11 @@ def _locked(order_id: str) -> SimulatorOrder | None:
     return found.select_for_update(of=("self",)).filter(reference=ids.to_uuid(order_id)).first()
 
 
-def _caught_up(row: SimulatorOrder) -> SimulatorOrder:
-    """The order after all that is due by now has happened to it."""
+def _apply_due_changes(row: SimulatorOrder) -> SimulatorOrder:
+    """Settle or return the order if that is due, or record payments to a watched address."""
     now = clock.now(row)
     if row.is_watch:
-        _confirm(row)
+        _record_payments(row)
         return row
     if row.state == _State.ACCEPTED and row.settles_at and row.settles_at <= now:
         fault = FAULTS.get(row.fault)
@@ -226,18 +231,20 @@ def _caught_up(row: SimulatorOrder) -> SimulatorOrder:
             row.state = _State.FAILED
         else:
             row.state = _State.COMPLETED
-            _move(row, row.amount, row.settles_at)
+            _record_entry(row, row.amount, row.settles_at)
         row.ended_at = row.settles_at
         if fault and fault.returns:
             row.returns_at = row.settles_at + RETURNED_AFTER
     if row.state == _State.COMPLETED and row.returns_at and row.returns_at <= now:
         row.state, row.ended_at = _State.RETURNED, row.returns_at
-        _move(row, -row.amount, row.returns_at)
+        _record_entry(row, -row.amount, row.returns_at)
     row.save(update_fields=["state", "ended_at", "returns_at"])
     return row
 
 
-def _move(row: SimulatorOrder, amount: Decimal, at, payment=None) -> None:
+def _record_entry(
+    row: SimulatorOrder, amount: Decimal, at: datetime, payment: SimulatorPayment | None = None
+) -> None:
     is_out = row.direction == Transfer.Direction.WITHDRAWAL
     SimulatorEntry.objects.create(
         rail_type=row.rail_type,
@@ -249,31 +256,31 @@ def _move(row: SimulatorOrder, amount: Decimal, at, payment=None) -> None:
     )
 
 
-def _confirm(row: SimulatorOrder) -> None:
-    """Take what has come to a watched address into our books, on the chain that we are on."""
-    fresh = SimulatorPayment.objects.filter(address=row.party, chain="ethereum", entry=None)
-    for payment in fresh.order_by("pk"):
-        _move(row, payment.amount, max(payment.paid_at, row.accepted_at), payment)
+def _record_payments(row: SimulatorOrder) -> None:
+    """Add entries for new payments to a watched address, on the right chain only."""
+    new = SimulatorPayment.objects.filter(address=row.party, chain="ethereum", entry=None)
+    for payment in new.order_by("pk"):
+        _record_entry(row, payment.amount, max(payment.paid_at, row.accepted_at), payment)
 
 
 def _report(row: SimulatorOrder) -> Report:
-    state = State(row.state) if row.state != _State.UNHEARD else State.ACCEPTED
+    state = State(row.state) if row.state != _State.NOT_RECEIVED else State.ACCEPTED
     fault = FAULTS.get(row.fault)
-    is_refusal = state in (State.FAILED, State.RETURNED)
-    look_again_at, is_over = _next(row)
+    has_reason = fault is not None and state in (State.FAILED, State.RETURNED)
+    next_check_at, is_final = _next_report(row)
     return Report(
         state=state,
         external_id=row.id,
-        failure_code=fault.code if is_refusal and fault else "",
-        failure_reason=f"Simulated: {fault.does}." if is_refusal and fault else "",
-        arrivals=_arrivals(row) if row.is_watch else (),
-        look_again_at=look_again_at,
-        is_last_word=is_over,
+        failure_code=fault.code if has_reason else "",
+        failure_reason=f"Simulated: {fault.description}." if has_reason else "",
+        received_payments=_received_payments(row) if row.is_watch else (),
+        next_check_at=next_check_at,
+        is_final=is_final,
     )
 
 
-def _next(row: SimulatorOrder):
-    """When there is more to say, and whether there never will be."""
+def _next_report(row: SimulatorOrder) -> tuple[datetime | None, bool]:
+    """When to poll for the next report, if known, and whether the current one is final."""
     if row.is_watch:
         return None, False
     if row.state == _State.ACCEPTED:
@@ -287,14 +294,14 @@ def _next(row: SimulatorOrder):
     return None, True
 
 
-def _arrivals(row: SimulatorOrder) -> tuple[ReceivedPayment, ...]:
+def _received_payments(row: SimulatorOrder) -> tuple[ReceivedPayment, ...]:
     found = SimulatorPayment.objects.filter(address=row.party).order_by("pk")
     return tuple(
         ReceivedPayment(
             id=payment.id,
             amount=payment.amount,
             chain=payment.chain,
-            at=max(payment.paid_at, row.accepted_at),
+            received_at=max(payment.paid_at, row.accepted_at),
         )
         for payment in found
     )

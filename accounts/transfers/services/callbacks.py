@@ -1,4 +1,4 @@
-"""What came of a transfer, told to whatever it was for, in the same database transaction."""
+"""Handlers of transfer outcomes, run in the transaction that posts the money."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -8,18 +8,18 @@ from wallgent.actors import Actor
 
 
 class Outcome(StrEnum):
-    """The first four are the end of a transfer; the others tell of one incoming payment.
+    """The first four end a transfer; the others concern one incoming payment.
 
-    That payment is `transfer.arrived` while its handler runs.
+    While the handler runs, that payment is `transfer.incoming_payment`.
     """
 
     COMPLETED = "COMPLETED"
     FAILED = "FAILED"
     RETURNED = "RETURNED"  # some time after COMPLETED
     CANCELLED = "CANCELLED"
-    PARTIAL = "PARTIAL"  # credited; something is still missing
-    EXCESS = "EXCESS"  # credited; more than was asked for
-    LATE = "LATE"  # credited, though nobody expected it any more
+    PARTIAL = "PARTIAL"  # credited; part of the amount is still missing
+    EXCESS = "EXCESS"  # credited; more than the amount
+    LATE = "LATE"  # credited, after the transfer ended or its deadline passed
     WRONG_CHAIN = "WRONG_CHAIN"  # not credited
 
 
@@ -32,12 +32,12 @@ _locks: dict[str, Callable[[Transfer], None]] = {}
 def on_outcome(
     purpose: str, handler: Handler, *, lock: Callable[[Transfer], None] | None = None
 ) -> None:
-    """Have `handler(transfer, outcome, *, actor)` told of transfers for `purpose`. At start only.
+    """Call `handler(transfer, outcome, *, actor)` for transfers with this purpose. At start only.
 
-    It runs after the money is booked, inside the same transaction: raising undoes both, and they
-    are tried again. It may be called once for each outcome only. `lock(transfer)` takes the row
-    locks that the purpose takes before it starts or cancels a transfer: parents first, then the
-    transfer, then balances, so that the two ways never wait for each other.
+    The handler runs after the money is posted, in the same transaction: an exception rolls back
+    both, and they are retried. The ending outcomes occur at most once for each transfer.
+    `lock(transfer)` takes the row locks that the purpose takes before it starts or cancels a
+    transfer: parents first, then the transfer, then balances, so that the two never deadlock.
     """
     assert purpose not in _handlers, f"{purpose} has a handler already"
     _handlers[purpose] = handler
@@ -45,18 +45,18 @@ def on_outcome(
         _locks[purpose] = lock
 
 
-def is_known(purpose: str) -> bool:
-    """Whether somebody is told of transfers for this purpose; none needs nobody."""
+def has_handler(purpose: str) -> bool:
+    """Whether a handler is registered for a purpose; the empty purpose needs none."""
     return not purpose or purpose in _handlers
 
 
-def lock(transfer: Transfer) -> None:
-    """Lock what stands above a transfer, before the transfer itself."""
-    if take := _locks.get(transfer.purpose):
-        take(transfer)
+def lock_parents(transfer: Transfer) -> None:
+    """Lock the rows that the transfer's purpose locks before the transfer itself."""
+    if lock := _locks.get(transfer.purpose):
+        lock(transfer)
 
 
 def notify(transfer: Transfer, outcome: Outcome, *, actor: Actor) -> None:
-    """Tell the purpose of a transfer what came of it."""
+    """Call the handler of the transfer's purpose, if it has one."""
     if handler := _handlers.get(transfer.purpose):
         handler(transfer, outcome, actor=actor)

@@ -1,8 +1,8 @@
-"""Transfers over rails: money ordered out to a bank or a chain, or in from there.
+"""Creates transfers: withdrawals to a bank or a chain, and deposits from there.
 
-Ordering makes no call: it writes down what is to be done, in the caller's transaction, and wakes
-the task that does it (see `rail_settlement`). Whoever orders says what for: `purpose` and
-`reference`; the handler that `on_outcome` registered for the purpose is told what comes of it.
+No function here calls a rail: each saves a transfer in the caller's transaction and enqueues the
+task that processes it (see `worker`). `purpose` and `reference` name what a transfer is for; the
+purpose's handler (`callbacks.on_outcome`) is called with its outcomes.
 """
 
 from dataclasses import asdict
@@ -10,15 +10,16 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.db import transaction
+from django.db.models import QuerySet
 
-from accounts.errors import SandboxOnly, TransferNotFound
 from accounts.ledger import holds, journal
 from accounts.transfers import banking, ethereum
+from accounts.transfers.errors import TransferNotFound
 from accounts.transfers.models import RailType, SimulatorPayment, Transfer
 from accounts.transfers.rails import directory, simulator
 from accounts.transfers.rails.base import Address, Bank, Quote
 from accounts.transfers.services import callbacks, status_updates, worker
-from accounts.transfers.services.callbacks import Outcome, is_known
+from accounts.transfers.services.callbacks import Outcome
 from accounts.wallets import ledger_errors
 from accounts.wallets.models import Wallet
 from wallgent import clock, events, ids
@@ -29,24 +30,19 @@ from wallgent.errors import (
     InvalidAmount,
     InvalidState,
     PermissionDenied,
+    SandboxOnly,
     ValidationError,
 )
 from wallgent.task_queue import enqueue_on_commit
 
-__all__ = [
-    *("Address", "Bank", "Outcome", "RailType", "Transfer"),
-    *("access", "ask_now", "cancel", "deposit", "expect", "on_outcome", "places_refusal"),
-    *("quote", "simulate_payment", "visible_to", "withdraw"),
-]
-
-CHAIN = "ethereum"  # the one our addresses are watched on
+CHAIN = "ethereum"  # the only chain that rails watch and pay on
 ACCOUNT_NAME_LENGTH = 140
 
 _Direction = Transfer.Direction
 
 
 def access(id: str, *, actor: Actor) -> Transfer:
-    """A transfer the actor may see.
+    """Return a transfer that the actor may see.
 
     Raises TransferNotFound, EnvironmentMismatch, PermissionDenied.
     """
@@ -61,14 +57,14 @@ def access(id: str, *, actor: Actor) -> Transfer:
     return transfer
 
 
-def visible_to(actor: Actor):
-    """The transfers the actor may list."""
+def visible_to(actor: Actor) -> QuerySet[Transfer]:
+    """Return the transfers that the actor may list."""
     return Transfer.objects.visible_to(actor)
 
 
 def quote(environment: str, rail_type: str) -> Quote:
-    """When money over this rail arrives, for people to read first. Raises NotAvailable."""
-    return directory.of(environment).quote(rail_type)
+    """Return the rail's published processing times. Raises NotAvailable."""
+    return directory.for_environment(environment).quote(rail_type)
 
 
 @transaction.atomic(savepoint=False)
@@ -85,22 +81,22 @@ def withdraw(
     description: str = "",
     may_convert: bool = False,
 ) -> Transfer:
-    """Order money out of a wallet. It is held until the rail has proven that it arrived, or not.
+    """Create a withdrawal from a wallet. Its money is held until the rail proves the outcome.
 
-    It is held by `hold_id`, which its owner keeps: what fails stays in it; else by a hold of its
-    own. `may_convert` lets USD go out as USDC and the other way, 1:1.
+    With `hold_id` it is captured from that hold, whose owner keeps what a failed transfer leaves;
+    otherwise from a new hold. `may_convert` allows USD to be paid out as USDC or the reverse, 1:1.
     Raises ValidationError, InvalidAmount, NotAvailable, InsufficientFunds, WalletFrozen,
     InvalidState.
     """
-    assert is_known(purpose), f"nobody is told of transfers for {purpose}"
+    assert callbacks.has_handler(purpose), f"{purpose} has no handler"
     transfer = _build(wallet, amount, rail_type, _Direction.WITHDRAWAL, may_convert)
-    _name_party(transfer, destination, "destination")
+    _set_counterparty(transfer, destination, "destination")
     transfer.purpose, transfer.reference = purpose, reference
     transfer.description = description
     transfer.hold_id, transfer.owns_hold = hold_id or ids.new("hld"), hold_id is None
-    _start(transfer, actor=actor)
+    _create(transfer, actor=actor)
     if transfer.owns_hold:
-        _promise(transfer)
+        _place_hold(transfer)
     return transfer
 
 
@@ -117,18 +113,18 @@ def deposit(
     description: str = "",
     may_convert: bool = False,
 ) -> Transfer:
-    """Order money out of somebody's bank account, who has agreed to it, into a wallet.
+    """Create a deposit from a bank account, whose holder has authorized it, into a wallet.
 
-    The wallet is credited when the rail says it has come, and may have to give it back later.
+    The wallet is credited when the rail reports completion; the bank may return it later.
     Raises ValidationError, InvalidAmount, NotAvailable, InvalidState.
     """
-    assert is_known(purpose), f"nobody is told of transfers for {purpose}"
-    assert rail_type != RailType.USDC, "nobody can pull money from a chain: expect it"
+    assert callbacks.has_handler(purpose), f"{purpose} has no handler"
+    assert rail_type != RailType.USDC, "money cannot be pulled from a chain: expect it"
     transfer = _build(wallet, amount, rail_type, _Direction.DEPOSIT, may_convert)
-    _name_party(transfer, source, "source")
+    _set_counterparty(transfer, source, "source")
     transfer.purpose, transfer.reference = purpose, reference
     transfer.description = description
-    _start(transfer, actor=actor)
+    _create(transfer, actor=actor)
     return transfer
 
 
@@ -145,32 +141,33 @@ def expect(
     description: str = "",
     may_convert: bool = False,
 ) -> Transfer:
-    """An address of its own (`transfer.address`) to which `amount` of USDC shall be paid.
+    """Create a transfer with its own address (`transfer.address`) that expects `amount` of USDC.
 
-    What comes there on the right chain is credited, even in parts, too much or too late; each
-    payment is an IncomingPayment, of which the purpose is told. `expires_at` None is the rail's.
+    Every payment to it on the right chain is credited, even if partial, excess or late. Each
+    becomes an IncomingPayment, with which the purpose's handler is called. Without `expires_at`
+    the rail's deadline applies.
     Raises ValidationError, InvalidAmount, NotAvailable, InvalidState.
     """
-    assert is_known(purpose), f"nobody is told of transfers for {purpose}"
+    assert callbacks.has_handler(purpose), f"{purpose} has no handler"
     transfer = _build(wallet, amount, RailType.USDC, _Direction.DEPOSIT, may_convert)
-    _check_chain(chain, "chain")
+    _validate_chain(chain, "chain")
     transfer.purpose, transfer.reference = purpose, reference
     transfer.description = description
     transfer.chain = CHAIN
-    transfer.address = directory.of(wallet.environment).deposit_address(transfer.id)
+    transfer.address = directory.for_environment(wallet.environment).deposit_address(transfer.id)
     if expires_at is not None:
         transfer.deadline_at = expires_at
-    _start(transfer, actor=actor)
+    _create(transfer, actor=actor)
     return transfer
 
 
 @transaction.atomic(savepoint=False)
 def cancel(transfer: Transfer, *, actor: Actor) -> Transfer:
-    """Take an order back: at once if the rail was not told, else as soon as the rail agrees.
+    """Cancel a transfer: immediately if it was not submitted, otherwise when the rail confirms.
 
-    Raises InvalidState when it has ended.
+    Raises InvalidState if it has ended.
     """
-    callbacks.lock(transfer)
+    callbacks.lock_parents(transfer)
     transfer = Transfer.objects.locked(transfer.id)
     if not transfer.is_open:
         raise InvalidState(
@@ -181,9 +178,9 @@ def cancel(transfer: Transfer, *, actor: Actor) -> Transfer:
     now = clock.now(transfer)
     if transfer.cancel_requested_at is None:
         transfer.cancel_requested_at = now
-    # An address may have been shown, and paid to: its rail must have watched it to know.
+    # An address may already be known and paid to: the rail must watch it to find payments.
     if transfer.status == Transfer.Status.PENDING and not transfer.awaits_payer:
-        status_updates.end(transfer, Outcome.CANCELLED, actor=actor)
+        status_updates.apply_outcome(transfer, Outcome.CANCELLED, actor=actor)
     else:
         transfer.next_attempt_at = now
         transfer.save(update_fields=["cancel_requested_at", "next_attempt_at"])
@@ -193,7 +190,7 @@ def cancel(transfer: Transfer, *, actor: Actor) -> Transfer:
 
 @transaction.atomic(savepoint=False)
 def check_now_with_rail(transfer: Transfer, *, actor: Actor) -> Transfer:
-    """Have the rail asked at once how far a transfer is, rather than when it is due."""
+    """Check a transfer with its rail now instead of when it is due, and record the event."""
     events.record("transfer.asked_about", transfer, actor=actor)
     worker.check_now(transfer)
     return transfer
@@ -202,10 +199,10 @@ def check_now_with_rail(transfer: Transfer, *, actor: Actor) -> Transfer:
 def simulate_payment(
     address: str, *, actor: Actor, amount: Decimal, chain: str = CHAIN
 ) -> tuple[SimulatorPayment, bool]:
-    """Let USDC arrive at an address in the sandbox; and whether anybody waits for it there.
+    """Simulate a USDC payment to an address. Returns it, and whether a transfer expects it.
 
-    Raises SandboxOnly, ValidationError, InvalidAmount, and PermissionDenied where it would fund a
-    wallet of the actor's organization outside its wallet scope.
+    Raises SandboxOnly, ValidationError, InvalidAmount, and PermissionDenied if it would fund a
+    wallet of the actor's organization outside the actor's wallet scope.
     """
     if actor.environment != Environment.SANDBOX:
         raise SandboxOnly("Only in the sandbox does money come from nowhere: use a sandbox key.")
@@ -214,7 +211,7 @@ def simulate_payment(
             "This is not an Ethereum address: some of it is mistyped.",
             fields={"address": "is not an Ethereum address: check its letters"},
         )
-    _check_places(amount, RailType.USDC)
+    _require_decimals(amount, RailType.USDC)
     expected = Transfer.objects.filter(
         direction=_Direction.DEPOSIT, rail_type=RailType.USDC, address=ethereum.checksum(address)
     ).first()
@@ -227,8 +224,8 @@ def simulate_payment(
     return simulator.pay_address(address, amount, chain), expected is not None
 
 
-def places_refusal(amount: Decimal, rail_type: RailType) -> InvalidAmount | None:
-    """The refusal of an amount with more decimals than a rail carries, or None."""
+def decimals_error(amount: Decimal, rail_type: RailType) -> InvalidAmount | None:
+    """Return the error for an amount with more decimals than a rail supports, or None."""
     if amount == round(amount, rail_type.places):
         return None
     return InvalidAmount(
@@ -237,17 +234,17 @@ def places_refusal(amount: Decimal, rail_type: RailType) -> InvalidAmount | None
     )
 
 
-def _check_places(amount: Decimal, rail_type: RailType) -> None:
-    if error := places_refusal(amount, rail_type):
+def _require_decimals(amount: Decimal, rail_type: RailType) -> None:
+    if error := decimals_error(amount, rail_type):
         raise error
 
 
 def _build(
     wallet: Wallet, amount: Decimal, rail_type: str, direction: str, may_convert: bool
 ) -> Transfer:
-    """A transfer that the rail could carry, not saved yet."""
+    """Check the wallet, currency and amount, and return a transfer that is not saved yet."""
     rail_type = RailType(rail_type)
-    rail = directory.of(wallet.environment)
+    rail = directory.for_environment(wallet.environment)
     if wallet.status == Wallet.Status.CLOSED:
         raise InvalidState("The wallet is closed.", walletId=wallet.id)
     if wallet.currency != rail_type.currency and not may_convert:
@@ -255,7 +252,7 @@ def _build(
             f"{rail_type.label} carries {rail_type.currency}; the wallet holds {wallet.currency}.",
             fields={"method": f"carries {rail_type.currency}, not {wallet.currency}"},
         )
-    _check_places(amount, rail_type)
+    _require_decimals(amount, rail_type)
     now = clock.now(wallet)
     return Transfer(
         organization=wallet.organization,
@@ -268,65 +265,68 @@ def _build(
         amount=amount,
         currency=wallet.currency,
         created_at=now,
-        deadline_at=now + rail.quote(rail_type).given_up_after,
+        deadline_at=now + rail.quote(rail_type).cancelled_after,
         next_attempt_at=now,
     )
 
 
-def _name_party(transfer: Transfer, party: Bank | Address, where: str) -> None:
-    """Keep whom the money goes to or comes from: whole for the rail, masked for everybody else."""
+def _set_counterparty(transfer: Transfer, counterparty: Bank | Address, field: str) -> None:
+    """Store the counterparty: encrypted in full for the rail, masked for display.
+
+    Raises ValidationError with the field names below `field`.
+    """
     if transfer.rail_type == RailType.USDC:
-        _check_address(party, where)
-        transfer.address, transfer.chain = ethereum.checksum(party.address), CHAIN
-        party = Address(transfer.address, CHAIN)
+        _validate_address(counterparty, field)
+        transfer.address, transfer.chain = ethereum.checksum(counterparty.address), CHAIN
+        counterparty = Address(transfer.address, CHAIN)
     else:
-        _check_bank(party, where)
-        transfer.account_name = party.account_name
-        transfer.account_last4 = party.account_number[-4:]
-        transfer.bank_name = banking.bank_name(party.routing_number)
-    transfer.keep_party(asdict(party))
+        _validate_bank(counterparty, field)
+        transfer.account_name = counterparty.account_name
+        transfer.account_last4 = counterparty.account_number[-4:]
+        transfer.bank_name = banking.bank_name(counterparty.routing_number)
+    transfer.encrypt_counterparty(asdict(counterparty))
 
 
-def _check_bank(bank: Bank | Address, where: str) -> None:
-    wrong = {}
+def _validate_bank(bank: Bank | Address, field: str) -> None:
+    errors = {}
     if not isinstance(bank, Bank):
-        wrong[where] = "must be a bank account"
+        errors[field] = "must be a bank account"
     else:
         if not banking.is_routing_number(bank.routing_number):
-            wrong[f"{where}.routingNumber"] = "is not a routing number: check its nine digits"
+            errors[f"{field}.routingNumber"] = "is not a routing number: check its nine digits"
         if not banking.is_account_number(bank.account_number):
-            wrong[f"{where}.accountNumber"] = "must be 4 to 17 digits"
+            errors[f"{field}.accountNumber"] = "must be 4 to 17 digits"
         if len(bank.account_name) > ACCOUNT_NAME_LENGTH:
-            wrong[f"{where}.accountName"] = f"must be at most {ACCOUNT_NAME_LENGTH} characters"
-    if wrong:
-        raise ValidationError("This is not a bank account to transfer with.", fields=wrong)
+            errors[f"{field}.accountName"] = f"must be at most {ACCOUNT_NAME_LENGTH} characters"
+    if errors:
+        raise ValidationError("This is not a bank account to transfer with.", fields=errors)
 
 
-def _check_address(address: Bank | Address, where: str) -> None:
+def _validate_address(address: Bank | Address, field: str) -> None:
     if not isinstance(address, Address):
         raise ValidationError(
-            "USDC needs an address on a chain.", fields={where: "must be an address on a chain"}
+            "USDC needs an address on a chain.", fields={field: "must be an address on a chain"}
         )
     if not ethereum.is_address(address.address):
         raise ValidationError(
             "This is not an Ethereum address: some of it is mistyped.",
-            fields={f"{where}.address": "is not an Ethereum address: check its letters"},
+            fields={f"{field}.address": "is not an Ethereum address: check its letters"},
         )
-    _check_chain(address.chain, f"{where}.chain")
+    _validate_chain(address.chain, f"{field}.chain")
 
 
-def _check_chain(chain: str, where: str) -> None:
+def _validate_chain(chain: str, field: str) -> None:
     if chain.casefold() != CHAIN:
-        raise ValidationError("USDC is moved on Ethereum only.", fields={where: f"must be {CHAIN}"})
+        raise ValidationError("USDC is moved on Ethereum only.", fields={field: f"must be {CHAIN}"})
 
 
-def _start(transfer: Transfer, *, actor: Actor) -> None:
+def _create(transfer: Transfer, *, actor: Actor) -> None:
     transfer.save(force_insert=True)
     events.record("transfer.created", transfer, actor=actor)
     enqueue_on_commit(worker.TASK, transfer.id)
 
 
-def _promise(transfer: Transfer) -> None:
+def _place_hold(transfer: Transfer) -> None:
     try:
         holds.place(
             transfer.hold_id,

@@ -1,4 +1,4 @@
-"""What transfers do to the ledger. Callers hold the transfer's lock."""
+"""Ledger postings of transfers. Callers hold the transfer's lock."""
 
 import uuid
 from decimal import Decimal
@@ -18,11 +18,11 @@ from wallgent import clock, events, ids
 _Kind = LedgerAccount.Kind
 
 
-def pay_out(transfer: Transfer) -> str:
-    """Take the money of a completed withdrawal out of its hold; the transaction's id."""
+def post_withdrawal(transfer: Transfer) -> str:
+    """Capture the hold of a completed withdrawal. Returns the ledger transaction's id."""
     posting = Posting(
         id=ids.new("txn"),
-        moves=tuple(_to_rail(transfer, transfer.wallet.account_id, transfer.amount)),
+        moves=tuple(_moves_to_rail(transfer, transfer.wallet.account_id, transfer.amount)),
         reason="withdrawal",
         memo=transfer.description,
     )
@@ -30,77 +30,77 @@ def pay_out(transfer: Transfer) -> str:
         transfer.hold_id,
         posting,
         amount=transfer.amount,
-        operation=_step(transfer, "capture"),
+        operation=_operation_id(transfer, "capture"),
         ahead=clock.offset(transfer),
-        forced=True,  # it has left: a freeze since then cannot keep it
+        forced=True,  # the money has left: a freeze since then cannot stop it
     )
     return posting.id
 
 
 def release_hold(transfer: Transfer) -> None:
-    """Give back what a withdrawal that came to nothing has held, unless its purpose keeps that."""
+    """Release the hold of a failed or canceled withdrawal, unless its purpose owns the hold."""
     if transfer.owns_hold:
-        release = _step(transfer, "release")
-        holds.release(transfer.hold_id, operation=release, ahead=clock.offset(transfer))
+        operation = _operation_id(transfer, "release")
+        holds.release(transfer.hold_id, operation=operation, ahead=clock.offset(transfer))
 
 
-def pay_in(transfer: Transfer, amount: Decimal) -> str:
-    """Credit the wallet with what has come over the rail; the transaction's id.
+def post_deposit(transfer: Transfer, amount: Decimal) -> str:
+    """Credit the wallet with an amount received over the rail. Returns the transaction's id.
 
-    What a wallet cannot take, because it was closed meanwhile or is full, waits in suspense.
+    If the wallet is closed or full, the money goes into suspense.
     """
     moves = [
         Move(move.credit, move.debit, move.amount, move.currency)
-        for move in reversed(_to_rail(transfer, transfer.wallet.account_id, amount))
+        for move in reversed(_moves_to_rail(transfer, transfer.wallet.account_id, amount))
     ]
     return _credit(transfer, moves, reason="deposit", memo=transfer.description)
 
 
-def give_back(transfer: Transfer) -> str:
-    """Book the return of a completed transfer: each move the other way; the transaction's id.
+def post_return(transfer: Transfer) -> str:
+    """Reverse each move of a completed transfer. Returns the ledger transaction's id.
 
-    The bank has taken a returned deposit from us, so what the wallet lacks becomes its debt. What
-    waited in suspense is taken from there, or from the wallet that has got it since. What a closed
-    wallet would have to give back is charged to the default wallet; what it would get waits in
-    suspense. Sets `transfer.charged_wallet` if another wallet is charged; the caller saves it.
+    The bank has debited us for a returned deposit, so what the wallet lacks becomes its debt.
+    Money in suspense is taken from there, or from the wallet it was paid into since. If that
+    wallet is closed, the default wallet is charged. A returned withdrawal to a closed wallet goes
+    into suspense. Sets `transfer.charged_wallet` if another wallet is charged; the caller saves.
     """
     moves = [
         Move(credit.account_id, debit.account_id, debit.amount, debit.currency)
-        for debit, credit in _sides(transfer.transaction_id)
+        for debit, credit in _entry_pairs(transfer.transaction_id)
     ]
-    said = {
+    details = {
         "reason": "transfer_return",
         "memo": transfer.failure_reason,
         "reverses": transfer.transaction_id,
     }
     if transfer.direction == Transfer.Direction.WITHDRAWAL:
-        return _credit(transfer, moves, **said)
-    kept, charged = suspense.of(transfer.transaction_id), transfer.wallet
-    if kept and kept.wallet:
-        charged = kept.wallet
-        moves = _instead_of(suspense.account(transfer), charged.account_id, moves)
+        return _credit(transfer, moves, **details)
+    suspended, charged = suspense.find(transfer.transaction_id), transfer.wallet
+    if suspended and suspended.wallet:
+        charged = suspended.wallet
+        moves = _replace_account(moves, suspense.account_id(transfer), charged.account_id)
     try:
         with transaction.atomic():
-            transaction_id = _posted(transfer, moves, **said)
+            transaction_id = _post(transfer, moves, **details)
     except journal.Refused as refused:
         if refused.outcome != "CLOSED":
             raise
-        transaction_id, charged = _charge_default(transfer, charged, moves, **said)
+        transaction_id, charged = _charge_default(transfer, charged, moves, **details)
     if charged.id != transfer.wallet_id:
         transfer.charged_wallet = charged
-    if kept and not kept.ended_at:
-        suspense.end(kept, transaction_id)
+    if suspended and not suspended.ended_at:
+        suspense.end(suspended, transaction_id)
     return transaction_id
 
 
 def _charge_default(
-    transfer: Transfer, closed: Wallet, moves: list[Move], **said
+    transfer: Transfer, closed: Wallet, moves: list[Move], **details
 ) -> tuple[str, Wallet]:
-    """Book a return on the organization's default wallet, in place of one that is closed."""
+    """Charge a return to the organization's default wallet instead of a closed wallet."""
     actor = organizations.system_actor(transfer.organization, transfer.environment)
-    default = wallets.default_of(actor=actor, currency=transfer.currency)
-    moves = _instead_of(closed.account_id, default.account_id, moves)
-    transaction_id = _posted(transfer, moves, **said)
+    default = wallets.get_or_create_default(actor=actor, currency=transfer.currency)
+    moves = _replace_account(moves, closed.account_id, default.account_id)
+    transaction_id = _post(transfer, moves, **details)
     default.account.refresh_from_db()
     charge = {"transfer": transfer, "closed": closed, "transaction_id": transaction_id}
     events.record("wallet.charged", default, actor=actor, **charge)
@@ -108,15 +108,15 @@ def _charge_default(
 
 
 def is_credited(transfer: Transfer, transaction_id: str) -> bool:
-    """Whether a transaction has brought the wallet its money, and not somebody in its place."""
+    """Whether a transaction posted to the wallet's own account, not to suspense in its place."""
     entries = Entry.objects.filter(transaction=transaction_id)
     return entries.filter(account=transfer.wallet.account_id).exists()
 
 
-def _to_rail(transfer: Transfer, account_id: str, amount: Decimal) -> list[Move]:
-    """The moves that bring money from an account of ours to the rail, 1:1 if it carries another."""
+def _moves_to_rail(transfer: Transfer, account_id: str, amount: Decimal) -> list[Move]:
+    """The moves from an account to the rail's treasury, converted 1:1 if currencies differ."""
     rail, book = RailType(transfer.rail_type), transfer.environment
-    treasury = chart.treasury(book, rail.currency, rail.book_name)
+    treasury = chart.treasury(book, rail.currency, rail.ledger_name)
     if transfer.currency == rail.currency:
         return [Move(account_id, treasury, amount, rail.currency)]
     ours, theirs = (
@@ -129,31 +129,32 @@ def _to_rail(transfer: Transfer, account_id: str, amount: Decimal) -> list[Move]
     ]
 
 
-def _credit(transfer: Transfer, moves: list[Move], **said) -> str:
-    """Credit the wallet with what is there already: nothing can refuse it any more.
+def _credit(transfer: Transfer, moves: list[Move], **details) -> str:
+    """Post moves that credit the wallet, or the suspense account if it is closed or full.
 
-    The suspense account stands in for a wallet that is closed, or cannot hold that much.
+    The money is already with us, so the posting must succeed. Returns the transaction's id.
     """
     try:
         with transaction.atomic():
-            return _posted(transfer, moves, **said)
+            return _post(transfer, moves, **details)
     except journal.Refused as refused:
         if refused.outcome not in ("CLOSED", "FULL"):
             raise
-    own, suspense = transfer.wallet.account_id, suspense.account(transfer)
-    transaction_id = _posted(transfer, _instead_of(own, suspense, moves), **said)
-    amount = sum(move.amount for move in moves if move.credit == own)
-    suspense.keep(transfer, amount, transaction_id)
+    wallet_account_id = transfer.wallet.account_id
+    replaced = _replace_account(moves, wallet_account_id, suspense.account_id(transfer))
+    transaction_id = _post(transfer, replaced, **details)
+    amount = sum(move.amount for move in moves if move.credit == wallet_account_id)
+    suspense.record(transfer, amount, transaction_id)
     return transaction_id
 
 
-def _instead_of(account_id: str, other_id: str, moves: list[Move]) -> list[Move]:
-    """The same moves, with another account in the place of one."""
-    ends = {account_id: other_id}
+def _replace_account(moves: list[Move], old_id: str, new_id: str) -> list[Move]:
+    """The same moves, with one account replaced by another."""
+    replacement = {old_id: new_id}
     return [
         Move(
-            ends.get(move.debit, move.debit),
-            ends.get(move.credit, move.credit),
+            replacement.get(move.debit, move.debit),
+            replacement.get(move.credit, move.credit),
             move.amount,
             move.currency,
         )
@@ -161,22 +162,22 @@ def _instead_of(account_id: str, other_id: str, moves: list[Move]) -> list[Move]
     ]
 
 
-def _posted(transfer: Transfer, moves: list[Move], **said) -> str:
-    posting = Posting(id=ids.new("txn"), moves=tuple(moves), **said)
+def _post(transfer: Transfer, moves: list[Move], **details) -> str:
+    posting = Posting(id=ids.new("txn"), moves=tuple(moves), **details)
     journal.post_set(
         [posting], book=transfer.environment, ahead=clock.offset(transfer), forced=True
     )
     return posting.id
 
 
-def _sides(transaction_id: str) -> list[tuple[Entry, Entry]]:
+def _entry_pairs(transaction_id: str) -> list[tuple[Entry, Entry]]:
     """The debit and the credit of a transaction, for each of its currencies."""
     entries = Entry.objects.filter(transaction=transaction_id).order_by("currency", "-type")
-    found = list(entries)  # of each currency the debit first
-    assert len(found) % 2 == 0, "our transfers move from one account to one other"
+    found = list(entries)  # the debit first in each currency
+    assert len(found) % 2 == 0, "a transfer has one debit and one credit in each currency"
     return list(zip(found[::2], found[1::2], strict=True))
 
 
-def _step(transfer: Transfer, name: str) -> uuid.UUID:
-    """The operation on a hold: the same one however often it is tried."""
-    return uuid.uuid5(ids.to_uuid(transfer.id), name)
+def _operation_id(transfer: Transfer, step: str) -> uuid.UUID:
+    """The id of a step on the transfer's hold: the same at every attempt, for idempotency."""
+    return uuid.uuid5(ids.to_uuid(transfer.id), step)

@@ -1,6 +1,7 @@
-"""What a rail says of a transfer, booked and told. Callers hold the transfer's lock."""
+"""Applies a rail's reports to transfers. Callers hold the transfer's lock."""
 
 import logging
+from decimal import Decimal
 
 from accounts.transfers.models import IncomingPayment, Transfer
 from accounts.transfers.rails.base import ReceivedPayment, Report, State
@@ -19,25 +20,25 @@ _EVENTS = {
     Outcome.CANCELLED: "transfer.cancelled",
     Outcome.RETURNED: "transfer.returned",
 }
-# Where the rail gives none.
-_REASONS = {
+# Failure code and reason, where the rail gives none.
+_DEFAULT_REASONS = {
     State.CANCELLED: ("EXPIRED", "Nothing came of it in time."),
     State.FAILED: ("FAILED", "The rail did not carry it out."),
     State.RETURNED: ("RETURNED", "The rail gave it back."),
 }
 
 
-def book(transfer: Transfer, report: Report, *, actor: Actor) -> None:
-    """Book what has come, and how far it is, as far as that is news. The caller saves."""
-    transfer.external_id = transfer.external_id or _fitting("external_id", report.external_id)
-    for arrival in _new_payments(transfer, report.arrivals):
-        _receive(transfer, arrival, actor=actor)
+def apply_report(transfer: Transfer, report: Report, *, actor: Actor) -> None:
+    """Record new payments and status changes of a report. Idempotent. The caller saves."""
+    transfer.external_id = transfer.external_id or _truncate("external_id", report.external_id)
+    for received in _new_payments(transfer, report.received_payments):
+        _record_payment(transfer, received, actor=actor)
     for outcome in _outcomes(transfer, report):
-        end(transfer, outcome, actor=actor, report=report)
+        apply_outcome(transfer, outcome, actor=actor, report=report)
 
 
 def _outcomes(transfer: Transfer, report: Report) -> list[Outcome]:
-    """What a report means for a transfer as it stands. One said twice means nothing more."""
+    """The outcomes that a report adds to the transfer's status; none for a repeated report."""
     status, state = transfer.status, report.state
     if status == _Status.PROCESSING:
         if state == State.RETURNED:
@@ -49,32 +50,35 @@ def _outcomes(transfer: Transfer, report: Report) -> list[Outcome]:
             log.error("transfer %s is past its deadline, and its rail keeps it", transfer.id)
         return [Outcome(state)] if state in (State.COMPLETED, State.FAILED) else []
     if status == _Status.COMPLETED and not transfer.awaits_payer:
-        # What had arrived went back, whatever the rail calls it.
+        # After a completion, every other end state means that the money was sent back.
         return [] if state in (State.ACCEPTED, State.COMPLETED) else [Outcome.RETURNED]
     if state == State.COMPLETED and status in (_Status.FAILED, _Status.CANCELLED):
         log.error("transfer %s is %s, and its rail says COMPLETED", transfer.id, status)
     return []
 
 
-def end(
+def apply_outcome(
     transfer: Transfer, outcome: Outcome, *, actor: Actor, report: Report | None = None
 ) -> None:
-    """Bring a locked transfer to its end: money, status, fact, and whoever it is for."""
+    """End a locked transfer: post the money, change the status, record events, notify."""
     if outcome in (Outcome.FAILED, Outcome.RETURNED):
-        code, reason = _REASONS[State.RETURNED if outcome == Outcome.RETURNED else report.state]
-        transfer.failure_code = _fitting("failure_code", report.failure_code or code)
-        transfer.failure_reason = _fitting("failure_reason", report.failure_reason or reason)
+        state = State.RETURNED if outcome == Outcome.RETURNED else report.state
+        code, reason = _DEFAULT_REASONS[state]
+        transfer.failure_code = _truncate("failure_code", report.failure_code or code)
+        transfer.failure_reason = _truncate("failure_reason", report.failure_reason or reason)
     is_withdrawal = transfer.direction == Transfer.Direction.WITHDRAWAL
     if outcome == Outcome.COMPLETED and not transfer.awaits_payer:
-        book = postings.pay_out if is_withdrawal else _pay_in
-        transfer.transaction_id = book(transfer)
+        if is_withdrawal:
+            transfer.transaction_id = postings.post_withdrawal(transfer)
+        else:
+            transfer.transaction_id = postings.post_deposit(transfer, transfer.amount)
     elif outcome == Outcome.RETURNED:
-        transfer.return_transaction_id = postings.give_back(transfer)
+        transfer.return_transaction_id = postings.post_return(transfer)
     elif is_withdrawal:
         postings.release_hold(transfer)
     transfer.advance(Transfer.Status(outcome))
     if not transfer.is_open and not transfer.external_id:
-        transfer.next_attempt_at = None  # the rail never heard of it
+        transfer.next_attempt_at = None  # the rail never received it
     transfer.save()
     events.record(_EVENTS[outcome], transfer, actor=actor)
     if outcome == Outcome.COMPLETED and not is_withdrawal and not transfer.awaits_payer:
@@ -82,67 +86,67 @@ def end(
     callbacks.notify(transfer, outcome, actor=actor)
 
 
-def _fitting(field: str, words: str) -> str:
-    """What a rail says, as far as there is room for it: its words must not keep money waiting."""
-    return words[: Transfer._meta.get_field(field).max_length]
+def _truncate(field: str, text: str) -> str:
+    """Cut a rail's text to the field's length: a database error would leave the money pending."""
+    return text[: Transfer._meta.get_field(field).max_length]
 
 
 def _new_payments(
-    transfer: Transfer, arrivals: tuple[ReceivedPayment, ...]
+    transfer: Transfer, received_payments: tuple[ReceivedPayment, ...]
 ) -> list[ReceivedPayment]:
-    """Those not written down yet, each once."""
-    if not arrivals:
+    """The payments without an IncomingPayment yet, each once."""
+    if not received_payments:
         return []
     known = set(transfer.incoming_payments.values_list("external_id", flat=True))
-    return [arrival for id, arrival in {a.id: a for a in arrivals}.items() if id not in known]
+    by_id = {received.id: received for received in received_payments}
+    return [received for id, received in by_id.items() if id not in known]
 
 
-def _pay_in(transfer: Transfer) -> str:
-    return postings.pay_in(transfer, transfer.amount)
-
-
-def _receive(transfer: Transfer, arrival: ReceivedPayment, *, actor: Actor) -> None:
-    """Write down one payment to our address, credit it, and tell whoever waits for it."""
+def _record_payment(transfer: Transfer, received: ReceivedPayment, *, actor: Actor) -> None:
+    """Save a payment to our address as an IncomingPayment, credit it, and notify."""
     payment = IncomingPayment(
         transfer=transfer,
-        kind=_kind_of(transfer, arrival),
-        external_id=arrival.id,
-        amount=arrival.amount,
-        chain=arrival.chain,
-        arrived_at=arrival.at,
+        kind=_kind_of(transfer, received),
+        external_id=received.id,
+        amount=received.amount,
+        chain=received.chain,
+        arrived_at=received.received_at,
         created_at=clock.now(transfer),
     )
     if payment.kind != _Kind.WRONG_CHAIN:
-        payment.transaction_id = postings.pay_in(transfer, arrival.amount)
+        payment.transaction_id = postings.post_deposit(transfer, received.amount)
     if payment.kind in (_Kind.PARTIAL, _Kind.EXACT, _Kind.EXCESS):
-        transfer.received += arrival.amount
+        transfer.received += received.amount
     payment.save(force_insert=True)
-    transfer.arrived = payment
+    transfer.incoming_payment = payment
     if payment.transaction_id:
         _record_funding(transfer, payment.amount, payment.transaction_id, actor=actor)
     is_complete = transfer.received >= transfer.amount and transfer.status == _Status.PROCESSING
     if is_complete:
         transfer.transaction_id = payment.transaction_id
-        end(transfer, Outcome.COMPLETED, actor=actor)
+        apply_outcome(transfer, Outcome.COMPLETED, actor=actor)
     if payment.kind != _Kind.EXACT:
         callbacks.notify(transfer, Outcome(payment.kind), actor=actor)
 
 
-def _kind_of(transfer: Transfer, arrival: ReceivedPayment) -> str:
-    if arrival.chain.casefold() != transfer.chain:
+def _kind_of(transfer: Transfer, received: ReceivedPayment) -> str:
+    if received.chain.casefold() != transfer.chain:
         return _Kind.WRONG_CHAIN
     if transfer.status == _Status.COMPLETED:
         return _Kind.EXCESS
-    if not transfer.is_open or arrival.at > transfer.deadline_at:
+    if not transfer.is_open or received.received_at > transfer.deadline_at:
         return _Kind.LATE
-    if arrival.amount < transfer.missing:
+    if received.amount < transfer.missing:
         return _Kind.PARTIAL
-    return _Kind.EXACT if arrival.amount == transfer.missing else _Kind.EXCESS
+    return _Kind.EXACT if received.amount == transfer.missing else _Kind.EXCESS
 
 
-def _record_funding(transfer: Transfer, amount, transaction_id: str, *, actor: Actor) -> None:
+def _record_funding(
+    transfer: Transfer, amount: Decimal, transaction_id: str, *, actor: Actor
+) -> None:
+    """Record wallet.funded, unless the money went into suspense."""
     if not postings.is_credited(transfer, transaction_id):
         return
     transfer.wallet.account.refresh_from_db()
-    told = {"amount": amount, "transaction_id": transaction_id, "source": transfer.id}
-    events.record("wallet.funded", transfer.wallet, actor=actor, **told)
+    funding = {"amount": amount, "transaction_id": transaction_id, "source": transfer.id}
+    events.record("wallet.funded", transfer.wallet, actor=actor, **funding)

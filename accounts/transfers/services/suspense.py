@@ -1,7 +1,6 @@
-"""Money that came over a rail and that its wallet could not take: kept, and then paid out.
+"""Money received over a rail that its wallet could not take: recorded, and later paid out.
 
-Callers who book hold the transfer's lock, under which a return and a payment out exclude each
-other.
+Callers that post hold the transfer's lock, so that a return and a payout exclude each other.
 """
 
 from decimal import Decimal
@@ -20,14 +19,14 @@ from wallgent.actors import Actor
 from wallgent.errors import InvalidState, ValidationError
 
 
-def account(transfer: Transfer) -> str:
-    """The ledger account in which a transfer's money waits."""
+def account_id(transfer: Transfer) -> str:
+    """Return the id of the suspense account for the transfer's environment and currency."""
     return chart.system_id(transfer.environment, LedgerAccount.Kind.SUSPENSE, transfer.currency)
 
 
-def keep(transfer: Transfer, amount: Decimal, transaction_id: str) -> Suspended:
-    """Write down that a transaction has left an amount in suspense, and tell of it."""
-    kept = Suspended.objects.create(
+def record(transfer: Transfer, amount: Decimal, transaction_id: str) -> Suspended:
+    """Record an amount that a ledger transaction put into suspense, with its event."""
+    suspended = Suspended.objects.create(
         transfer=transfer,
         amount=amount,
         currency=transfer.currency,
@@ -35,53 +34,58 @@ def keep(transfer: Transfer, amount: Decimal, transaction_id: str) -> Suspended:
         created_at=clock.now(transfer),
     )
     actor = organizations.system_actor(transfer.organization, transfer.environment)
-    events.record("transfer.suspended", transfer, actor=actor, kept=kept)
-    return kept
+    events.record("transfer.suspended", transfer, actor=actor, suspended=suspended)
+    return suspended
 
 
-def of(transaction_id: str) -> Suspended | None:
-    """What a transaction has left in suspense, whether it is still there or not."""
+def find(transaction_id: str) -> Suspended | None:
+    """Return what a ledger transaction put into suspense, ended or not."""
     found = Suspended.objects.select_related("wallet")
     return found.filter(transaction=transaction_id).first()
 
 
-def end(kept: Suspended, transaction_id: str) -> None:
-    """Note what took the money out again. The caller holds the lock of its transfer."""
-    kept.end_transaction_id, kept.ended_at = transaction_id, clock.now(kept.transfer)
-    kept.save(update_fields=["end_transaction", "wallet", "ended_at"])
+def end(suspended: Suspended, transaction_id: str) -> None:
+    """Record the ledger transaction that took the money out of suspense.
+
+    The caller holds the transfer's lock.
+    """
+    suspended.end_transaction_id = transaction_id
+    suspended.ended_at = clock.now(suspended.transfer)
+    suspended.save(update_fields=["end_transaction", "wallet", "ended_at"])
 
 
 @transaction.atomic(savepoint=False)
-def pay_out(kept: Suspended, *, actor: Actor, wallet_id: str) -> Suspended:
-    """Pay what waits into a wallet of the organization that it came for. Support only.
+def pay_out(suspended: Suspended, *, actor: Actor, wallet_id: str) -> Suspended:
+    """Pay suspended money into a wallet of the organization it was sent to. Support only.
 
     Raises InvalidState, WalletNotFound, EnvironmentMismatch, ValidationError, InvalidAmount.
     """
-    transfer = Transfer.objects.locked(kept.transfer_id)
-    kept = Suspended.objects.locked(kept.pk)
-    if kept.ended_at is not None:
+    transfer = Transfer.objects.locked(suspended.transfer_id)
+    suspended = Suspended.objects.locked(suspended.pk)
+    if suspended.ended_at is not None:
         raise InvalidState("This does not wait any more.", transferId=transfer.id)
     wallet = wallets.access(wallet_id, actor=actor)
-    if wallet.currency != kept.currency:
+    if wallet.currency != suspended.currency:
         raise ValidationError(
-            f"This is in {kept.currency}; the wallet holds {wallet.currency}.",
-            fields={"walletId": f"must be a wallet in {kept.currency}"},
+            f"This is in {suspended.currency}; the wallet holds {wallet.currency}.",
+            fields={"walletId": f"must be a wallet in {suspended.currency}"},
         )
     transaction_id = ids.new("txn")
+    amount = suspended.amount
     try:
         journal.post(
             transaction_id,
-            Move(account(transfer), wallet.account_id, kept.amount, kept.currency),
+            Move(account_id(transfer), wallet.account_id, amount, suspended.currency),
             book=transfer.environment,
-            reason=kept.transaction.reason,  # in the wallet's statement it is what it was
+            reason=suspended.transaction.reason,  # the wallet's statement shows the original reason
             memo=transfer.description,
             ahead=clock.offset(transfer),
         )
     except journal.Refused as refused:
         raise ledger_errors.explain(refused, wallet) from None
-    kept.transfer, kept.wallet = transfer, wallet
-    end(kept, transaction_id)
+    suspended.transfer, suspended.wallet = transfer, wallet
+    end(suspended, transaction_id)
     wallet.account.refresh_from_db()
-    told = {"amount": kept.amount, "transaction_id": transaction_id, "source": transfer.id}
-    events.record("wallet.funded", wallet, actor=actor, **told)
-    return kept
+    funding = {"amount": amount, "transaction_id": transaction_id, "source": transfer.id}
+    events.record("wallet.funded", wallet, actor=actor, **funding)
+    return suspended

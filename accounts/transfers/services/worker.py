@@ -1,8 +1,8 @@
-"""Carrying transfers out: tell the rail, ask it, have its word booked.
+"""Processing of transfers: submit them to their rail, poll it, and apply its reports.
 
-Every step is a transaction of its own, and the rail is called between them. Before a call the
-transfer already says when to look again; so whatever dies wherever, somebody looks again, asks the
-rail what it knows under the transfer's id, and goes on from there.
+Each step is a transaction of its own, and the rail is called between them. Before a call the
+transfer already has its next attempt time; so after a crash at any point, a later attempt asks the
+rail for the transfer by its id, and continues from there.
 """
 
 import logging
@@ -25,59 +25,60 @@ from wallgent.task_queue import enqueue_on_commit
 
 log = logging.getLogger("wallgent.rails")
 
-TASK = "accounts.tasks.attend_transfer"
+TASK = "accounts.transfers.tasks.process_transfer"
 SWEEP_LIMIT = 1_000
-LONGEST_PAUSE = timedelta(minutes=1)
-BLOCKED_PAUSE = timedelta(seconds=30)
-# How long after its end an address is still looked at, and how often, beside what events tell: the
-# longer nothing came, the less.
-LATE_FOR, LATE_PAUSES = timedelta(days=30), (timedelta(hours=1), timedelta(days=1))
+MAX_RETRY_DELAY = timedelta(minutes=1)
+BLOCKED_DELAY = timedelta(seconds=30)
+# After its deadline an address is polled for 30 days more, besides the rail's events: less often
+# the longer nothing arrives, within these two delays.
+LATE_CHECK_PERIOD = timedelta(days=30)
+MIN_LATE_DELAY, MAX_LATE_DELAY = timedelta(hours=1), timedelta(days=1)
 
 _Status = Transfer.Status
 
 
 def due() -> list[str]:
-    """The transfers to look after now, each by its organization's clock; some of them if many."""
+    """Return the ids of transfers that are due by their organization's clock, up to a limit."""
     return Transfer.objects.due(clock.real_now(), SWEEP_LIMIT)
 
 
 def on_rail_event(rail_name: str, event: Mapping[str, Any]) -> None:
-    """A rail says that something has happened: look at once, and see for ourselves."""
-    for id in directory.named(rail_name).on_event(event):
+    """Check the transfers that a rail's event concerns. The event itself is not trusted."""
+    for id in directory.by_name(rail_name).on_event(event):
         check_now(Transfer.objects.select_related("organization").get(pk=id))
 
 
 def check_now(transfer: Transfer) -> None:
-    """Have a transfer looked after at once. It asks the rail, and can do no harm."""
+    """Make a transfer due now and enqueue it. Safe to repeat: it polls the rail first."""
     now = clock.now(transfer)
     later = Q(next_attempt_at__isnull=True) | Q(next_attempt_at__gt=now)
     Transfer.objects.filter(later, pk=transfer.pk).update(next_attempt_at=now)
     enqueue_on_commit(TASK, transfer.id)
 
 
-def attend(id: str) -> None:
-    """Do what is due about a transfer, if nobody else does. Running it again does no harm."""
+def process(id: str) -> None:
+    """Process a due transfer. Idempotent; skips it when another worker holds the lock."""
     transfer = _lease(id)
     if transfer is None:
         return
     try:
         report = _call_rail(transfer)
-    except RailTimeout as silence:
-        log.warning("transfer %s: no answer from %s: %s", id, transfer.provider, silence)
+    except RailTimeout as timeout:
+        log.warning("transfer %s: no answer from %s: %s", id, transfer.provider, timeout)
         return
     if report:
         _apply_report(transfer, report)
     else:
-        # At its end, and the rail never heard of it.
-        asked = {"pk": id, "next_attempt_at": transfer.next_attempt_at}
-        Transfer.objects.filter(**asked).exclude(status__in=Transfer.OPEN).update(
+        # It has ended, and the rail never received it.
+        unchanged = {"pk": id, "next_attempt_at": transfer.next_attempt_at}
+        Transfer.objects.filter(**unchanged).exclude(status__in=Transfer.OPEN).update(
             next_attempt_at=None
         )
 
 
 @transaction.atomic(durable=True)
 def _lease(id: str) -> Transfer | None:
-    """The transfer, if it is due and nobody else is at it. It says when to look again already."""
+    """Return the transfer if it is due and not locked, with its next attempt scheduled."""
     found = Transfer.objects.with_parties().filter(pk=id, next_attempt_at__isnull=False)
     transfer = found.select_for_update(no_key=True, of=("self",), skip_locked=True).first()
     if transfer is None:
@@ -86,32 +87,32 @@ def _lease(id: str) -> Transfer | None:
     if transfer.next_attempt_at > now:
         return None
     if _must_wait(transfer, now):
-        transfer.next_attempt_at = min(now + BLOCKED_PAUSE, transfer.deadline_at)
+        transfer.next_attempt_at = min(now + BLOCKED_DELAY, transfer.deadline_at)
         transfer.save(update_fields=["next_attempt_at"])
         return None
     is_new = transfer.status == _Status.PENDING
     if is_new:
-        # Before it is told: if the answer is lost, or we are, it may have been done.
+        # Before the call: if the answer is lost or the worker dies, the rail may have acted.
         transfer.advance(_Status.PROCESSING, at=now)
     transfer.attempts += 1
-    transfer.next_attempt_at = now + _pause(transfer)  # if nothing is heard, or we are gone
+    transfer.next_attempt_at = now + _retry_delay(transfer)  # for a timeout or a crash
     transfer.save(update_fields=["status", "submitted_at", "attempts", "next_attempt_at"])
     if is_new:
-        events.record("transfer.processing", transfer, actor=_system(transfer))
+        events.record("transfer.processing", transfer, actor=_system_actor(transfer))
     return transfer
 
 
 def _must_wait(transfer: Transfer, now: datetime) -> bool:
-    """Whether the rail is not told of it yet."""
+    """Whether the transfer is blocked, not submitted yet, and before its deadline."""
     is_new = transfer.status == _Status.PENDING
     return is_new and now < transfer.deadline_at and _is_blocked(transfer)
 
 
 def _is_blocked(transfer: Transfer) -> bool:
-    """Whether it is kept from the rail: nothing leaves a wallet that is frozen, or in debt.
+    """Whether it is a withdrawal from a wallet that is frozen or in debt.
 
-    What has left is booked whatever the wallet holds. So a hold whose money a bank took back
-    meanwhile would pay out what is not there.
+    A completed withdrawal is posted whatever the wallet's balance. So a hold whose money a bank
+    took back meanwhile would pay out money that is not there.
     """
     wallet = transfer.wallet
     return transfer.direction == Transfer.Direction.WITHDRAWAL and (
@@ -119,15 +120,16 @@ def _is_blocked(transfer: Transfer) -> bool:
     )
 
 
-def _pause(transfer: Transfer) -> timedelta:
-    return min(timedelta(seconds=2 ** min(transfer.attempts, 10)), LONGEST_PAUSE)
+def _retry_delay(transfer: Transfer) -> timedelta:
+    """Two seconds after the first attempt, doubled with each, at most MAX_RETRY_DELAY."""
+    return min(timedelta(seconds=2 ** min(transfer.attempts, 10)), MAX_RETRY_DELAY)
 
 
 def _call_rail(transfer: Transfer) -> Report | None:
-    """What the rail says now, having been told if it knew nothing. Raises NoAnswer."""
-    rail = directory.named(transfer.provider)
+    """Submit, poll or cancel the transfer at its rail. Raises RailTimeout."""
+    rail = directory.by_name(transfer.provider)
     if not transfer.is_open:
-        return rail.poll(transfer.id)  # never again told: it has come to its end
+        return rail.poll(transfer.id)  # it has ended: never submit it again
     order = _order(transfer)
     if _should_cancel(transfer):
         return rail.cancel(order)
@@ -137,21 +139,22 @@ def _call_rail(transfer: Transfer) -> Report | None:
 
 
 def _should_cancel(transfer: Transfer) -> bool:
-    """Whether the rail shall take it back, or never take it."""
+    """Whether the rail should cancel it, or refuse it if it is submitted later."""
     if transfer.cancel_requested_at:
         return True
     if transfer.deadline_at > clock.now(transfer):
         return False
-    # What no rail was told of is told now, however late: nobody came to it, or a sandbox's clock
-    # has leapt. Not what was kept back till now, and not what nobody can pay in time any more.
+    # A first attempt past the deadline is still submitted: the workers were down, or a sandbox's
+    # clock was advanced. Not if it was blocked until now, or no payer can be in time any more.
     is_first = transfer.attempts == 1
     return not is_first or transfer.awaits_payer or _is_blocked(transfer)
 
 
 def _order(transfer: Transfer) -> Order:
-    party = None
+    counterparty = None
     if not transfer.awaits_payer:
-        party = (Address if transfer.rail_type == RailType.USDC else Bank)(**transfer.party())
+        kind = Address if transfer.rail_type == RailType.USDC else Bank
+        counterparty = kind(**transfer.decrypted_counterparty())
     return Order(
         id=transfer.id,
         owner=transfer,
@@ -159,39 +162,40 @@ def _order(transfer: Transfer) -> Order:
         rail_type=transfer.rail_type,
         amount=transfer.amount,
         currency=RailType(transfer.rail_type).currency,
-        party=party,
+        counterparty=counterparty,
     )
 
 
 @transaction.atomic(durable=True)
-def _apply_report(asked: Transfer, report: Report) -> None:
-    """Book what the rail says, and tell whatever the transfer is for."""
-    callbacks.lock(asked)
-    transfer = Transfer.objects.locked(asked.id)
-    status_updates.book(transfer, report, actor=_system(transfer))
-    transfer.next_attempt_at = _next_check_at(asked, transfer, report)
+def _apply_report(leased: Transfer, report: Report) -> None:
+    """Apply a report to the transfer as it is now, and schedule the next check."""
+    callbacks.lock_parents(leased)
+    transfer = Transfer.objects.locked(leased.id)
+    status_updates.apply_report(transfer, report, actor=_system_actor(transfer))
+    transfer.next_attempt_at = _next_check_at(leased, transfer, report)
     transfer.save(update_fields=["external_id", "received", "next_attempt_at"])
 
 
-def _next_check_at(asked: Transfer, transfer: Transfer, report: Report) -> datetime | None:
-    """When to ask the rail again, as far as anybody knows."""
+def _next_check_at(leased: Transfer, transfer: Transfer, report: Report) -> datetime | None:
+    """Return when to poll the rail again, or None if there is nothing left to learn."""
     now = clock.now(transfer)
     if transfer.is_open:
-        look = report.look_again_at or now + _pause(transfer)
-        late = now + LONGEST_PAUSE  # past it, the rail is asked to let go again and again
-        look = min(look, transfer.deadline_at if transfer.deadline_at > now else late)
-    elif report.is_last_word:
-        look = None
-    elif report.look_again_at:
-        look = report.look_again_at
+        check_at = report.next_check_at or now + _retry_delay(transfer)
+        retry_at = now + MAX_RETRY_DELAY  # past the deadline, cancel is repeated
+        check_at = min(check_at, transfer.deadline_at if transfer.deadline_at > now else retry_at)
+    elif report.is_final:
+        check_at = None
+    elif report.next_check_at:
+        check_at = report.next_check_at
     else:
-        since, (shortest, longest) = now - transfer.deadline_at, LATE_PAUSES
-        look = now + min(max(since / 4, shortest), longest) if since < LATE_FOR else None
-    if transfer.next_attempt_at != asked.next_attempt_at and transfer.next_attempt_at:
-        # Somebody wanted it looked at while we asked: what we heard may be older than that.
-        return min(filter(None, (look, transfer.next_attempt_at)))
-    return look
+        late_for = now - transfer.deadline_at
+        delay = min(max(late_for / 4, MIN_LATE_DELAY), MAX_LATE_DELAY)
+        check_at = now + delay if late_for < LATE_CHECK_PERIOD else None
+    if transfer.next_attempt_at != leased.next_attempt_at and transfer.next_attempt_at:
+        # A check was requested during the call: the report may be older than the request.
+        return min(filter(None, (check_at, transfer.next_attempt_at)))
+    return check_at
 
 
-def _system(transfer: Transfer) -> Actor:
+def _system_actor(transfer: Transfer) -> Actor:
     return organizations.system_actor(transfer.organization, transfer.environment)

@@ -1,9 +1,10 @@
-"""What the public side of payment links answers."""
+"""The JSON outputs of the public API of payment links."""
 
 from accounts.organizations.models import LinkDirection
+from accounts.pay_ins.services import mandates
 from links.payment_links.models import Claim, PaymentLink
-from links.payment_links.services import claim_status, mandates, methods, payment_links
-from links.payment_links.services.claim_status import Incoming, PublicStatus
+from links.payment_links.services import claim_status, methods, payment_links
+from links.payment_links.services.claim_status import PublicIncomingPayment, PublicStatus
 from wallgent.api.schemas import AmountText, Schema, TimeText
 
 
@@ -15,7 +16,7 @@ class IncomingOutput(Schema):
     credited: bool
 
     @classmethod
-    def of(cls, payment: Incoming) -> "IncomingOutput":
+    def of(cls, payment: PublicIncomingPayment) -> "IncomingOutput":
         return cls.model_construct(
             kind=payment.kind,
             amount=payment.amount,
@@ -26,7 +27,7 @@ class IncomingOutput(Schema):
 
 
 class DepositOutput(Schema):
-    """Where a claim by USDC is to be paid, and what has come there."""
+    """Where to pay a claim in USDC, and the payments that arrived there."""
 
     address: str | None
     chain: str
@@ -46,7 +47,7 @@ class DepositOutput(Schema):
 
 
 class ClaimOutput(Schema):
-    """A claim, for whoever made it."""
+    """A claim as its claimant sees it."""
 
     id: str
     slug: str
@@ -89,14 +90,14 @@ class ClaimOutput(Schema):
 
 
 class VerificationOutput(Schema):
-    """What a claim has to say of an e-mail address."""
+    """Whether a claim must name an email, and how it is verified."""
 
     email_required: bool
     proof: str
 
 
 class MandateOutput(Schema):
-    """What a payer agrees to. Where it is not required, a claim without it is a test."""
+    """The mandate that a payer accepts. If not required, a claim without it is a test."""
 
     version: str
     wording: str
@@ -104,7 +105,7 @@ class MandateOutput(Schema):
 
 
 class ConversionOutput(Schema):
-    """The method for which USD and USDC are exchanged, and at what rate."""
+    """The method that exchanges USD and USDC, and its rate."""
 
     method: str
     currency: str
@@ -128,9 +129,9 @@ class PublicLinkOutput(Schema):
     @classmethod
     def of(cls, link: PaymentLink, claim: Claim | None) -> "PublicLinkOutput":
         view, offered = payment_links.public_view(link), methods.offered(link)
-        asked = None
-        if view.asks_email:
-            asked = VerificationOutput.model_construct(email_required=True, proof=link.proof)
+        verification = None
+        if view.requires_email:
+            verification = VerificationOutput.model_construct(email_required=True, proof=link.proof)
         return cls.model_construct(
             slug=view.slug,
             amount=view.amount,
@@ -140,7 +141,7 @@ class PublicLinkOutput(Schema):
             direction=view.direction,
             methods=[method.lower() for method in offered],
             conversion=_conversion(link, offered),
-            verification=asked,
+            verification=verification,
             mandate=_mandate(link, offered),
             expires_at=view.expires_at,
             claim=ClaimOutput.of(claim) if claim else None,
@@ -155,12 +156,14 @@ def _conversion(link: PaymentLink, offered: list[str]) -> ConversionOutput | Non
 
 
 def _mandate(link: PaymentLink, offered: list[str]) -> MandateOutput | None:
-    """What to agree to before a bank account is debited; it names the link's organization."""
+    """The mandate of a link that may debit a bank account; it names the link's organization."""
     is_open = link.status == PaymentLink.Status.ACTIVE and not link.is_past_expiry
     may_debit = link.direction == LinkDirection.RECEIVE and Claim.Method.ACH in offered
     if link.is_restricted or not is_open or not may_debit:
         return None
-    mandate = mandates.current(link)
+    terms = mandates.terms(link.organization, amount=link.amount)
     return MandateOutput.model_construct(
-        version=mandate.version, wording=mandate.wording, required=mandates.is_required(link)
+        version=terms.version,
+        wording=terms.wording,
+        required=mandates.is_required(link.environment),
     )

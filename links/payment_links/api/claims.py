@@ -1,4 +1,4 @@
-"""The public side of payment links (contract 3.13): who knows the slug sees, claims and pays."""
+"""The public API of payment links (contract 3.13). Anyone who knows the slug may claim or pay."""
 
 from typing import Annotated, Any, Literal
 
@@ -8,8 +8,9 @@ from pydantic_core import PydanticCustomError
 
 from accounts.organizations.models import LinkDirection
 from accounts.organizations.services import api_keys
+from accounts.pay_ins.services import mandates, pay_requests
 from accounts.transfers import banking, ethereum
-from accounts.transfers.services.orders import Address, Bank
+from accounts.transfers.rails.base import Address, Bank
 from accounts.wallets.models import Wallet
 from links.payment_links.api.claim_outputs import ClaimOutput, PublicLinkOutput
 from links.payment_links.api.payment_links import Email
@@ -19,7 +20,6 @@ from links.payment_links.services import (
     claim_status,
     claims,
     email_verification,
-    mandates,
     methods,
     payment_links,
     rate_limits,
@@ -60,17 +60,17 @@ class AchDestination(Schema):
     account_number: Annotated[str, AfterValidator(_account_number)]
     account_name: Annotated[str, Field(max_length=140)] | None = None
 
-    def party(self, link: PaymentLink, authorised_by: Actor | None) -> Bank:
+    def resolve(self, link: PaymentLink, authorized_by: Actor | None) -> Bank:
         return Bank(self.routing_number, self.account_number, self.account_name or "")
 
 
 class UsdcDestination(Schema):
     type: Annotated[Literal["usdc"], _lower]
-    # Of whoever pays, it may be left out.
+    # Optional for a payer.
     address: Annotated[str, AfterValidator(_address)] | None = None
     chain: Annotated[Literal["ethereum"], _lower] | None = None
 
-    def party(self, link: PaymentLink, authorised_by: Actor | None) -> Address:
+    def resolve(self, link: PaymentLink, authorized_by: Actor | None) -> Address:
         return Address(self.address or "", self.chain or "ethereum")
 
 
@@ -78,10 +78,12 @@ class WalletDestination(Schema):
     type: Annotated[Literal["wallet"], _lower]
     wallet_id: ObjectId
 
-    def party(self, link: PaymentLink, authorised_by: Actor | None) -> Wallet:
+    def resolve(self, link: PaymentLink, authorized_by: Actor | None) -> Wallet:
         if link.direction == LinkDirection.SEND:
             return claims.payee(self.wallet_id, link=link)
-        return claims.payer(self.wallet_id, link=link, authorised_by=authorised_by)
+        return pay_requests.find_payer(
+            self.wallet_id, environment=link.environment, authorized_by=authorized_by
+        )
 
 
 class MandateInput(Schema):
@@ -101,7 +103,7 @@ class ClaimInput(MethodInput):
 
     @classmethod
     def read(cls, data: dict) -> "ClaimInput":
-        """A claim of the method it names, whose destination has that method's fields."""
+        """Parse a claim, with the destination fields of its method."""
         claim = super().read(data)
         return claim if cls is not ClaimInput else _BY_METHOD[claim.method].read(data)
 
@@ -126,7 +128,7 @@ class PublicLinkQuery(Schema):
 
 
 class _LinkView(PublicView):
-    """A path under a link's slug."""
+    """A path under a link's slug. The actor has no key."""
 
     def actor(self, request, slug):
         self.link = payment_links.find_by_slug(slug)
@@ -138,7 +140,7 @@ class PublicLinkView(_LinkView):
 
     def get(self, request, slug):
         token = self.query(PublicLinkQuery).claim_token
-        claim = claim_status.find(self.link, token) if token else None
+        claim = claim_status.find_by_token(self.link, token) if token else None
         return answer(PublicLinkOutput.of(self.link, claim))
 
 
@@ -149,21 +151,21 @@ class ClaimView(_LinkView):
         super().initial(request, slug=slug)
         self.refusal = None
         if request.method == "POST":
-            self._look_ahead(request)
+            self._precheck(request)
 
     @command(ClaimInput)
     def post(self, request, data, slug):
         if self.refusal:
-            request.run.start()  # an answer that is there already is repeated
+            request.run.start()  # repeats a stored answer, if there is one
             raise self.refusal
         if self.link.emails and not email_verification.is_needed(self.link):
             self._count(request, rate_limits.count_address)
-        authorised_by = None
+        authorized_by = None
         if self.link.direction == LinkDirection.RECEIVE and data.method == "wallet":
-            authorised_by = _key_sent_along(request)
-            if authorised_by is None:
+            authorized_by = _actor_of_sent_key(request)
+            if authorized_by is None:
                 self._count(request, rate_limits.count_request)
-        destination = data.destination.party(self.link, authorised_by)
+        destination = data.destination.resolve(self.link, authorized_by)
         request.run.start()
         claim = claims.open(
             self.link,
@@ -171,14 +173,14 @@ class ClaimView(_LinkView):
             destination=destination,
             recipient_email=data.recipient_email or "",
             visitor=_visitor(request),
-            mandate=_accepted(request, self.link, data.mandate),
-            authorised_by=authorised_by,
+            mandate=_acceptance(request, self.link, data.mandate),
+            authorized_by=authorized_by,
         )
-        is_waiting = claim.status == Claim.Status.PENDING_APPROVAL
-        return answer(ClaimOutput.of(claim), status=202 if is_waiting else 200)
+        needs_approval = claim.status == Claim.Status.PENDING_APPROVAL
+        return answer(ClaimOutput.of(claim), status=202 if needs_approval else 200)
 
-    def _look_ahead(self, request) -> None:
-        """Refuse a method that has no rail before anything else is asked; then prove the email.
+    def _precheck(self, request) -> None:
+        """Refuse a method without a rail before any other check; then verify the email.
 
         Raises NotAvailable.
         """
@@ -186,7 +188,7 @@ class ClaimView(_LinkView):
             body = json.read_object(request, settings.BODY_LIMIT_BYTES)
             method = MethodInput.read(body).method.upper()
         except DomainError:
-            return  # the handler says so
+            return  # the handler reports it
         try:
             methods.check_connected(self.link, method)
         except NotAvailable as error:
@@ -196,15 +198,15 @@ class ClaimView(_LinkView):
         except DomainError:
             if self.refusal:
                 raise self.refusal from None
-            return  # the handler says so
+            return  # the handler reports it
         if self.refusal is None:
-            self._prove_email(request, data)
+            self._verify_email(request, data)
 
-    def _prove_email(self, request, data: ClaimInput) -> None:
-        """Send or check a code, where the link asks for one.
+    def _verify_email(self, request, data: ClaimInput) -> None:
+        """Send or check a code, if the link requires one.
 
-        Before and outside the claim's transaction: a refused claim must not take back that a wrong
-        code was counted, or a letter sent.
+        This runs before the claim's transaction, so that a refused claim does not roll back the
+        count of a wrong code or the record of a sent email.
         """
         if (
             not email_verification.is_needed(self.link)
@@ -226,7 +228,7 @@ class ClaimView(_LinkView):
             self.refusal = refusal
 
     def _count(self, request, count) -> None:
-        self.rate_headers = {}  # what counts from here on
+        self.rate_headers = {}  # of the limit counted below only
         self.rate_headers = count(self.link, client_network(request))
 
 
@@ -234,8 +236,8 @@ def _visitor(request) -> str:
     return email_verification.visitor_of_network(client_network(request))
 
 
-def _key_sent_along(request) -> Actor | None:
-    """Whose API key came with a public call, if it is any good: nobody has to send one."""
+def _actor_of_sent_key(request) -> Actor | None:
+    """The actor of an API key sent with a public call, or None if it is absent or invalid."""
     scheme, _, secret = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() != "bearer":
         return None
@@ -250,11 +252,11 @@ def _key_sent_along(request) -> Actor | None:
         return None
 
 
-def _accepted(
+def _acceptance(
     request, link: PaymentLink, mandate: MandateInput | None
 ) -> mandates.Acceptance | None:
-    """What was agreed to; in the sandbox a claim without a mandate is a test authorization."""
-    if mandate is None and mandates.is_required(link):
+    """The acceptance of a mandate. In the sandbox, a claim without one is a test authorization."""
+    if mandate is None and mandates.is_required(link.environment):
         return None
     return mandates.Acceptance(
         version=mandate.version if mandate else "",

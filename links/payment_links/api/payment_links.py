@@ -1,4 +1,4 @@
-"""Payment links (contract 3.13): as their organization sees them."""
+"""The API of payment links for their organization (contract 3.13)."""
 
 import re
 from functools import partial
@@ -12,7 +12,7 @@ from accounts.organizations.models import LinkDirection
 from accounts.wallets import services as wallets
 from links.payment_links.models import PaymentLink
 from links.payment_links.models.payment_links import EMAIL_LENGTH, MAX_USES_LIMIT
-from links.payment_links.services import addresses, payment_links
+from links.payment_links.services import payment_links
 from links.payment_links.services.payment_links import Restrictions
 from wallgent.actors import Actor
 from wallgent.api.commands import command
@@ -28,6 +28,7 @@ from wallgent.api.schemas import (
     TimeText,
 )
 from wallgent.api.views import ApiView, answer
+from wallgent.mail import addresses
 from wallgent.money import Currency
 
 RECIPIENTS_LIMIT = 100
@@ -36,9 +37,9 @@ _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]+")
 
 
 def _email(value: str) -> str:
-    address = addresses.normalized(value)
-    is_written = _EMAIL.fullmatch(address) and address.isprintable()
-    if not is_written or len(address) > EMAIL_LENGTH:
+    address = addresses.normalize(value)
+    is_well_formed = _EMAIL.fullmatch(address) and address.isprintable()
+    if not is_well_formed or len(address) > EMAIL_LENGTH:
         raise PydanticCustomError("email", "must be an e-mail address")
     return address
 
@@ -51,7 +52,7 @@ class RestrictionsInput(Schema):
     wallet_ids: Annotated[list[ObjectId], Field(max_length=RECIPIENTS_LIMIT)] | None = None
     proof: PaymentLink.Proof | None = None
 
-    def restrictions(self) -> Restrictions:
+    def to_restrictions(self) -> Restrictions:
         return Restrictions(
             emails=tuple(self.emails or ()),
             wallet_ids=tuple(self.wallet_ids or ()),
@@ -72,13 +73,13 @@ class PaymentLinkInput(Schema):
 
 
 class CancelInput(Schema):
-    """Nothing, or the one change there is: a link whose terms change is another link."""
+    """An empty body, or the status CANCELLED. No other change of a link is possible."""
 
     status: Literal["CANCELLED"] = "CANCELLED"
 
     @pydantic.model_validator(mode="before")
     @classmethod
-    def _nothing_else(cls, data: Any) -> Any:
+    def _refuse_other_fields(cls, data: Any) -> Any:
         if set(data) - {"status", "idempotencyKey", "idempotency_key"}:
             raise PydanticCustomError(
                 "cancel_only", "A link cannot be changed, only cancelled: send an empty body"
@@ -99,7 +100,7 @@ class RestrictionsOutput(Schema):
 
 class PaymentLinkOutput(Schema):
     id: str
-    slug: str | None  # null where the caller may not know it
+    slug: str | None  # null if the caller may not know it
     url: str | None
     wallet_id: str
     direction: str
@@ -123,7 +124,7 @@ class PaymentLinkOutput(Schema):
 
     @classmethod
     def of(cls, link: PaymentLink, *, actor: Actor | None) -> "PaymentLinkOutput":
-        """The link as `actor` may see it; without one, as it may be stored."""
+        """The link as `actor` may see it. With None, as it may be stored."""
         restrictions, address = None, link.address_for(actor)
         if link.is_restricted:
             restrictions = RestrictionsOutput.model_construct(
@@ -160,20 +161,20 @@ class PaymentLinksView(ApiView):
 
     def get(self, request):
         query = self.query(PaymentLinksQuery)
-        found = payment_links.visible_to(request.actor)
+        links = payment_links.visible_to(request.actor)
         if query.wallet_id:
-            found = found.filter(wallet=wallets.access(query.wallet_id, actor=request.actor))
+            links = links.filter(wallet=wallets.access(query.wallet_id, actor=request.actor))
         if query.status:
-            found = found.in_status(query.status)
+            links = links.in_status(query.status)
         return self.page(
-            found, query, lambda link: PaymentLinkOutput.of(link, actor=request.actor).to_json()
+            links, query, lambda link: PaymentLinkOutput.of(link, actor=request.actor).to_json()
         )
 
     @command(PaymentLinkInput)
     def post(self, request, data):
         wallet = wallets.access(data.wallet_id, actor=request.actor)
-        request.run.start(complete=partial(_address, actor=request.actor))
-        limits = data.recipient_restrictions
+        request.run.start(complete=partial(_address_of_stored, actor=request.actor))
+        restrictions = data.recipient_restrictions
         link = payment_links.create(
             actor=request.actor,
             wallet=wallet,
@@ -181,7 +182,7 @@ class PaymentLinksView(ApiView):
             currency=data.currency,
             direction=data.direction,
             description=data.description or "",
-            restrictions=limits.restrictions() if limits else None,
+            restrictions=restrictions.to_restrictions() if restrictions else None,
             expires_at=data.expires_at,
             max_uses=data.max_uses or 1,
             metadata=data.metadata,
@@ -190,8 +191,8 @@ class PaymentLinksView(ApiView):
         return answer(PaymentLinkOutput.of(link, actor=None), status=201, secret=secret)
 
 
-def _address(stored: dict, *, actor: Actor) -> dict:
-    """What the stored answer of a create call leaves out."""
+def _address_of_stored(stored: dict, *, actor: Actor) -> dict:
+    """The address that the stored answer of a create call leaves out."""
     return payment_links.access(stored["id"], actor=actor).address_for(actor)._asdict()
 
 

@@ -1,22 +1,21 @@
-"""The form that sends a link by e-mail."""
+"""The form that sends a link by email."""
 
 from django import forms
 
 from links.payment_links.forms import fields
-from links.payment_links.models.payment_links import EMAIL_LENGTH
 from wallgent.errors import DomainError
-from wallgent.mail import emails
+from wallgent.mail import addresses, plain_text
 from wallgent.web.forms import PageForm
 
 MESSAGE_LENGTH = 500
 
 
-class LetterForm(PageForm):
-    """Whom the link is sent to, and with which words."""
+class LinkEmailForm(PageForm):
+    """The recipient of the link and a message to them."""
 
     email = forms.CharField(
         label="E-mail address",
-        max_length=EMAIL_LENGTH,
+        max_length=addresses.MAX_LENGTH,
         error_messages={"required": "Type the address that the link is to be sent to."},
         widget=forms.TextInput(
             attrs={"type": "email", "inputmode": "email", "autocomplete": "off"}
@@ -35,7 +34,7 @@ class LetterForm(PageForm):
 
     def clean_message(self):
         message = self.cleaned_data["message"]
-        if emails.holds_address(message):
+        if plain_text.contains_url(message):
             raise forms.ValidationError(
                 "Leave addresses of pages out. The letter holds the link, and no other."
             )

@@ -1,4 +1,4 @@
-"""The forms of payment links in the dashboard."""
+"""Forms of payment links in the dashboard."""
 
 from datetime import timedelta
 
@@ -10,16 +10,17 @@ from accounts.wallets.models import Wallet
 from links.payment_links.forms import fields
 from links.payment_links.models import Claim, PaymentLink
 from links.payment_links.models.payment_links import MAX_USES_LIMIT
-from links.payment_links.services import addresses, methods, payment_links
+from links.payment_links.services import methods, payment_links
 from wallgent import clock, ids, money
 from wallgent.actors import Actor
 from wallgent.environments import Environment
 from wallgent.errors import DomainError, InvalidState
+from wallgent.mail import addresses
 from wallgent.web.forms import AmountField, PageForm
 from wallgent.web.listing import Filters
 
 DESCRIPTION_LENGTH = 1024
-_MOST_CHOICES = 200  # wallets in a menu; any other is reached by an address that names it
+_MOST_CHOICES = 200  # wallets in a menu; others can be selected by the URL
 
 _SEND, _RECEIVE = LinkDirection.SEND, LinkDirection.RECEIVE
 _DIRECTIONS = [
@@ -36,7 +37,7 @@ _USES = f"Write a whole number from 1 to {MAX_USES_LIMIT:,}."
 
 
 class LinkForm(PageForm):
-    """What a new link says."""
+    """The details of a new link."""
 
     refusal_fields = {"expiresAt": "expires_at", "recipientRestrictions": "emails"}
 
@@ -79,7 +80,7 @@ class LinkForm(PageForm):
         widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
     )
     emails = fields.LineListField(
-        read=fields.email,
+        parse=fields.email,
         label="Only for these e-mail addresses",
         help_text="One on each line. Without any, whoever has the link may use it.",
     )
@@ -90,7 +91,7 @@ class LinkForm(PageForm):
         widget=forms.RadioSelect,
     )
     wallet_ids = fields.LineListField(
-        read=fields.wallet_id,
+        parse=fields.wallet_id,
         label="Only for these wallets",
         help_text="Wallet ids, one on each line.",
     )
@@ -99,33 +100,33 @@ class LinkForm(PageForm):
         super().__init__(*args, **kwargs)
         self._actor = actor
         own = Wallet.objects.visible_to(actor).exclude(account__state=Wallet.Status.CLOSED)
-        asked = self.data.get("wallet") or self.initial.get("wallet")
-        self.wallets = {wallet.id: wallet for wallet in _choices(own, asked)}
-        choices = [(id, _with_money(wallet)) for id, wallet in self.wallets.items()]
-        # Such as of a link to duplicate whose wallet is closed: no other takes its place unasked.
-        is_gone = bool(asked) and asked not in self.wallets
-        self.fields["wallet"].choices = [("", "Choose a wallet")] * is_gone + choices
+        selected = self.data.get("wallet") or self.initial.get("wallet")
+        self.wallets = {wallet.id: wallet for wallet in _wallet_choices(own, selected)}
+        choices = [(id, _wallet_label(wallet)) for id, wallet in self.wallets.items()]
+        # A duplicated link may have a closed wallet: no other one is selected instead of it.
+        is_missing = bool(selected) and selected not in self.wallets
+        self.fields["wallet"].choices = [("", "Choose a wallet")] * is_missing + choices
         self.fields["direction"].initial = actor.organization.default_link_direction
         is_live = actor.environment == Environment.PRODUCTION
-        usual = PaymentLink.Proof.CODE if is_live else PaymentLink.Proof.TYPED
-        self.fields["proof"].initial = usual
+        default = PaymentLink.Proof.CODE if is_live else PaymentLink.Proof.TYPED
+        self.fields["proof"].initial = default
 
     def clean(self):
-        said = super().clean()
-        choice, moment = said.get("expires"), said.get("expires_at")
+        data = super().clean()
+        choice, custom = data.get("expires"), data.get("expires_at")
         if "expires_at" in self.errors:
-            return said
-        if choice == _AT and not moment:
+            return data
+        if choice == _AT and not custom:
             self.add_error("expires_at", "Give the date and the time, or choose another.")
-        elif choice == _NEVER and moment:
-            said["expires"] = _AT  # whoever gives a time does not mean never
-        elif choice in _DAYS and moment:
+        elif choice == _NEVER and custom:
+            data["expires"] = _AT  # a given time overrides the default choice
+        elif choice in _DAYS and custom:
             self.add_error("expires_at", "Leave this empty, or choose “At a time of your own”.")
-        return said
+        return data
 
     @property
     def methods(self) -> dict[str, str]:
-        """What a link of 1.00 without restrictions would offer, by the currency of its wallet."""
+        """The methods of an unrestricted link of 1.00, by the currency of its wallet."""
         terms = {"organization": self._actor.organization, "environment": self._actor.environment}
         currencies = sorted({wallet.currency for wallet in self.wallets.values()})
         links = [PaymentLink(**terms, amount=1, currency=currency) for currency in currencies]
@@ -141,12 +142,12 @@ class LinkForm(PageForm):
 
     @property
     def total(self):
-        """What all uses together come to."""
+        """The amount of all uses together."""
         return self.cleaned_data["amount"] * self.cleaned_data["max_uses"]
 
     @property
     def expiry(self):
-        """When the link will expire, by the organization's clock; None is never."""
+        """When the link will expire by the organization's clock; None for never."""
         choice = self.cleaned_data["expires"]
         if choice in _DAYS:
             return clock.now(self._actor) + timedelta(days=int(choice))
@@ -154,11 +155,11 @@ class LinkForm(PageForm):
 
     @property
     def restrictions(self) -> payment_links.Restrictions:
-        said = self.cleaned_data
+        data = self.cleaned_data
         return payment_links.Restrictions(
-            emails=tuple(said["emails"]),
-            wallet_ids=tuple(said["wallet_ids"]),
-            proof=said["proof"] or None,
+            emails=tuple(data["emails"]),
+            wallet_ids=tuple(data["wallet_ids"]),
+            proof=data["proof"] or None,
         )
 
     def refuse(self, error: DomainError) -> None:
@@ -170,28 +171,29 @@ class LinkForm(PageForm):
             super().refuse(error)
 
 
-def _choices(wallets, asked: str | None) -> list[Wallet]:
-    """The wallets of a menu, the main one first, and the one that is asked for in any case."""
-    found = list(wallets.order_by("-is_default", "name", "pk")[:_MOST_CHOICES])
-    uuid = ids.parse(asked or "", "wal")
-    if uuid and len(found) == _MOST_CHOICES and asked not in {wallet.id for wallet in found}:
-        found += wallets.filter(pk=uuid)
-    return found
+def _wallet_choices(wallets, selected: str | None) -> list[Wallet]:
+    """The wallets of a menu, the default one first, and always the selected one."""
+    choices = list(wallets.order_by("-is_default", "name", "pk")[:_MOST_CHOICES])
+    uuid = ids.parse(selected or "", "wal")
+    listed = {wallet.id for wallet in choices}
+    if uuid and len(choices) == _MOST_CHOICES and selected not in listed:
+        choices += wallets.filter(pk=uuid)
+    return choices
 
 
-def _with_money(wallet: Wallet) -> str:
-    """A wallet's name with what is available in it."""
+def _wallet_label(wallet: Wallet) -> str:
+    """A wallet's name with its available balance."""
     whole, _, decimals = money.amount_text(wallet.account.available).partition(".")
     frozen = ", frozen" if wallet.status == Wallet.Status.FROZEN else ""
     return f"{wallet.name} ({int(whole):,}.{decimals} {wallet.currency} available{frozen})"
 
 
-def like(link: PaymentLink) -> dict:
-    """What a form says that makes another link like this one."""
-    said_for = (days for days in _DAYS if _lasts(link, int(days)))
-    # Of a time of its own, that time is over or about to be: the form asks for another.
-    expires = next(said_for, _AT) if link.expires_at else _NEVER
-    said = {
+def duplicate_values(link: PaymentLink) -> dict:
+    """The initial values of a form that duplicates a link."""
+    matching = (days for days in _DAYS if _lasts(link, int(days)))
+    # A custom date has passed or soon will, so it is not copied and the form asks for another.
+    expires = next(matching, _AT) if link.expires_at else _NEVER
+    values = {
         "direction": link.direction,
         "wallet": link.wallet_id,
         "amount": money.amount_text(link.amount),
@@ -201,16 +203,16 @@ def like(link: PaymentLink) -> dict:
         "emails": "\n".join(link.emails),
         "wallet_ids": "\n".join(link.wallet_ids),
     }
-    return said | {"proof": link.proof} if link.emails else said
+    return values | {"proof": link.proof} if link.emails else values
 
 
 def _lasts(link: PaymentLink, days: int) -> bool:
-    # A form takes a moment to become a link.
+    # The link is created shortly after its form computed the expiry.
     return abs(link.expires_at - link.created_at - timedelta(days=days)) < timedelta(minutes=1)
 
 
 class CancelForm(PageForm):
-    """The end of a link. It asks for nothing."""
+    """Confirms the cancellation of a link. It has no fields."""
 
     def refuse(self, error: DomainError) -> None:
         if isinstance(error, InvalidState):
@@ -224,7 +226,7 @@ class CancelForm(PageForm):
 
 
 class LinkFilters(Filters):
-    """What narrows the list of links."""
+    """Filters of the list of links."""
 
     status = forms.ChoiceField(
         label="Status",
@@ -255,34 +257,34 @@ class LinkFilters(Filters):
 
     def __init__(self, *args, actor: Actor, **kwargs):
         super().__init__(*args, **kwargs)
-        wallets = _choices(Wallet.objects.visible_to(actor), self.data.get("wallet"))
+        wallets = _wallet_choices(Wallet.objects.visible_to(actor), self.data.get("wallet"))
         named = [(wallet.id, wallet.name) for wallet in wallets]
         self.fields["wallet"].choices = [("", "Every wallet"), *named]
 
     def apply(self, rows):
-        said = self.cleaned_data
-        if said["status"]:
-            rows = rows.in_status(said["status"])
-        if said["direction"]:
-            rows = rows.filter(direction=said["direction"])
-        if said["wallet"]:
-            rows = rows.filter(wallet=said["wallet"])
-        if said["method"]:
-            used = Claim.objects.filter(link=OuterRef("pk"), method=said["method"])
-            rows = rows.filter(Exists(used))
-        if said["since"]:
-            rows = rows.filter(created_at__gte=fields.start_of(said["since"]))
-        if said["until"]:
-            rows = rows.filter(created_at__lt=fields.end_of(said["until"]))
-        if said["q"]:
-            rows = rows.filter(_matching(said["q"].strip()))
+        data = self.cleaned_data
+        if data["status"]:
+            rows = rows.in_status(data["status"])
+        if data["direction"]:
+            rows = rows.filter(direction=data["direction"])
+        if data["wallet"]:
+            rows = rows.filter(wallet=data["wallet"])
+        if data["method"]:
+            claims = Claim.objects.filter(link=OuterRef("pk"), method=data["method"])
+            rows = rows.filter(Exists(claims))
+        if data["since"]:
+            rows = rows.filter(created_at__gte=fields.start_of(data["since"]))
+        if data["until"]:
+            rows = rows.filter(created_at__lt=fields.end_of(data["until"]))
+        if data["q"]:
+            rows = rows.filter(_matching(data["q"].strip()))
         return rows
 
 
 def _matching(text: str) -> Q:
-    """What somebody who types this, or pastes it, looks for."""
+    """The filter for a search text: an id, an address, or a part of the description or an email."""
     if uuid := ids.parse(text, *PaymentLink.PREFIXES):
         return Q(pk=uuid)
     if "/pay/" in text:
         return Q(slug=text.rpartition("/pay/")[2])
-    return Q(description__icontains=text) | Q(emails__contains=[addresses.normalized(text)])
+    return Q(description__icontains=text) | Q(emails__contains=[addresses.normalize(text)])

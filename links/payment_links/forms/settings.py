@@ -1,4 +1,4 @@
-"""The form of what an organization allows for its payment links."""
+"""The form for the settings of payment links."""
 
 from django import forms
 
@@ -6,7 +6,7 @@ from wallgent.web.forms import PageForm
 
 
 class LinkSettingsForm(PageForm):
-    """What holds for all links of the organization in one environment."""
+    """The settings of all links of the organization in one environment."""
 
     converts_currencies = forms.BooleanField(
         label="Exchange USD and USDC 1:1",

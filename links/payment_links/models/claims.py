@@ -15,16 +15,16 @@ REASON_LENGTH = 512
 
 
 class ClaimStatus(models.TextChoices):
-    """How far a claim is."""
+    """The progress of a claim."""
 
-    PENDING_APPROVAL = "PENDING_APPROVAL"  # a pay request: takes no use before it is approved
-    AWAITING_PAYMENT = "AWAITING_PAYMENT"  # an address was shown, and nobody has paid in full
-    CLAIMED = "CLAIMED"  # a rail is at work
+    PENDING_APPROVAL = "PENDING_APPROVAL"  # a pay request: consumes no use before its approval
+    AWAITING_PAYMENT = "AWAITING_PAYMENT"  # an address was shown; not paid in full yet
+    CLAIMED = "CLAIMED"  # a transfer is under way
     SETTLED = "SETTLED"
     FAILED = "FAILED"  # no money moved
-    REJECTED = "REJECTED"  # the payer said no
-    EXPIRED = "EXPIRED"  # the payer did not pay, or decide, in time
-    RETURNED = "RETURNED"  # the money had arrived, and came back
+    REJECTED = "REJECTED"  # the payer declined
+    EXPIRED = "EXPIRED"  # the payer did not pay or decide in time
+    RETURNED = "RETURNED"  # the money had arrived and was returned
 
 
 _OPEN = ("PENDING_APPROVAL", "AWAITING_PAYMENT", "CLAIMED")
@@ -33,7 +33,7 @@ _PAID = ("SETTLED", "RETURNED")
 
 
 class Claim(models.Model):
-    """One use of a link: who took it, by which method, and what was paid for it."""
+    """A use of a link: the claimant, the method, and the money that moves."""
 
     class Method(models.TextChoices):
         ACH = "ACH", "ACH"
@@ -45,7 +45,7 @@ class Claim(models.Model):
         Status.PENDING_APPROVAL: {Status.SETTLED, Status.REJECTED, Status.EXPIRED},
         Status.AWAITING_PAYMENT: {Status.SETTLED, Status.EXPIRED},
         Status.CLAIMED: {Status.SETTLED, Status.FAILED},
-        Status.EXPIRED: {Status.SETTLED},  # paid late, while the link still had a use for it
+        Status.EXPIRED: {Status.SETTLED},  # paid late, while the link had a use left
         Status.SETTLED: {Status.RETURNED},
     }
 
@@ -53,31 +53,31 @@ class Claim(models.Model):
     link = models.ForeignKey(PaymentLink, models.PROTECT, related_name="claims", db_index=False)
     method = models.CharField(max_length=6, choices=Method)
     status = models.CharField(max_length=16, choices=Status, default=Status.CLAIMED)
-    # Whether one of the link's uses is this claim's.
-    takes_use = models.BooleanField(default=True)
-    # Where a link that sends pays, or what pays one that receives.
+    # Whether it consumes one of the link's uses.
+    consumes_use = models.BooleanField(default=True)
+    # The wallet that a SEND link pays, or that pays a RECEIVE link.
     wallet = models.ForeignKey(Wallet, models.PROTECT, null=True, blank=True, related_name="+")
-    # Who it is, as far as that can be told: one wallet, bank account or address. A keyed digest.
-    person = models.CharField(max_length=64, blank=True, default="")
+    # A keyed digest of the claimant's wallet, bank account or address; empty if unknown.
+    claimant_fingerprint = models.CharField(max_length=64, blank=True, default="")
     recipient_email = models.CharField(max_length=EMAIL_LENGTH, blank=True, default="")
-    # Whether the link is for certain addresses: then each of them is one person, too.
+    # Whether the link is for certain emails: then each email may use it only once, too.
     is_by_email = models.BooleanField(default=False)
     amount = MoneyField()
     payment = models.OneToOneField(Payment, models.PROTECT, null=True, blank=True, related_name="+")
     transfer = models.OneToOneField(
         Transfer, models.PROTECT, null=True, blank=True, related_name="+"
     )
-    # What moved its money in the ledger: that of the payment, or of the transfer.
+    # The ledger transaction of the payment or the transfer.
     transaction = models.ForeignKey(
         Transaction, models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )
-    # Of a link that sends: what the claim is paid out of.
+    # The hold that a SEND link pays the claim from.
     hold = models.ForeignKey(Hold, models.PROTECT, null=True, blank=True, related_name="+")
     failure_reason = models.CharField(max_length=REASON_LENGTH, blank=True, default="")
     created_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True, blank=True)
-    ended_at = models.DateTimeField(null=True, blank=True)  # without the money, or without it again
-    deadline_at = models.DateTimeField(null=True, blank=True)  # open longer than that, it ends
+    ended_at = models.DateTimeField(null=True, blank=True)  # ended unpaid, or was returned
+    deadline_at = models.DateTimeField(null=True, blank=True)  # ends if still open then
 
     class Meta:
         constraints = [
@@ -102,13 +102,15 @@ class Claim(models.Model):
                 name="payment_link_claim_settled_with_payment",
             ),
             CheckConstraint(
-                condition=Q(status__in=["AWAITING_PAYMENT", "CLAIMED", "SETTLED"], takes_use=True)
+                condition=Q(
+                    status__in=["AWAITING_PAYMENT", "CLAIMED", "SETTLED"], consumes_use=True
+                )
                 | Q(
                     status__in=["PENDING_APPROVAL", "FAILED", "REJECTED", "EXPIRED"],
-                    takes_use=False,
+                    consumes_use=False,
                 )
                 | Q(status="RETURNED"),
-                name="payment_link_claim_takes_its_use",
+                name="payment_link_claim_consumes_its_use",
             ),
             CheckConstraint(
                 condition=Q(status__in=_OVER, ended_at__isnull=False)
@@ -120,13 +122,13 @@ class Claim(models.Model):
                 name="payment_link_claim_open_has_a_deadline",
             ),
             UniqueConstraint(
-                fields=["link", "person"],
-                condition=Q(takes_use=True) & ~Q(person=""),
-                name="payment_link_claimed_once_by_person",
+                fields=["link", "claimant_fingerprint"],
+                condition=Q(consumes_use=True) & ~Q(claimant_fingerprint=""),
+                name="payment_link_claimed_once_by_claimant",
             ),
             UniqueConstraint(
                 fields=["link", "recipient_email"],
-                condition=Q(takes_use=True, is_by_email=True),
+                condition=Q(consumes_use=True, is_by_email=True),
                 name="payment_link_claimed_once_by_email",
             ),
             UniqueConstraint(
@@ -145,7 +147,7 @@ class Claim(models.Model):
         return self.status in _OPEN
 
     def advance(self, status: str, *, at: datetime, reason: str = "") -> None:
-        """Move to another status, note when and why; the caller saves. The only way it changes."""
+        """Change the status, its time and reason; the caller saves. The only way it changes."""
         assert status in self.TRANSITIONS.get(self.status, ()), f"{self.status} -> {status}"
         self.status = self.Status(status)
         self.failure_reason = reason[:REASON_LENGTH]
@@ -156,7 +158,7 @@ class Claim(models.Model):
 
 
 class ClaimStep(models.Model):
-    """One line of a claim's history."""
+    """A step in the history of a claim."""
 
     id = models.BigAutoField(primary_key=True)
     claim = models.ForeignKey(Claim, models.PROTECT, related_name="history")
@@ -169,29 +171,3 @@ class ClaimStep(models.Model):
 
     def __str__(self):
         return f"{self.status} {self.at}"
-
-
-class Mandate(models.Model):
-    """What a payer agreed to before their bank account was debited. Erased apart from the claim."""
-
-    claim = models.OneToOneField(Claim, models.PROTECT, primary_key=True, related_name="mandate")
-    # A test authorization: a sandbox debits by the API without a mandate. The database refuses
-    # one in production.
-    is_test = models.BooleanField(default=False)
-    version = models.CharField(max_length=16, blank=True)
-    wording = models.TextField(blank=True)  # as it was shown
-    ip = models.GenericIPAddressField(null=True)  # unknown behind proxies that do not say it
-    user_agent = models.CharField(max_length=500, blank=True, default="")
-    accepted_at = models.DateTimeField()  # real time: it is evidence
-
-    class Meta:
-        constraints = [
-            CheckConstraint(
-                condition=Q(is_test=True, version="", wording="")
-                | (Q(is_test=False) & ~Q(version="") & ~Q(wording="")),
-                name="mandate_has_its_words_unless_a_test",
-            ),
-        ]
-
-    def __str__(self):
-        return f"{self.claim_id} {self.version}"

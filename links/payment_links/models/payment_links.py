@@ -14,14 +14,15 @@ from wallgent.actors import Actor
 from wallgent.api.json import MetadataDecoder, MetadataEncoder
 from wallgent.environments import EnvironmentField
 from wallgent.ids import PrefixedIdField
+from wallgent.mail import addresses
 from wallgent.money import CurrencyField, MoneyField
 
 MAX_USES_LIMIT = 10_000
-EMAIL_LENGTH = 254
+EMAIL_LENGTH = addresses.MAX_LENGTH
 
 
 class LinkAddress(NamedTuple):
-    """Where a link is opened; None where the reader may not know it."""
+    """The address of a link; None if the reader may not know it."""
 
     slug: str | None
     url: str | None
@@ -29,54 +30,54 @@ class LinkAddress(NamedTuple):
 
 class PaymentLinkQuerySet(models.QuerySet):
     def visible_to(self, actor: Actor):
-        """The links of the actor's organization and environment on wallets that it covers."""
+        """The links of the actor's organization and environment, within its wallet scope."""
         links = self.filter(organization=actor.organization, environment=actor.environment)
         if actor.wallet_scope is not None:
             links = links.filter(wallet__in=actor.wallet_scope)
         return links
 
     def in_status(self, status: str):
-        """Those in a status; CLAIMED is also said of what is SETTLED (contract C11)."""
+        """The links in a status. CLAIMED includes SETTLED (contract C11)."""
         both = (PaymentLink.Status.CLAIMED, PaymentLink.Status.SETTLED)
         return self.filter(status__in=both if status == both[0] else [status])
 
     def with_parties(self):
-        """With the organization, whose clock counts, and the wallet as a payment reads it."""
+        """Select the organization, whose clock counts, and the wallet as a payment reads it."""
         return self.select_related("organization", "wallet__account", "wallet__organization")
 
     def locked(self, id: str) -> "PaymentLink":
-        """The link as it is now, locked: whoever changes it comes one after the other."""
+        """Lock a link and return its current state. Every change to a link locks it first."""
         links = self.with_parties().select_for_update(no_key=True, of=("self",))
         return links.get(pk=id)
 
 
 class PaymentLink(models.Model):
-    """An address under which whoever knows it is paid (SEND) or pays (RECEIVE)."""
+    """A secret address at which anyone who knows it is paid (SEND) or pays (RECEIVE)."""
 
     Direction = LinkDirection
 
     class Status(models.TextChoices):
         ACTIVE = "ACTIVE"
-        CLAIMED = "CLAIMED"  # every use of it is taken
-        SETTLED = "SETTLED"  # and the money of all of them has arrived
+        CLAIMED = "CLAIMED"  # no use remains
+        SETTLED = "SETTLED"  # and the money of every use has arrived
         EXPIRED = "EXPIRED"
         CANCELLED = "CANCELLED"
 
     class Proof(models.TextChoices):
-        TYPED = "TYPED"  # who types the address is believed
-        CODE = "CODE"  # a code is sent to it
+        TYPED = "TYPED"  # the claimant just enters the email
+        CODE = "CODE"  # the claimant enters a code that is sent to the email
 
     TRANSITIONS = {
         Status.ACTIVE: {Status.CLAIMED, Status.EXPIRED, Status.CANCELLED},
         Status.CLAIMED: {Status.SETTLED, Status.ACTIVE},
-        Status.SETTLED: {Status.ACTIVE},  # what was paid came back
+        Status.SETTLED: {Status.ACTIVE},  # a payment was returned
     }
 
-    PREFIXES = ("lnk", "pyl", "plink")  # that its id is found by (contract C10)
+    PREFIXES = ("lnk", "pyl", "plink")  # accepted in ids (contract C10)
 
     id = PrefixedIdField("lnk")
-    slug = models.CharField(max_length=64)  # a bearer secret: who has it may claim
-    # The database's own key is from (wallet, organization, environment) to the wallet.
+    slug = models.CharField(max_length=64)  # a bearer secret: anyone who has it may claim
+    # A composite foreign key in the database links (wallet, organization, environment).
     organization = models.ForeignKey(
         Organization, models.PROTECT, related_name="+", db_index=False, db_constraint=False
     )
@@ -89,7 +90,7 @@ class PaymentLink(models.Model):
     amount = MoneyField()  # of one use
     currency = CurrencyField()
     description = models.CharField(max_length=1024, blank=True, default="")
-    # Lists that are not empty must all be met.
+    # A claim must match every list that is not empty.
     emails = ArrayField(models.CharField(max_length=EMAIL_LENGTH), default=list, blank=True)
     wallet_ids = ArrayField(models.CharField(max_length=64), default=list, blank=True)
     proof = models.CharField(max_length=5, choices=Proof, default=Proof.TYPED)
@@ -99,7 +100,7 @@ class PaymentLink(models.Model):
     max_uses = models.PositiveIntegerField(default=1)
     use_count = models.PositiveIntegerField(default=0)
     hold = models.OneToOneField(Hold, models.PROTECT, null=True, blank=True, related_name="+")
-    # Of the last claim that was settled.
+    # Of the last settled claim.
     transaction = models.ForeignKey(
         Transaction, models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )
@@ -109,7 +110,7 @@ class PaymentLink(models.Model):
     settled_at = models.DateTimeField(null=True, blank=True)
     expired_at = models.DateTimeField(null=True, blank=True)
     cancelled_at = models.DateTimeField(null=True, blank=True)
-    # When a use that was taken came free again, and why: for whoever made the link.
+    # When a use was last released, and why, for the link's organization.
     reopened_at = models.DateTimeField(null=True, blank=True)
     reopen_reason = models.CharField(max_length=512, blank=True, default="")
 
@@ -187,15 +188,15 @@ class PaymentLink(models.Model):
 
     @property
     def url(self) -> str:
-        """Where its recipient opens it. What shows it to anyone else asks `address_for`."""
+        """The public page, for the link's recipient. Use `address_for` for other readers."""
         return public_origin.url(f"/pay/{self.slug}")
 
     def address_for(self, actor: Actor | None) -> LinkAddress:
-        """The slug and url as far as `actor` may know them. The only rule about it.
+        """The slug and url that `actor` may know. Every view and event uses this rule.
 
-        Anyone with the address of a SEND link can claim its money, so it is shown only to those
-        who may pay from its wallet. None stands for readers that are not known yet, such as those
-        of an event or a stored answer: they learn the address of no SEND link.
+        Anyone with the address of a SEND link can claim its money, so it is shown only to actors
+        who may pay from its wallet. An `actor` of None stands for unknown readers, such as those
+        of an event or a stored answer, who get the address of no SEND link.
         """
         may_pay = (
             actor is not None
@@ -210,12 +211,12 @@ class PaymentLink(models.Model):
 
     @property
     def is_past_expiry(self) -> bool:
-        """Whether its time is over by its organization's clock, swept or not."""
+        """Whether it has expired by its organization's clock, whatever its status."""
         return self.expires_at is not None and self.expires_at <= clock.now(self)
 
     @property
     def unclaimed(self) -> Decimal:
-        """What its uses come to that nobody has taken."""
+        """The amount of all its remaining uses."""
         return self.amount * (self.max_uses - self.use_count)
 
     @property
@@ -223,7 +224,7 @@ class PaymentLink(models.Model):
         return bool(self.emails or self.wallet_ids)
 
     def advance(self, status: str, *, at: datetime) -> None:
-        """Move to another status and note when; the caller saves. The only way it changes."""
+        """Change the status and set its time; the caller saves. The only way it changes."""
         assert status in self.TRANSITIONS.get(self.status, ()), f"{self.status} -> {status}"
         self.status = self.Status(status)
         if status == self.Status.ACTIVE:

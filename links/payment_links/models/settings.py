@@ -4,12 +4,12 @@ from accounts.organizations.models import Organization
 
 
 class LinkSettings(models.Model):
-    """What an organization allows for its payment links. One without a row has the defaults."""
+    """The settings of an organization for its payment links. Without a row, the defaults apply."""
 
     organization = models.OneToOneField(
         Organization, models.PROTECT, primary_key=True, related_name="+"
     )
-    # Whether USD and USDC are exchanged 1:1, so that a link may be claimed over the other's rail.
+    # Whether USD and USDC are exchanged 1:1, so that a link may use the other currency's rail.
     converts_currencies_sandbox = models.BooleanField(default=True)
     converts_currencies_production = models.BooleanField(default=False)
 
@@ -21,5 +21,5 @@ class LinkSettings(models.Model):
 
     @classmethod
     def conversion_field(cls, environment: str) -> str:
-        """Which of the two says it for an environment."""
+        """The name of the field that applies to an environment."""
         return f"converts_currencies_{environment.lower()}"

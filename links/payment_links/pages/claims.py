@@ -1,31 +1,40 @@
-"""The claims of a link as its page tells them: who, over what, how far, and why not."""
+"""The claims of a link, as its page shows them."""
 
 from collections.abc import Iterable
 
+from django.db.models import Exists, OuterRef
+
+from accounts.pay_ins.models import Mandate
 from links.payment_links.models import Claim, ClaimStep, PaymentLink
 from wallgent.web.templatetags.statuses import look_of
 
 _SHOWN = 50
 
 
-def of(link: PaymentLink) -> list[dict]:
-    """The latest claims of a link, each with its history; in as many queries however many."""
-    claims = link.claims.select_related("transfer", "mandate").prefetch_related("history")
-    return [_told(link, claim) for claim in claims.order_by("-pk")[:_SHOWN]]
+def rows(link: PaymentLink) -> list[dict]:
+    """The latest claims of a link with their history, in a constant number of queries."""
+    test_mandates = Mandate.objects.filter(
+        is_test=True,
+        purpose=OuterRef("transfer__purpose"),
+        reference=OuterRef("transfer__reference"),
+    )
+    claims = link.claims.annotate(is_test_authorization=Exists(test_mandates))
+    claims = claims.select_related("transfer").prefetch_related("history")
+    return [_row(link, claim) for claim in claims.order_by("-pk")[:_SHOWN]]
 
 
-def _told(link: PaymentLink, claim: Claim) -> dict:
+def _row(link: PaymentLink, claim: Claim) -> dict:
     history = list(claim.history.all())
     return {
         "claim": claim,
-        "other_side": _other_side(link, claim),
-        "facts": [_fact(step) for step in history],
+        "counterparty": _counterparty(link, claim),
+        "history": [_event(step) for step in history],
         "is_open": claim.is_open,
     }
 
 
-def _other_side(link: PaymentLink, claim: Claim) -> dict:
-    """Where the money goes to or comes from, as far as its maker may know."""
+def _counterparty(link: PaymentLink, claim: Claim) -> dict:
+    """Where the money goes to or comes from, as far as the link's organization may know."""
     sends = link.direction == PaymentLink.Direction.SEND
     if claim.method == Claim.Method.WALLET:
         return {"label": "To wallet" if sends else "From wallet", "code": claim.wallet_id}
@@ -33,16 +42,16 @@ def _other_side(link: PaymentLink, claim: Claim) -> dict:
     if claim.method == Claim.Method.ACH:
         bank = transfer.bank_name or "A bank"
         account = f"{bank}, account ending in {transfer.account_last4}"
-        return {"label": "To" if sends else "From", "words": account}
+        return {"label": "To" if sends else "From", "text": account}
     label = "To address" if sends else "Paid to address"
-    return {"label": label, "code": _shortened(transfer.address), "words": transfer.chain.title()}
+    return {"label": label, "code": _shortened(transfer.address), "text": transfer.chain.title()}
 
 
 def _shortened(address: str) -> str:
     return f"{address[:6]}…{address[-4:]}"
 
 
-def _fact(step: ClaimStep) -> dict:
+def _event(step: ClaimStep) -> dict:
     look = look_of(step.status)
     return {
         "title": look.label,
@@ -54,5 +63,5 @@ def _fact(step: ClaimStep) -> dict:
 
 
 def under_way(claims: Iterable[dict]) -> list[dict]:
-    """Those that go on even when the link ends: a rail is at work, or a payer was shown where."""
-    return [told for told in claims if told["is_open"] and told["claim"].takes_use]
+    """The claims that continue when the link ends: transfers, and addresses shown to payers."""
+    return [row for row in claims if row["is_open"] and row["claim"].consumes_use]

@@ -1,6 +1,6 @@
-"""A link on its way to people: by e-mail, and on paper."""
+"""The dashboard's pages that send a link by email and print it."""
 
-from links.payment_links.forms.link_emails import LetterForm
+from links.payment_links.forms.link_emails import LinkEmailForm
 from links.payment_links.models import PaymentLink
 from links.payment_links.services import link_emails, payment_links
 from wallgent.environments import Environment
@@ -10,18 +10,19 @@ from wallgent.web.access import dashboard
 
 @dashboard(GET="payments:write", POST="payments:write")
 def send(request, id):
-    """The link in a letter."""
+    """Send the link by email."""
     link = payment_links.access(id, actor=request.actor)
-    # Where only one person may use it, that is who gets it.
-    known = link.emails[0] if len(link.emails) == 1 else ""
-    form = LetterForm(request.POST if request.method == "POST" else None, initial={"email": known})
+    # A link that only one address may use is sent to that address.
+    recipient = link.emails[0] if len(link.emails) == 1 else ""
+    sent = request.POST if request.method == "POST" else None
+    form = LinkEmailForm(sent, initial={"email": recipient})
     if request.method == "POST" and form.is_valid():
-        said = form.cleaned_data
+        data = form.cleaned_data
         answer = pages.submit(
             request,
             form,
             lambda: link_emails.send(
-                link, actor=request.actor, address=said["email"], message=said["message"]
+                link, actor=request.actor, address=data["email"], message=data["message"]
             ),
             done=lambda _: pages.to(request, "payment-link", id=link.id),
             say="The link is on its way.",
@@ -40,7 +41,7 @@ def send(request, id):
 
 @dashboard(GET="payments:write")
 def sheet(request, id):
-    """The link on one sheet of paper, with a code to scan."""
+    """Show the link with its QR code on one page to print."""
     link = payment_links.access(id, actor=request.actor)
     context = {
         "link": link,
@@ -51,5 +52,5 @@ def sheet(request, id):
 
 
 def is_open(link: PaymentLink) -> bool:
-    """Whether somebody who opens the link can still use it."""
+    """Return whether a visitor can still use the link."""
     return link.status == PaymentLink.Status.ACTIVE and not link.is_past_expiry

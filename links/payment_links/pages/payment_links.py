@@ -1,15 +1,15 @@
-"""Payment links in the dashboard: the list, a new one, its page, its end."""
+"""Dashboard pages that list, create, show and cancel payment links."""
 
 from functools import partial
 
-from accounts.activity import overview
 from accounts.organizations.models import LinkDirection
+from accounts.organizations.services import organizations
 from links.payment_links.forms.payment_links import (
     DESCRIPTION_LENGTH,
     CancelForm,
     LinkFilters,
     LinkForm,
-    like,
+    duplicate_values,
 )
 from links.payment_links.models import Claim, PaymentLink
 from links.payment_links.pages import claims
@@ -17,19 +17,19 @@ from links.payment_links.pages.link_emails import is_open
 from links.payment_links.services import methods, payment_links
 from wallgent import public_origin
 from wallgent.api.json import MetadataEncoder
-from wallgent.events import descriptions
+from wallgent.events import timeline
 from wallgent.events.models import Event
 from wallgent.web import pages
 from wallgent.web.access import dashboard
 from wallgent.web.listing import Column, Listing
 
-_SHOWN = 50  # facts on a link's page
+_EVENTS_SHOWN = 50
 _METADATA_SHOWN = 50
 _TEXT = MetadataEncoder(ensure_ascii=False)
-_SLUG_SHOWN = 4  # of a link that one may not hand on
+_SLUG_SHOWN = 4  # of a link whose address is not shown
 
 _COLUMNS = {
-    "created": Column(label="Link", sort="pk"),  # in the order they were made
+    "created": Column(label="Link", sort="pk"),  # in the order of creation
     "direction": Column(label="Direction", sort="direction"),
     "amount": Column(label="Amount", sort="amount", numeric=True),
     "status": Column(label="Status", sort="status"),
@@ -41,7 +41,7 @@ _COLUMNS = {
 
 @dashboard(GET="payments:read")
 def index(request):
-    """All links of the organization."""
+    """List the organization's payment links."""
     links = payment_links.visible_to(request.actor).select_related("wallet")
     listing = Listing(
         request,
@@ -55,26 +55,26 @@ def index(request):
 
 
 def _may_change(actor) -> bool:
-    """Whether buttons are offered. What is sent is judged anew."""
-    return actor.may("payments:write") and not overview.is_locked(actor)
+    """Whether buttons are shown. Each action checks its permission again."""
+    return actor.may("payments:write") and not organizations.is_locked(actor)
 
 
 @dashboard(GET="payments:write", POST="payments:write")
 def new(request):
-    """A new link; one that sends is looked at once more, because it sets money aside."""
+    """Create a link. A SEND link is reviewed first, because it holds money."""
     is_review = "review" in request.GET
-    kept = pages.draft(request, request.GET.get("review") or request.GET.get("draft", ""))
-    said = request.POST if request.method == "POST" else kept
-    asked = {"wallet": request.GET.get("wallet", "")}
+    draft = pages.draft(request, request.GET.get("review") or request.GET.get("draft", ""))
+    data = request.POST if request.method == "POST" else draft
+    initial = {"wallet": request.GET.get("wallet", "")}
     if original := request.GET.get("like"):
-        asked = like(payment_links.access(original, actor=request.actor))
-    form = LinkForm(said, actor=request.actor, initial=asked)
+        initial = duplicate_values(payment_links.access(original, actor=request.actor))
+    form = LinkForm(data, actor=request.actor, initial=initial)
     context = {
         "form": form,
         "description_length": DESCRIPTION_LENGTH,
-        "is_locked": overview.is_locked(request.actor),
+        "is_locked": organizations.is_locked(request.actor),
         "methods": form.methods,
-        "is_restricted": any((said or asked).get(name) for name in ("emails", "wallet_ids")),
+        "is_restricted": any((data or initial).get(name) for name in ("emails", "wallet_ids")),
     }
     if request.method != "POST":
         template = (
@@ -85,7 +85,7 @@ def new(request):
         return pages.render(request, template, context)
     if form.is_valid():
         if form.sends and request.POST.get("step") != "create":
-            return pages.keep_draft(request, form)
+            return pages.save_draft(request, form)
         answer = pages.submit(
             request,
             form,
@@ -101,32 +101,32 @@ def new(request):
 
 
 def _create(actor, form: LinkForm) -> PaymentLink:
-    said = form.cleaned_data
+    values = form.cleaned_data
     return payment_links.create(
         actor=actor,
         wallet=form.chosen_wallet,
-        amount=said["amount"],
-        direction=said["direction"],
-        description=said["description"],
+        amount=values["amount"],
+        direction=values["direction"],
+        description=values["description"],
         restrictions=form.restrictions,
         expires_at=form.expiry,
-        max_uses=said["max_uses"],
+        max_uses=values["max_uses"],
     )
 
 
 @dashboard(GET="payments:read")
 def detail(request, id):
-    """One link: its address, its money, who used it, what happened to it."""
+    """Show a link: its address, money, claims and timeline."""
     link = payment_links.access(id, actor=request.actor)
-    may_hand_on = request.actor.may("payments:write")
-    events = Event.objects.visible_to(request.actor).filter(subject=link.id)[:_SHOWN]
+    may_share = request.actor.may("payments:write")
+    events = Event.objects.visible_to(request.actor).filter(subject=link.id)[:_EVENTS_SHOWN]
     return pages.render(
         request,
         "links/payment_links/detail.html",
         {
             "link": link,
-            # Only those who may pay hand links on, of either direction.
-            "url": link.address_for(request.actor).url if may_hand_on else "",
+            # Only users who may pay can share links, of either direction.
+            "url": link.address_for(request.actor).url if may_share else "",
             "short_url": public_origin.url(f"/pay/{link.slug[:_SLUG_SHOWN]}…"),
             "may_change": _may_change(request.actor),
             "is_open": is_open(link),
@@ -134,31 +134,23 @@ def detail(request, id):
             "metadata": _metadata(link),
             "total": link.amount * link.max_uses,
             "methods": ", ".join(methods.labels(link)),
-            "claims": claims.of(link),
-            "facts": _timeline(list(events), request.actor),
+            "claims": claims.rows(link),
+            "events": timeline.activities(list(events)[::-1], actor=request.actor),
         },
     )
 
 
 def _metadata(link: PaymentLink) -> list[tuple[str, str]]:
-    """What programs and files keep with the link, as words."""
-    kept = list((link.metadata or {}).items())[:_METADATA_SHOWN]
+    """The link's metadata from the API or an import, as names and texts."""
+    items = list((link.metadata or {}).items())[:_METADATA_SHOWN]
     return [
-        (name, value if isinstance(value, str) else _TEXT.encode(value)) for name, value in kept
-    ]
-
-
-def _timeline(events, actor) -> list[dict]:
-    told = descriptions.happenings(reversed(events), actor=actor)  # the oldest first
-    return [
-        {"title": one.sentence, "at": one.at, "who": one.who, "icon": one.icon, "tone": one.tone}
-        for one in told
+        (name, value if isinstance(value, str) else _TEXT.encode(value)) for name, value in items
     ]
 
 
 @dashboard(GET="payments:write", POST="payments:write")
 def cancel(request, id):
-    """The end of a link, after saying what happens to its money."""
+    """Cancel a link, after showing what happens to its money."""
     link = payment_links.access(id, actor=request.actor)
     form = CancelForm(request.POST if request.method == "POST" else None)
     status = 200
@@ -178,13 +170,13 @@ def cancel(request, id):
         "form": form,
         "link": link,
         "is_open": is_open(link),
-        "free": link.unclaimed if link.direction == LinkDirection.SEND else None,
-        "under_way": len(claims.under_way(claims.of(link))),
-        "asked": link.claims.filter(status=Claim.Status.PENDING_APPROVAL).count(),
+        "released": link.unclaimed if link.direction == LinkDirection.SEND else None,
+        "under_way": len(claims.under_way(claims.rows(link))),
+        "pay_requests": link.claims.filter(status=Claim.Status.PENDING_APPROVAL).count(),
     }
     return pages.render(request, "links/payment_links/cancel.html", context, status=status)
 
 
 def _held(link: PaymentLink):
-    """What is still set aside for the link; None for one that sets nothing aside."""
+    """The amount still held for a SEND link; None for a RECEIVE link."""
     return link.hold.remaining if link.direction == LinkDirection.SEND else None

@@ -1,4 +1,4 @@
-"""What an organization allows for its payment links."""
+"""The settings page of payment links."""
 
 from links.payment_links.forms.settings import LinkSettingsForm
 from links.payment_links.services import settings
@@ -14,7 +14,7 @@ _LEADS = {
 
 @dashboard(GET="organizations:read", POST="organizations:write")
 def show(request):
-    """The settings of all links in one environment."""
+    """Show or change the settings of all links in one environment."""
     organization, environment = request.actor.organization, request.actor.environment
     converts = settings.converts_currencies(organization, environment)
     form = LinkSettingsForm(

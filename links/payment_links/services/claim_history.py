@@ -1,4 +1,4 @@
-"""The history of a claim, and the name by which others know what is for a link."""
+"""The history of a claim, and the purpose of what is made for payment links."""
 
 from datetime import datetime
 
@@ -7,6 +7,6 @@ from links.payment_links.models import Claim, ClaimStep
 PURPOSE = "payment_link"  # of transfers, approvals and holds
 
 
-def note(claim: Claim, status: str, *, at: datetime, reason: str = "") -> None:
-    """Write a line of a claim's history."""
+def add_step(claim: Claim, status: str, *, at: datetime, reason: str = "") -> None:
+    """Add a step to the history of a claim."""
     ClaimStep.objects.create(claim=claim, status=status, at=at, reason=reason)

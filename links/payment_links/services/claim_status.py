@@ -1,4 +1,4 @@
-"""A claim as its claimer sees it, by a token that only they were told."""
+"""The status of a claim as its claimant sees it, found by the claim's secret token."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from wallgent.errors import NotFound
 
 _TOKEN = signing.Signer(salt="links.claim")
 
-INCOMING_SHOWN = 50  # the latest: anybody can send dust to an address
+INCOMING_SHOWN = 50  # the latest: anyone can send dust to an address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Incoming:
-    """One payment that came to the address of a claim."""
+class PublicIncomingPayment:
+    """A payment that arrived at the address of a claim."""
 
     id: str
     kind: str
@@ -30,12 +30,12 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicStatus:
-    """A claim as its claimer sees it; accounts and addresses only as far as they told them."""
+    """A claim as its claimant sees it. Shows only accounts and addresses that they entered."""
 
     id: str
     token: str
     status: str
-    is_final: bool  # nobody waits for anything any more
+    is_final: bool  # the claim has ended
     method: str
     direction: str
     amount: Decimal
@@ -43,7 +43,7 @@ class PublicStatus:
     created_at: datetime
     settled_at: datetime | None
     deadline_at: datetime | None
-    reason: str  # of its end
+    reason: str  # of a failure or return
     transaction_id: str | None
     transfer_id: str | None
     transfer_status: str | None
@@ -52,19 +52,19 @@ class PublicStatus:
     account_last4: str
     address: str
     chain: str
-    pay_address: str  # where USDC are to be paid
+    pay_address: str  # where to send USDC
     received: Decimal | None
     missing: Decimal | None
-    incoming: tuple[Incoming, ...]
+    incoming: tuple[PublicIncomingPayment, ...]
 
 
 def token_of(claim: Claim) -> str:
-    """What only the claimer is told: with it they see what became of their claim."""
+    """The secret token with which the claimant sees the status of their claim."""
     return _TOKEN.sign(claim.id)
 
 
-def find(link: PaymentLink, token: str) -> Claim:
-    """The claim of whoever has its token. Raises NotFound."""
+def find_by_token(link: PaymentLink, token: str) -> Claim:
+    """Find a claim of the link by its token. Raises NotFound."""
     claim = None
     try:
         claims = Claim.objects.select_related("transfer", "link__organization", "link__wallet")
@@ -77,10 +77,10 @@ def find(link: PaymentLink, token: str) -> Claim:
 
 
 def public_status(claim: Claim) -> PublicStatus:
-    """What a claimer may see of their claim."""
+    """Return the status of a claim for its claimant."""
     link, transfer = claim.link, claim.transfer
-    is_watched = transfer is not None and transfer.awaits_payer
-    is_shown = is_watched and claim.status == Claim.Status.AWAITING_PAYMENT
+    awaits_payer = transfer is not None and transfer.awaits_payer
+    shows_address = awaits_payer and claim.status == Claim.Status.AWAITING_PAYMENT
     return PublicStatus(
         id=claim.id,
         token=token_of(claim),
@@ -100,18 +100,18 @@ def public_status(claim: Claim) -> PublicStatus:
         wallet_id=claim.wallet_id,
         bank_name=transfer.bank_name if transfer else "",
         account_last4=transfer.account_last4 if transfer else "",
-        address=transfer.address if transfer and not is_watched else "",
+        address=transfer.address if transfer and not awaits_payer else "",
         chain=transfer.chain if transfer else "",
-        pay_address=transfer.address if is_shown else "",
-        received=transfer.received if is_watched else None,
-        missing=transfer.missing if is_shown else None,
-        incoming=tuple(_incoming(transfer)) if is_watched else (),
+        pay_address=transfer.address if shows_address else "",
+        received=transfer.received if awaits_payer else None,
+        missing=transfer.missing if shows_address else None,
+        incoming=tuple(_incoming(transfer)) if awaits_payer else (),
     )
 
 
-def _incoming(transfer: Transfer) -> Iterator[Incoming]:
+def _incoming(transfer: Transfer) -> Iterator[PublicIncomingPayment]:
     for payment in reversed(transfer.incoming_payments.order_by("-pk")[:INCOMING_SHOWN]):
-        yield Incoming(
+        yield PublicIncomingPayment(
             id=payment.id,
             kind=payment.kind,
             amount=payment.amount,

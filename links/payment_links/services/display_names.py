@@ -1,14 +1,14 @@
-"""Names of organizations in plain text, where nothing keeps a name apart from what follows it."""
+"""Organization names for plain text, where nothing separates a name from the text after it."""
 
 from accounts.organizations.models import Organization
-from wallgent.mail import emails
+from wallgent.mail import plain_text
 
 
 def plain(organization: Organization) -> str:
-    """The name in one line, so that it writes no header and no paragraph, and turns nothing."""
-    return emails.one_line(organization.name)
+    """Return the name in one line, without direction marks."""
+    return plain_text.one_line(organization.name)
 
 
-def in_letter(organization: Organization) -> str:
-    """The same for a letter, or "" for a name that would lead to some page."""
-    return emails.without_links(organization.name)
+def in_email(organization: Organization) -> str:
+    """Return the name for an email, or "" if a mail program would turn part of it into a link."""
+    return plain_text.without_links(organization.name)

@@ -1,13 +1,13 @@
-"""Proving an email address by a code that is sent to it.
+"""Verifies an email address with a code that is sent to it.
 
-Wrong codes are counted for each visitor, so that a stranger who knows link and address uses up
-their own tries and nobody else's. All visitors together have SHORT_TRIES with a code of six digits;
-the next code is then too long to be guessed. The code in the newest email works until another can
-be sent, so strangers who ask for emails lock nobody out either.
+Wrong codes are counted for each visitor, so a stranger who knows the link and the address uses up
+their own tries only. All visitors together have SHORT_CODE_TRIES with a code of six digits; the
+next code is too long to be guessed. The code in the newest email stays valid until another can be
+sent, so strangers who request emails cannot lock the recipient out.
 
-Everything here commits what it counts before it answers, so that a refusal afterwards, or many
-guesses at once, give nobody another try. So none of it runs inside a transaction, `use` aside.
-All times are real ones.
+What is counted is committed before the answer, so neither a later refusal nor concurrent guesses
+give another try. Therefore these functions must run outside a transaction, except `use`. All times
+are real time.
 """
 
 import re
@@ -23,32 +23,32 @@ from django.template.loader import render_to_string
 from django.utils.crypto import salted_hmac
 
 from links.payment_links.errors import CodeExpired, TooManyCodes, VerificationRequired, WrongCode
-from links.payment_links.models import CodeVisitor, EmailProof, PaymentLink
+from links.payment_links.models import CodeVisitor, EmailVerification, PaymentLink
 from links.payment_links.models.email_verifications import TRIES
-from links.payment_links.services import addresses, display_names, restrictions
+from links.payment_links.services import display_names, restrictions
 from wallgent import clock, credentials
 from wallgent.errors import DomainError, InvalidState, RateLimitExceeded
-from wallgent.mail import emails
+from wallgent.mail import addresses, emails
 from wallgent.web import languages
 
 CODE_DIGITS = 6
-LONG_CODE_LENGTH = 12  # of 32 letters: 60 bits
-# Wrong codes of all visitors for one link and address, before six digits are believed no more; they
-# are counted for a day after the last code.
-SHORT_TRIES = 50
-COUNTED_FOR = timedelta(days=1)
+LONG_CODE_LENGTH = 12  # of 32 characters: 60 bits
+# Wrong codes of all visitors for one link and address after which a code of six digits is refused.
+# They are counted until a day after the last code.
+SHORT_CODE_TRIES = 50
+TRIES_KEPT_FOR = timedelta(days=1)
 LIFETIME = timedelta(minutes=10)
-GOOD_FOR = timedelta(hours=1)  # once it was typed, for the rest of the way
+VERIFIED_FOR = timedelta(hours=1)  # after the code was entered
 RESEND_AFTER = timedelta(seconds=60)
-LETTERS_AN_HOUR = 6
+EMAILS_PER_HOUR = 6
 _NAME_LENGTH = 80
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _READ_AS = str.maketrans("OIL", "011")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
-    """A code is on its way."""
+class CodeSent:
+    """A code that was sent, and when another can be."""
 
     email: str
     expires_at: datetime
@@ -56,29 +56,29 @@ class Sent:
 
 
 def is_needed(link: PaymentLink) -> bool:
-    """Whether a claim has to prove an e-mail address by a code."""
+    """Return whether a claim has to verify an email address with a code."""
     return bool(link.emails) and link.proof == PaymentLink.Proof.CODE
 
 
-def normalized(code: str) -> str:
-    """A code as it is compared: without what groups it, in any script and case."""
+def normalize(code: str) -> str:
+    """Return a code as it is compared: without separators, in one script and upper case."""
     return re.sub(r"[\s\-.]+", "", unicodedata.normalize("NFKC", code)).upper()
 
 
 def is_well_formed(code: str) -> bool:
-    """Whether a normalized text can be a code at all."""
+    """Return whether a normalized text has the form of a code."""
     if len(code) == LONG_CODE_LENGTH:
         return set(code.translate(_READ_AS)) <= set(_ALPHABET)
     return re.fullmatch(rf"[0-9]{{{CODE_DIGITS}}}", code, re.ASCII) is not None
 
 
-def send_code(link: PaymentLink, *, email: str) -> Sent:
-    """Send a code: the one that was sent before while it works, else a new one.
+def send_code(link: PaymentLink, *, email: str) -> CodeSent:
+    """Send the current code again while it is valid, else a new one, and reset visitors' tries.
 
-    Everybody's tries begin again. Raises PermissionDenied (the link is for others), InvalidState
-    (it is over), RateLimitExceeded.
+    Raises PermissionDenied if the link is restricted to other addresses, InvalidState if it is no
+    longer active, RateLimitExceeded.
     """
-    email = addresses.normalized(email)
+    email = addresses.normalize(email)
     restrictions.check_email(link, email)
     if link.status != PaymentLink.Status.ACTIVE or link.is_past_expiry:
         raise InvalidState("This payment link is over: no code is needed.", status=link.status)
@@ -86,69 +86,70 @@ def send_code(link: PaymentLink, *, email: str) -> Sent:
         return _send(link, email, clock.real_now())
 
 
-def _send(link: PaymentLink, email: str, now: datetime) -> Sent:
-    fresh = EmailProof(
+def _send(link: PaymentLink, email: str, now: datetime) -> CodeSent:
+    fresh = EmailVerification(
         link=link,
         email=email,
         seed=secrets.token_hex(16),
         sent_at=now,
         expires_at=now + LIFETIME,
-        letters_since=now,
+        hour_started_at=now,
     )
-    # Waits for a twin that is about to commit; one of them is stored.
-    EmailProof.objects.bulk_create([fresh], ignore_conflicts=True)
-    proof = EmailProof.objects.select_for_update().get(link=link, email=email)
-    if proof.pk != fresh.pk:
-        _send_again(proof, fresh)
-    code = _code(proof)
-    letter = _letter(link, email, code, proof.expires_at - now)
-    emails.send(letter, organization=link.organization, environment=link.environment)
-    return Sent(
+    # Waits for a concurrent insert of the same row to commit; only one of them is stored.
+    EmailVerification.objects.bulk_create([fresh], ignore_conflicts=True)
+    verification = EmailVerification.objects.select_for_update().get(link=link, email=email)
+    if verification.pk != fresh.pk:
+        _renew(verification, fresh)
+    code = _code(verification)
+    message = _email(link, email, code, verification.expires_at - now)
+    emails.send(message, organization=link.organization, environment=link.environment)
+    return CodeSent(
         email=email,
-        expires_at=proof.expires_at,
+        expires_at=verification.expires_at,
         resend_after_seconds=int(RESEND_AFTER.total_seconds()),
     )
 
 
-def _send_again(proof: EmailProof, fresh: EmailProof) -> None:
+def _renew(verification: EmailVerification, fresh: EmailVerification) -> None:
+    """Update a stored verification for another email. Raises RateLimitExceeded."""
     now = fresh.sent_at
-    is_worn_out = _is_worn_out(proof)
-    if not is_worn_out:  # else the next code ends that for good, and is not kept waiting
-        _check_rate(proof, now)
-    if now - proof.letters_since < timedelta(hours=1):
-        proof.letters += 1
+    is_exhausted = _is_exhausted(verification)
+    if not is_exhausted:  # a long code ends the guessing, so it is sent without a wait
+        _check_rate(verification, now)
+    if now - verification.hour_started_at < timedelta(hours=1):
+        verification.sent_in_hour += 1
     else:
-        proof.letters, proof.letters_since = 1, now
-    # A code that works is sent again: a new one would void what the recipient is about to type.
-    if is_worn_out or proof.used_at or now >= proof.expires_at:
-        proof.seed, proof.used_at = fresh.seed, None
-        proof.is_long = proof.tries >= SHORT_TRIES
-    proof.sent_at = now
-    proof.expires_at = max(fresh.expires_at, now + _wait(proof, now))
-    proof.save()
-    proof.visitors.update(tries=0)
+        verification.sent_in_hour, verification.hour_started_at = 1, now
+    # A valid code is sent again: a new one would void the code that the recipient may be typing.
+    if is_exhausted or verification.used_at or now >= verification.expires_at:
+        verification.seed, verification.used_at = fresh.seed, None
+        verification.is_long = verification.tries >= SHORT_CODE_TRIES
+    verification.sent_at = now
+    verification.expires_at = max(fresh.expires_at, now + _wait(verification, now))
+    verification.save()
+    verification.visitors.update(tries=0)
 
 
-def _is_worn_out(proof: EmailProof) -> bool:
-    """Whether so many wrong codes were typed that six digits prove nothing any more."""
-    return proof.tries >= SHORT_TRIES and not proof.is_long
+def _is_exhausted(verification: EmailVerification) -> bool:
+    """Return whether so many wrong codes were entered that six digits are no longer accepted."""
+    return verification.tries >= SHORT_CODE_TRIES and not verification.is_long
 
 
-def _wait(proof: EmailProof, now: datetime) -> timedelta:
-    """How long until another email can be sent."""
-    wait = proof.sent_at + RESEND_AFTER - now
-    if proof.letters >= LETTERS_AN_HOUR:
-        wait = max(wait, proof.letters_since + timedelta(hours=1) - now)
-    return timedelta(0) if _is_worn_out(proof) else max(wait, timedelta(0))
+def _wait(verification: EmailVerification, now: datetime) -> timedelta:
+    """Return how long until another email can be sent."""
+    wait = verification.sent_at + RESEND_AFTER - now
+    if verification.sent_in_hour >= EMAILS_PER_HOUR:
+        wait = max(wait, verification.hour_started_at + timedelta(hours=1) - now)
+    return timedelta(0) if _is_exhausted(verification) else max(wait, timedelta(0))
 
 
-def _wait_seconds(proof: EmailProof, now: datetime) -> int:
-    seconds = _wait(proof, now).total_seconds()
+def _wait_seconds(verification: EmailVerification, now: datetime) -> int:
+    seconds = _wait(verification, now).total_seconds()
     return int(seconds) + 1 if seconds else 0
 
 
-def _check_rate(proof: EmailProof, now: datetime) -> None:
-    if seconds := _wait_seconds(proof, now):
+def _check_rate(verification: EmailVerification, now: datetime) -> None:
+    if seconds := _wait_seconds(verification, now):
         error = RateLimitExceeded(
             "A code was sent to this e-mail address just now. Look for it, also among unwanted"
             f" mail. A new one can be sent in {seconds} seconds.",
@@ -158,12 +159,12 @@ def _check_rate(proof: EmailProof, now: datetime) -> None:
         raise error
 
 
-def _letter(link: PaymentLink, email: str, code: str, lifetime: timedelta) -> EmailMessage:
+def _email(link: PaymentLink, email: str, code: str, lifetime: timedelta) -> EmailMessage:
     context = {
         "code": code,
-        "amount": languages.spoken().number(link.amount),
+        "amount": languages.current().number(link.amount),
         "currency": link.currency,
-        "organization": display_names.in_letter(link.organization)[:_NAME_LENGTH],
+        "organization": display_names.in_email(link.organization)[:_NAME_LENGTH],
         "sends": link.direction == PaymentLink.Direction.SEND,
         "minutes": int(lifetime.total_seconds()) // 60,
     }
@@ -174,99 +175,106 @@ def _letter(link: PaymentLink, email: str, code: str, lifetime: timedelta) -> Em
 
 
 def visitor_of_session(session_key: str) -> str:
-    """Who types codes on a page."""
+    """Return the digest that identifies a visitor of the pay page."""
     return _visitor(f"session:{session_key}")
 
 
 def visitor_of_network(network: str) -> str:
-    """Who sends codes by the API, where nothing else is known of a caller."""
+    """Return the digest that identifies an API caller, of whom only the network is known."""
     return _visitor(f"network:{network}")
 
 
-def _visitor(who: str) -> str:
-    return salted_hmac("links.code_visitor", who, algorithm="sha256").hexdigest()
+def _visitor(identity: str) -> str:
+    return salted_hmac("links.code_visitor", identity, algorithm="sha256").hexdigest()
 
 
 def check_code(link: PaymentLink, *, email: str, code: str, visitor: str) -> None:
-    """Believe that a visitor who types this code reads this address's mail. Counts wrong ones.
+    """Verify that a visitor reads the mail of this address, or count a wrong code.
 
-    It stays proven to them for an hour, until a claim uses it. Raises WrongCode, CodeExpired,
-    TooManyCodes.
+    The address stays verified for this visitor for an hour, until a claim uses it. Raises
+    WrongCode, CodeExpired, TooManyCodes.
     """
     with transaction.atomic(durable=True):
-        refusal = _judge(link, addresses.normalized(email), code, visitor, clock.real_now())
+        refusal = _check(link, addresses.normalize(email), code, visitor, clock.real_now())
     if refusal:
         raise refusal
 
 
-def _judge(
+def _check(
     link: PaymentLink, email: str, code: str, visitor: str, now: datetime
 ) -> DomainError | None:
-    proof = EmailProof.objects.select_for_update().filter(link=link, email=email).first()
-    if proof is None:
+    """Return the error to raise after the commit, or None for a right code."""
+    verifications = EmailVerification.objects.select_for_update()
+    verification = verifications.filter(link=link, email=email).first()
+    if verification is None:
         return CodeExpired("No code was sent to this e-mail address. Ask for one first.")
-    typed, _ = CodeVisitor.objects.get_or_create(proof=proof, visitor=visitor)
-    if typed.tries >= TRIES or _is_worn_out(proof):
-        return TooManyCodes(resendAfterSeconds=_wait_seconds(proof, now))
-    if not _is_right(proof, code):
-        proof.tries, typed.tries = proof.tries + 1, typed.tries + 1
-        proof.save(update_fields=["tries"])
-        typed.save(update_fields=["tries"])
-        return WrongCode(triesLeft=TRIES - typed.tries)
-    if proof.used_at:
+    state, _ = CodeVisitor.objects.get_or_create(verification=verification, visitor=visitor)
+    if state.tries >= TRIES or _is_exhausted(verification):
+        return TooManyCodes(resendAfterSeconds=_wait_seconds(verification, now))
+    if not _is_right(verification, code):
+        verification.tries, state.tries = verification.tries + 1, state.tries + 1
+        verification.save(update_fields=["tries"])
+        state.save(update_fields=["tries"])
+        return WrongCode(triesLeft=TRIES - state.tries)
+    if verification.used_at:
         return CodeExpired("This code was used already. Ask for a new one.")
-    if now >= (typed.verified_at + GOOD_FOR if typed.verified_at else proof.expires_at):
+    verified_at = state.verified_at
+    if now >= (verified_at + VERIFIED_FOR if verified_at else verification.expires_at):
         return CodeExpired()
-    if typed.verified_at is None:
-        typed.verified_at = now
-        typed.save(update_fields=["verified_at"])
+    if verified_at is None:
+        state.verified_at = now
+        state.save(update_fields=["verified_at"])
     return None
 
 
 def is_verified(link: PaymentLink, *, email: str, visitor: str) -> bool:
-    """Whether a visitor has proven the address, and no claim has used that. Counts nothing."""
-    proof = EmailProof.objects.filter(link=link, email=addresses.normalized(email)).first()
-    return proof is not None and _has_proven(proof, visitor)
+    """Return whether the visitor has verified the address and no claim has used that.
+
+    Counts no try.
+    """
+    email = addresses.normalize(email)
+    verification = EmailVerification.objects.filter(link=link, email=email).first()
+    return verification is not None and _is_verified_for(verification, visitor)
 
 
 def use(link: PaymentLink, *, email: str, visitor: str) -> None:
-    """Use up what a visitor has proven, in the claim's transaction. Raises VerificationRequired."""
-    proofs = EmailProof.objects.select_for_update(no_key=True)
-    proof = proofs.filter(link=link, email=email).first()
-    if proof is None or not _has_proven(proof, visitor):
+    """Use up a visitor's verification, in the claim's transaction. Raises VerificationRequired."""
+    verifications = EmailVerification.objects.select_for_update(no_key=True)
+    verification = verifications.filter(link=link, email=email).first()
+    if verification is None or not _is_verified_for(verification, visitor):
         raise VerificationRequired(
             "The e-mail address has to be proven first: by a code that is sent to it."
         )
-    proof.used_at = clock.real_now()
-    proof.save(update_fields=["used_at"])
-    proof.visitors.update(verified_at=None)
+    verification.used_at = clock.real_now()
+    verification.save(update_fields=["used_at"])
+    verification.visitors.update(verified_at=None)
 
 
-def _has_proven(proof: EmailProof, visitor: str) -> bool:
-    since = clock.real_now() - GOOD_FOR
-    return proof.visitors.filter(visitor=visitor, verified_at__gt=since).exists()
+def _is_verified_for(verification: EmailVerification, visitor: str) -> bool:
+    since = clock.real_now() - VERIFIED_FOR
+    return verification.visitors.filter(visitor=visitor, verified_at__gt=since).exists()
 
 
-def forget_old() -> int:
-    """Delete the codes that nobody can use any more, a day later where some were wrong."""
+def delete_expired() -> int:
+    """Delete codes that can no longer be used; after wrong tries, a day later. Return how many."""
     now = clock.real_now()
-    over = Q(expires_at__lt=now - GOOD_FOR - LIFETIME, tries=0)
-    over |= Q(expires_at__lt=now - COUNTED_FOR)
-    _, deleted = EmailProof.objects.filter(over).delete()
-    return deleted.get(EmailProof._meta.label, 0)
+    is_over = Q(expires_at__lt=now - VERIFIED_FOR - LIFETIME, tries=0)
+    is_over |= Q(expires_at__lt=now - TRIES_KEPT_FOR)
+    _, deleted = EmailVerification.objects.filter(is_over).delete()
+    return deleted.get(EmailVerification._meta.label, 0)
 
 
-def _code(proof: EmailProof) -> str:
-    """The code, as it is sent. It is stored nowhere: six digits could be tried out."""
-    said = f"{proof.link_id}:{proof.email}:{proof.seed}"
-    number = int(salted_hmac("links.email_code", said, algorithm="sha256").hexdigest(), 16)
-    if not proof.is_long:
+def _code(verification: EmailVerification) -> str:
+    """Return the code as it is sent. It is not stored, because six digits could be tried out."""
+    parts = f"{verification.link_id}:{verification.email}:{verification.seed}"
+    number = int(salted_hmac("links.email_code", parts, algorithm="sha256").hexdigest(), 16)
+    if not verification.is_long:
         return f"{number % 10**CODE_DIGITS:0{CODE_DIGITS}}"
-    letters = [_ALPHABET[number >> 5 * place & 31] for place in range(LONG_CODE_LENGTH)]
-    return "-".join("".join(letters[start : start + 4]) for start in (0, 4, 8))
+    characters = [_ALPHABET[number >> 5 * place & 31] for place in range(LONG_CODE_LENGTH)]
+    return "-".join("".join(characters[start : start + 4]) for start in (0, 4, 8))
 
 
-def _is_right(proof: EmailProof, code: str) -> bool:
-    written = normalized(code)
-    written = written.translate(_READ_AS) if proof.is_long else written
-    return credentials.equal(normalized(_code(proof)), written)
+def _is_right(verification: EmailVerification, code: str) -> bool:
+    entered = normalize(code)
+    entered = entered.translate(_READ_AS) if verification.is_long else entered
+    return credentials.equal(normalize(_code(verification)), entered)

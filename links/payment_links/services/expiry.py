@@ -1,4 +1,4 @@
-"""Expiry: when a link's time is over by its organization's clock, what it promised is free."""
+"""Expires payment links by their organization's clock, and releases their holds."""
 
 import logging
 import uuid
@@ -21,24 +21,24 @@ from wallgent.errors import InvalidState
 log = logging.getLogger("wallgent.links")
 
 SWEEP_BATCH = 100
-BATCHES_AT_MOST = 100  # then the next sweep goes on
-WORDS = "This payment link has expired. Ask whoever made it for a new one."
+MAX_BATCHES = 100  # the next sweep continues
+EXPIRED_MESSAGE = "This payment link has expired. Ask whoever made it for a new one."
 
 _Status = PaymentLink.Status
 
-_EVER = (datetime.min.replace(tzinfo=UTC), ids.to_text("lnk", uuid.UUID(int=0)))
-_LAST = ids.to_text("lnk", uuid.UUID(int=2**128 - 1))
+_START = (datetime.min.replace(tzinfo=UTC), ids.to_text("lnk", uuid.UUID(int=0)))
+_LAST_ID = ids.to_text("lnk", uuid.UUID(int=2**128 - 1))
 
-# Open past their expiry, as real time has it.
+# ACTIVE links past their expiry in real time.
 _DUE = """
 SELECT id, expires_at FROM links_paymentlink
  WHERE status = 'ACTIVE' AND expires_at >= %(at)s AND (expires_at, id) > (%(at)s, %(id)s)
    AND expires_at <= %(now)s
  ORDER BY expires_at, id LIMIT %(limit)s
 """
-# Only as their sandbox has it, which lives ahead. Each such organization is asked for its own, by
-# pairs that the index of all who are due does not serve: else every open link there is would be
-# read, in the order of their expiry.
+# ACTIVE links past their expiry only by the clock of their sandbox, which is ahead. The row
+# comparisons fit only the index by organization and expiry. Through the index of all due links,
+# the planner would read every open link in the order of expiry.
 _DUE_AHEAD = """
 SELECT due.id, due.expires_at
   FROM accounts_organization o
@@ -57,49 +57,51 @@ SELECT due.id, due.expires_at
 
 
 def refusal(link: PaymentLink) -> InvalidState:
-    """The refusal for a link past its expiry. Recording it expires the link, if nobody has yet."""
-    error = InvalidState(WORDS, status=_Status.EXPIRED)
-    error.after_rollback = partial(_expire_late, link)
+    """The error for a link past its expiry. After the rollback, it expires the link."""
+    error = InvalidState(EXPIRED_MESSAGE, status=_Status.EXPIRED)
+    error.after_rollback = partial(_expire_after_rollback, link)
     return error
 
 
-def _expire_late(link: PaymentLink, *, actor: Actor) -> None:
+def _expire_after_rollback(link: PaymentLink, *, actor: Actor) -> None:
     expire([link.id])
 
 
 def expire_due() -> int:
-    """Expire the links whose time is over by their organization's clock; how many.
+    """Expire the links past their expiry by their organization's clock. Return how many.
 
-    Each is tried once, so that those that cannot be expired keep no other waiting.
+    Each is tried once, so that links that cannot be expired do not delay the others.
     """
     now, expired = clock.real_now(), 0
-    batches = chain(_batches(_DUE, now, after=_EVER), _batches(_DUE_AHEAD, now, after=(now, _LAST)))
-    for batch in islice(batches, BATCHES_AT_MOST):
+    batches = chain(
+        _batches(_DUE, now, after=_START), _batches(_DUE_AHEAD, now, after=(now, _LAST_ID))
+    )
+    for batch in islice(batches, MAX_BATCHES):
         expired_now, failed = _expire_batch(batch)
         if not expired_now and not failed:
-            break  # another sweep is at work on all of them, and goes on
+            break  # another sweep has locked all of them, and continues
         expired += expired_now
     return expired
 
 
 def _batches(sql: str, now: datetime, *, after: tuple[datetime, str]) -> Iterator[list[str]]:
-    """The ids of links behind `after`, the longest due first."""
+    """Yield the ids of due links after the cursor `after`, in batches, longest due first."""
     batch = None
     while batch is None or len(batch) == SWEEP_BATCH:
         at, id = after
-        said = {"now": now, "at": at, "id": ids.to_uuid(id), "limit": SWEEP_BATCH}
-        batch = [(link.expires_at, link.id) for link in PaymentLink.objects.raw(sql, said)]
+        params = {"now": now, "at": at, "id": ids.to_uuid(id), "limit": SWEEP_BATCH}
+        batch = [(link.expires_at, link.id) for link in PaymentLink.objects.raw(sql, params)]
         if batch:
             yield [id for _, id in batch]
             after = batch[-1]
 
 
 def _expire_batch(link_ids: list[str]) -> tuple[int, int]:
-    """How many were expired, and how many could not be."""
+    """Expire a batch. Return how many were expired, and how many could not be."""
     try:
         return expire(link_ids), 0
     except OperationalError as error:
-        # A lock that somebody keeps: trying each alone would wait for it again and again.
+        # A lock timeout: trying each link alone would wait for the same lock again and again.
         log.warning("expiring payment links: %s", type(error.__cause__ or error).__name__)
         return 0, len(link_ids)
     except Exception:
@@ -109,6 +111,7 @@ def _expire_batch(link_ids: list[str]) -> tuple[int, int]:
 
 
 def _expire_alone(id: str) -> int | None:
+    """Expire one link. Return None if that fails."""
     try:
         return expire([id])
     except Exception:
@@ -118,7 +121,7 @@ def _expire_alone(id: str) -> int | None:
 
 @transaction.atomic
 def expire(link_ids: list[str]) -> int:
-    """Expire those of the links that are still due and that nobody is at work on; how many."""
+    """Expire the given links that are still due and not locked. Return how many."""
     links = list(
         PaymentLink.objects.filter(pk__in=link_ids, status=_Status.ACTIVE)
         .select_related("organization")
@@ -131,16 +134,16 @@ def expire(link_ids: list[str]) -> int:
     PaymentLink.objects.bulk_update(links, ["status", "expired_at"])
     pay_requests.withdraw(links, "The payment link has expired.")
     for environment in Environment.values:
-        ours = [link for link in links if link.environment == environment]
-        if ours:
-            actor = organizations.system_actor(ours[0].organization, environment)
-            happened = [(link, [link.organization]) for link in ours]
-            events.record_all("payment_link.expired", happened, actor=actor)
+        in_environment = [link for link in links if link.environment == environment]
+        if in_environment:
+            actor = organizations.system_actor(in_environment[0].organization, environment)
+            subjects = [(link, [link.organization]) for link in in_environment]
+            events.record_all("payment_link.expired", subjects, actor=actor)
     holds.release_set(
         [
             holds.Release(
                 hold_id=link.hold_id,
-                operation=end_of(link),
+                operation=release_operation(link),
                 amount=link.unclaimed,
                 ahead=clock.offset(link),
             )
@@ -151,6 +154,6 @@ def expire(link_ids: list[str]) -> int:
     return len(links)
 
 
-def end_of(link: PaymentLink) -> uuid.UUID:
-    """The operation that ends a link's hold: the same one however often it is tried."""
+def release_operation(link: PaymentLink) -> uuid.UUID:
+    """The ledger operation that releases a link's hold. Retries use the same one."""
     return uuid.uuid5(ids.to_uuid(link.hold_id), "end")

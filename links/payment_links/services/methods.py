@@ -1,7 +1,7 @@
-"""The methods by which a link can be claimed or paid: the API, pages, dashboard and admin ask here.
+"""The methods by which a link can be claimed or paid, for the API, pages, dashboard and admin.
 
-A method is offered where the rail that carries it is connected in the link's environment, and the
-link's amount, currency and restrictions fit that rail.
+A method is offered if its rail is connected in the link's environment, and the link's amount,
+currency and restrictions fit that rail.
 """
 
 from accounts.organizations.models import LinkDirection
@@ -21,12 +21,12 @@ _LABELS = {
 
 
 def offered(link: PaymentLink) -> list[str]:
-    """The methods that a link offers now. Never empty."""
+    """The methods that a link offers now. Never empty: a wallet is always one of them."""
     return [method for method in _ORDER if refusal(link, method) is None]
 
 
 def labels(link: PaymentLink) -> list[str]:
-    """The methods that a link offers, for its organization and support to read."""
+    """The names of the methods that a link offers, for its organization and for support."""
     return [
         _LABELS[method] + (" (exchanged 1:1)" if currency_of(link, method) != link.currency else "")
         for method in offered(link)
@@ -34,35 +34,35 @@ def labels(link: PaymentLink) -> list[str]:
 
 
 def currency_of(link: PaymentLink, method: str) -> str:
-    """What a method carries: another currency than the link's is exchanged one for one."""
+    """The currency that a method moves. One other than the link's is exchanged 1:1."""
     return link.currency if method == _Method.WALLET else RailType(method).currency
 
 
 def check_connected(link: PaymentLink, method: str) -> None:
-    """Raises NotAvailable for a method whose rail is not connected in the link's environment."""
-    if error := _unconnected(link.environment, method):
+    """Raises NotAvailable if the method's rail is not connected in the link's environment."""
+    if error := _connection_error(link.environment, method):
         raise error
 
 
 def check(link: PaymentLink, method: str) -> None:
-    """Raises the `refusal` of a method that the link does not offer."""
+    """Raises the error of `refusal` if the link does not offer the method."""
     if error := refusal(link, method):
         raise error
 
 
 def refusal(link: PaymentLink, method: str) -> DomainError | None:
-    """Why a link does not offer a method; None where it does.
+    """The error that says why a link does not offer a method, or None if it does.
 
-    NotAvailable, PermissionDenied, InvalidAmount or ValidationError.
+    It is NotAvailable, PermissionDenied, InvalidAmount or ValidationError.
     """
     if method == _Method.WALLET:
         return None
-    if error := _unconnected(link.environment, method):
+    if error := _connection_error(link.environment, method):
         return error
     if link.wallet_ids:
         return PermissionDenied("This payment link is for certain wallets only.")
     rail = RailType(method)
-    if error := orders.places_refusal(link.amount, rail):
+    if error := orders.decimals_error(link.amount, rail):
         return error
     if rail.currency == link.currency:
         return None
@@ -76,7 +76,7 @@ def refusal(link: PaymentLink, method: str) -> DomainError | None:
     )
 
 
-def _unconnected(environment: str, method: str) -> NotAvailable | None:
+def _connection_error(environment: str, method: str) -> NotAvailable | None:
     if method == _Method.WALLET:
         return None
     try:

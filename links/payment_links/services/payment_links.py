@@ -1,4 +1,4 @@
-"""Payment links: made, found, cancelled. When they send, their money waits in a hold."""
+"""Creates, finds and cancels payment links. A SEND link holds its money from the start."""
 
 import re
 import secrets
@@ -8,15 +8,15 @@ from decimal import Decimal
 
 from django.db import transaction
 
-from accounts.errors import InsufficientFunds
 from accounts.ledger import holds, journal
 from accounts.organizations.models import LinkDirection
 from accounts.wallets import ledger_errors
+from accounts.wallets.errors import InsufficientFunds
 from accounts.wallets.models import Wallet
 from links.payment_links.errors import PaymentLinkNotFound
 from links.payment_links.models import PaymentLink
 from links.payment_links.models.payment_links import MAX_USES_LIMIT
-from links.payment_links.services import addresses, expiry, pay_requests
+from links.payment_links.services import expiry, pay_requests
 from wallgent import clock, events, ids
 from wallgent.actors import Actor
 from wallgent.environments import Environment
@@ -27,9 +27,10 @@ from wallgent.errors import (
     PermissionDenied,
     ValidationError,
 )
+from wallgent.mail import addresses
 from wallgent.money import CEILING
 
-_SLUG_BYTES = 24  # 192 bits: nobody guesses one
+_SLUG_BYTES = 24  # 192 bits: cannot be guessed
 _SLUG = re.compile(r"[A-Za-z0-9_-]{22,64}", re.ASCII)
 
 _Status = PaymentLink.Status
@@ -37,16 +38,16 @@ _Status = PaymentLink.Status
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restrictions:
-    """Who may claim. Lists that are not empty must all be met."""
+    """Who may claim a link. A claim must match every list that is not empty."""
 
     emails: tuple[str, ...] = ()
     wallet_ids: tuple[str, ...] = ()
-    proof: str | None = None  # None is the environment's own
+    proof: str | None = None  # None is the default of the environment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PublicView:
-    """What whoever knows the slug may see of a link."""
+class PublicLink:
+    """What anyone who knows the slug may see of a link."""
 
     slug: str
     amount: Decimal
@@ -55,13 +56,13 @@ class PublicView:
     status: str
     direction: str
     expires_at: datetime | None
-    asks_email: bool  # a claim must name an e-mail address
-    asks_code: bool  # and prove it by a code that is sent there
-    sender: str | None  # whose link it is; withheld where not everybody may claim
+    requires_email: bool  # a claim must name an email
+    requires_code: bool  # and verify it by a code that is sent to it
+    sender: str | None  # the organization's name; None if the link is restricted
 
 
 def access(id: str, *, actor: Actor) -> PaymentLink:
-    """A link the actor may use.
+    """Return a link that the actor may use.
 
     Raises PaymentLinkNotFound, EnvironmentMismatch, PermissionDenied.
     """
@@ -77,12 +78,12 @@ def access(id: str, *, actor: Actor) -> PaymentLink:
 
 
 def visible_to(actor: Actor):
-    """The links the actor may list."""
+    """The links that the actor may list."""
     return PaymentLink.objects.visible_to(actor)
 
 
 def find_by_slug(slug: str) -> PaymentLink:
-    """Anyone's link, by the secret in its address. Raises PaymentLinkNotFound."""
+    """Find a link of any organization by its secret slug. Raises PaymentLinkNotFound."""
     link = None
     if _SLUG.fullmatch(slug):
         link = PaymentLink.objects.select_related("organization").filter(slug=slug).first()
@@ -91,19 +92,19 @@ def find_by_slug(slug: str) -> PaymentLink:
     return link
 
 
-def public_view(link: PaymentLink) -> PublicView:
-    """What may be shown of a link before anybody has met its restrictions."""
-    is_over = link.status == _Status.ACTIVE and link.is_past_expiry
-    return PublicView(
+def public_view(link: PaymentLink) -> PublicLink:
+    """What may be shown of a link to visitors who have not met its restrictions."""
+    has_expired = link.status == _Status.ACTIVE and link.is_past_expiry
+    return PublicLink(
         slug=link.slug,
         amount=link.amount,
         currency=link.currency,
         description=link.description,
-        status=_Status.EXPIRED if is_over else link.status,
+        status=_Status.EXPIRED if has_expired else link.status,
         direction=link.direction,
         expires_at=link.expires_at,
-        asks_email=bool(link.emails),
-        asks_code=bool(link.emails) and link.proof == PaymentLink.Proof.CODE,
+        requires_email=bool(link.emails),
+        requires_code=bool(link.emails) and link.proof == PaymentLink.Proof.CODE,
         sender=None if link.is_restricted else link.organization.name,
     )
 
@@ -122,12 +123,12 @@ def create(
     max_uses: int = 1,
     metadata: dict | None = None,
 ) -> PaymentLink:
-    """A new link. One that sends promises its money at once, for as many uses as it has.
+    """Create a link. A SEND link holds the amount of all its uses at once.
 
-    `currency` None is the wallet's, `direction` None the organization's default.
+    `currency` defaults to the wallet's, `direction` to the organization's default.
     Raises ValidationError, InvalidAmount, InsufficientFunds, WalletFrozen, InvalidState.
     """
-    assert 1 <= max_uses <= MAX_USES_LIMIT, "the door checks the form"
+    assert 1 <= max_uses <= MAX_USES_LIMIT, "checked by the entry point"
     restrictions = restrictions or Restrictions()
     now = clock.now(wallet)
     _check_terms(wallet, currency, amount * max_uses, expires_at, now)
@@ -141,9 +142,9 @@ def create(
         amount=amount,
         currency=wallet.currency,
         description=description,
-        emails=list(dict.fromkeys(map(addresses.normalized, restrictions.emails))),
+        emails=list(dict.fromkeys(map(addresses.normalize, restrictions.emails))),
         wallet_ids=list(dict.fromkeys(restrictions.wallet_ids)),
-        proof=_proof(restrictions, wallet.environment),
+        proof=_default_proof(restrictions, wallet.environment),
         metadata=metadata,
         max_uses=max_uses,
         hold_id=ids.new("hld") if direction == LinkDirection.SEND else None,
@@ -153,7 +154,7 @@ def create(
     link.save(force_insert=True)
     events.record("payment_link.created", link, actor=actor)
     if link.hold_id:
-        _promise(link)
+        _place_hold(link)
     return link
 
 
@@ -174,15 +175,15 @@ def _check_terms(wallet, currency, total, expires_at, now) -> None:
         )
 
 
-def _proof(restrictions: Restrictions, environment: str) -> str:
-    """How an e-mail address is proven: real money by a code, unless the maker says otherwise."""
+def _default_proof(restrictions: Restrictions, environment: str) -> str:
+    """The given proof of email, or the default: CODE for emails in production, else TYPED."""
     if restrictions.proof:
         return restrictions.proof
     is_live = environment == Environment.PRODUCTION
     return PaymentLink.Proof.CODE if is_live and restrictions.emails else PaymentLink.Proof.TYPED
 
 
-def _promise(link: PaymentLink) -> None:
+def _place_hold(link: PaymentLink) -> None:
     try:
         holds.place(
             link.hold_id,
@@ -205,9 +206,9 @@ def _promise(link: PaymentLink) -> None:
 
 @transaction.atomic(savepoint=False)
 def cancel(link: PaymentLink, *, actor: Actor) -> PaymentLink:
-    """End a link before it is claimed; what it still promises is free again.
+    """Cancel an ACTIVE link and release what it holds for remaining uses.
 
-    Claims that are under way go on. Raises InvalidState unless it is ACTIVE.
+    Claims under way continue. Raises InvalidState if the link is not ACTIVE or has expired.
     """
     link = PaymentLink.objects.locked(link.id)
     if link.status == _Status.ACTIVE and link.is_past_expiry:
@@ -226,7 +227,7 @@ def cancel(link: PaymentLink, *, actor: Actor) -> PaymentLink:
         holds.release(
             link.hold_id,
             amount=link.unclaimed,
-            operation=expiry.end_of(link),
+            operation=expiry.release_operation(link),
             ahead=clock.offset(link),
         )
     return link

@@ -1,11 +1,11 @@
-"""Claims of a link that sends: to a wallet at once, to a bank or a chain over a rail."""
+"""Payouts of SEND links: to a wallet at once, to a bank account or an address over a rail."""
 
 from accounts.ledger import journal
 from accounts.payments.models import Payment
 from accounts.payments.services import payments
-from accounts.payments.services.payments import Parties, PaymentRequest
+from accounts.payments.services.payments import PaymentRequest
+from accounts.transfers.rails.base import Address, Bank
 from accounts.transfers.services import orders
-from accounts.transfers.services.orders import Address, Bank
 from accounts.wallets import ledger_errors
 from accounts.wallets.models import Wallet
 from links.payment_links.models import Claim, PaymentLink
@@ -15,16 +15,16 @@ from wallgent import ids
 from wallgent.actors import Actor
 from wallgent.errors import DomainError, InvalidState
 
-# Of the wallet that the link pays from, though its hold keeps enough.
-_SENDER_CANNOT = ("FROZEN", "DEBT")
+# Outcomes of the ledger for the link's wallet, although its hold covers the amount.
+_SENDER_OUTCOMES = ("FROZEN", "DEBT")
 
 
 def to_wallet(claim: Claim, *, actor: Actor) -> None:
-    """Pay out of the link's hold, at once. Raises InvalidState, ValidationError, InvalidAmount."""
+    """Pay a claim from the link's hold. Raises InvalidState, ValidationError, InvalidAmount."""
     link, wallet = claim.link, claim.wallet
-    order = PaymentRequest(
-        sender_id=link.wallet_id,
-        recipient_id=wallet.id,
+    payment_request = PaymentRequest(
+        sender=link.wallet,
+        recipient=wallet,
         amount=link.amount,
         currency=link.currency,
         description=link.description,
@@ -32,21 +32,21 @@ def to_wallet(claim: Claim, *, actor: Actor) -> None:
     claim.hold_id = link.hold_id
     try:
         payment = payments.pay_from_hold(
-            Parties(order=order, sender=link.wallet, recipient=wallet),
+            payment_request,
             actor=actor,
             hold_id=link.hold_id,
             operation=ids.to_uuid(claim.id),
             kind=Payment.Kind.PAYMENT_LINK,
         )
     except journal.Refused as refused:
-        raise _explained(refused, link, wallet) from None
-    settlement.begin(claim, actor=actor, transaction_id=payment.id)
+        raise _domain_error(refused, link, wallet) from None
+    settlement.start(claim, actor=actor, transaction_id=payment.id)
     claim.payment = payment
     settlement.settle(claim, transaction_id=payment.id, at=claim.created_at, actor=actor)
 
 
 def over_rail(claim: Claim, destination: Bank | Address, *, actor: Actor) -> None:
-    """Order the money out of the link's hold to a bank account or an address.
+    """Create a transfer from the link's hold to a bank account or an address.
 
     Raises ValidationError, InvalidAmount, NotAvailable, InvalidState.
     """
@@ -62,38 +62,38 @@ def over_rail(claim: Claim, destination: Bank | Address, *, actor: Actor) -> Non
         reference=claim.id,
         hold_id=link.hold_id,
         description=link.description,
-        may_convert=True,  # else the link does not offer the method
+        may_convert=True,  # the link offers the method only if it may
     )
     claim.deadline_at = claim.transfer.deadline_at
-    settlement.begin(claim, actor=actor)
+    settlement.start(claim, actor=actor)
 
 
-def _explained(refused: journal.Refused, link: PaymentLink, wallet: Wallet) -> DomainError:
+def _domain_error(refused: journal.Refused, link: PaymentLink, wallet: Wallet) -> DomainError:
     if refused.account_id == wallet.account_id:
         return ledger_errors.explain(refused, wallet)
-    if refused.outcome not in _SENDER_CANNOT:
-        raise refused  # a bug of ours, not a refusal
-    return cannot_pay(link)
+    if refused.outcome not in _SENDER_OUTCOMES:
+        raise refused  # a bug, not an expected refusal
+    return _sender_refusal(link)
 
 
 def can_pay(link: PaymentLink) -> bool:
-    """Whether anything may leave the link's wallet now, though its hold keeps enough."""
+    """Whether the link's wallet may pay now: it is active and has no debt."""
     wallet = link.wallet
     return wallet.status == Wallet.Status.ACTIVE and not wallet.account.debt
 
 
 def check_can_pay(link: PaymentLink) -> None:
-    """Raises InvalidState while nothing may leave the link's wallet.
+    """Raises InvalidState while the link's wallet may not pay.
 
-    Over a rail nobody else would ask: what has left is booked in any case, so a wallet whose
-    deposit was taken back would pay out what it does not have.
+    Nothing else checks this for a rail: a completed transfer is posted in any case, so a wallet
+    in debt after a returned deposit would pay out money it does not have.
     """
     if not can_pay(link):
-        raise cannot_pay(link)
+        raise _sender_refusal(link)
 
 
-def cannot_pay(link: PaymentLink) -> InvalidState:
-    """The refusal while the sender cannot pay: frozen, or in debt, is not for others to know."""
+def _sender_refusal(link: PaymentLink) -> InvalidState:
+    """The error while the sender cannot pay. It does not disclose a freeze or a debt."""
     return InvalidState(
         "This payment link cannot be paid out right now. Try again later, or ask whoever made it.",
         status=link.status,

@@ -1,29 +1,31 @@
-"""How often a stranger may try from one network: counted together on a link's page and by API."""
+"""Rate limits of visitors from one network, shared by a link's page and the API."""
 
 from links.payment_links.models import PaymentLink
 from wallgent.api import throttling
 
-# A minute, of one network and link.
-ADDRESSES = 20  # and more where a link is for more
-REQUESTS = 10  # to pay from somebody else's wallet
+# Per minute, of one network and link.
+ADDRESSES = 20  # plus three for each email address that the link is restricted to
+REQUESTS = 10  # to pay from a wallet of another organization
 
 
 def count_address(link: PaymentLink, network: str) -> dict[str, str]:
-    """Count somebody saying whom they are, and answer the headers to send.
+    """Count an attempt to name or verify an email address; return the rate limit headers.
 
-    There is room for all whom the link is for, who may sit in one office: an address, its code, and
-    one of them mistyped. Whoever guesses gets no further by that. Raises RateLimitExceeded.
+    All people that the link is for may share one office network. Each needs up to three attempts:
+    an address, its code, and one of them mistyped. That is too few to guess an address or a code.
+    Raises RateLimitExceeded.
     """
     return _count("email", link, network, ADDRESSES + 3 * len(link.emails))
 
 
 def count_request(link: PaymentLink, network: str) -> dict[str, str]:
-    """Count a wish to pay from a wallet that may be another's; the headers to send.
+    """Count a request to pay from a wallet that may be another's; return the rate limit headers.
 
-    Whose wallet may be asked is not for anybody to try out. Raises RateLimitExceeded.
+    Keeps visitors from finding out by trial which wallets accept pay requests. Raises
+    RateLimitExceeded.
     """
     return _count("request", link, network, REQUESTS)
 
 
-def _count(what: str, link: PaymentLink, network: str, limit: int) -> dict[str, str]:
-    return throttling.check(subject=f"pay:{what}:{network}:{link.id}", limit=limit)
+def _count(kind: str, link: PaymentLink, network: str, limit: int) -> dict[str, str]:
+    return throttling.check(subject=f"pay:{kind}:{network}:{link.id}", limit=limit)

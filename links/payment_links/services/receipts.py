@@ -1,4 +1,4 @@
-"""Receipts by e-mail, in the language of whoever asks for one."""
+"""Sends receipts of claims by email, in the language of the visitor who requests them."""
 
 from datetime import UTC
 
@@ -8,28 +8,32 @@ from django.utils import timezone
 from django.utils.translation import gettext
 
 from links.payment_links.models import Claim
-from links.payment_links.services import display_names, link_emails
-from wallgent.mail import emails
+from links.payment_links.services import display_names
+from wallgent.mail import emails, limits
 from wallgent.web.languages import Locale
 
 
 def send(claim: Claim, *, to: str, party: dict, locale: Locale, url: str) -> None:
     """Send the receipt of a settled claim once the caller's transaction is committed.
 
-    Raises RateLimitExceeded where it, or that address, was sent many letters already.
-
-    `party` is what its page shows of the other side. The sender's own words are left out: a
-    stranger chooses the address, so the letter carries no text of anybody's choice but a name.
+    `party` is what the receipt's page shows of the other side. Texts written by the sender are
+    left out, because a visitor chooses the address: the only text of a user is the organization's
+    name. Raises RateLimitExceeded.
     """
-    link_emails.count_receipt(claim, to)
     link = claim.link
-    with timezone.override(UTC):  # of its reader's zone nothing is known
+    limits.count_receipt(
+        subject_id=claim.id,
+        organization=link.organization,
+        environment=link.environment,
+        address=to,
+    )
+    with timezone.override(UTC):  # the reader's time zone is unknown
         settled = locale.minute(claim.settled_at)
     context = {
         "claim": claim,
         "link": link,
         "party": party,
-        "sender": display_names.in_letter(link.organization) or gettext("Somebody"),
+        "sender": display_names.in_email(link.organization) or gettext("Somebody"),
         "amount": locale.money(claim.amount, link.currency),
         "settled": settled,
         "url": url,

@@ -1,45 +1,45 @@
-"""Whom a link is for, and who somebody is: nobody takes two of its uses."""
+"""Checks who may claim a link, and that each claimant uses it once."""
 
 from django.utils.crypto import salted_hmac
 
-from accounts.transfers.services.orders import Address, Bank
+from accounts.transfers.rails.base import Address, Bank
 from accounts.wallets.models import Wallet
 from links.payment_links.models import Claim, PaymentLink
-from links.payment_links.services import addresses
 from wallgent.errors import Conflict, PermissionDenied
+from wallgent.mail import addresses
 
 Destination = Wallet | Bank | Address
 
-_SAID = {
+_ALREADY_USED = {
     Claim.Method.WALLET: "This wallet has claimed this payment link already.",
     Claim.Method.ACH: "This bank account was used for this payment link already.",
     Claim.Method.USDC: "This address was used for this payment link already.",
 }
-_EMAIL_SAID = "This e-mail address was used for this payment link already."
+_EMAIL_ALREADY_USED = "This e-mail address was used for this payment link already."
 
 
-def admits(link: PaymentLink, email: str) -> bool:
-    """Whether a link is for this e-mail address: one that names none is for all of them."""
-    return not link.emails or addresses.normalized(email) in link.emails
+def allows_email(link: PaymentLink, email: str) -> bool:
+    """Whether a link may be claimed with this email. A link without emails allows all."""
+    return not link.emails or addresses.normalize(email) in link.emails
 
 
-def is_met(link: PaymentLink, *, email: str, wallet_id: str) -> bool:
-    """Whether a link is for somebody with this address and wallet, who may then know its sender."""
-    return admits(link, email) and (not link.wallet_ids or wallet_id in link.wallet_ids)
+def allows_claimant(link: PaymentLink, *, email: str, wallet_id: str) -> bool:
+    """Whether a link is for this email and wallet, so that its sender may be shown."""
+    return allows_email(link, email) and (not link.wallet_ids or wallet_id in link.wallet_ids)
 
 
 def check_email(link: PaymentLink, email: str) -> None:
-    """Raises PermissionDenied unless the link is for this address."""
+    """Raises PermissionDenied unless the link is for this email."""
     if link.emails and not email:
         raise PermissionDenied(
             "This payment link is for certain e-mail addresses. Give yours as recipientEmail."
         )
-    if not admits(link, email):
+    if not allows_email(link, email):
         raise PermissionDenied("This payment link is not for that e-mail address.")
 
 
 def check_destination(link: PaymentLink, destination: Destination) -> None:
-    """Raises PermissionDenied where the link is for certain wallets, and this is none of them."""
+    """Raises PermissionDenied if the link is for certain wallets, and not for this one."""
     if not link.wallet_ids:
         return
     if not isinstance(destination, Wallet):
@@ -48,33 +48,36 @@ def check_destination(link: PaymentLink, destination: Destination) -> None:
         raise PermissionDenied("This payment link is not for that wallet.")
 
 
-def check_first_time(claim: Claim) -> None:
-    """Raises Conflict for whoever has one of the link's uses already."""
-    if taken := has_taken(claim):
-        raise Conflict(_SAID[claim.method] if taken == "person" else _EMAIL_SAID)
+def check_not_used_before(claim: Claim) -> None:
+    """Raises Conflict if the claimant has used the link before."""
+    if match := earlier_use(claim):
+        raise Conflict(_ALREADY_USED[claim.method] if match == "person" else _EMAIL_ALREADY_USED)
 
 
-def has_taken(claim: Claim) -> str:
-    """By what whoever makes this claim has one of the link's uses already; the link is locked."""
-    taken = Claim.objects.filter(link=claim.link, takes_use=True)
-    if claim.person and taken.filter(person=claim.person).exists():
+def earlier_use(claim: Claim) -> str:
+    """How the claimant of a locked link matches an earlier use: "person", "email" or ""."""
+    uses = Claim.objects.filter(link=claim.link, consumes_use=True)
+    if (
+        claim.claimant_fingerprint
+        and uses.filter(claimant_fingerprint=claim.claimant_fingerprint).exists()
+    ):
         return "person"
-    if claim.is_by_email and taken.filter(recipient_email=claim.recipient_email).exists():
+    if claim.is_by_email and uses.filter(recipient_email=claim.recipient_email).exists():
         return "email"
     return ""
 
 
-def person(link: PaymentLink, destination: Destination) -> str:
-    """A digest that tells people apart, for one link, and nobody's account number.
+def claimant_fingerprint(link: PaymentLink, destination: Destination) -> str:
+    """A digest that identifies a claimant of one link; empty if the destination names none.
 
-    It is keyed: account numbers are short enough to try them all. "" is anybody.
+    It is keyed: account numbers are short enough to try them all.
     """
     if isinstance(destination, Wallet):
-        who = destination.id
+        identity = destination.id
     elif isinstance(destination, Bank):
-        who = f"{destination.routing_number}:{destination.account_number.lstrip('0')}"
+        identity = f"{destination.routing_number}:{destination.account_number.lstrip('0')}"
     elif destination.address:
-        who = destination.address.lower()
+        identity = destination.address.lower()
     else:
         return ""
-    return salted_hmac("links.person", f"{link.id}:{who}", algorithm="sha256").hexdigest()
+    return salted_hmac("links.person", f"{link.id}:{identity}", algorithm="sha256").hexdigest()

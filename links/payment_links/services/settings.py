@@ -1,4 +1,4 @@
-"""What an organization allows for its payment links."""
+"""The settings of an organization for its payment links."""
 
 from django.db import transaction
 
@@ -9,16 +9,16 @@ from wallgent.actors import Actor
 
 
 def converts_currencies(organization: Organization, environment: str) -> bool:
-    """Whether its links of an environment may be claimed over a rail of the other currency, 1:1."""
-    found = LinkSettings.objects.filter(pk=organization.pk).first() or LinkSettings()
-    return getattr(found, LinkSettings.conversion_field(environment))
+    """Whether the organization's links may use rails of the other currency, exchanged 1:1."""
+    settings = LinkSettings.objects.filter(pk=organization.pk).first() or LinkSettings()
+    return getattr(settings, LinkSettings.conversion_field(environment))
 
 
 @transaction.atomic(savepoint=False)
 def set_conversion(organization: Organization, *, actor: Actor, allowed: bool) -> None:
-    """Allow, or stop allowing, that USD and USDC are exchanged 1:1 in the actor's environment.
+    """Allow or forbid exchanging USD and USDC 1:1 in the actor's environment.
 
-    Raises PermissionDenied (a key with a wallet scope).
+    Records organization.updated. Raises PermissionDenied for a key with a wallet scope.
     """
     actor.require_every_wallet("change the organization")
     Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)

@@ -1,4 +1,4 @@
-"""The first page. What every page promises is in tests/flows/test_pages.py."""
+"""The overview page. Rules for every page are in tests/flows/test_pages.py."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -22,14 +22,14 @@ def site(acme):
     return Site(acme, "OWNER")
 
 
-def glance(organization, environment="SANDBOX", zone=UTC):
+def load(organization, environment="SANDBOX", zone=UTC):
     organization.refresh_from_db()
-    return overview.at_a_glance(actor=actor_for(organization, environment), zone=zone)
+    return overview.load(actor=actor_for(organization, environment), zone=zone)
 
 
-def moved(organization, **options) -> dict[int, tuple]:
-    """In and out of the days on which dollars moved, counted back from today."""
-    [movement] = glance(organization, **options).movements
+def money_by_day(organization, **options) -> dict[int, tuple]:
+    """Money in and out of the days with any, by the number of days before today."""
+    [movement] = load(organization, **options).movements
     return {
         back: (day.incoming, day.outgoing)
         for back, day in enumerate(reversed(movement.days))
@@ -37,21 +37,21 @@ def moved(organization, **options) -> dict[int, tuple]:
     }
 
 
-def pass_days(organization, days) -> None:
+def advance_clock(organization, days) -> None:
     organization.refresh_from_db()
     organization.sandbox_offset += timedelta(days=days)
     organization.save()
 
 
 class TestTotals:
-    def test_add_up_the_wallets_of_each_currency(self, site, acme, wallet, savings, shop):
+    def test_wallets_are_added_up_by_currency(self, site, acme, wallet, savings, shop):
         fund(wallet, "1000")
         fund(savings, "500.25")
         make_wallet(acme, "Coins", currency="USDC", funds="7")
         hold(wallet, "100")
-        fund(shop, "999")  # a stranger's
+        fund(shop, "999")  # of another organization
 
-        dollars, coins = glance(acme).totals
+        dollars, coins = load(acme).totals
 
         assert (dollars.balance, dollars.held, dollars.available) == (
             Decimal("1500.25"),
@@ -63,75 +63,75 @@ class TestTotals:
         assert printed("1400.25") in html
         assert printed("100") in html
 
-    def test_name_what_payment_links_hold(self, site, api, acme, wallet):
+    def test_money_held_in_payment_links_is_shown(self, site, api, acme, wallet):
         fund(wallet, "100")
         hold(wallet, "5")
         link = {"walletId": wallet.id, "amount": "30", "direction": "SEND"}
         assert api.post("/v1/payment-links", link).status_code == 201
 
-        [total] = glance(acme).totals
+        [total] = load(acme).totals
 
         assert (total.held, total.held_in_links) == (35, 30)
         assert "Held in payment links" in site.html()
 
-    def test_keep_the_environments_apart(self, acme, wallet, live_wallet):
+    def test_environments_are_separate(self, acme, wallet, live_wallet):
         fund(wallet, "100")
         deposit(live_wallet, "3")
 
-        assert glance(acme).totals[0].balance == 100
-        assert glance(acme, "PRODUCTION").totals[0].balance == 3
+        assert load(acme).totals[0].balance == 100
+        assert load(acme, "PRODUCTION").totals[0].balance == 3
 
 
 class TestMoneyInAndOut:
     def test_is_dated_by_the_organizations_clock(self, api, acme, wallet, shop):
         fund(wallet, "1000")
-        pass_days(acme, 2)
+        advance_clock(acme, 2)
         api.post("/v1/payments", {"from": wallet.id, "to": shop.id, "amount": "100"})
-        pass_days(acme, 1)
+        advance_clock(acme, 1)
 
-        assert moved(acme) == {3: (1000, 0), 1: (0, Decimal("100.5"))}
+        assert money_by_day(acme) == {3: (1000, 0), 1: (0, Decimal("100.5"))}
 
-    def test_leaves_out_what_moves_between_ones_own_wallets(self, api, acme, wallet, savings):
+    def test_leaves_out_transfers_between_own_wallets(self, api, acme, wallet, savings):
         fund(wallet, "100")
         api.post("/v1/transfers/internal", {"from": wallet.id, "to": savings.id, "amount": "40"})
 
-        assert moved(acme) == {0: (100, 0)}
+        assert money_by_day(acme) == {0: (100, 0)}
 
-    def test_forgets_what_is_older(self, acme, wallet):
+    def test_leaves_out_older_days(self, acme, wallet):
         fund(wallet, "10")
-        pass_days(acme, 29)
-        assert moved(acme) == {29: (10, 0)}
+        advance_clock(acme, 29)
+        assert money_by_day(acme) == {29: (10, 0)}
 
-        pass_days(acme, 1)
+        advance_clock(acme, 1)
 
-        assert moved(acme) == {}
+        assert money_by_day(acme) == {}
 
-    def test_is_right_each_time_one_looks(self, acme, wallet):
-        """Days that are over are added up once and kept."""
+    def test_cached_days_stay_correct(self, acme, wallet):
+        """Complete days are cached, recent ones are not."""
         fund(wallet, "10")
-        pass_days(acme, 5)
+        advance_clock(acme, 5)
         fund(wallet, "1")
-        assert moved(acme) == moved(acme) == {5: (10, 0), 0: (1, 0)}
+        assert money_by_day(acme) == money_by_day(acme) == {5: (10, 0), 0: (1, 0)}
 
         fund(wallet, "2")
 
-        assert moved(acme) == {5: (10, 0), 0: (3, 0)}
-        pass_days(acme, 1)
+        assert money_by_day(acme) == {5: (10, 0), 0: (3, 0)}
+        advance_clock(acme, 1)
         fund(wallet, "4")
-        assert moved(acme) == moved(acme) == {6: (10, 0), 1: (3, 0), 0: (4, 0)}
+        assert money_by_day(acme) == money_by_day(acme) == {6: (10, 0), 1: (3, 0), 0: (4, 0)}
 
-    def test_keeps_one_organizations_days_from_another(self, acme, globex, wallet, shop):
+    def test_cache_is_separate_for_each_organization(self, acme, globex, wallet, shop):
         fund(wallet, "10")
         for organization in (acme, globex):
-            pass_days(organization, 5)
-        assert moved(acme) == {5: (10, 0)}
-        assert moved(globex) == {}
+            advance_clock(organization, 5)
+        assert money_by_day(acme) == {5: (10, 0)}
+        assert money_by_day(globex) == {}
 
     @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago", "Asia/Kolkata"])
     def test_has_the_days_of_the_viewers_zone(self, acme, wallet, zone):
         fund(wallet, "10")
 
-        [movement] = glance(acme, zone=ZoneInfo(zone)).movements
+        [movement] = load(acme, zone=ZoneInfo(zone)).movements
 
         assert movement.days[-1].date == clock.real_now().astimezone(ZoneInfo(zone)).date()
         assert len(movement.days) == 30
@@ -142,9 +142,9 @@ class TestMoneyInAndOut:
         for to in (shop, shop, savings):
             api.post("/v1/payments", {"from": wallet.id, "to": to.id, "amount": "1"})
 
-        assert glance(acme).payments == 3
+        assert load(acme).payments == 3
 
-    def test_is_drawn_and_told_in_a_table(self, site, wallet):
+    def test_is_shown_as_a_chart_and_a_table(self, site, wallet):
         fund(wallet, "1234.5")
 
         html = site.html()
@@ -153,33 +153,33 @@ class TestMoneyInAndOut:
         assert names_in(html, "Show as a table", printed("1234.5"))
         assert not names_in(html, "style=")
 
-    def test_goes_on_without_redis(self, acme, wallet, monkeypatch):
+    def test_works_without_redis(self, acme, wallet, monkeypatch):
         monkeypatch.setattr("wallgent.redis.attempt", lambda work: None)
         fund(wallet, "10")
 
-        assert moved(acme) == moved(acme) == {0: (10, 0)}
+        assert money_by_day(acme) == money_by_day(acme) == {0: (10, 0)}
 
 
 class TestActivity:
-    def test_tells_what_happened_with_links_and_who_did_it(self, site, api, wallet, shop):
+    def test_shows_events_with_links_and_actors(self, site, api, wallet, shop):
         fund(wallet, "1000")
         paid = api.post("/v1/payments", {"from": wallet.id, "to": shop.id, "amount": "25"}).json()
         site.send(f"/wallets/{wallet.id}/freeze", reason="Checking")
 
         html = site.html()
 
-        told = (
+        sentences = (
             "Wallet \u2068Research agent\u2069 frozen: Checking",
             "25.00 USD paid from \u2068Research agent\u2069 to \u2068Globex\u2069",
             "1,000.00 USD of sandbox money funded into \u2068Research agent",
         )
-        assert names_in(html, *told) == list(told)
+        assert names_in(html, *sentences) == list(sentences)
         assert f'href="{site.root}/payments/{paid["id"]}"' in html
         assert f'href="{site.root}/wallets/{wallet.id}"' in html
         assert site.user.email in html
         assert "API key" in html
 
-    def test_tells_the_recipient_their_side_and_not_who_acted(self, api, globex, wallet, shop):
+    def test_recipient_sees_the_payment_but_not_who_acted(self, api, globex, wallet, shop):
         fund(wallet, "100")
         api.post("/v1/payments", {"from": wallet.id, "to": shop.id, "amount": "25"})
 
@@ -201,7 +201,7 @@ class TestActivity:
 
 
 class TestFirstSteps:
-    def test_are_shown_until_they_are_taken(self, site, api, acme, wallet):
+    def test_are_shown_until_they_are_done(self, site, api, acme, wallet):
         html = site.html()
         main = acme.wallets.get(environment="SANDBOX", is_default=True)
         assert "First steps" in html
@@ -214,33 +214,33 @@ class TestFirstSteps:
 
         assert "First steps" not in site.html()
 
-    def test_are_not_shown_to_who_may_not_take_them(self, acme):
+    def test_are_not_shown_to_viewers(self, acme):
         assert "First steps" not in Site(acme, "VIEWER").html()
 
-    def test_are_for_the_sandbox(self, acme):
+    def test_are_shown_in_the_sandbox_only(self, acme):
         html = Site(acme, "OWNER", "production").html()
 
         assert "First steps" not in html
         assert "Production is not activated" in html
 
 
-def test_takes_no_more_queries_however_much_there_is(site, api, acme, wallet, shop, savings):
+def test_number_of_queries_is_constant(site, api, acme, wallet, shop, savings):
     fund(wallet, "1000")
     make_wallet(acme, "Coins", currency="USDC", funds="1")
     api.post("/v1/payments", {"from": wallet.id, "to": shop.id, "amount": "1"})
     hold(wallet, "1")
     site.get()
 
-    def asked():
+    def count_queries():
         with CaptureQueriesContext(connection) as captured:
             site.html()
         return len(captured)
 
-    few = asked()
+    few = count_queries()
     for number in range(6):
         make_wallet(acme, f"More {number}", funds="5")
         world.make_key(acme)
         api.post("/v1/payments", {"from": wallet.id, "to": shop.id, "amount": "1"})
         hold(wallet, "1")
 
-    assert asked() <= few <= 16
+    assert count_queries() <= few <= 16

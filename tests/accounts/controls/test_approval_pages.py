@@ -1,4 +1,4 @@
-"""The inbox of approvals, as people with each role read it and decide."""
+"""The pages of approvals for each role: list, details, approve, reject."""
 
 import pytest
 from django.utils.html import escape
@@ -10,10 +10,10 @@ from accounts.wallets.models import Wallet
 from tests import world
 from tests.accounts.site import Site, names_in, printed
 from tests.approving import ask, lapse, stored
-from tests.world import balance_of, facts_of, fund
+from tests.world import balance_of, events_of, fund
 from wallgent import clock, ids
 
-NASTY = "<script>alert(1)</script> ‮שלום 🦉"
+HOSTILE_TEXT = "<script>alert(1)</script> ‮שלום 🦉"
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def payer(wallet):
 
 @pytest.fixture
 def asked(payer, shop):
-    """Globex asks for 25 out of Acme's wallet."""
+    """A request of Globex for 25 from Acme's wallet."""
     return ask(payer, shop)
 
 
@@ -42,14 +42,14 @@ def at(approval: Approval, verb: str = "") -> str:
     return f"/approvals/{approval.id}" + (f"/{verb}" if verb else "")
 
 
-class TestInbox:
-    def test_is_calm_when_nothing_waits(self, owner):
+class TestList:
+    def test_empty_list(self, owner):
         html = owner.html("/approvals")
 
         assert "Nothing waits for you" in html
         assert "rail-count" not in html
 
-    def test_shows_who_asks_for_what_until_when(self, owner, asked, payer):
+    def test_shows_asker_amount_and_deadline(self, owner, asked, payer):
         html = owner.html("/approvals")
 
         for text in ("Globex", "Design work", "Research agent", printed("25"), "Pending"):
@@ -57,9 +57,9 @@ class TestInbox:
         assert owner.root + at(asked) in html
         assert 'class="rail-count">1<' in html
 
-    def test_has_what_waits_on_top(self, owner, payer, shop):
-        for number, word in enumerate(("Oldest", "Middle", "Newest")):
-            ask(payer, shop, subject_id=f"lnk_{number}", description=word)
+    def test_pending_ones_come_first(self, owner, payer, shop):
+        for number, text in enumerate(("Oldest", "Middle", "Newest")):
+            ask(payer, shop, subject_id=f"lnk_{number}", description=text)
         newest = Approval.objects.get(description="Newest")
         owner.send(at(newest, "reject"), reason="")
 
@@ -79,7 +79,7 @@ class TestInbox:
             ({"wallet": "savings"}, ["Type design"]),
         ],
     )
-    def test_is_narrowed(self, owner, payer, savings, shop, query, found):
+    def test_is_filtered(self, owner, payer, savings, shop, query, found):
         old = ask(payer, shop, description="Old dues", subject_id="lnk_0")
         owner.send(at(old, "reject"), reason="")
         ask(payer, shop, description="Reef survey", subject_id="lnk_1")
@@ -92,45 +92,43 @@ class TestInbox:
         assert sorted(names_in(html, "Old dues", "Reef survey", "Type design")) == found
         assert ("Nothing fits this filter" in html) == (found == [])
 
-    def test_finds_one_by_its_id(self, owner, asked, payer, shop):
+    def test_finds_an_approval_by_its_id(self, owner, asked, payer, shop):
         ask(payer, shop, description="Another", subject_id="lnk_2")
 
         html = owner.html("/approvals", q=asked.id)
 
         assert names_in(html, "Design work", "Another") == ["Design work"]
 
-    def test_is_of_one_environment_and_organization(self, acme, globex, asked):
+    def test_shows_only_the_current_environment_and_organization(self, acme, globex, asked):
         for site in (Site(acme, "OWNER", "production"), Site(globex, "OWNER")):
             assert "Design work" not in site.html("/approvals")
             assert site.get(at(asked)).status_code == 404
 
-    def test_counts_in_the_navigation_of_every_page_what_can_still_be_decided(
-        self, owner, payer, shop
-    ):
+    def test_navigation_counts_open_approvals(self, owner, payer, shop):
         made = [ask(payer, shop, subject_id=f"lnk_{number}") for number in range(3)]
         lapse(made[0])
 
         assert 'class="rail-count">2<' in owner.html("/wallets")
 
-    def test_offers_a_viewer_no_buttons(self, viewer, asked):
+    def test_viewer_sees_no_buttons(self, viewer, asked):
         assert "Decide<" not in viewer.html("/approvals")
 
 
 class TestPage:
-    def test_quotes_a_stranger_and_says_that_nobody_knows_them(self, owner, asked, shop):
+    def test_quotes_another_organization_and_warns_that_it_is_unverified(self, owner, asked, shop):
         html = owner.html(at(asked))
 
         assert "In the words of" in html
         assert "We have not verified who" in html
-        assert "asks for 25.00 USD from" in html, "what happened"
-        assert "· <bdi>Wallgent</bdi>" not in html, "it was not us"
+        assert "asks for 25.00 USD from" in html, "the timeline"
+        assert "· <bdi>Wallgent</bdi>" not in html, "the actor is not Wallgent"
         for text in ("Globex", "asks you for", printed("25"), "Design work", shop.id, "Decide by"):
             assert text in html
-        assert "Shop" not in html, "what they call their wallet is their affair"
+        assert "Shop" not in html, "wallet names are private to their organization"
         assert owner.root + at(asked, "approve") in html
         assert owner.root + at(asked, "reject") in html
 
-    def test_says_of_a_verified_stranger_only_that_they_are_outside(self, owner, globex, asked):
+    def test_verified_organization_is_shown_as_another_organization(self, owner, globex, asked):
         Organization.objects.filter(pk=globex.pk).update(production_activated_at=clock.real_now())
 
         html = owner.html(at(asked))
@@ -138,7 +136,7 @@ class TestPage:
         assert "We have not verified" not in html
         assert "Another organization asks" in html
 
-    def test_of_ones_own_warns_of_nobody(self, owner, acme, payer, savings):
+    def test_own_request_has_no_warning(self, owner, acme, payer, savings):
         own = ask(payer, savings, by=world.actor_for(acme))
 
         html = owner.html(at(own))
@@ -148,17 +146,17 @@ class TestPage:
         assert "We have not verified" not in html
         assert "Another organization" not in html
 
-    def test_shows_hostile_words_as_words(self, owner, globex, payer, shop):
-        Organization.objects.filter(pk=globex.pk).update(name=NASTY)
+    def test_escapes_hostile_text(self, owner, globex, payer, shop):
+        Organization.objects.filter(pk=globex.pk).update(name=HOSTILE_TEXT)
         shop.organization.refresh_from_db()
-        approval = ask(payer, shop, description=NASTY)
+        approval = ask(payer, shop, description=HOSTILE_TEXT)
 
         for path in (at(approval), at(approval, "approve"), at(approval, "reject"), "/approvals"):
             html = owner.html(path)
-            assert escape(NASTY) in html
+            assert escape(HOSTILE_TEXT) in html
             assert "<script>alert" not in html
 
-    def test_offers_a_viewer_no_decision(self, viewer, asked):
+    def test_viewer_may_not_decide(self, viewer, asked):
         html = viewer.html(at(asked))
 
         assert "Your role may look at this, but not decide" in html
@@ -168,7 +166,7 @@ class TestPage:
             assert viewer.send(at(asked, verb)).status_code == 403
         assert stored(asked).status == "PENDING"
 
-    def test_of_one_whose_time_is_over_offers_nothing(self, owner, asked):
+    def test_expired_one_has_no_buttons(self, owner, asked):
         lapse(asked)
 
         html = owner.html(at(asked))
@@ -179,12 +177,12 @@ class TestPage:
 
 
 class TestApprove:
-    def test_tells_what_it_comes_to_and_moves_nothing(self, owner, asked):
+    def test_preview_shows_the_totals_and_moves_nothing(self, owner, asked):
         before = world.everything()
 
         html = owner.html(at(asked, "approve"))
 
-        # The fee is of this kind of approval: an ordinary payment.
+        # This kind of approval makes an ordinary payment, which has a fee.
         for text in (printed("25"), printed("0.25"), printed("25.25"), printed("74.75"), "Globex"):
             assert text in html
         assert "Approve and pay" in html
@@ -202,7 +200,7 @@ class TestApprove:
         approved = stored(asked)
         assert "Approved and paid." in html
         assert "Request to pay approved" in html
-        assert "Request to pay approved" in site.html("/"), "the overview tells it, too"
+        assert "Request to pay approved" in site.html("/"), "the overview shows it, too"
         assert f"{site.root}/payments/{approved.payment_id}" in html
         assert (approved.decided_by, approved.decided_by_type) == (site.user.id, "USER")
         assert at(asked, "approve") not in html
@@ -216,7 +214,7 @@ class TestApprove:
         assert (first.status_code, first.url) == (again.status_code, again.url)
         assert balance_of(shop) == 25
 
-    def test_warns_of_what_stands_in_the_way(self, owner, acme, asked, payer):
+    def test_preview_warns_of_a_frozen_wallet(self, owner, acme, asked, payer):
         wallets.freeze(payer, actor=world.actor_for(acme))
 
         html = owner.html(at(asked, "approve"))
@@ -231,17 +229,17 @@ class TestApprove:
         wallets.unfreeze(payer, actor=world.actor_for(acme))
         assert owner.send(at(asked, "approve")).status_code == 303
 
-    def test_says_what_is_short(self, owner, payer, shop):
-        dear = ask(payer, shop, "500")
+    def test_preview_warns_of_missing_funds(self, owner, payer, shop):
+        unaffordable = ask(payer, shop, "500")
 
-        html = owner.html(at(dear, "approve"))
+        html = owner.html(at(unaffordable, "approve"))
 
         assert "does not cover" in html
-        assert owner.send(at(dear, "approve")).status_code == 422
-        assert stored(dear).status == "PENDING"
+        assert owner.send(at(unaffordable, "approve")).status_code == 422
+        assert stored(unaffordable).status == "PENDING"
 
     @pytest.mark.parametrize("verb", ["approve", "reject"])
-    def test_of_what_is_decided_says_so(self, owner, asked, shop, verb):
+    def test_decided_one_cannot_be_decided_again(self, owner, asked, shop, verb):
         owner.send(at(asked, "reject"), reason="")
 
         assert "rejected already" in owner.html(at(asked, verb))
@@ -250,7 +248,7 @@ class TestApprove:
         assert "rejected already" in answer.content.decode()
         assert balance_of(shop) == 0
 
-    def test_after_its_time_ends_it(self, owner, acme, asked, shop):
+    def test_late_decision_expires_it(self, owner, acme, asked, shop):
         lapse(asked)
 
         answer = owner.send(at(asked, "approve"))
@@ -258,24 +256,24 @@ class TestApprove:
         assert answer.status_code == 422
         assert "The time to decide is over" in answer.content.decode()
         assert (stored(asked).status, balance_of(shop)) == ("EXPIRED", 0)
-        assert len(facts_of(acme, "approval.expired")) == 1
+        assert len(events_of(acme, "approval.expired")) == 1
 
 
 class TestReject:
-    def test_says_what_happens_and_keeps_the_reason(self, owner, asked, shop):
-        asking = owner.html(at(asked, "reject"))
+    def test_rejects_and_stores_the_reason(self, owner, asked, shop):
+        question = owner.html(at(asked, "reject"))
 
-        answer = owner.send(at(asked, "reject"), reason=NASTY)
+        answer = owner.send(at(asked, "reject"), reason=HOSTILE_TEXT)
 
-        assert "Nothing is paid" in asking
+        assert "Nothing is paid" in question
         assert (answer.status_code, answer.url) == (303, owner.root + at(asked))
         html = owner.html(at(asked))
         assert "Rejected. Nothing was paid." in html
-        assert escape(NASTY) in html
+        assert escape(HOSTILE_TEXT) in html
         assert "<script>alert" not in html
         assert (stored(asked).status, balance_of(shop)) == ("REJECTED", 0)
 
-    def test_keeps_what_was_written_when_it_is_too_long(self, owner, asked):
+    def test_too_long_reason_stays_in_the_form(self, owner, asked):
         answer = owner.send(at(asked, "reject"), reason="w" * 1025)
 
         assert answer.status_code == 422

@@ -1,4 +1,4 @@
-"""Approvals over HTTP: what waits for a decision, who may take it, and what it does."""
+"""Approvals over HTTP: requesting, listing, approving, rejecting, expiring and withdrawing."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -7,10 +7,11 @@ from decimal import Decimal
 import pytest
 from django.db import connection, transaction
 
-from accounts import tasks
+from accounts.controls import tasks
 from accounts.controls.models import Approval
 from accounts.controls.services import approvals
 from accounts.organizations.models import Organization
+from accounts.organizations.services import organizations
 from accounts.payments.models import Payment
 from accounts.wallets import services as wallets
 from accounts.wallets.models import Wallet
@@ -22,7 +23,7 @@ from tests.world import (
     an_id,
     balance_of,
     error_of,
-    facts_of,
+    events_of,
     fund,
     in_parallel,
     make_key,
@@ -32,19 +33,19 @@ from tests.world import (
 
 @pytest.fixture
 def payer(wallet):
-    """Acme's wallet, with 100 to spend."""
+    """Acme's wallet, funded with 100."""
     fund(wallet, "100")
     return Wallet.objects.get(pk=wallet.pk)
 
 
 @pytest.fixture
 def asked(payer, shop):
-    """Globex asks for 25 out of Acme's wallet."""
+    """A request of Globex for 25 from Acme's wallet."""
     return ask(payer, shop)
 
 
 @pytest.fixture(autouse=True)
-def _untold():
+def _clear_ended():
     approving.ended.clear()
 
 
@@ -58,11 +59,11 @@ def ids_in(response) -> list[str]:
 
 
 class TestRequest:
-    def test_waits_and_tells_who_decides(self, api, acme, globex, asked, payer, shop):
-        (fact,) = facts_of(acme, "approval.created")
+    def test_is_pending_and_recorded_for_the_payer(self, api, acme, globex, asked, payer, shop):
+        (event,) = events_of(acme, "approval.created")
 
         assert balance_of(payer) == 100, "an approval holds no money"
-        assert fact.data == {
+        assert event.data == {
             "approvalId": asked.id,
             "walletId": payer.id,
             "policyId": None,
@@ -74,10 +75,10 @@ class TestRequest:
             "expiresAt": A_TIME,
             "environment": "SANDBOX",
         }
-        assert (fact.subject, fact.actor_id) == (asked.id, "")
-        assert facts_of(globex, "approval.created") == []
+        assert (event.subject, event.actor_id) == (asked.id, "")
+        assert events_of(globex, "approval.created") == []
 
-    def test_has_a_day_by_the_payers_clock(self, acme, globex, payer, shop):
+    def test_expires_after_a_day_by_the_payers_clock(self, acme, globex, payer, shop):
         Organization.objects.filter(pk=acme.pk).update(sandbox_offset=timedelta(days=400))
         ahead = Wallet.objects.get(pk=payer.pk)
 
@@ -86,47 +87,47 @@ class TestRequest:
         assert approval.expires_at - approval.created_at == timedelta(hours=24)
         assert approval.created_at > world.clock.real_now() + timedelta(days=399)
 
-    def test_again_is_the_one_that_waits(self, acme, asked, payer, shop, savings):
+    def test_asking_again_returns_the_pending_one(self, acme, asked, payer, shop, savings):
         again = ask(payer, shop, "30")
         other_wallet = ask(savings, shop)
         other_subject = ask(payer, shop, subject_id="lnk_2")
 
         assert (again.id, again.amount) == (asked.id, 25)
         assert len({asked.id, other_wallet.id, other_subject.id}) == 3
-        assert len(facts_of(acme, "approval.created")) == 3
+        assert len(events_of(acme, "approval.created")) == 3
 
-    @pytest.mark.parametrize("over", ["rejected", "expired", "lapsed"])
-    def test_again_after_its_end_is_another(self, api, asked, payer, shop, over):
-        if over == "rejected":
+    @pytest.mark.parametrize("end", ["rejected", "expired", "lapsed"])
+    def test_asking_again_after_its_end_creates_another(self, api, asked, payer, shop, end):
+        if end == "rejected":
             assert api.post(path(asked, "reject")).status_code == 200
         else:
             lapse(asked)
-        if over == "expired":
+        if end == "expired":
             assert tasks.expire_approvals() == 1
 
         again = ask(payer, shop)
 
         assert (again.id != asked.id, again.status) == (True, "PENDING")
-        assert stored(asked).status == ("REJECTED" if over == "rejected" else "EXPIRED")
+        assert stored(asked).status == ("REJECTED" if end == "rejected" else "EXPIRED")
 
-    def test_of_ones_own_names_who_asked(self, api, acme, payer, savings):
+    def test_own_request_names_who_asked(self, api, acme, payer, savings):
         approval = ask(payer, savings, by=replace(world.actor_for(acme), id="key_1"))
 
         shown = api.get(path(approval)).json()
 
         assert (shown["requestedBy"], shown["requestedByOrganization"]) == ("key_1", "Acme")
 
-    def test_needs_somebody_who_executes_it(self, payer, shop):
-        with pytest.raises(AssertionError, match="nobody executes"), transaction.atomic():
-            ask(payer, shop, kind="unheard_of")
+    def test_needs_a_registered_executor(self, payer, shop):
+        with pytest.raises(AssertionError, match="no executor"), transaction.atomic():
+            ask(payer, shop, kind="unregistered")
 
-    def test_registered_twice_is_a_bug(self):
+    def test_kind_cannot_be_registered_twice(self):
         with pytest.raises(AssertionError, match="twice"):
             approvals.register(approving.KIND, lambda approval, *, actor: None)
 
 
 class TestShow:
-    def test_says_it_flat_and_nested(self, api, asked, payer, shop):
+    def test_has_flat_and_nested_keys(self, api, asked, payer, shop):
         assert api.get(path(asked)).json() == {
             "id": an_id("apr"),
             "status": "PENDING",
@@ -159,7 +160,7 @@ class TestShow:
             "expiredAt": None,
         }
 
-    def test_knows_whole_ids_only(self, api, asked):
+    def test_only_whole_ids_are_found(self, api, asked):
         ulid = asked.id.removeprefix("apr_")
 
         for id in (f"dlg_{ulid}", ulid, f"apr_{ulid[:-1]}", unknown_id("apr"), "apr_"):
@@ -177,7 +178,7 @@ class TestShow:
         assert api.post(path(other, "reject"), {}).json()["status"] == "REJECTED"
         assert api.get(path(asked).replace("del_", "dlg_")).status_code == 404
 
-    def test_is_for_its_payer_alone(self, stranger, live_api, acme, asked, savings):
+    def test_only_the_payer_has_access(self, stranger, live_api, acme, asked, savings):
         elsewhere = Client(make_key(acme, wallet_scope=[savings.id]))
 
         for client, code in (
@@ -192,7 +193,7 @@ class TestShow:
 
 
 class TestList:
-    def test_is_narrowed_by_wallet_and_status(self, api, payer, shop, savings):
+    def test_is_filtered_by_wallet_and_status(self, api, payer, shop, savings):
         one, two = ask(payer, shop), ask(savings, shop)
         api.post(path(one, "reject"))
 
@@ -212,7 +213,7 @@ class TestList:
         assert [found["id"] for found in first["data"] + rest["data"]] == made[::-1]
         assert (first["hasMore"], rest["hasMore"], rest["cursor"]) == (True, False, None)
 
-    def test_shows_a_scoped_key_its_own(self, acme, stranger, live_api, payer, shop, savings):
+    def test_scoped_key_sees_only_its_wallets(self, acme, stranger, live_api, payer, shop, savings):
         one, _ = ask(payer, shop), ask(savings, shop)
         scoped = Client(make_key(acme, wallet_scope=[payer.id]))
 
@@ -220,9 +221,7 @@ class TestList:
         assert ids_in(stranger.get("/v1/approvals")) == []
         assert ids_in(live_api.get("/v1/approvals")) == []
 
-    def test_takes_as_many_queries_however_long(
-        self, api, payer, shop, django_assert_max_num_queries
-    ):
+    def test_number_of_queries_is_constant(self, api, payer, shop, django_assert_max_num_queries):
         for number in range(5):
             ask(payer, shop, subject_id=f"lnk_{number}")
 
@@ -246,8 +245,8 @@ class TestApprove:
         assert api.get(path(asked)).json() == {
             key: value for key, value in answered.items() if key != "payment"
         }
-        (fact,) = facts_of(acme, "approval.approved")
-        assert fact.data == {
+        (event,) = events_of(acme, "approval.approved")
+        assert event.data == {
             "approvalId": asked.id,
             "walletId": payer.id,
             "transactionId": payment.id,
@@ -268,14 +267,14 @@ class TestApprove:
         assert again.json()["error"]["details"] == {"approvalId": asked.id, "status": decided}
         assert balance_of(shop) == (25 if first == "approve" else 0)
 
-    def test_twice_with_a_key_answers_the_same(self, api, asked, shop):
+    def test_repeating_the_key_replays_the_answer(self, api, asked, shop):
         first, again = (api.post(path(asked, "approve"), {"idempotencyKey": "k"}) for _ in "12")
 
         assert (again.status_code, again.json()) == (200, first.json())
         assert again.headers["Idempotent-Replayed"] == "true"
         assert balance_of(shop) == 25
 
-    def test_that_is_refused_says_why_and_waits_on(self, api, acme, payer, shop):
+    def test_refusal_says_why_and_can_be_retried(self, api, acme, payer, shop):
         asked = ask(payer, shop, "100")
 
         short = api.post(path(asked, "approve"))
@@ -289,18 +288,18 @@ class TestApprove:
         assert short.json()["error"]["details"]["requested"] == "100.50"
         assert (frozen.status_code, error_of(frozen)) == (403, "WALLET_FROZEN")
         assert paid.status_code == 200
-        assert len(facts_of(acme, "approval.approved")) == 1
+        assert len(events_of(acme, "approval.approved")) == 1
 
-    def test_leaves_it_pending_when_refused(self, api, asked, payer, acme):
+    def test_refusal_leaves_it_pending(self, api, asked, payer, acme):
         wallets.freeze(payer, actor=world.actor_for(acme))
 
         api.post(path(asked, "approve"))
 
         assert api.get(path(asked)).json()["status"] == "PENDING"
         assert stored(asked).payment_id is None
-        assert facts_of(acme, "approval.approved") == []
+        assert events_of(acme, "approval.approved") == []
 
-    def test_is_not_for_keys_with_a_scope(self, api, acme, asked, payer, shop):
+    def test_scoped_key_may_not_decide(self, api, acme, asked, payer, shop):
         agent = Client(make_key(acme, wallet_scope=[payer.id]))
 
         for verb in ("approve", "reject"):
@@ -310,7 +309,7 @@ class TestApprove:
         assert api.post(path(asked, "approve"), {"idempotencyKey": "k"}).status_code == 200
         assert balance_of(shop) == 25
 
-    def test_after_its_time_is_refused_and_ends_it(self, api, acme, asked, shop):
+    def test_late_decision_is_refused_and_expires_it(self, api, acme, asked, shop):
         lapse(asked)
 
         for verb in ("approve", "reject"):
@@ -319,12 +318,12 @@ class TestApprove:
             assert response.json()["error"]["details"]["status"] == "EXPIRED"
         assert stored(asked).status == "EXPIRED"
         assert balance_of(shop) == 0
-        assert len(facts_of(acme, "approval.expired")) == 1
+        assert len(events_of(acme, "approval.expired")) == 1
         assert approving.ended == [(asked.id, "EXPIRED")]
 
 
 class TestReject:
-    def test_pays_nothing_and_keeps_the_reason(self, api, acme, globex, asked, payer, shop):
+    def test_pays_nothing_and_stores_the_reason(self, api, acme, globex, asked, payer, shop):
         response = api.post(path(asked, "reject"), {"reason": "Never heard of them"})
 
         answered = response.json()
@@ -332,15 +331,15 @@ class TestReject:
         assert (answered["reason"], answered["decidedAt"]) == ("Never heard of them", A_TIME)
         assert (answered["transactionId"], answered["expiredAt"]) == (None, None)
         assert (balance_of(payer), balance_of(shop)) == (100, 0)
-        (fact,) = facts_of(acme, "approval.rejected")
-        assert fact.data == {
+        (event,) = events_of(acme, "approval.rejected")
+        assert event.data == {
             "approvalId": asked.id,
             "walletId": payer.id,
             "reason": "Never heard of them",
             "decidedBy": acme.api_keys.get().id,
             "environment": "SANDBOX",
         }
-        assert facts_of(globex, "approval.rejected") == []
+        assert events_of(globex, "approval.rejected") == []
         assert approving.ended == [(asked.id, "REJECTED")]
 
     @pytest.mark.parametrize("body", [None, {}, {"reason": None}])
@@ -350,7 +349,7 @@ class TestReject:
         assert (response.status_code, response.json()["reason"]) == (200, None)
 
     @pytest.mark.parametrize("reason", ["w" * 1025, 7, ["no"]])
-    def test_refuses_what_is_no_reason(self, api, asked, reason):
+    def test_malformed_reason_is_refused(self, api, asked, reason):
         response = api.post(path(asked, "reject"), {"reason": reason})
 
         assert (response.status_code, error_of(response)) == (400, "VALIDATION_ERROR")
@@ -359,7 +358,7 @@ class TestReject:
 
 
 class TestExpiry:
-    def test_comes_after_a_day(self, acme, asked, payer, shop):
+    def test_happens_after_a_day(self, acme, asked, payer, shop):
         fresh = ask(payer, shop, subject_id="lnk_2")
         lapse(asked)
 
@@ -367,8 +366,8 @@ class TestExpiry:
 
         assert (stored(asked).status, stored(fresh).status) == ("EXPIRED", "PENDING")
         assert stored(asked).expired_at is not None
-        (fact,) = facts_of(acme, "approval.expired")
-        assert fact.data == {
+        (event,) = events_of(acme, "approval.expired")
+        assert event.data == {
             "approvalId": asked.id,
             "walletId": payer.id,
             "reason": None,
@@ -376,7 +375,7 @@ class TestExpiry:
         }
         assert approving.ended == [(asked.id, "EXPIRED")]
 
-    def test_follows_a_sandbox_that_is_moved_ahead(self, acme, globex, asked, shop, payer):
+    def test_follows_a_sandbox_clock_that_is_ahead(self, acme, globex, asked, shop, payer):
         of_others = ask(shop, payer)
         Organization.objects.filter(pk=acme.pk).update(sandbox_offset=timedelta(hours=24))
 
@@ -384,7 +383,7 @@ class TestExpiry:
 
         assert (stored(asked).status, stored(of_others).status) == ("EXPIRED", "PENDING")
 
-    def test_of_one_that_fails_keeps_no_other_waiting(self, payer, shop, monkeypatch, caplog):
+    def test_failure_of_one_does_not_stop_the_others(self, payer, shop, monkeypatch, caplog):
         bad, good = ask(payer, shop), ask(payer, shop, subject_id="lnk_2")
         lapse(bad)
         lapse(good)
@@ -402,21 +401,21 @@ class TestExpiry:
 
 
 class TestWithdraw:
-    def test_ends_what_waits_about_a_subject(self, acme, payer, savings, shop):
-        gone = [ask(payer, shop), ask(savings, shop)]
-        stays = ask(payer, shop, subject_id="lnk_2")
+    def test_expires_the_pending_approvals_of_a_subject(self, acme, payer, savings, shop):
+        withdrawn = [ask(payer, shop), ask(savings, shop)]
+        other = ask(payer, shop, subject_id="lnk_2")
 
         ended = approvals.withdraw(approving.KIND, "lnk_1", reason="The link was cancelled.")
 
         assert ended == 2
-        assert {stored(one).status for one in gone} == {"EXPIRED"}
-        assert stored(gone[0]).reason == "The link was cancelled."
-        assert stored(stays).status == "PENDING"
-        assert len(facts_of(acme, "approval.expired")) == 2
-        assert approving.ended == [], "who withdraws knows already"
+        assert {stored(one).status for one in withdrawn} == {"EXPIRED"}
+        assert stored(withdrawn[0]).reason == "The link was cancelled."
+        assert stored(other).status == "PENDING"
+        assert len(events_of(acme, "approval.expired")) == 2
+        assert approving.ended == [], "the caller of withdraw is the app itself"
         assert approvals.withdraw(approving.KIND, "lnk_1") == 0
 
-    def test_can_mean_one_wallet(self, payer, savings, shop):
+    def test_can_be_limited_to_one_wallet(self, payer, savings, shop):
         one, other = ask(payer, shop), ask(savings, shop)
 
         assert approvals.withdraw(approving.KIND, "lnk_1", wallet=payer) == 1
@@ -424,17 +423,17 @@ class TestWithdraw:
 
 
 class TestPayRequests:
-    def test_are_welcome_in_the_sandbox_until_somebody_says_otherwise(self, acme):
-        accepts = approvals.organization_accepts_pay_requests
+    def test_are_accepted_by_default_in_the_sandbox_only(self, acme):
+        accepts = organizations.accepts_pay_requests
 
         assert (accepts(acme, "SANDBOX"), accepts(acme, "PRODUCTION")) == (True, False)
 
-    def test_of_each_environment_are_a_setting(self, acme):
+    def test_have_a_setting_for_each_environment(self, acme):
         Organization.objects.filter(pk=acme.pk).update(
             accepts_pay_requests_sandbox=False, accepts_pay_requests_production=True
         )
         acme.refresh_from_db()
-        accepts = approvals.organization_accepts_pay_requests
+        accepts = organizations.accepts_pay_requests
 
         assert (accepts(acme, "SANDBOX"), accepts(acme, "PRODUCTION")) == (False, True)
 
@@ -445,7 +444,7 @@ def statuses(answers) -> list[int]:
 
 @pytest.mark.django_db(transaction=True)
 class TestRaces:
-    def test_of_many_who_decide_one_does(self, api, acme, asked, payer, shop):
+    def test_racing_decisions_decide_once(self, api, acme, asked, payer, shop):
         def decide(number):
             return api.post(path(asked, "approve" if number % 2 else "reject"))
 
@@ -455,13 +454,13 @@ class TestRaces:
         paid = 25 if stored(asked).status == "APPROVED" else 0
         assert balance_of(shop) == paid
         decisions = [
-            fact
+            event
             for type in ("approval.approved", "approval.rejected")
-            for fact in facts_of(acme, type)
+            for event in events_of(acme, type)
         ]
         assert len(decisions) == 1
 
-    def test_twins_with_a_key_get_one_answer(self, api, asked, shop):
+    def test_concurrent_repeats_of_a_key_get_one_answer(self, api, asked, shop):
         answers = in_parallel(
             6, lambda _: api.post(path(asked, "approve"), {"idempotencyKey": "k"})
         )
@@ -471,7 +470,7 @@ class TestRaces:
         assert balance_of(shop) == 25
 
     @pytest.mark.parametrize("round", range(4))
-    def test_it_is_approved_or_it_expires(self, api, acme, asked, shop, round):
+    def test_approving_races_expiry(self, api, acme, asked, shop, round):
         def act(number):
             if number == round % 2:
                 return api.post(path(asked, "approve"))
@@ -485,12 +484,12 @@ class TestRaces:
         assert status in ("APPROVED", "EXPIRED")
         assert balance_of(shop) == (25 if status == "APPROVED" else 0)
         assert len(approving.ended) == (status == "EXPIRED")
-        told = len(facts_of(acme, "approval.approved")) + len(facts_of(acme, "approval.expired"))
-        assert told == 1
+        decisions = events_of(acme, "approval.approved") + events_of(acme, "approval.expired")
+        assert len(decisions) == 1
 
     @pytest.mark.parametrize("round", range(4))
-    def test_it_is_approved_or_withdrawn(self, api, asked, payer, shop, round):
-        """Whoever withdraws has the subject locked first, as whoever approves."""
+    def test_approving_races_withdrawing(self, api, asked, payer, shop, round):
+        """Both `withdraw` and `approve` lock the subject first."""
 
         def act(number):
             if number == round % 2:
@@ -507,14 +506,14 @@ class TestRaces:
         assert sorted(answers) == ([0, 200] if status == "APPROVED" else [1, 409])
         assert balance_of(shop) == (25 if status == "APPROVED" else 0)
 
-    def test_of_many_who_ask_one_waits(self, acme, payer, shop):
+    def test_racing_requests_create_one_approval(self, acme, payer, shop):
         found = in_parallel(8, lambda _: ask(payer, shop).id)
 
         assert len(set(found)) == 1
         assert Approval.objects.count() == 1
-        assert len(facts_of(acme, "approval.created")) == 1
+        assert len(events_of(acme, "approval.created")) == 1
 
-    def test_two_that_want_the_same_money(self, api, payer, shop):
+    def test_racing_approvals_cannot_overdraw(self, api, payer, shop):
         made = [ask(payer, shop, "60", subject_id=f"lnk_{n}") for n in range(2)]
 
         answers = in_parallel(2, lambda n: api.post(path(made[n], "approve")))

@@ -1,4 +1,4 @@
-"""Verbs for the book's own tests: it knows no wallet, so neither do they."""
+"""Helpers for the tests of the ledger. Like the ledger, they use accounts, not wallets."""
 
 import uuid
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ _PREFIXES = ("acc", "txn", "ent", "hld", "wal", "org")
 def open_account(
     funds: str = "0", *, book: str = SANDBOX, currency: str = "USD", state: str = ACTIVE
 ) -> str:
-    """The id of a new wallet account that holds `funds`."""
+    """Open a wallet account with a balance of `funds`. Returns its id."""
     account_id = chart.open_wallet_account(book=book, currency=currency, owner=uuid.uuid4()).id
     if Decimal(funds):
         deposit(account_id, funds)
@@ -38,20 +38,20 @@ def posting(*moves: Move, id: str | None = None, reason: str = "test", **fields)
 
 
 def post(*postings: Posting, book: str = SANDBOX, **options) -> None:
-    """Post a set in a transaction of its own: a refusal leaves nothing behind."""
+    """Post a set in its own database transaction, so that a refusal leaves nothing."""
     with transaction.atomic():
         journal.post_set(postings, book=book, **options)
 
 
 def transfer(debit: str, credit: str, amount: str, **options) -> str:
-    """Post one move; answer the transaction's id."""
+    """Post one move. Returns the id of the transaction."""
     one = posting(move(debit, credit, amount))
     post(one, **options)
     return one.id
 
 
 def deposit(account_id: str, amount: str) -> str:
-    """Bring money into an account from the treasury of its book and currency."""
+    """Move money to an account from the treasury of its book and currency."""
     account = find(account_id)
     source = chart.treasury(account.book, account.currency)
     one = posting(move(source, account_id, amount, account.currency), reason="deposit")
@@ -60,7 +60,7 @@ def deposit(account_id: str, amount: str) -> str:
 
 
 def force(account_id: str, amount: str) -> str:
-    """A network takes money, whether it is there or not."""
+    """Post a forced debit: a network takes money whether the account has it or not."""
     account = find(account_id)
     sink = chart.treasury(account.book, account.currency)
     return transfer(account_id, sink, amount, book=account.book, forced=True)
@@ -79,19 +79,19 @@ def find(account_id: str) -> LedgerAccount:
 
 
 def money(account_id: str) -> tuple[Decimal, Decimal, Decimal]:
-    """Balance, held and debt of an account."""
+    """Return balance, held and debt of an account."""
     account = find(account_id)
     return account.balance, account.held, account.debt
 
 
-def page(account_id: str) -> list[tuple]:
-    """The lines of an account's page: number, side, amount and the balance after it."""
+def lines(account_id: str) -> list[tuple]:
+    """Return the lines of an account: number, side, amount and the balance after it."""
     entries = Entry.objects.filter(account=account_id).order_by("line")
     return list(entries.values_list("line", "type", "amount", "balance_after"))
 
 
 def refused(outcome: str, work, *arguments, **options) -> Refused:
-    """The refusal with which `work` ends."""
+    """Run `work`, which must be refused with `outcome`. Returns the refusal."""
     with pytest.raises(Refused) as caught, transaction.atomic():
         work(*arguments, **options)
     assert caught.value.outcome == outcome, caught.value
@@ -100,9 +100,9 @@ def refused(outcome: str, work, *arguments, **options) -> Refused:
 
 @contextmanager
 def refused_by(constraint: str):
-    """What is done inside is refused by the database, now or at its commit, for one reason.
+    """The database must refuse the block, at once or at commit, because of one constraint.
 
-    Named by its constraint where there is one, else by words of the refusal.
+    `constraint` is its name, or a part of the error message where there is no name.
     """
     try:
         with transaction.atomic():
@@ -116,7 +116,7 @@ def refused_by(constraint: str):
 
 
 def run_sql(sql: str, *values) -> list[tuple]:
-    """The rows that `sql` answers, if it answers. Prefixed ids are read as uuids."""
+    """Run SQL and return its rows, if any. Prefixed ids become UUIDs."""
     values = [ids.parse(value, *_PREFIXES) or value for value in values]
     with connection.cursor() as cursor:
         cursor.execute(sql, values)

@@ -1,4 +1,4 @@
-"""Money in and out of a set of accounts, by stretches of time."""
+"""Money in and out of a set of accounts by period."""
 
 import uuid
 from datetime import timedelta
@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from accounts.ledger import holds
-from accounts.ledger.cash_flow import flows, held_for
+from accounts.ledger.cash_flow import flows, held_by_currency
 from tests.accounts.ledger.book import deposit, hold, move, open_account, post, posting, transfer
 from wallgent import clock
 
@@ -17,102 +17,102 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def ours():
+def own():
     return [open_account(), open_account()]
 
 
 def since(days: int = 1, **options):
-    """Flows of days of 24 hours, the last one going on."""
+    """Return a function for the flows of the last `days` periods of 24 hours."""
     now = clock.real_now()
     starts = [now - DAY * back + timedelta(hours=1) for back in range(days, 0, -1)]
     return lambda accounts: flows(accounts, starts=starts, **options)
 
 
-def test_money_from_outside_comes_in_and_money_to_outside_goes_out(ours):
+def test_money_from_and_to_other_accounts_is_in_and_out(own):
     stranger = open_account()
-    deposit(ours[0], "100")
-    transfer(ours[0], stranger, "30")
-    transfer(ours[0], stranger, "5")
+    deposit(own[0], "100")
+    transfer(own[0], stranger, "30")
+    transfer(own[0], stranger, "5")
 
-    assert since()(ours) == [
+    assert since()(own) == [
         (0, "USD", "deposit", Decimal(100), Decimal(0), 1),
         (0, "USD", "test", Decimal(0), Decimal(35), 2),
     ]
 
 
-def test_money_between_them_is_neither(ours):
-    deposit(ours[0], "100")
-    transfer(ours[0], ours[1], "40")
+def test_money_between_the_accounts_is_neither_in_nor_out(own):
+    deposit(own[0], "100")
+    transfer(own[0], own[1], "40")
 
-    assert [flow.reason for flow in since()(ours)] == ["deposit"]
-    [_, moved] = since()(ours[:1])  # seen from one of them alone it went out
-    assert moved.went_out == 40
+    assert [flow.reason for flow in since()(own)] == ["deposit"]
+    [_, moved] = since()(own[:1])  # for one account alone it is money out
+    assert moved.outgoing == 40
 
 
-def test_what_a_transfer_between_them_costs_goes_out(ours):
+def test_fee_of_a_transfer_between_the_accounts_goes_out(own):
     fees = open_account()
-    deposit(ours[0], "100")
-    post(posting(move(ours[0], ours[1], "40"), move(ours[0], fees, "0.2")))
+    deposit(own[0], "100")
+    post(posting(move(own[0], own[1], "40"), move(own[0], fees, "0.2")))
 
-    assert since()(ours)[1].went_out == Decimal("0.2")
+    assert since()(own)[1].outgoing == Decimal("0.2")
 
 
-def test_currencies_are_kept_apart(ours):
-    dollars, coins = ours[0], open_account(currency="USDC")
+def test_currencies_are_separate(own):
+    dollars, coins = own[0], open_account(currency="USDC")
     deposit(dollars, "1")
     deposit(coins, "2")
 
-    found = since()([dollars, coins])
+    result = since()([dollars, coins])
 
-    assert [(flow.currency, flow.came_in) for flow in found] == [("USD", 1), ("USDC", 2)]
+    assert [(flow.currency, flow.incoming) for flow in result] == [("USD", 1), ("USDC", 2)]
 
 
-def test_each_stretch_has_its_own(ours):
+def test_flows_are_added_up_by_period(own):
     stranger = open_account("100")
     for days_ahead in (0, 0, 1, 3):
-        transfer(stranger, ours[0], "1", ahead=DAY * days_ahead)
+        transfer(stranger, own[0], "1", ahead=DAY * days_ahead)
     now = clock.real_now() + DAY * 3
     starts = [now - DAY * back + timedelta(hours=1) for back in range(4, 0, -1)]
 
-    found = flows(ours, starts=starts, ahead=DAY * 3)
+    result = flows(own, starts=starts, ahead=DAY * 3)
 
-    assert [(flow.stretch, flow.came_in) for flow in found] == [(0, 2), (1, 1), (3, 1)]
+    assert [(flow.period, flow.incoming) for flow in result] == [(0, 2), (1, 1), (3, 1)]
 
 
-def test_what_was_before_is_left_out(ours):
+def test_earlier_entries_are_left_out(own):
     stranger = open_account("1000")
-    for number in range(1, 40):  # enough lines to be halved a few times
-        transfer(stranger, ours[0], str(number), ahead=DAY * (number // 10))
+    for number in range(1, 40):  # enough lines for a binary search of a few steps
+        transfer(stranger, own[0], str(number), ahead=DAY * (number // 10))
     start = clock.real_now() + DAY * 2 - timedelta(hours=1)
 
-    [flow] = flows(ours, starts=[start], ahead=DAY * 3)
+    [flow] = flows(own, starts=[start], ahead=DAY * 3)
 
-    assert flow.came_in == sum(range(20, 40))
+    assert flow.incoming == sum(range(20, 40))
 
 
 @pytest.mark.parametrize("lines", range(1, 12))
-def test_the_first_line_is_found_on_pages_of_any_length(ours, lines):
+def test_first_line_is_found_among_any_number_of_lines(own, lines):
     stranger = open_account("1000")
     for _ in range(lines):
-        transfer(stranger, ours[0], "1")
-    between = clock.real_now()
+        transfer(stranger, own[0], "1")
+    start = clock.real_now()
     for _ in range(3):
-        transfer(stranger, ours[0], "1")
+        transfer(stranger, own[0], "1")
 
-    [flow] = flows(ours, starts=[between])
+    [flow] = flows(own, starts=[start])
     assert flow.transactions == 3
-    assert flows(ours, starts=[clock.real_now() + DAY]) == []
+    assert flows(own, starts=[clock.real_now() + DAY]) == []
 
 
-def test_nothing_is_found_for_no_accounts():
+def test_no_accounts_have_no_flows():
     assert since()([]) == []
 
 
-def test_only_what_open_holds_keep_for_the_purpose_counts(ours):
-    deposit(ours[0], "100")
-    hold(ours[0], "10")
-    holds.release(hold(ours[0], "7").id, operation=uuid.uuid4())
+def test_only_open_holds_of_the_reason_count(own):
+    deposit(own[0], "100")
+    hold(own[0], "10")
+    holds.release(hold(own[0], "7").id, operation=uuid.uuid4())
 
-    assert held_for(ours, reason="test") == {"USD": Decimal(10)}
-    assert held_for(ours, reason="another") == {}
-    assert held_for(ours[1:], reason="test") == {}
+    assert held_by_currency(own, reason="test") == {"USD": Decimal(10)}
+    assert held_by_currency(own, reason="another") == {}
+    assert held_by_currency(own[1:], reason="test") == {}

@@ -25,12 +25,12 @@ pytestmark = pytest.mark.django_db
 
 
 class TestSystemAccounts:
-    def test_every_book_and_currency_has_its_own(self):
-        ours = LedgerAccount.objects.filter(is_system=True)
+    def test_every_book_and_currency_has_its_own_accounts(self):
+        system_accounts = LedgerAccount.objects.filter(is_system=True)
 
         for book in (SANDBOX, PRODUCTION):
             for currency in ("USD", "USDC"):
-                found = ours.filter(book=book, currency=currency, rail="")
+                found = system_accounts.filter(book=book, currency=currency, rail="")
                 assert dict(found.values_list("kind", "type")) == {
                     "TREASURY": "ASSET",
                     "FEES": "REVENUE",
@@ -39,7 +39,7 @@ class TestSystemAccounts:
                     "EXCHANGE": "ASSET",
                 }
 
-    def test_their_ids_are_known_without_looking(self):
+    def test_ids_are_derived(self):
         for account in LedgerAccount.objects.filter(is_system=True):
             parts = account.book, account.kind, account.currency, account.rail
             assert chart.system_id(*parts) == account.id
@@ -54,7 +54,7 @@ class TestSystemAccounts:
 
         assert list(LedgerAccount.objects.order_by("pk").values()) == before
 
-    def test_a_rail_has_its_own_treasury_and_money_in_transit(self):
+    def test_rail_has_its_own_treasury_and_in_transit_accounts(self):
         for _ in range(2):
             chart.open_system_accounts("ach")
 
@@ -62,7 +62,7 @@ class TestSystemAccounts:
         assert {account.kind for account in opened} == {"TREASURY", "IN_TRANSIT"}
         assert chart.treasury(SANDBOX, "USD", "ach") in {account.id for account in opened}
 
-    def test_there_is_no_second_one_of_a_kind(self):
+    def test_second_account_of_a_kind_is_refused(self):
         one = LedgerAccount.objects.get(pk=chart.fees(SANDBOX, "USD"))
         one.id = None
 
@@ -71,7 +71,7 @@ class TestSystemAccounts:
 
 
 class TestWalletAccounts:
-    def test_it_is_empty_and_owed_to_its_owner(self):
+    def test_new_account_is_an_empty_liability(self):
         owner = uuid.uuid4()
 
         account = chart.open_wallet_account(book=SANDBOX, currency="USDC", owner=owner)
@@ -81,7 +81,7 @@ class TestWalletAccounts:
         assert (account.type, account.kind, account.is_system) == ("LIABILITY", "WALLET", False)
         assert (account.state, account.balance, account.lines) == (ACTIVE, 0, 0)
 
-    def test_it_is_frozen_and_unfrozen(self):
+    def test_frozen_account_pays_again_after_unfreezing(self):
         ada, bob = open_account("10"), open_account()
 
         chart.set_state(ada, FROZEN)
@@ -90,20 +90,20 @@ class TestWalletAccounts:
 
         transfer(ada, bob, "1")
 
-    def test_only_an_empty_one_is_closed(self):
-        rich, owing, promising = open_account("0.00000001"), open_account(), open_account("10")
+    def test_only_an_empty_account_can_be_closed(self):
+        rich, owing, holding = open_account("0.00000001"), open_account(), open_account("10")
         force(owing, "1")
-        hold(promising, "10")
-        force(promising, "10")
+        hold(holding, "10")
+        force(holding, "10")
 
-        for account in (rich, owing, promising):
+        for account in (rich, owing, holding):
             with refused_by("ledger_closed_account_is_empty"):
                 chart.set_state(account, CLOSED)
 
         chart.set_state(open_account(), CLOSED)
 
     @pytest.mark.django_db(transaction=True)
-    def test_freezing_waits_for_a_payment_that_has_begun(self):
+    def test_freezing_waits_for_a_started_payment(self):
         ada, bob = open_account("100"), open_account()
 
         def act(number):

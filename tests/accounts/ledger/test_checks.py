@@ -1,4 +1,4 @@
-"""Whoever breaks the books behind the database's back, check_books finds it and says what."""
+"""check_books finds and names every corruption that got past the database's own checks."""
 
 import re
 import uuid
@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 
 from accounts.ledger import chart, holds
-from accounts.ledger import checks as books
+from accounts.ledger import checks as ledger_checks
 from accounts.ledger.journal import Move, Posting
 from accounts.ledger.models import Entry
 from accounts.payments.models import Payment
@@ -20,12 +20,12 @@ from wallgent import ids
 
 pytestmark = pytest.mark.django_db
 
-NOBODY = "acc_00000000000000000000000000"
+MISSING_ACCOUNT = "acc_00000000000000000000000000"
 
 
 @pytest.fixture
-def story(api, acme, wallet, shop):
-    """A little of everything that the books hold, each by its name."""
+def ids_by_name(api, acme, wallet, shop):
+    """The ids of some of everything that the ledger contains, by name."""
     savings, empty = make_wallet(acme, "Savings"), make_wallet(acme, "Empty")
     coins = make_wallet(acme, "Coins", currency="USDC")
     fund(wallet, "100")
@@ -36,10 +36,10 @@ def story(api, acme, wallet, shop):
         return answer.get("id") or answer["error"]["details"]["transactionId"]
 
     payment = pay("/v1/payments", wallet, shop, "10")
-    given = pay("/v1/payments", wallet, savings, "5")
+    returned = pay("/v1/payments", wallet, savings, "5")
     failed = pay("/v1/payments", wallet, shop, "1000")
     internal = pay("/v1/transfers/internal", wallet, savings, "20")
-    api.post(f"/v1/payments/{given}/reverse")
+    api.post(f"/v1/payments/{returned}/reverse")
     hold = book.hold(wallet.account_id, "30").id
     capture = Posting(
         id=ids.new("txn"),
@@ -64,8 +64,8 @@ def story(api, acme, wallet, shop):
         "fees": chart.fees("SANDBOX", "USD"),
         "treasury": chart.treasury("SANDBOX", "USD"),
         "payment": payment,
-        "given": given,
-        "reversal": Payment.objects.get(reversal_of=given).id,
+        "returned": returned,
+        "reversal": Payment.objects.get(reversal_of=returned).id,
         "failed": failed,
         "internal": internal,
         "funding": funding.transaction_id,
@@ -73,11 +73,11 @@ def story(api, acme, wallet, shop):
         "hold": hold,
         "ended": ended,
         "capture": capture.id,
-        "nobody": NOBODY,
+        "missing": MISSING_ACCOUNT,
     }
 
 
-# Only a superuser may leave triggers and foreign keys out; an owner may take them away.
+# Only a superuser can skip triggers and foreign keys; the owner of a table can remove them.
 _DISARM = """
     SET CONSTRAINTS ALL IMMEDIATE;
     DO $$
@@ -98,7 +98,7 @@ _DISARM = """
 
 @contextmanager
 def corrupted(sql: str, names: dict):
-    """The books after `sql`, which no trigger and no foreign key hinders; then as before."""
+    """Run `sql` without triggers and foreign keys; roll everything back at the end."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_DISARM)
         cursor.execute(sql, {name: ids.to_uuid(id) for name, id in names.items()})
@@ -107,7 +107,7 @@ def corrupted(sql: str, names: dict):
         transaction.set_rollback(True)
 
 
-# What is done, and what is said about it.
+# The SQL of each corruption, and the sentences that name it.
 CORRUPTIONS = {
     "a wallet's balance": (
         "UPDATE ledger_account SET balance = balance + 0.00000001 WHERE id = %(account)s",
@@ -129,9 +129,9 @@ CORRUPTIONS = {
         "INSERT INTO ledger_unrolled (account_id, net_debit) VALUES (%(account)s, 0)",
         ["account {account}: 0.00000000 wait to be rolled up, but it is no system account"],
     ),
-    "nobody waits to be rolled up": (
-        "INSERT INTO ledger_unrolled (account_id, net_debit) VALUES (%(nobody)s, -1)",
-        ["account {nobody}: 1.00000000 wait to be rolled up, but it is no system account"],
+    "a change of a missing account waits to be rolled up": (
+        "INSERT INTO ledger_unrolled (account_id, net_debit) VALUES (%(missing)s, -1)",
+        ["account {missing}: 1.00000000 wait to be rolled up, but it is no system account"],
     ),
     "the number of lines": (
         "UPDATE ledger_account SET lines = lines + 1 WHERE id = %(account)s",
@@ -157,7 +157,7 @@ CORRUPTIONS = {
         "UPDATE ledger_entry SET type = 'DEBIT' WHERE id = %(entry)s",
         ["transaction {funding}: USD is out of balance by 200.00000000"],
     ),
-    "an entry is gone": (
+    "an entry is missing": (
         "DELETE FROM ledger_entry WHERE id = %(entry)s",
         [
             "transaction {funding}: USD is out of balance by 100.00000000",
@@ -187,11 +187,11 @@ CORRUPTIONS = {
         " WHERE transaction_id = %(funding)s AND account_id = %(treasury)s",
         ["transaction {funding}: an entry is of another book or currency"],
     ),
-    "an entry that says the other book": (
+    "an entry with the name of the other book": (
         "UPDATE ledger_entry SET book = 'PRODUCTION' WHERE id = %(entry)s",
         ["transaction {funding}: an entry is of another book or currency"],
     ),
-    "an entry that says another currency": (
+    "an entry with the name of another currency": (
         "UPDATE ledger_entry SET currency = 'USDC' WHERE id = %(entry)s",
         ["transaction {funding}: an entry is of another book or currency"],
     ),
@@ -199,15 +199,15 @@ CORRUPTIONS = {
         "UPDATE ledger_transaction SET book = 'PRODUCTION' WHERE id = %(payment)s",
         ["transaction {payment}: an entry is of another book or currency"],
     ),
-    "all entries of a transaction are gone": (
+    "all entries of a transaction are missing": (
         "DELETE FROM ledger_entry WHERE transaction_id = %(payment)s",
         ["transaction {payment}: has no entries", "payment {payment}: the ledger knows other"],
     ),
-    "a transaction is gone": (
+    "a transaction is missing": (
         "DELETE FROM ledger_transaction WHERE id = %(funding)s",
         ["entry {entry}: of account {account} and transaction {funding}, one of which is missing"],
     ),
-    "an account is gone": (
+    "an account is missing": (
         "DELETE FROM ledger_account WHERE id = %(account)s",
         [
             "entry {entry}: of account {account} and transaction {funding}, one of which is",
@@ -216,7 +216,7 @@ CORRUPTIONS = {
             "payment {failed}: not of the organizations, environment and currency of its wallets",
         ],
     ),
-    "an unused account is gone": (
+    "an unused account is missing": (
         "DELETE FROM ledger_account WHERE id = %(empty_account)s",
         ["wallet {empty}: its account is missing, or of another book or owner"],
     ),
@@ -267,15 +267,15 @@ CORRUPTIONS = {
         "UPDATE ledger_holdoperation SET amount = 31 WHERE hold_id = %(hold)s AND type = 'PLACE'",
         ["hold {hold}: amount 30.00000000"],
     ),
-    "a step of a hold is gone": (
+    "a step of a hold is missing": (
         "DELETE FROM ledger_holdoperation WHERE hold_id = %(hold)s AND type = 'CAPTURE'",
         ["hold {hold}: amount 30.00000000"],
     ),
-    "a hold is gone": (
+    "a hold is missing": (
         "DELETE FROM ledger_hold WHERE id = %(hold)s",
         ["account {account}: held 26.00000000, its holds keep 0", "hold {hold}: amount 0"],
     ),
-    "a hold that had ended is gone": (
+    "an ended hold is missing": (
         "DELETE FROM ledger_hold WHERE id = %(ended)s",
         ["hold {ended}: amount 0, captured 0, released 0; its steps say 1.00000000, 0, 1.00000000"],
     ),
@@ -315,51 +315,51 @@ CORRUPTIONS = {
         "UPDATE accounts_payment SET kind = 'INTERNAL' WHERE id = %(payment)s",
         ["payment {payment}: payment in the ledger, not internal"],
     ),
-    "a payment is said to have failed": (
+    "a posted payment has the status FAILED": (
         "UPDATE accounts_payment SET status = 'FAILED', settled_at = NULL WHERE id = %(payment)s",
         ["payment {payment}: FAILED, but in the ledger"],
     ),
-    "a failed payment is said to be posted": (
+    "a failed payment has the status POSTED": (
         "UPDATE accounts_payment SET status = 'POSTED', settled_at = now() WHERE id = %(failed)s",
         ["payment {failed}: POSTED, but not in the ledger"],
     ),
-    "a payment is gone": (
+    "a payment is missing": (
         "DELETE FROM accounts_payment WHERE id = %(internal)s",
         ["transaction {internal}: internal, but without its payment"],
     ),
-    "a payment is said to be reversed": (
+    "a payment without a reversal has the status REVERSED": (
         "UPDATE accounts_payment SET status = 'REVERSED' WHERE id = %(payment)s",
         ["payment {payment}: REVERSED, but its reversal says otherwise"],
     ),
-    "a reversed payment is said to stand": (
-        "UPDATE accounts_payment SET status = 'POSTED' WHERE id = %(given)s",
-        ["payment {given}: POSTED, but its reversal says otherwise"],
+    "a reversed payment has the status POSTED": (
+        "UPDATE accounts_payment SET status = 'POSTED' WHERE id = %(returned)s",
+        ["payment {returned}: POSTED, but its reversal says otherwise"],
     ),
     "a reversal of another payment": (
         "UPDATE accounts_payment SET reversal_of_id = %(payment)s WHERE id = %(reversal)s",
         [
-            "payment {given}: REVERSED, but its reversal says otherwise",
+            "payment {returned}: REVERSED, but its reversal says otherwise",
             "payment {payment}: its reversal {reversal} does not give it back",
-            "payment {reversal}: reverses payment {payment}, in the ledger payment {given}",
+            "payment {reversal}: reverses payment {payment}, in the ledger payment {returned}",
         ],
     ),
     "a reversal of another amount": (
         "UPDATE accounts_payment SET amount = 4 WHERE id = %(reversal)s",
-        ["payment {given}: its reversal {reversal} does not give it back"],
+        ["payment {returned}: its reversal {reversal} does not give it back"],
     ),
     "a transaction forgets what it reverses": (
         "UPDATE ledger_transaction SET reverses_id = NULL WHERE id = %(reversal)s",
-        ["payment {reversal}: reverses payment {given}, in the ledger nothing"],
+        ["payment {reversal}: reverses payment {returned}, in the ledger nothing"],
     ),
-    "what a wallet was given": (
+    "the sandbox money of a wallet": (
         "UPDATE accounts_wallet SET sandbox_funds = 0 WHERE id = %(wallet)s",
         ["wallet {wallet}: given 0.00000000, the ledger says 100.00000000"],
     ),
     "a wallet's account": (
-        "UPDATE accounts_wallet SET account_id = %(nobody)s WHERE id = %(shop)s",
+        "UPDATE accounts_wallet SET account_id = %(missing)s WHERE id = %(shop)s",
         ["payment {payment}: the ledger knows other wallets", "wallet {shop}: its account is"],
     ),
-    "a wallet is gone": (
+    "a wallet is missing": (
         "DELETE FROM accounts_wallet WHERE id = %(shop)s",
         ["payment {payment}: not of the organizations, environment and currency of its wallets"],
     ),
@@ -371,28 +371,28 @@ CORRUPTIONS = {
 
 
 @pytest.mark.parametrize("what", CORRUPTIONS)
-def test_it_is_found_and_named(story, what):
+def test_corruption_is_found_and_named(ids_by_name, what):
     sql, expected = CORRUPTIONS[what]
 
-    with corrupted(sql, story):
-        found = books.differences()
+    with corrupted(sql, ids_by_name):
+        found = ledger_checks.differences()
 
-    said = "\n".join(found)
+    text = "\n".join(found)
     for sentence in expected:
-        assert sentence.format(**story) in said
+        assert sentence.format(**ids_by_name) in text
 
 
-def test_debits_that_are_no_credits_show_in_the_trial_balance(story):
+def test_unequal_debits_and_credits_show_in_the_trial_balance(ids_by_name):
     sql = "UPDATE ledger_account SET balance = balance + 3 WHERE id = %(treasury)s"
 
-    with corrupted(sql, story):
-        found = books.differences()
+    with corrupted(sql, ids_by_name):
+        found = ledger_checks.differences()
 
     assert "trial balance: debits and credits differ by 3.00" in found
 
 
-class TestCommand:
-    def test_right_books_end_well(self, story, capsys):
+class TestCheckBooks:
+    def test_prints_the_trial_balance_of_a_correct_ledger(self, ids_by_name, capsys):
         call_command("check_books")
 
         printed = capsys.readouterr()
@@ -401,31 +401,31 @@ class TestCommand:
         assert re.search(fees, printed.out)
         assert printed.err == ""
 
-    def test_wrong_books_are_an_error(self, story, capsys):
+    def test_exits_with_an_error_for_a_wrong_ledger(self, ids_by_name, capsys):
         sql, (sentence,) = CORRUPTIONS["a wallet's balance"]
 
         with (
-            corrupted(sql, story),
+            corrupted(sql, ids_by_name),
             pytest.raises(CommandError, match="do not balance: 2 differences") as error,
         ):
             call_command("check_books")
 
         printed = capsys.readouterr()
         assert error.value.returncode == 1
-        assert sentence.format(**story) in printed.err
+        assert sentence.format(**ids_by_name) in printed.err
         assert "The books balance." not in printed.out
 
-    def test_a_large_book_takes_longer_than_a_request_may(self, story):
+    def test_has_no_statement_timeout(self, ids_by_name):
         call_command("check_books")
 
         assert book.run_sql("SHOW statement_timeout") == [("0",)]
 
-    def test_it_looks_no_row_up_by_itself_whatever_the_statistics_say(self, story):
-        def explained(execute, sql, *arguments):
+    def test_plans_have_no_nested_loops_whatever_the_statistics(self, ids_by_name):
+        def explain(execute, sql, *arguments):
             return execute(f"EXPLAIN {sql}" if sql.startswith("\nWITH") else sql, *arguments)
 
-        with connection.execute_wrapper(explained):
-            plans = "\n".join(books.differences())
+        with connection.execute_wrapper(explain):
+            plans = "\n".join(ledger_checks.differences())
 
         assert plans.count("Hash") > 10
         assert "Nested Loop" not in plans

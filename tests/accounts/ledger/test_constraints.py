@@ -1,4 +1,4 @@
-"""What the database refuses, whoever writes: raw SQL against the book."""
+"""What the database itself refuses: raw SQL against the ledger's tables."""
 
 from importlib import import_module
 
@@ -29,14 +29,14 @@ TREASURY = chart.treasury(SANDBOX, "USD")
 ENTRY = "INSERT INTO ledger_entry (id, transaction_id, account_id, type, amount, book, currency"
 
 
-def attack(constraint: str, sql: str, *values) -> None:
+def attempt(constraint: str, sql: str, *values) -> None:
     """Run SQL that must be refused by `constraint`."""
     with refused_by(constraint):
         run_sql(sql, *values)
 
 
-def begin(book: str = SANDBOX) -> str:
-    """Insert a transaction without entries; answer its id."""
+def insert_transaction(book: str = SANDBOX) -> str:
+    """Insert a transaction without entries. Returns its id."""
     id = ids.new("txn")
     run_sql(
         "INSERT INTO ledger_transaction (id, book, reason, memo, created_at)"
@@ -47,7 +47,7 @@ def begin(book: str = SANDBOX) -> str:
     return id
 
 
-def write(*entries: tuple) -> None:
+def insert_entries(*entries: tuple) -> None:
     """Insert entries in one statement: transaction, account, side, amount, in its book's USD."""
     row = "(uuidv7(), %s, %s, %s, %s::numeric, %s, 'USD')"
     values = [v for entry in entries for v in (entry if len(entry) == 5 else (*entry, SANDBOX))]
@@ -55,7 +55,7 @@ def write(*entries: tuple) -> None:
 
 
 class TestHistory:
-    """Nothing that was written is changed or deleted."""
+    """Written rows are never changed or deleted."""
 
     @pytest.fixture
     def _history(self):
@@ -74,134 +74,149 @@ class TestHistory:
             ("ledger_holdoperation", "amount = 1"),
         ],
     )
-    def test_it_is_not_changed(self, table, change):
-        attack("append-only", f"UPDATE {table} SET {change}")
+    def test_rows_cannot_be_updated(self, table, change):
+        attempt("append-only", f"UPDATE {table} SET {change}")
 
     @pytest.mark.usefixtures("_history")
     @pytest.mark.parametrize(
         "table", ["ledger_entry", "ledger_transaction", "ledger_holdoperation"]
     )
-    def test_it_is_not_deleted(self, table):
-        attack("append-only", f"DELETE FROM {table}")
+    def test_rows_cannot_be_deleted(self, table):
+        attempt("append-only", f"DELETE FROM {table}")
 
     @pytest.mark.usefixtures("_history")
-    def test_it_is_not_overwritten_by_an_insert(self):
-        attack(
+    def test_rows_cannot_be_changed_by_upsert_or_merge(self):
+        attempt(
             "append-only",
             "INSERT INTO ledger_entry SELECT * FROM ledger_entry"
             " ON CONFLICT (id) DO UPDATE SET amount = EXCLUDED.amount + 1",
         )
-        attack(
+        attempt(
             "append-only",
             "MERGE INTO ledger_entry e USING ledger_transaction t ON e.transaction_id = t.id"
             " WHEN MATCHED THEN DELETE",
         )
 
     @pytest.mark.usefixtures("_history")
-    def test_an_account_or_a_hold_with_a_history_is_not_deleted(self):
-        attack("ledger_entry", "DELETE FROM ledger_account WHERE kind = 'WALLET'")
-        attack("ledger_holdoperation", "DELETE FROM ledger_hold")
+    def test_accounts_and_holds_with_a_history_cannot_be_deleted(self):
+        attempt("ledger_entry", "DELETE FROM ledger_account WHERE kind = 'WALLET'")
+        attempt("ledger_holdoperation", "DELETE FROM ledger_hold")
 
 
 class TestEntries:
-    def test_they_balance(self):
+    def test_entries_balance(self):
         for first, second in (
             ((TREASURY, "DEBIT", "1"), (FEES, "CREDIT", "0.99")),
             ((TREASURY, "DEBIT", "1"), (FEES, "DEBIT", "1")),
             ((TREASURY, "DEBIT", "NaN"), (FEES, "CREDIT", "NaN")),
         ):
             with refused_by("ledger_transaction_balances"):
-                id = begin()
-                write((id, *first), (id, *second))
+                id = insert_transaction()
+                insert_entries((id, *first), (id, *second))
 
-    def test_one_alone_balances_nothing(self):
+    def test_single_entry_does_not_balance(self):
         with refused_by("ledger_transaction_balances"):
-            write((begin(), TREASURY, "DEBIT", "1"))
+            insert_entries((insert_transaction(), TREASURY, "DEBIT", "1"))
 
-    def test_they_balance_in_every_currency(self):
+    def test_entries_balance_in_every_currency(self):
         coins = chart.treasury(SANDBOX, "USDC")
 
         with refused_by("ledger_transaction_balances"):
             run_sql(
                 f"{ENTRY}) VALUES (uuidv7(), %s, %s, 'DEBIT', 1, 'SANDBOX', 'USD'),"
                 " (uuidv7(), %s, %s, 'CREDIT', 1, 'SANDBOX', 'USDC')",
-                *(id := begin(), TREASURY, id, coins),
+                *(id := insert_transaction(), TREASURY, id, coins),
             )
         with refused_by("ledger_entry_account_in_its_book"):
-            write((id := begin(), TREASURY, "DEBIT", "1"), (id, coins, "CREDIT", "1"))
+            insert_entries(
+                (id := insert_transaction(), TREASURY, "DEBIT", "1"), (id, coins, "CREDIT", "1")
+            )
 
     def test_each_transaction_balances_by_itself(self):
         with refused_by("ledger_transaction_balances"):
-            write((begin(), TREASURY, "DEBIT", "1"), (begin(), FEES, "CREDIT", "1"))
+            insert_entries(
+                (insert_transaction(), TREASURY, "DEBIT", "1"),
+                (insert_transaction(), FEES, "CREDIT", "1"),
+            )
 
     @pytest.mark.parametrize("amount", ["0", "-1"])
-    def test_their_amounts_are_positive(self, amount):
+    def test_amounts_are_positive(self, amount):
         with refused_by("ledger_entry_amount_positive"):
-            write((id := begin(), TREASURY, "DEBIT", amount), (id, FEES, "CREDIT", amount))
+            insert_entries(
+                (id := insert_transaction(), TREASURY, "DEBIT", amount),
+                (id, FEES, "CREDIT", amount),
+            )
 
-    def test_nothing_is_added_to_an_old_transaction(self):
+    def test_no_entry_can_be_added_to_an_old_transaction(self):
         old = transfer(TREASURY, FEES, "1")
 
         with refused_by("ledger_transaction_balances"):
-            write((old, TREASURY, "DEBIT", "1"), (old, FEES, "CREDIT", "1"))
+            insert_entries((old, TREASURY, "DEBIT", "1"), (old, FEES, "CREDIT", "1"))
 
-    def test_a_transaction_has_some(self):
+    def test_transaction_without_entries_is_refused(self):
         with refused_by("ledger_transaction_has_entries"):
-            begin()
+            insert_transaction()
 
-    def test_they_are_of_their_transactions_book(self):
+    def test_entries_have_the_book_of_their_transaction(self):
         live, live_fees = open_account(book=PRODUCTION), chart.fees(PRODUCTION, "USD")
 
         with refused_by("ledger_transaction_has_entries"):
-            write(
-                (id := begin(), TREASURY, "DEBIT", "1", SANDBOX),
+            insert_entries(
+                (id := insert_transaction(), TREASURY, "DEBIT", "1", SANDBOX),
                 (id, live, "CREDIT", "1", PRODUCTION),
             )
         with refused_by("ledger_transaction_has_entries"):
-            write(
-                (id := begin(SANDBOX), live_fees, "DEBIT", "1", PRODUCTION),
+            insert_entries(
+                (id := insert_transaction(SANDBOX), live_fees, "DEBIT", "1", PRODUCTION),
                 (id, live, "CREDIT", "1", PRODUCTION),
             )
 
-    def test_they_are_of_their_accounts_book(self):
+    def test_entries_have_the_book_of_their_account(self):
         live = open_account(book=PRODUCTION)
 
         with refused_by("ledger_entry_account_in_its_book"):
-            write((id := begin(), TREASURY, "DEBIT", "1"), (id, live, "CREDIT", "1"))
+            insert_entries(
+                (id := insert_transaction(), TREASURY, "DEBIT", "1"), (id, live, "CREDIT", "1")
+            )
 
-    def test_they_belong_to_a_transaction_and_an_account(self):
+    def test_entries_need_a_transaction_and_an_account(self):
         with refused_by("ledger_entry_transaction_id"):
-            write((id := ids.new("txn"), TREASURY, "DEBIT", "1"), (id, FEES, "CREDIT", "1"))
+            insert_entries(
+                (id := ids.new("txn"), TREASURY, "DEBIT", "1"), (id, FEES, "CREDIT", "1")
+            )
         with refused_by("ledger_entry_account_in_its_book"):
-            write((id := begin(), TREASURY, "DEBIT", "1"), (id, ids.new("acc"), "CREDIT", "1"))
+            insert_entries(
+                (id := insert_transaction(), TREASURY, "DEBIT", "1"),
+                (id, ids.new("acc"), "CREDIT", "1"),
+            )
 
-    def test_a_line_of_a_page_is_written_once_and_with_its_balance(self):
+    def test_line_number_is_unique_and_has_a_balance(self):
         ada = open_account("100")
         written = Entry.objects.get(account=ada).id
         columns = "uuidv7(), transaction_id, account_id, type, amount, book, currency"
 
-        attack(
+        attempt(
             "ledger_entry_line_unique",
             f"{ENTRY}, line, balance_after) SELECT {columns}, line, balance_after"
             " FROM ledger_entry WHERE id = %s",
             written,
         )
-        attack(
+        attempt(
             "ledger_entry_line_has_balance",
             f"{ENTRY}, line) SELECT {columns}, 2 FROM ledger_entry WHERE id = %s",
             written,
         )
 
-    def test_a_transaction_is_reversed_once(self):
+    def test_transaction_is_reversed_once(self):
         first = transfer(TREASURY, FEES, "1")
         reverse = (
             "INSERT INTO ledger_transaction (id, book, reason, memo, reverses_id, created_at)"
             " SELECT uuidv7(), 'SANDBOX', 'test', '', %s, now() FROM generate_series(1, %s)"
         )
 
-        attack("ledger_transaction_reversed_once", reverse, first, 2)
-        attack("ledger_transaction_has_entries", reverse, first, 1)
-        attack("ledger_transaction_reverses_id", reverse, ids.new("txn"), 1)
+        attempt("ledger_transaction_reversed_once", reverse, first, 2)
+        attempt("ledger_transaction_has_entries", reverse, first, 1)
+        attempt("ledger_transaction_reverses_id", reverse, ids.new("txn"), 1)
 
 
 class TestAccounts:
@@ -216,22 +231,22 @@ class TestAccounts:
             "balance = 0, debt = 59",
         ],
     )
-    def test_the_balance_covers_the_holds(self, change):
+    def test_balance_covers_the_holds(self, change):
         ada = open_account("100")
         hold(ada, "60")
 
-        attack(
+        attempt(
             "ledger_account_covers_its_holds",
             f"UPDATE ledger_account SET {change} WHERE id = %s",
             ada,
         )
 
-    def test_only_an_empty_one_is_closed(self):
+    def test_only_an_empty_account_can_be_closed(self):
         rich, owing = open_account("1"), open_account()
         force(owing, "1")
 
         for account in (rich, owing):
-            attack(
+            attempt(
                 "ledger_closed_account_is_empty",
                 "UPDATE ledger_account SET state = 'CLOSED' WHERE id = %s",
                 account,
@@ -250,10 +265,10 @@ class TestAccounts:
             "kind = 'FEES', type = 'REVENUE', is_system = true",
         ],
     )
-    def test_one_stays_what_it_is(self, change):
+    def test_identity_of_an_account_cannot_change(self, change):
         ada = open_account()
 
-        attack("ledger_account_identity", f"UPDATE ledger_account SET {change} WHERE id = %s", ada)
+        attempt("ledger_account_identity", f"UPDATE ledger_account SET {change} WHERE id = %s", ada)
 
     @pytest.mark.parametrize(
         "fields",
@@ -266,14 +281,14 @@ class TestAccounts:
             {"kind": "WALLET", "type": "LIABILITY", "is_system": False, "book": "LIVE"},
         ],
     )
-    def test_a_new_one_is_of_a_known_kind_and_book(self, fields):
+    def test_new_account_needs_a_known_kind_and_book(self, fields):
         account = LedgerAccount(**{"book": SANDBOX, "currency": "USD", "rail": "x"} | fields)
 
         with refused_by("ledger_account_identity"):
             account.save(force_insert=True)
 
-    def test_a_system_account_is_never_frozen(self):
-        attack(
+    def test_system_account_cannot_be_frozen(self):
+        attempt(
             "ledger_account_identity",
             "UPDATE ledger_account SET state = 'FROZEN' WHERE id = %s",
             FEES,
@@ -293,10 +308,10 @@ class TestHolds:
             ("ledger_hold_ends_when_empty", "released = 70, remaining = -10"),
         ],
     )
-    def test_its_parts_add_up(self, constraint, change):
+    def test_parts_of_a_hold_add_up(self, constraint, change):
         held = hold(open_account("100"), "60")
 
-        attack(constraint, f"UPDATE ledger_hold SET {change} WHERE id = %s", held.id)
+        attempt(constraint, f"UPDATE ledger_hold SET {change} WHERE id = %s", held.id)
 
     def test_only_a_capture_has_a_transaction(self):
         ada = open_account("100")
@@ -307,57 +322,57 @@ class TestHolds:
             " VALUES (uuidv7(), %s, %s, %s, %s, now())"
         )
 
-        attack("ledger_hold_operation_capture_posts", sql, held.id, "CAPTURE", 1, None)
-        attack("ledger_hold_operation_capture_posts", sql, held.id, "RELEASE", 1, paid)
-        attack("ledger_hold_operation_positive", sql, held.id, "RELEASE", 0, None)
+        attempt("ledger_hold_operation_capture_posts", sql, held.id, "CAPTURE", 1, None)
+        attempt("ledger_hold_operation_capture_posts", sql, held.id, "RELEASE", 1, paid)
+        attempt("ledger_hold_operation_positive", sql, held.id, "RELEASE", 0, None)
 
 
 class TestWallets:
     def test_an_organization_has_one_default_wallet(self, acme, wallet):
-        attack(
+        attempt(
             "wallet_one_default",
             "UPDATE accounts_wallet SET is_default = true WHERE id = %s",
             wallet.id,
         )
 
-    def test_a_production_wallet_is_never_given_money(self, acme):
+    def test_production_wallet_has_no_sandbox_funds(self, acme):
         live = Wallet.objects.get(organization=acme, environment=PRODUCTION)
 
-        attack(
-            "wallet_production_is_never_given_money",
+        attempt(
+            "wallet_no_sandbox_funds_in_production",
             "UPDATE accounts_wallet SET sandbox_funds = 0.01 WHERE id = %s",
             live.id,
         )
 
     @pytest.mark.parametrize("funds", ["100000.01", "-0.01"])
-    def test_a_sandbox_wallet_is_given_so_much(self, wallet, funds):
-        attack(
+    def test_sandbox_funds_have_a_ceiling(self, wallet, funds):
+        attempt(
             "wallet_sandbox_funds_within_ceiling",
             "UPDATE accounts_wallet SET sandbox_funds = %s::numeric WHERE id = %s",
             funds,
             wallet.id,
         )
 
-    def test_two_wallets_never_share_an_account(self, acme, wallet):
+    def test_two_wallets_cannot_share_an_account(self, acme, wallet):
         main = Wallet.objects.get(organization=acme, environment=SANDBOX, is_default=True)
 
-        attack(
+        attempt(
             "accounts_wallet_account_id",
             "UPDATE accounts_wallet SET account_id = %s WHERE id = %s",
             main.account_id,
             wallet.id,
         )
 
-    def test_a_wallet_is_of_the_book_and_currency_of_its_account(self, wallet):
+    def test_wallet_has_the_book_and_currency_of_its_account(self, wallet):
         for change in ("currency = 'USDC'", "environment = 'PRODUCTION'"):
-            attack(
+            attempt(
                 "wallet_account_in_its_currency",
                 f"UPDATE accounts_wallet SET {change} WHERE id = %s",
                 wallet.id,
             )
 
-    def test_a_wallet_with_an_account_keeps_it(self, wallet):
-        attack(
+    def test_account_of_a_wallet_cannot_be_deleted(self, wallet):
+        attempt(
             "wallet_account_in_its_currency",
             "DELETE FROM ledger_account WHERE id = %s",
             wallet.account_id,
@@ -376,27 +391,27 @@ class TestApiKeys:
             (SANDBOX, "key_prefix = 'sk_test_123456'"),
         ],
     )
-    def test_a_prefix_says_for_which_environment(self, acme, environment, change):
+    def test_key_prefix_matches_its_environment(self, acme, environment, change):
         make_key(acme, environment)
-        attack("api_key_prefix_of_its_environment", f"UPDATE accounts_apikey SET {change}")
+        attempt("api_key_prefix_of_its_environment", f"UPDATE accounts_apikey SET {change}")
 
 
 class TestMigration:
-    def test_what_it_installs_it_takes_away_again(self):
+    def test_backward_migration_removes_all_it_installed(self):
         migration = import_module("accounts.ledger.migrations.0002_posting")
-        installed = guards()
+        installed = installed_guards()
 
         run_sql(migration.BACKWARD)
-        left = guards()
+        left = installed_guards()
         run_sql(migration.FORWARD.replace("%", "%%"))
 
         assert len(installed) > 10
         assert left == set()
-        assert guards() == installed
+        assert installed_guards() == installed
 
 
-def guards() -> set[str]:
-    """The names of the book's functions and triggers, and of keys that no model declares."""
+def installed_guards() -> set[str]:
+    """The names of the ledger's functions, triggers and foreign keys that no model declares."""
     rows = run_sql(
         "SELECT proname FROM pg_proc WHERE proname ~ '^ledger_' UNION ALL"
         " SELECT tgname FROM pg_trigger WHERE tgname ~ '^ledger_' UNION ALL"

@@ -48,7 +48,7 @@ def release(hold_id: str, amount: str | None = None, operation: uuid.UUID | None
 
 
 def capture(hold_id, amount, to, *, operation=None, spent=None, one=None, **options) -> Hold:
-    """Capture `amount` of a hold by paying `spent`, else just that, to the account `to`."""
+    """Capture `amount` of a hold by paying `spent`, by default the same, to the account `to`."""
     source = Hold.objects.get(pk=hold_id).account_id
     with transaction.atomic():
         return holds.capture(
@@ -61,22 +61,22 @@ def capture(hold_id, amount, to, *, operation=None, spent=None, one=None, **opti
 
 
 def parts(hold: Hold) -> tuple:
-    """Amount, captured, released and remaining, as they are stored."""
+    """Return amount, captured, released and remaining as stored."""
     hold.refresh_from_db()
     return hold.amount, hold.captured, hold.released, hold.remaining
 
 
 class TestPlace:
-    def test_it_promises_money_that_stays_booked(self):
+    def test_reserves_money_that_stays_in_the_balance(self):
         ada = open_account("100")
-        lapses = clock.real_now() + timedelta(days=7)
+        expires_at = clock.real_now() + timedelta(days=7)
 
-        held = hold(ada, "60", reference="aut_1", expires_at=lapses)
+        held = hold(ada, "60", reference="aut_1", expires_at=expires_at)
 
         assert money(ada) == (100, 60, 0)
         assert find(ada).available == 40
         assert parts(held) == (60, 0, 0, 60)
-        assert (held.reason, held.reference, held.expires_at) == ("test", "aut_1", lapses)
+        assert (held.reason, held.reference, held.expires_at) == ("test", "aut_1", expires_at)
         assert held.ended_at is None
 
     def test_several_holds_add_up(self):
@@ -89,7 +89,7 @@ class TestPlace:
         assert money(ada) == (100, 100, 0)
         assert (refusal.account_id, refusal.available) == (ada, 0)
 
-    def test_repeating_it_promises_once(self):
+    def test_repeating_it_reserves_once(self):
         ada = open_account("100")
         first = hold(ada, "60")
 
@@ -98,7 +98,7 @@ class TestPlace:
         assert again == first
         assert money(ada) == (100, 60, 0)
 
-    def test_repeating_it_after_the_hold_has_changed_or_ended(self):
+    def test_repeating_it_after_the_hold_changed_or_ended(self):
         ada = open_account("100")
         held = hold(ada, "60")
         increase(held.id, "10")
@@ -119,24 +119,24 @@ class TestPlace:
 
         assert (money(ada), money(bob)) == ((100, 60, 0), (100, 0, 0))
 
-    def test_it_is_dated_by_the_owners_clock(self):
+    def test_is_dated_by_the_owners_clock(self):
         ada = open_account("100")
 
         held = hold(ada, "60", ahead=timedelta(days=30))
 
         assert held.created_at > clock.real_now() + timedelta(days=29)
 
-    def test_a_system_account_promises_nothing(self):
-        with pytest.raises(AssertionError, match="promises nothing"):
+    def test_system_account_cannot_have_holds(self):
+        with pytest.raises(AssertionError, match="has no holds"):
             hold(chart.treasury(SANDBOX, "USD"), "0.01")
 
-    def test_an_unknown_account(self):
+    def test_unknown_account(self):
         with pytest.raises(LedgerAccount.DoesNotExist):
             hold(ids.new("acc"), "1")
 
 
 class TestIncrease:
-    def test_it_promises_more(self):
+    def test_reserves_more(self):
         ada = open_account("100")
         held = hold(ada, "60")
 
@@ -145,7 +145,7 @@ class TestIncrease:
         assert parts(held) == (75, 0, 0, 75)
         assert money(ada) == (100, 75, 0)
 
-    def test_repeating_it_promises_once(self):
+    def test_repeating_it_reserves_once(self):
         ada = open_account("100")
         held, operation = hold(ada, "60"), uuid.uuid4()
 
@@ -154,7 +154,7 @@ class TestIncrease:
 
         assert money(ada) == (100, 75, 0)
 
-    def test_it_needs_available_money(self):
+    def test_needs_available_money(self):
         ada = open_account("100")
         held = hold(ada, "60")
 
@@ -165,7 +165,7 @@ class TestIncrease:
 
 
 class TestCapture:
-    def test_the_whole_of_it(self):
+    def test_all_of_it(self):
         ada, bob = open_account("100"), open_account()
         held = hold(ada, "60")
 
@@ -185,7 +185,7 @@ class TestCapture:
         assert (money(ada), money(bob)) == ((0, 0, 0), (60, 0, 0))
         assert parts(held) == (60, 60, 0, 0)
 
-    def test_a_part_and_the_rest_released(self):
+    def test_part_is_captured_and_the_rest_released(self):
         ada, bob = open_account("100"), open_account()
         held = hold(ada, "60")
 
@@ -195,7 +195,7 @@ class TestCapture:
         assert money(ada) == (75, 0, 0)
         assert parts(held) == (60, 25, 35, 0)
 
-    def test_it_pays_from_the_hold_when_nothing_else_is_there(self):
+    def test_pays_from_the_hold_when_nothing_else_is_available(self):
         ada, bob = open_account("100"), open_account()
         held = hold(ada, "60")
         transfer(ada, bob, "40")
@@ -204,7 +204,7 @@ class TestCapture:
 
         assert money(ada) == (0, 0, 0)
 
-    def test_it_may_spend_more_than_it_takes_from_the_hold(self):
+    def test_may_spend_more_than_it_captures(self):
         ada, bob = open_account("100"), open_account()
         held = hold(ada, "60")
         price, fee = move(ada, bob, "60"), move(ada, FEES, "0.30")
@@ -213,7 +213,7 @@ class TestCapture:
 
         assert money(ada) == (Decimal("39.70"), 0, 0)
 
-    def test_what_it_spends_beside_the_hold_must_be_available(self):
+    def test_what_it_spends_beyond_the_hold_must_be_available(self):
         ada, bob = open_account("60"), open_account()
         held = hold(ada, "60")
 
@@ -231,7 +231,7 @@ class TestCapture:
 
         assert money(ada) == (100, 100, 0)
 
-    def test_it_never_spends_less_than_it_takes(self):
+    def test_spending_less_than_it_captures_is_refused(self):
         ada, bob = open_account("100"), open_account()
         held = hold(ada, "60")
 
@@ -251,7 +251,7 @@ class TestCapture:
         assert (money(ada), money(bob)) == ((80, 40, 0), (20, 0, 0))
         assert parts(held) == (60, 20, 0, 40)
 
-    def test_the_same_operation_for_another_payment_is_refused(self):
+    def test_same_operation_for_another_payment_is_refused(self):
         ada, bob = open_account("100"), open_account()
         held, operation = hold(ada, "60"), uuid.uuid4()
         capture(held.id, "20", bob, operation=operation)
@@ -260,7 +260,7 @@ class TestCapture:
 
         assert money(bob)[0] == 20
 
-    def test_one_payment_is_not_captured_twice(self):
+    def test_payment_cannot_be_captured_twice(self):
         ada, bob = open_account("100"), open_account()
         held, one = hold(ada, "60"), posting(move(ada, bob, "20"))
         capture(held.id, "20", bob, one=one)
@@ -279,7 +279,7 @@ class TestCapture:
 
         assert (refusal.account_id, refusal.available) == (ada, 40)
 
-    def test_the_payment_itself_may_be_refused(self):
+    def test_payment_itself_may_be_refused(self):
         ada = open_account("100")
         held = hold(ada, "60")
 
@@ -289,7 +289,7 @@ class TestCapture:
 
 
 class TestRelease:
-    def test_the_whole_of_it(self):
+    def test_all_of_it(self):
         ada = open_account("100")
         held = hold(ada, "60")
 
@@ -320,7 +320,7 @@ class TestRelease:
 
         assert parts(held) == (60, 0, 20, 40)
 
-    def test_the_rest_of_nothing_is_nothing(self):
+    def test_releasing_the_rest_of_an_ended_hold_does_nothing(self):
         ada = open_account("100")
         held = hold(ada, "60")
         release(held.id)
@@ -347,7 +347,7 @@ class TestReleaseSet:
         with transaction.atomic():
             holds.release_set(releases)
 
-    def test_frees_part_of_each(self):
+    def test_releases_part_of_each(self):
         ada = open_account("100")
         one, two = hold(ada, "60"), hold(ada, "20")
 
@@ -358,7 +358,7 @@ class TestReleaseSet:
         ended = Hold.objects.in_bulk([one.id, two.id])
         assert (ended[one.id].ended_at, ended[two.id].ended_at is None) == (None, False)
 
-    def test_frees_no_more_than_remains(self):
+    def test_releasing_more_than_remains_is_refused(self):
         ada = open_account("100")
         one, two = hold(ada, "60"), hold(ada, "20")
 
@@ -367,9 +367,9 @@ class TestReleaseSet:
         assert refusal.available == 20
         assert money(ada) == (100, 80, 0)
 
-    def test_frees_all_that_remains_of_each(self):
+    def test_releases_all_that_remains_of_each(self):
         ada, bob = open_account("100"), open_account("100")
-        one, two, other, kept = (
+        one, two, other, untouched = (
             hold(account, amount)
             for account, amount in ((ada, "60"), (ada, "30"), (bob, "50"), (bob, "7"))
         )
@@ -378,7 +378,7 @@ class TestReleaseSet:
         self.end(one, two, other)
 
         assert (money(ada), money(bob)) == ((90, 0, 0), (100, 7, 0))
-        assert [parts(each) for each in (one, two, other, kept)] == [
+        assert [parts(each) for each in (one, two, other, untouched)] == [
             (60, 0, 60, 0),
             (30, 10, 20, 0),
             (50, 0, 50, 0),
@@ -393,7 +393,7 @@ class TestReleaseSet:
             ("RELEASE", 20),
         ]
 
-    def test_again_or_of_none_it_does_nothing(self):
+    def test_repeating_it_or_an_empty_set_does_nothing(self):
         ada = open_account("100")
         one, two = hold(ada, "60"), hold(ada, "30")
         operations = [uuid.uuid4(), uuid.uuid4()]
@@ -405,7 +405,7 @@ class TestReleaseSet:
         assert money(ada) == (100, 0, 0)
         assert HoldOperation.objects.filter(type="RELEASE").count() == 2
 
-    def test_pays_debt_as_one_release_would(self):
+    def test_reduces_debt_as_a_single_release_does(self):
         ada = open_account("100")
         one, two = hold(ada, "60"), hold(ada, "30")
         force(ada, "70")
@@ -417,7 +417,7 @@ class TestReleaseSet:
 
         assert money(ada) == (30, 0, 0)
 
-    def test_takes_as_many_statements_for_many_as_for_one(self, django_assert_num_queries):
+    def test_number_of_statements_is_constant(self, django_assert_num_queries):
         ada = open_account("100")
         one = hold(ada, "1")
         with django_assert_num_queries(6 + 2):  # and the bounds of the transaction
@@ -437,7 +437,7 @@ class TestEnded:
             release(held.id)
         return held
 
-    def test_it_takes_no_further_step(self, ended):
+    def test_further_steps_are_refused(self, ended):
         before = money(ended.account_id), parts(ended)
 
         refused("ENDED", increase, ended.id, "1")
@@ -446,7 +446,7 @@ class TestEnded:
 
         assert (money(ended.account_id), parts(ended)) == before
 
-    def test_its_steps_can_still_be_repeated(self, ended):
+    def test_steps_can_still_be_repeated(self, ended):
         steps = list(HoldOperation.objects.filter(hold=ended).exclude(type="PLACE"))
 
         for step in steps:
@@ -460,7 +460,7 @@ class TestEnded:
 
 
 class TestOperationIds:
-    def test_an_id_stands_for_one_step_of_one_hold(self):
+    def test_id_belongs_to_one_step_of_one_hold(self):
         ada, bob = open_account("100"), open_account()
         held, other, operation = hold(ada, "30"), hold(ada, "30"), uuid.uuid4()
         increase(held.id, "5", operation)
@@ -474,7 +474,7 @@ class TestOperationIds:
 
         assert money(ada) == (100, 65, 0)
 
-    def test_every_step_is_kept(self):
+    def test_every_step_is_stored(self):
         ada, bob = open_account("100"), open_account()
         held = hold(ada, "50")
         increase(held.id, "10")
@@ -495,12 +495,12 @@ class TestOperationIds:
 
 class TestAccountStates:
     @pytest.mark.parametrize("state", [FROZEN, CLOSED])
-    def test_an_account_that_is_not_active_promises_nothing(self, state):
+    def test_inactive_account_accepts_no_hold(self, state):
         ada = open_account(state=state)
 
         refused(state, hold, ada, "1")
 
-    def test_a_frozen_account_keeps_its_promises_but_does_not_pay(self):
+    def test_frozen_account_keeps_its_holds_but_does_not_pay(self):
         ada, bob = open_account("100"), open_account()
         held = hold(ada, "60")
         chart.set_state(ada, FROZEN)
@@ -514,7 +514,7 @@ class TestAccountStates:
 
         assert money(ada) == (50, 0, 0)
 
-    def test_a_network_captures_from_a_frozen_account(self):
+    def test_forced_capture_from_a_frozen_account(self):
         ada, bob = open_account("100"), open_account()
         held = hold(ada, "60")
         chart.set_state(ada, FROZEN)
@@ -523,7 +523,7 @@ class TestAccountStates:
 
         assert money(ada) == (-20, 0, 20)
 
-    def test_an_account_that_owes_promises_nothing(self):
+    def test_account_in_debt_accepts_no_hold(self):
         ada = open_account("100")
         held = hold(ada, "60")
         force(ada, "50")
@@ -534,7 +534,7 @@ class TestAccountStates:
 
         assert money(ada) == (50, 60, 10)
 
-    def test_what_is_released_pays_the_debt(self):
+    def test_releasing_reduces_the_debt(self):
         ada, bob = open_account("100"), open_account()
         held = hold(ada, "60")
         force(ada, "50")
@@ -546,7 +546,7 @@ class TestAccountStates:
         assert money(ada) == (50, 0, 0)
         transfer(ada, bob, "50")
 
-    def test_what_is_released_pays_only_what_it_covers(self):
+    def test_releasing_reduces_the_debt_only_by_what_it_covers(self):
         ada = open_account("10")
         held = hold(ada, "10")
         force(ada, "40")
@@ -555,7 +555,7 @@ class TestAccountStates:
 
         assert money(ada) == (-30, 0, 30)
 
-    def test_a_network_captures_from_an_account_that_owes(self):
+    def test_forced_capture_from_an_account_in_debt(self):
         ada, bob = open_account("100"), open_account()
         held = hold(ada, "60")
         force(ada, "90")
@@ -567,7 +567,7 @@ class TestAccountStates:
 
 class TestBadAmounts:
     @pytest.mark.parametrize("amount", ["0", "-1"])
-    def test_the_database_refuses_what_is_not_positive(self, amount):
+    def test_database_refuses_amounts_that_are_not_positive(self, amount):
         ada, bob = open_account("100"), open_account()
         held = hold(ada, "60")
         capture(held.id, "20", bob)
@@ -585,7 +585,7 @@ class TestBadAmounts:
 
         assert (money(ada), parts(held)) == before
 
-    def test_more_decimals_than_the_column_holds(self):
+    def test_more_than_eight_decimals_are_refused(self):
         ada = open_account("100")
 
         with pytest.raises(AssertionError, match="8 decimals"):
@@ -609,7 +609,7 @@ class TestRaces:
         assert sorted(outcomes) == ["DONE"] * 3 + ["NO_FUNDS"] * 5
         assert find(ada).available == 10
 
-    def test_twins_of_every_step_act_once(self):
+    def test_concurrent_repeats_of_a_step_act_once(self):
         ada, bob = open_account("100"), open_account()
         id, operations = ids.new("hld"), [uuid.uuid4() for _ in range(3)]
         one = posting(move(ada, bob, "15"))
@@ -622,7 +622,7 @@ class TestRaces:
         assert parts(Hold.objects.get(pk=id)) == (55, 15, 10, 30)
         assert (money(ada), money(bob)) == ((85, 30, 0), (15, 0, 0))
 
-    def test_capture_racing_release_shares_what_there_is(self):
+    def test_racing_captures_and_releases_share_what_remains(self):
         ada, bob = open_account("100"), open_account()
         held = hold(ada, "60")
 
@@ -640,7 +640,7 @@ class TestRaces:
         assert (captured + released, remaining) == (60, 0)
         assert money(ada) == (100 - captured, 0, 0)
 
-    def test_captures_that_cross_do_not_block_each_other(self):
+    def test_captures_in_opposite_directions_do_not_block_each_other(self):
         ada, bob = open_account("100"), open_account("100")
         mine, yours = hold(ada, "100"), hold(bob, "100")
 
@@ -679,6 +679,6 @@ def test_debt_is_always_what_the_balance_lacks_for_the_holds(steps):
     for name, amount in steps:
         with contextlib.suppress(Refused):
             acts[name](str(amount + (name == "over")))
-        balance, kept, debt = money(ada)
-        assert debt == max(kept - balance, 0)
-        assert kept == sum(hold.remaining for hold in Hold.objects.filter(account=ada))
+        balance, held_amount, debt = money(ada)
+        assert debt == max(held_amount - balance, 0)
+        assert held_amount == sum(hold.remaining for hold in Hold.objects.filter(account=ada))

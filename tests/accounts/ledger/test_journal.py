@@ -20,10 +20,10 @@ from tests.accounts.ledger.book import (
     find,
     force,
     hold,
+    lines,
     money,
     move,
     open_account,
-    page,
     post,
     posting,
     refused,
@@ -41,20 +41,20 @@ TREASURY = chart.treasury(SANDBOX, "USD")
 
 
 class TestPost:
-    def test_it_moves_money_and_writes_who_gave_what_to_whom(self):
+    def test_moves_money_and_writes_both_entries(self):
         ada, bob = open_account("100"), open_account("5")
 
         id = transfer(ada, bob, "30.00000001")
 
         assert money(ada)[0] == Decimal("69.99999999")
         assert money(bob)[0] == Decimal("35.00000001")
-        assert page(ada)[-1] == (2, "DEBIT", Decimal("30.00000001"), Decimal("69.99999999"))
-        assert page(bob)[-1] == (2, "CREDIT", Decimal("30.00000001"), Decimal("35.00000001"))
+        assert lines(ada)[-1] == (2, "DEBIT", Decimal("30.00000001"), Decimal("69.99999999"))
+        assert lines(bob)[-1] == (2, "CREDIT", Decimal("30.00000001"), Decimal("35.00000001"))
         written = Transaction.objects.get(pk=id)
         assert (written.book, written.reason, written.memo) == (SANDBOX, "test", "")
         assert {(e.book, e.currency) for e in written.entries.all()} == {(SANDBOX, "USD")}
 
-    def test_an_account_may_be_emptied_and_not_a_cent_more(self):
+    def test_account_can_be_emptied_but_not_overdrawn(self):
         ada, bob = open_account("100"), open_account()
 
         transfer(ada, bob, "100")
@@ -82,7 +82,7 @@ class TestPost:
             (FEES, "CREDIT", Decimal("0.25"), None, None),
         }
 
-    def test_a_transaction_may_be_between_system_accounts_alone(self):
+    def test_transaction_between_system_accounts_only(self):
         transfer(TREASURY, FEES, "7")
 
         assert statements.exact_balance(TREASURY) == statements.exact_balance(FEES) == 7
@@ -96,7 +96,7 @@ class TestPost:
 
         assert (money(dollars)[0], money(coins)[0]) == (0, 20)
 
-    def test_it_is_dated_by_the_payers_clock(self):
+    def test_is_dated_by_the_payers_clock(self):
         ada, bob = open_account("10"), open_account()
         before = clock.real_now()
 
@@ -105,7 +105,7 @@ class TestPost:
         written = Transaction.objects.get(pk=id).created_at
         assert before < written - timedelta(days=30) < clock.real_now()
 
-    def test_a_memo_is_kept_to_the_letter(self):
+    def test_memo_is_stored_exactly(self):
         memos = ['{"a",\\\\}', "NULL", "", 'it\'s "quoted"', "a,b", "Zoë 🙂\n", "%s"]
         postings = [posting(move(TREASURY, FEES, "1"), memo=memo) for memo in memos]
 
@@ -115,14 +115,14 @@ class TestPost:
         assert found == memos
 
     @pytest.mark.parametrize("amount", ["1E-8", "1E+2", "100", "100.00000000"])
-    def test_an_amount_may_be_written_in_any_way(self, amount):
+    def test_amount_in_any_notation(self, amount):
         ada = open_account()
 
         deposit(ada, amount)
 
         assert money(ada)[0] == Decimal(amount)
 
-    def test_memo_and_reversal_are_kept(self):
+    def test_memo_and_reversal_are_stored(self):
         ada, bob = open_account("10"), open_account()
         first = transfer(ada, bob, "1")
 
@@ -130,7 +130,7 @@ class TestPost:
 
         assert Transaction.objects.get(reverses=first).memo == "Sorry"
 
-    def test_a_transaction_is_reversed_once(self):
+    def test_transaction_is_reversed_once(self):
         ada, bob = open_account("10"), open_account("10")
         first = transfer(ada, bob, "1")
         post(posting(move(bob, ada, "1"), reverses=first))
@@ -140,25 +140,25 @@ class TestPost:
 
         assert money(ada)[0] == 10
 
-    def test_it_wants_the_callers_atomic_block(self, transactional_db):
+    def test_needs_the_callers_atomic_block(self, transactional_db):
         ada = open_account()
 
         with pytest.raises(AssertionError, match="roll back"):
             journal.post(ids.new("txn"), move(TREASURY, ada, "1"), book=SANDBOX, reason="test")
 
     @pytest.mark.parametrize("amount", ["0", "-1", "0.000000001", "1.123456789"])
-    def test_an_amount_is_positive_and_has_eight_decimals(self, amount):
+    def test_amount_must_be_positive_with_at_most_eight_decimals(self, amount):
         ada = open_account()
 
         with pytest.raises(AssertionError):
             post(posting(move(TREASURY, ada, amount)))
 
     @pytest.mark.parametrize("empty", [[], [posting()]])
-    def test_it_wants_something_to_post(self, empty):
+    def test_empty_set_or_posting_is_refused(self, empty):
         with pytest.raises(AssertionError):
             post(*empty)
 
-    def test_one_of_a_set_may_not_be_empty(self):
+    def test_empty_posting_within_a_set_is_refused(self):
         ada = open_account()
 
         with pytest.raises(AssertionError, match="at least one move"):
@@ -166,7 +166,7 @@ class TestPost:
 
 
 class TestRefusals:
-    def test_funds_that_are_missing(self):
+    def test_missing_funds(self):
         ada, bob = open_account("100"), open_account()
 
         refusal = refused("NO_FUNDS", transfer, ada, bob, "100.01")
@@ -174,7 +174,7 @@ class TestRefusals:
         assert (refusal.account_id, refusal.item) == (ada, 0)
         assert (refusal.available, refusal.needed) == (100, Decimal("100.01"))
 
-    def test_what_is_held_is_not_there_to_spend(self):
+    def test_held_money_cannot_be_spent(self):
         ada, bob = open_account("100"), open_account()
         hold(ada, "60")
 
@@ -184,7 +184,7 @@ class TestRefusals:
         assert refusal.available == 40
         assert money(ada) == (60, 60, 0)
 
-    def test_all_moves_out_of_an_account_count_together(self):
+    def test_all_debits_of_an_account_count_together(self):
         ada, bob = open_account("100"), open_account()
         price, fee = move(ada, bob, "100"), move(ada, FEES, "0.50")
 
@@ -192,28 +192,28 @@ class TestRefusals:
 
         assert refusal.needed == Decimal("100.50")
 
-    def test_a_frozen_account_pays_nothing(self):
+    def test_frozen_account_cannot_pay(self):
         ada, bob = open_account("100", state=FROZEN), open_account()
 
         refusal = refused("FROZEN", transfer, ada, bob, "1")
 
         assert refusal.account_id == ada
 
-    def test_a_frozen_account_is_paid(self):
+    def test_frozen_account_can_be_paid(self):
         ada, bob = open_account("100"), open_account(state=FROZEN)
 
         transfer(ada, bob, "1")
 
         assert money(bob)[0] == 1
 
-    def test_a_closed_account_pays_nothing_and_is_paid_nothing(self):
+    def test_closed_account_can_neither_pay_nor_be_paid(self):
         ada, bob = open_account("100"), open_account(state=CLOSED)
 
         assert refused("CLOSED", transfer, ada, bob, "1").account_id == bob
         assert refused("CLOSED", transfer, bob, ada, "1").account_id == bob
         assert refused("CLOSED", transfer, ada, bob, "1", forced=True).account_id == bob
 
-    def test_an_account_that_owes_pays_nothing(self):
+    def test_account_in_debt_cannot_pay(self):
         ada, bob = open_account("100"), open_account()
         hold(ada, "90")
         force(ada, "20")
@@ -222,11 +222,11 @@ class TestRefusals:
 
         assert refusal.account_id == ada
 
-    def test_an_unknown_account(self):
+    def test_unknown_account(self):
         with pytest.raises(IntegrityError, match="ledger_entry_account_in_its_book"):
             transfer(TREASURY, ids.new("acc"), "1")
 
-    def test_an_account_of_the_other_book(self):
+    def test_account_of_the_other_book(self):
         sandbox, live = open_account("10"), open_account(book=PRODUCTION)
 
         for debit, credit in ((sandbox, live), (TREASURY, live)):
@@ -236,14 +236,14 @@ class TestRefusals:
 
         assert money(sandbox)[0] == 10
 
-    def test_an_account_of_the_other_currency(self):
+    def test_account_of_another_currency(self):
         coins = open_account(currency="USDC")
 
         for currency in ("USD", "USDC"):
             with pytest.raises(IntegrityError, match="ledger_entry_account_in_its_book"):
                 post(posting(move(TREASURY, coins, "1", currency)))
 
-    def test_a_refusal_leaves_nothing_behind(self):
+    def test_refusal_leaves_nothing(self):
         ada, bob = open_account("100"), open_account()
         before = Transaction.objects.count(), Entry.objects.count(), Unrolled.objects.count()
 
@@ -254,7 +254,7 @@ class TestRefusals:
         assert after == before
         assert money(ada)[0] == 100
 
-    def test_one_that_is_caught_and_committed_is_stopped_by_the_database(self, transactional_db):
+    def test_database_refuses_to_commit_a_refused_posting(self, transactional_db):
         ada, bob = open_account("1"), open_account()
 
         with (
@@ -266,7 +266,7 @@ class TestRefusals:
 
 
 class TestRepeating:
-    def test_the_same_id_with_the_same_moves_does_nothing(self):
+    def test_same_id_with_the_same_moves_does_nothing(self):
         ada, bob = open_account("100"), open_account()
         one = posting(move(ada, bob, "10"), move(ada, FEES, "1"))
         post(one)
@@ -278,7 +278,7 @@ class TestRepeating:
         assert Entry.objects.filter(transaction=one.id).count() == 3
 
     @pytest.mark.parametrize("state", [FROZEN, CLOSED])
-    def test_it_does_nothing_even_when_it_would_now_be_refused(self, state):
+    def test_repeat_does_nothing_even_if_it_would_now_be_refused(self, state):
         ada, bob = open_account("100"), open_account()
         one = posting(move(ada, bob, "100"))
         post(one)
@@ -288,7 +288,7 @@ class TestRepeating:
 
         assert money(bob)[0] == 100
 
-    def test_a_whole_set_may_be_repeated(self):
+    def test_whole_set_can_be_repeated(self):
         ada, bob = open_account("100"), open_account()
         both = posting(move(ada, bob, "10")), posting(move(bob, ada, "5"))
         post(*both)
@@ -297,7 +297,7 @@ class TestRepeating:
 
         assert (money(ada)[0], money(bob)[0]) == (95, 5)
 
-    def test_the_same_id_with_other_moves_is_refused(self):
+    def test_same_id_with_other_moves_is_refused(self):
         ada, bob, eve = open_account("100"), open_account("100"), open_account()
         id = transfer(ada, bob, "10")
 
@@ -311,7 +311,7 @@ class TestRepeating:
 
         assert (money(ada)[0], money(bob)[0]) == (90, 110)
 
-    def test_part_of_a_repeated_transaction_is_not_the_same(self):
+    def test_same_id_with_part_of_the_moves_is_refused(self):
         ada, bob = open_account("100"), open_account()
         paid, fee, apart = move(ada, bob, "10"), move(ada, FEES, "1"), move(TREASURY, FEES, "2")
         one = posting(paid, fee, apart)
@@ -320,7 +320,7 @@ class TestRepeating:
         refused("CHANGED", post, posting(paid, apart, id=one.id))
         refused("CHANGED", post, posting(paid, fee, id=one.id))
 
-    def test_a_set_that_was_posted_in_part_is_refused(self):
+    def test_partly_posted_set_is_refused(self):
         ada, bob = open_account("100"), open_account()
         old, new = posting(move(ada, bob, "10")), posting(move(ada, bob, "1"))
         post(old)
@@ -330,7 +330,7 @@ class TestRepeating:
 
         assert money(ada)[0] == 90
 
-    def test_an_id_twice_in_one_set_is_refused(self):
+    def test_duplicate_id_in_one_set_is_refused(self):
         ada, bob = open_account("100"), open_account()
         one = posting(move(ada, bob, "10"))
 
@@ -338,7 +338,7 @@ class TestRepeating:
 
     @pytest.mark.django_db(transaction=True)
     @pytest.mark.parametrize("source", ["wallet", "system"])
-    def test_twins_post_once(self, source):
+    def test_concurrent_repeats_post_once(self, source):
         ada = open_account("100")
         debit = ada if source == "wallet" else TREASURY
         one = posting(move(debit, FEES, "1"))
@@ -350,15 +350,15 @@ class TestRepeating:
 
 
 class TestSets:
-    def test_a_later_one_spends_what_an_earlier_one_brings(self):
+    def test_later_transaction_spends_what_an_earlier_one_credits(self):
         ada, bob, eve = open_account("10"), open_account(), open_account()
 
         post(posting(move(ada, bob, "10")), posting(move(bob, eve, "10")))
 
         assert (money(ada)[0], money(bob)[0], money(eve)[0]) == (0, 0, 10)
-        assert page(bob) == [(1, "CREDIT", 10, 10), (2, "DEBIT", 10, 0)]
+        assert lines(bob) == [(1, "CREDIT", 10, 10), (2, "DEBIT", 10, 0)]
 
-    def test_an_earlier_one_does_not_spend_what_a_later_one_brings(self):
+    def test_earlier_transaction_cannot_spend_what_a_later_one_credits(self):
         ada, bob, eve = open_account("10"), open_account(), open_account()
 
         refusal = refused(
@@ -367,7 +367,7 @@ class TestSets:
 
         assert (refusal.item, refusal.account_id, refusal.available) == (0, bob, 0)
 
-    def test_the_first_that_fails_is_named(self):
+    def test_first_refused_transaction_is_named(self):
         ada, bob = open_account("10"), open_account()
         frozen = open_account("10", state=FROZEN)
         good, poor, cold = move(ada, bob, "6"), move(ada, bob, "5"), move(frozen, bob, "1")
@@ -378,7 +378,7 @@ class TestSets:
         assert (refusal.item, refusal.available, refusal.needed) == (1, 4, 5)
         assert (other.item, other.account_id) == (1, frozen)
 
-    def test_debt_that_an_earlier_one_pays_lets_a_later_one_spend(self):
+    def test_later_transaction_spends_after_an_earlier_one_pays_the_debt(self):
         ada, bob = open_account("100"), open_account()
         force(bob, "30")
 
@@ -397,7 +397,7 @@ class TestSets:
         ),
         st.booleans(),
     )
-    def test_a_set_comes_to_the_same_as_one_after_the_other(self, transfers, forced):
+    def test_set_has_the_same_result_as_single_postings(self, transfers, forced):
         def run(at_once):
             accounts = [open_account("25"), open_account("25"), open_account("25")]
             force(accounts[2], "30")
@@ -414,27 +414,27 @@ class TestSets:
             except Refused as refusal:
                 where = done + refusal.item, accounts.index(refusal.account_id)
                 outcome = (refusal.outcome, *where, refusal.available, refusal.needed)
-            return outcome, [money(account) for account in accounts], [*map(page, accounts)]
+            return outcome, [money(account) for account in accounts], [*map(lines, accounts)]
 
         assert run(at_once=True) == run(at_once=False)
 
 
 class TestForced:
-    def test_what_is_missing_becomes_debt(self):
+    def test_missing_money_becomes_debt(self):
         ada = open_account("100")
 
         force(ada, "130")
 
         assert money(ada) == (-30, 0, 30)
 
-    def test_what_is_there_is_taken_without_debt(self):
+    def test_available_money_is_taken_without_debt(self):
         ada = open_account("100")
 
         force(ada, "100")
 
         assert money(ada) == (0, 0, 0)
 
-    def test_what_is_held_counts_as_missing(self):
+    def test_held_money_counts_as_missing(self):
         ada = open_account("100")
         hold(ada, "80")
 
@@ -442,7 +442,7 @@ class TestForced:
 
         assert money(ada) == (50, 80, 30)
 
-    def test_a_frozen_account_is_not_spared(self):
+    def test_frozen_account_can_be_debited(self):
         ada = open_account("100", state=FROZEN)
 
         force(ada, "130")
@@ -461,14 +461,14 @@ class TestForced:
         assert money(ada) == (5, 0, 0)
         transfer(ada, bob, "5")
 
-    def test_one_posting_that_takes_and_gives_nets(self):
+    def test_debit_and_credit_in_one_posting_are_netted(self):
         ada, bob = open_account("10"), open_account("100")
 
         post(posting(move(ada, bob, "30"), move(bob, ada, "25")), forced=True)
 
         assert money(ada) == (5, 0, 0)
 
-    def test_repeating_it_owes_no_more(self):
+    def test_repeat_adds_no_debt(self):
         ada = open_account()
         one = posting(move(ada, TREASURY, "30"))
         post(one, forced=True)
@@ -479,7 +479,7 @@ class TestForced:
 
 
 class TestCeiling:
-    def test_an_account_cannot_hold_as_much_as_the_ceiling(self):
+    def test_balance_stays_below_the_ceiling(self):
         most = CEILING - Decimal("0.00000001")
         ada = open_account(str(most))
 
@@ -489,19 +489,19 @@ class TestCeiling:
 
         assert money(ada)[0] == most
 
-    def test_forced_or_not_a_full_account_takes_nothing(self):
+    def test_full_account_refuses_forced_credits(self):
         ada, bob = open_account(str(CEILING - 1)), open_account()
 
         assert refused("FULL", transfer, bob, ada, "1", forced=True).account_id == ada
 
-    def test_a_full_account_is_named_with_its_item(self):
+    def test_full_account_is_named_with_its_item(self):
         ada, bob = open_account(str(CEILING - 2)), open_account("10")
         set_ = [posting(move(bob, ada, "1")), posting(move(bob, ada, "1"))]
 
         assert refused("FULL", post, *set_).item == 1
 
-    def test_what_a_network_takes_always_has_room(self):
-        """Nobody else would owe it: a debt has no ceiling."""
+    def test_debt_has_no_ceiling(self):
+        """No other account could owe it, so a debt has no ceiling."""
         ada = open_account()
 
         for _ in range(3):
@@ -511,85 +511,85 @@ class TestCeiling:
         deposit(ada, str(CEILING - 1))
         assert money(ada) == (-2 * (CEILING - 1), 0, 2 * (CEILING - 1))
 
-    def test_moves_that_come_to_more_are_refused(self):
+    def test_sum_of_moves_must_stay_below_the_ceiling(self):
         ada, half = open_account(), str(CEILING / 2)
 
         refused("FULL", post, posting(move(TREASURY, ada, half), move(TREASURY, ada, half)))
 
 
-class TestRolling:
-    def test_the_exact_balance_is_the_same_before_and_after(self):
+class TestRollUp:
+    def test_exact_balance_is_the_same_before_and_after(self):
         ada = open_account("100")
         for _ in range(3):
             transfer(ada, FEES, "0.25")
         before = find(FEES).balance, statements.exact_balance(FEES)
 
-        journal.roll()
+        journal.roll_up()
 
         assert before == (0, Decimal("0.75"))
         assert find(FEES).balance == statements.exact_balance(FEES) == Decimal("0.75")
         assert find(TREASURY).balance == statements.exact_balance(TREASURY) == 100
         assert not Unrolled.objects.exists()
 
-    def test_it_takes_the_oldest_first_and_says_how_many(self):
+    def test_adds_the_oldest_first_and_returns_how_many(self):
         for amount in ("1", "2", "4"):
             transfer(TREASURY, FEES, amount)  # a row for each of the two accounts
 
-        assert journal.roll(2) == 2
+        assert journal.roll_up(2) == 2
         assert find(FEES).balance == 1
-        assert journal.roll(100) == 4
-        assert journal.roll(100) == 0
+        assert journal.roll_up(100) == 4
+        assert journal.roll_up(100) == 0
         assert find(FEES).balance == 7
 
-    def test_every_kind_of_account_is_rolled_on_its_normal_side(self):
-        ours = {"is_system": True, "rail": "", "book": SANDBOX, "currency": "USD"}
-        for account in LedgerAccount.objects.filter(**ours):
+    def test_every_kind_of_account_changes_on_its_normal_side(self):
+        fields = {"is_system": True, "rail": "", "book": SANDBOX, "currency": "USD"}
+        for account in LedgerAccount.objects.filter(**fields):
             if account.id != FEES:
                 transfer(account.id, FEES, "3")
         exact = {a.id: a.exact_balance for a in LedgerAccount.objects.with_exact_balance()}
 
-        journal.roll()
+        journal.roll_up()
 
         assert {a.id: a.balance for a in LedgerAccount.objects.all()} == exact
         assert exact[TREASURY] == 3
         suspense = chart.system_id(SANDBOX, "SUSPENSE", "USD")
         assert exact[suspense] == -3
-        transfer(FEES, suspense, "3")  # nothing waits there for a wallet
+        transfer(FEES, suspense, "3")  # back to zero
 
-    def test_no_account_of_ours_is_ever_full(self):
+    def test_system_accounts_have_no_ceiling(self):
         for _ in range(3):
             transfer(TREASURY, FEES, "999999999999")
 
-        assert journal.roll() == 6
+        assert journal.roll_up() == 6
         assert find(FEES).balance == find(TREASURY).balance == 3 * Decimal(999_999_999_999)
 
     @pytest.mark.django_db(transaction=True)
-    def test_two_rollers_share_the_work(self):
+    def test_concurrent_roll_ups_share_the_work(self):
         ada = open_account("100")
         for _ in range(40):
             transfer(ada, FEES, "0.25")
 
-        rolled = in_parallel(4, lambda n: journal.roll(15))
+        rolled = in_parallel(4, lambda n: journal.roll_up(15))
 
         assert sum(rolled) <= 41
         assert statements.exact_balance(FEES) == 10
-        journal.roll()
+        journal.roll_up()
         assert find(FEES).balance == 10
 
     @pytest.mark.django_db(transaction=True)
-    def test_a_roller_does_not_wait_for_another(self):
+    def test_roll_up_does_not_wait_for_another(self):
         transfer(TREASURY, FEES, "1")
 
         with transaction.atomic():
-            assert journal.roll() == 2
-            assert in_parallel(1, lambda n: journal.roll()) == [0]
+            assert journal.roll_up() == 2
+            assert in_parallel(1, lambda n: journal.roll_up()) == [0]
 
         assert find(FEES).balance == 1
 
     @pytest.mark.django_db(transaction=True)
-    def test_rollers_racing_payments_lose_and_invent_nothing(self):
+    def test_roll_ups_racing_payments_keep_the_balance_right(self):
         accounts = [open_account("100") for _ in range(3)]
-        over = threading.Event()
+        finished = threading.Event()
 
         def work(number):
             if number < 3:
@@ -597,46 +597,44 @@ class TestRolling:
                     transfer(accounts[number], FEES, "0.25")
                 return statements.exact_balance(FEES)
             if number < 5:
-                while not over.is_set():
-                    journal.roll(7)
+                while not finished.is_set():
+                    journal.roll_up(7)
                 return None
             seen = [statements.exact_balance(FEES)]
             while seen[-1] < Decimal("18.75") and len(seen) < 5_000:
                 seen.append(statements.exact_balance(FEES))
                 assert statements.out_of_balance() == 0
-            over.set()
+            finished.set()
             return seen
 
         *_, seen = in_parallel(6, work)
 
-        assert seen == sorted(
-            seen
-        )  # only ever credited, so a lost moment would show as a step back
+        assert seen == sorted(seen)  # only credits: a wrong moment would show as a decrease
         assert statements.exact_balance(FEES) == Decimal("18.75")
 
     @pytest.mark.django_db(transaction=True)
-    def test_a_roller_that_is_killed_has_done_nothing(self):
+    def test_killed_roll_up_changes_nothing(self):
         transfer(TREASURY, FEES, "1")
         rolled, killed = threading.Event(), threading.Event()
         session = []
 
-        def roll():
+        def roll_up():
             try:
                 with transaction.atomic():
                     session.append(run_sql("SELECT pg_backend_pid()")[0][0])
-                    journal.roll()
+                    journal.roll_up()
                     rolled.set()
                     killed.wait(10)
             finally:
                 connection.close()
 
         with ThreadPoolExecutor(1) as pool:
-            death = pool.submit(roll)
+            killed_run = pool.submit(roll_up)
             assert rolled.wait(10)
             run_sql("SELECT pg_terminate_backend(%s, 5000)", *session)
             killed.set()
-            assert isinstance(death.exception(10), OperationalError)
+            assert isinstance(killed_run.exception(10), OperationalError)
 
         assert (find(FEES).balance, statements.exact_balance(FEES)) == (0, 1)
-        assert journal.roll() == 2
+        assert journal.roll_up() == 2
         assert find(FEES).balance == 1

@@ -30,11 +30,11 @@ pytestmark = pytest.mark.django_db
 
 FEES = chart.fees(SANDBOX, "USD")
 TREASURY = chart.treasury(SANDBOX, "USD")
-INSTANT = timedelta(microseconds=1)
+TICK = timedelta(microseconds=1)
 DAY = timedelta(days=1)
 
 
-def dated(account_id: str) -> list[Entry]:
+def entries_of(account_id: str) -> list[Entry]:
     return list(statements.lines(account_id).order_by("line"))
 
 
@@ -43,15 +43,15 @@ def signed(entry: Entry) -> Decimal:
 
 
 class TestBalanceAsOf:
-    def test_every_instant_around_many_payments(self):
+    def test_balance_at_and_just_before_each_payment(self):
         ada, bob = open_account("100"), open_account()
         for cents in range(1, 30):
             transfer(*((bob, ada) if cents % 3 == 0 else (ada, bob)), f"0.{cents:02}")
 
         before = Decimal(0)
-        for entry in dated(ada):
+        for entry in entries_of(ada):
             instant = entry.transaction.created_at
-            assert statements.balance_as_of(ada, instant - INSTANT) == before
+            assert statements.balance_as_of(ada, instant - TICK) == before
             assert statements.balance_as_of(ada, instant) == entry.balance_after
             before = entry.balance_after
         assert before == find(ada).balance
@@ -65,13 +65,13 @@ class TestBalanceAsOf:
         assert statements.balance_as_of(ada, clock.real_now() + 365 * DAY) == 99
         assert statements.balance_as_of(open_account(), clock.real_now()) == 0
 
-    def test_money_that_was_forced(self):
+    def test_forced_debit_makes_the_balance_negative(self):
         ada = open_account("100")
         force(ada, "130")
 
         assert statements.balance_as_of(ada, clock.real_now()) == -30
 
-    def test_when_the_sandbox_has_moved_ahead(self):
+    def test_payments_dated_by_a_sandbox_clock_that_is_ahead(self):
         ada, bob = open_account("100"), open_account()
         for days in range(4):
             transfer(ada, bob, "1", ahead=days * DAY)
@@ -81,7 +81,7 @@ class TestBalanceAsOf:
 
         assert found == [0, 99, 98, 97, 96, 96, 96]
 
-    def test_a_payer_ahead_of_the_payee(self):
+    def test_payment_from_a_sender_whose_clock_is_ahead(self):
         ada, bob = open_account("100"), open_account("50")
         transfer(ada, bob, "10", ahead=30 * DAY)
         transfer(bob, ada, "20")
@@ -92,7 +92,7 @@ class TestBalanceAsOf:
 
 
 class TestStatement:
-    def test_it_opens_lists_and_closes(self):
+    def test_has_opening_balance_lines_and_closing_balance(self):
         ada, bob = open_account("100"), open_account()
         for days in range(5):
             transfer(ada, bob, "1", ahead=days * DAY)
@@ -103,17 +103,17 @@ class TestStatement:
         assert (found["opening"], found["closing"]) == (99, 97)
         assert [entry.line for entry in found["lines"]] == [3, 4]
 
-    def test_it_begins_after_one_instant_and_includes_the_other(self):
+    def test_since_is_exclusive_and_until_inclusive(self):
         ada = open_account("1")
         deposit(ada, "2")
-        first, second = (entry.transaction.created_at for entry in dated(ada))
+        first, second = (entry.transaction.created_at for entry in entries_of(ada))
 
         found = statements.statement(ada, since=first, until=second)
 
         assert (found["opening"], found["closing"]) == (1, 3)
         assert [entry.amount for entry in found["lines"]] == [2]
 
-    def test_nothing_happened(self):
+    def test_without_entries_opens_and_closes_with_the_same_balance(self):
         ada = open_account("1")
         now = clock.real_now()
 
@@ -129,7 +129,7 @@ class TestStatement:
         ),
         st.lists(st.integers(-1, 10), min_size=2, max_size=4),
     )
-    def test_whatever_the_payers_clocks_statements_follow_from_each_other(self, payments, cuts):
+    def test_consecutive_statements_connect_whatever_the_clocks(self, payments, cuts):
         ada, bob = open_account("100"), open_account("100")
         for comes, cents, days in payments:
             one, other = (bob, ada) if comes else (ada, bob)
@@ -147,12 +147,12 @@ class TestStatement:
             assert closing == statements.balance_as_of(ada, until)
             seen += lines
 
-        assert sorted(entry.line for entry in seen) == [entry.line for entry in dated(ada)]
+        assert sorted(entry.line for entry in seen) == [entry.line for entry in entries_of(ada)]
         assert closing == find(ada).balance
 
 
 class TestHolds:
-    def test_each_status_has_its_name(self):
+    def test_status_of_each_hold(self):
         ada = open_account("100")
         pending, captured, released = (hold(ada, "10") for _ in range(3))
         payment = posting(move(ada, FEES, "4"))
@@ -170,7 +170,7 @@ class TestHolds:
 
 
 class TestTrialBalance:
-    def test_it_shows_every_kind_of_account(self):
+    def test_shows_every_kind_of_account(self):
         ada, bob = open_account("100"), open_account("50")
         transfer(ada, FEES, "0.25")
         force(bob, "80")
@@ -187,7 +187,7 @@ class TestTrialBalance:
             "FEES": (0, Decimal("0.25")),
         }
 
-    def test_books_and_currencies_stand_apart(self):
+    def test_books_and_currencies_are_separate(self):
         open_account("1")
         open_account("2", currency="USDC")
         open_account("4", book=PRODUCTION)
@@ -201,28 +201,28 @@ class TestTrialBalance:
         assert found == {(SANDBOX, "USD"): 1, (SANDBOX, "USDC"): 2, (PRODUCTION, "USD"): 4}
         assert {row["book"] for row in statements.trial_balance(PRODUCTION)} == {PRODUCTION}
 
-    def test_rolling_does_not_change_it(self):
+    def test_rolling_up_does_not_change_it(self):
         transfer(open_account("100"), FEES, "0.25")
         before = statements.trial_balance()
 
-        journal.roll(1)
+        journal.roll_up(1)
         between = statements.trial_balance()
-        journal.roll()
+        journal.roll_up()
 
         assert before == between == statements.trial_balance()
 
-    def test_what_waits_is_not_looked_through_for_every_wallet(self):
+    def test_unrolled_changes_are_not_searched_for_each_wallet(self):
         for _ in range(30):
             deposit(open_account(), "1")
 
         plan = LedgerAccount.objects.with_exact_balance().explain(analyze=True)
 
-        looks = [int(n) for n in re.findall(r"on ledger_unrolled.*loops=(\d+)", plan)]
-        assert looks
-        assert max(looks) <= LedgerAccount.objects.filter(is_system=True).count()
+        searches = [int(n) for n in re.findall(r"on ledger_unrolled.*loops=(\d+)", plan)]
+        assert searches
+        assert max(searches) <= LedgerAccount.objects.filter(is_system=True).count()
 
     @pytest.mark.django_db(transaction=True)
-    def test_it_agrees_in_every_moment(self):
+    def test_ledger_agrees_at_every_moment(self):
         accounts = [open_account("100") for _ in range(3)]
 
         def work(number):
@@ -231,7 +231,7 @@ class TestTrialBalance:
                     transfer(accounts[number], accounts[number - 1], "1")
                     transfer(accounts[number], FEES, "1")
                 else:
-                    journal.roll(5)
+                    journal.roll_up(5)
                     assert statements.out_of_balance() == 0
                     assert statements.differences() == []
 

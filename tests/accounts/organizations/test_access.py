@@ -1,4 +1,4 @@
-"""Who may call what: the same answers at every endpoint (contract, section 2)."""
+"""Access rules that are the same at every endpoint (contract, section 2)."""
 
 from datetime import timedelta
 
@@ -23,7 +23,7 @@ PREFIXES = {
 
 
 @pytest.fixture
-def things(acme):
+def ids(acme):
     return scene(acme)
 
 
@@ -33,7 +33,7 @@ def refusal(response) -> tuple[int, str]:
 
 
 class TestTable:
-    def test_names_every_endpoint_that_is_served(self):
+    def test_lists_every_endpoint(self):
         named = {(e.method, without_names(e.path)) for e in ENDPOINTS}
 
         assert endpoints.served() == named
@@ -41,107 +41,107 @@ class TestTable:
 
 @each_endpoint
 class TestEveryEndpoint:
-    def test_answers(self, endpoint, api, things):
-        response = endpoint.request(api, things)
+    def test_returns_a_json_object(self, endpoint, api, ids):
+        response = endpoint.request(api, ids)
 
         assert response.status_code in (200, 201)
         assert response.headers["Content-Type"] == "application/json"
         assert isinstance(response.json(), dict)
 
-    def test_with_a_slash_at_the_end_it_is_not_there(self, endpoint, api, things):
-        response = api.request(endpoint.method, endpoint.url(things) + "/")
+    def test_path_with_trailing_slash_is_not_found(self, endpoint, api, ids):
+        response = api.request(endpoint.method, endpoint.url(ids) + "/")
 
         assert refusal(response) == (404, "NOT_FOUND")
 
-    def test_takes_no_other_method(self, endpoint, api, things):
-        url = endpoint.url(things)
+    def test_other_methods_are_not_allowed(self, endpoint, api, ids):
+        url = endpoint.url(ids)
         path = without_names(endpoint.path)
-        taken = {method for method, served in endpoints.served() if served == path}
+        allowed = {method for method, served in endpoints.served() if served == path}
         if endpoint.is_public:
-            taken.add("OPTIONS")  # what a browser asks first
+            allowed.add("OPTIONS")  # a browser's preflight request
 
-        for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"} - taken:
+        for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"} - allowed:
             assert refusal(api.request(method, url)) == (405, "METHOD_NOT_ALLOWED"), method
 
 
 @each_keyed
 class TestEveryKeyedEndpoint:
-    def test_needs_a_key(self, endpoint, things):
+    def test_requires_a_key(self, endpoint, ids):
         before = everything()
 
-        response = endpoint.request(Client(), things)
+        response = endpoint.request(Client(), ids)
 
         assert refusal(response) == (401, "UNAUTHORIZED")
         assert response.headers["WWW-Authenticate"].startswith("Bearer")
         assert everything() == before
 
-    def test_needs_its_permission_and_names_it(self, endpoint, acme, things):
+    def test_requires_its_permission_and_names_it(self, endpoint, acme, ids):
         others = sorted(set(permissions.ALL) - {endpoint.permission})
         client = Client(make_key(acme, permissions=others))
         before = everything()
 
-        response = endpoint.request(client, things)
+        response = endpoint.request(client, ids)
 
         assert refusal(response) == (403, "PERMISSION_DENIED")
         assert endpoint.permission in response.json()["error"]["message"]
         assert everything() == before
 
-    def test_needs_no_other_permission(self, endpoint, acme, things):
+    def test_requires_no_other_permission(self, endpoint, acme, ids):
         granted = [endpoint.permission]
-        ApiKey.objects.filter(pk=things["key"]).update(permissions=granted)
+        ApiKey.objects.filter(pk=ids["key"]).update(permissions=granted)
         client = Client(make_key(acme, permissions=granted))
 
-        assert endpoint.request(client, things).status_code in (200, 201)
+        assert endpoint.request(client, ids).status_code in (200, 201)
 
 
 @each_public
 class TestEveryPublicEndpoint:
-    def test_needs_no_key_and_looks_at_none(self, endpoint, things, acme):
-        useless = make_key(acme, permissions=["wallets:read"])
+    def test_ignores_keys(self, endpoint, ids, acme):
+        limited = make_key(acme, permissions=["wallets:read"])
 
-        for key in (None, "wg_test_unknown", "", useless):
-            response = endpoint.request(Client(key), things)
+        for key in (None, "wg_test_unknown", "", limited):
+            response = endpoint.request(Client(key), ids)
             assert response.status_code != 401, key
             if not endpoint.writes:
                 assert response.status_code == 200, key
 
-    def test_may_be_called_from_any_page(self, endpoint, things):
-        asked = Client().request("OPTIONS", endpoint.url(things), Origin="https://a.example")
-        answer = endpoint.request(Client(), things, Origin="https://a.example")
-        refused = endpoint.request(Client(), things | {"slug": "unknown"})
+    def test_allows_every_origin(self, endpoint, ids):
+        preflight = Client().request("OPTIONS", endpoint.url(ids), Origin="https://a.example")
+        response = endpoint.request(Client(), ids, Origin="https://a.example")
+        refused = endpoint.request(Client(), ids | {"slug": "unknown"})
 
-        assert (asked.status_code, asked.content) == (204, b"")
-        assert endpoint.method in asked.headers["Access-Control-Allow-Methods"]
+        assert (preflight.status_code, preflight.content) == (204, b"")
+        assert endpoint.method in preflight.headers["Access-Control-Allow-Methods"]
         for header in ("Content-Type", "Idempotency-Key", "Authorization"):
-            assert header in asked.headers["Access-Control-Allow-Headers"]
-        assert (answer.status_code, refused.status_code) == (200, 404)
-        for response in (asked, answer, refused):
-            assert response.headers["Access-Control-Allow-Origin"] == "*"
+            assert header in preflight.headers["Access-Control-Allow-Headers"]
+        assert (response.status_code, refused.status_code) == (200, 404)
+        for each in (preflight, response, refused):
+            assert each.headers["Access-Control-Allow-Origin"] == "*"
 
-    def test_of_an_unknown_secret_there_is_nothing(self, endpoint, api, things):
-        slug = things["slug"]
+    def test_unknown_slug_is_not_found(self, endpoint, api, ids):
+        slug = ids["slug"]
         before = everything()
 
-        for other in (slug[:-1], slug + "x", slug.swapcase(), things["link"], "x" * 5_000, "%00"):
-            response = endpoint.request(api, things | {"slug": other})
+        for other in (slug[:-1], slug + "x", slug.swapcase(), ids["link"], "x" * 5_000, "%00"):
+            response = endpoint.request(api, ids | {"slug": other})
             assert refusal(response) == (404, "PAYMENT_LINK_NOT_FOUND"), other
         assert everything() == before
 
 
 @each_keyed
-class TestEveryOtherEndpoint:
-    def test_is_for_no_other_page(self, endpoint, api, things):
-        response = endpoint.request(api, things, Origin="https://a.example")
+class TestEveryKeyedEndpointFromBrowsers:
+    def test_allows_no_other_origin(self, endpoint, api, ids):
+        response = endpoint.request(api, ids, Origin="https://a.example")
 
         assert "Access-Control-Allow-Origin" not in response.headers
 
 
 @each_subject
 class TestEverySubject:
-    def test_of_another_organization_does_not_exist(self, endpoint, stranger, things):
+    def test_of_another_organization_is_not_found(self, endpoint, stranger, ids):
         before = everything()
 
-        response = endpoint.request(stranger, things)
+        response = endpoint.request(stranger, ids)
 
         assert refusal(response) == (404, endpoint.missing)
         assert everything() == before
@@ -153,18 +153,18 @@ class TestEverySubject:
         assert refusal(endpoint.request(api, live)) == (403, "ENVIRONMENT_MISMATCH")
         assert everything() == before
 
-    def test_outside_the_wallet_scope_is_denied(self, endpoint, acme, things, wallet):
+    def test_outside_the_wallet_scope_is_denied(self, endpoint, acme, ids, wallet):
         client = Client(make_key(acme, wallet_scope=[wallet.id]))
         before = everything()
 
-        response = endpoint.request(client, things)
+        response = endpoint.request(client, ids)
 
         assert refusal(response) == (403, "PERMISSION_DENIED")
         assert everything() == before
 
-    def test_unknown_malformed_or_of_another_kind_it_does_not_exist(self, endpoint, api, things):
+    def test_unknown_malformed_or_other_kind_of_id_is_not_found(self, endpoint, api, ids):
         prefix = PREFIXES[endpoint.subject]
-        known = things[endpoint.subject]
+        known = ids[endpoint.subject]
         others = [
             unknown_id(prefix),
             known.lower(),
@@ -175,7 +175,7 @@ class TestEverySubject:
             f"{prefix}_",
             prefix + "-" + known.partition("_")[2],
             "acc_" + known.partition("_")[2],
-            *(things[name] for name in things if PREFIXES.get(name, prefix) != prefix),
+            *(ids[name] for name in ids if PREFIXES.get(name, prefix) != prefix),
             "0",
             "null",
             "x" * 64,
@@ -183,23 +183,23 @@ class TestEverySubject:
         before = everything()
 
         for id in others:
-            response = endpoint.request(api, things | {endpoint.subject: id})
+            response = endpoint.request(api, ids | {endpoint.subject: id})
             assert refusal(response) == (404, endpoint.missing), id
         assert everything() == before
 
 
 class TestScope:
-    def test_a_key_whose_scope_covers_the_wallet_may(self, acme, things):
-        client = Client(make_key(acme, wallet_scope=[things["wallet"], things["savings"]]))
+    def test_key_whose_scope_covers_the_wallet_is_allowed(self, acme, ids):
+        client = Client(make_key(acme, wallet_scope=[ids["wallet"], ids["savings"]]))
         scoped = [e for e in WITH_SUBJECT if e.subject in ("wallet", "payment")]
 
-        statuses = {str(e): e.request(client, things).status_code for e in scoped}
+        statuses = {str(e): e.request(client, ids).status_code for e in scoped}
 
         assert set(statuses.values()) == {200, 201}, statuses
 
 
 class TestOrderOfChecks:
-    """Of several faults in one request, the first in the contract's order is told."""
+    """Of several faults in one request, the first in the contract's order is returned."""
 
     FAULTS = (
         ("UNAUTHORIZED", "key"),
@@ -216,7 +216,7 @@ class TestOrderOfChecks:
     )
 
     @pytest.mark.parametrize("first", range(len(FAULTS)), ids=[f"{n}-{f}" for n, f in FAULTS])
-    def test_first(self, first, acme, wallet, savings, shop, live_wallet):
+    def test_first_fault_is_returned(self, first, acme, wallet, savings, shop, live_wallet):
         faults = {fault for _, fault in self.FAULTS[first:]}
         scope = [savings.id] if "scope" in faults else None
         granted = ["payments:read"] if "permission" in faults else None
@@ -248,7 +248,7 @@ class TestOrderOfChecks:
             if self.FAULTS[first][1] == fault:
                 assert word in message
 
-    def test_expiry_is_told_before_the_address(self, acme):
+    def test_expiry_is_checked_before_the_address(self, acme):
         secret = make_key(acme, allowed_ips=["203.0.113.7"])
         ApiKey.objects.update(expires_at=clock.real_now() - timedelta(seconds=1))
 

@@ -1,4 +1,4 @@
-"""API keys in the dashboard: made within one's own rights, shown once, revoked."""
+"""Dashboard pages of API keys."""
 
 import re
 from datetime import timedelta
@@ -27,7 +27,7 @@ def url(organization, path="", environment="sandbox"):
     return f"/{organization.id}/{environment}/api-keys{path}"
 
 
-def asked(**more):
+def form_data(**more):
     return {
         "submission": ids.new("sub"),
         "name": "Billing server",
@@ -42,15 +42,15 @@ def secret_in(answer) -> str:
     return re.search(r"wg_(?:test|live)_[\w-]{20,}", answer.content.decode())[0]
 
 
-def test_words_are_there_for_every_permission():
-    described = [name for words in PERMISSIONS.values() for name in words]
+def test_every_permission_has_a_description():
+    described = [name for group in PERMISSIONS.values() for name in group]
 
     assert sorted(described) == sorted(permissions.ALL)
 
 
 class TestCreate:
-    def test_shows_a_secret_that_works_and_only_once(self, owner, acme):
-        form = asked()
+    def test_shows_a_working_secret_once(self, owner, acme):
+        form = form_data()
 
         answer = owner.post(url(acme, "/new"), form)
 
@@ -65,12 +65,12 @@ class TestCreate:
         assert secret not in owner.get(again.url).content.decode()
         assert ApiKey.objects.count() == 1
 
-    def test_keeps_every_limit(self, owner, acme, wallet):
+    def test_saves_every_limit(self, owner, acme, wallet):
         tomorrow = clock.real_now().date() + timedelta(days=1)
 
         owner.post(
             url(acme, "/new"),
-            asked(
+            form_data(
                 wallet_scope=[wallet.id],
                 allowed_ips="203.0.113.7\n2001:db8::/32, 10.1.2.3/8",
                 expires_on=tomorrow.isoformat(),
@@ -80,13 +80,15 @@ class TestCreate:
         key = ApiKey.objects.get()
         assert key.wallet_scope == [wallet.id]
         assert key.allowed_ips == ["203.0.113.7/32", "2001:db8::/32", "10.0.0.0/8"]
-        assert key.expires_at.date() == tomorrow + timedelta(days=1), "the whole last day is left"
+        assert key.expires_at.date() == tomorrow + timedelta(days=1), (
+            "valid to the end of the last day"
+        )
         html = owner.get(url(acme, f"/{key.id}")).content.decode()
         for text in ("Research agent", "10.0.0.0/8", "payments:write", key.key_prefix):
             assert text in html
 
-    def test_without_a_wallet_reaches_all(self, owner, acme, wallet):
-        owner.post(url(acme, "/new"), asked())
+    def test_key_without_selected_wallets_reaches_all(self, owner, acme, wallet):
+        owner.post(url(acme, "/new"), form_data())
 
         assert ApiKey.objects.get().wallet_scope is None
 
@@ -106,23 +108,23 @@ class TestCreate:
             ("wallet_scope", ["wal_x"]),
         ],
     )
-    def test_says_beside_the_field_what_is_wrong(self, owner, acme, wallet, field, value):
-        answer = owner.post(url(acme, "/new"), asked(**{field: value}))
+    def test_invalid_input_is_reported_at_its_field(self, owner, acme, wallet, field, value):
+        answer = owner.post(url(acme, "/new"), form_data(**{field: value}))
 
         html = answer.content.decode()
         assert answer.status_code == 422
         assert f'id="id_{field}_error"' in html
         assert not ApiKey.objects.exists()
-        assert 'value="payments:write" id="id_permissions' in html, "what was written is kept"
+        assert 'value="payments:write" id="id_permissions' in html, "the input is kept"
 
-    def test_reaches_no_strangers_wallet(self, owner, acme, wallet, shop):
-        answer = owner.post(url(acme, "/new"), asked(wallet_scope=[wallet.id, shop.id]))
+    def test_wallet_of_a_stranger_is_refused(self, owner, acme, wallet, shop):
+        answer = owner.post(url(acme, "/new"), form_data(wallet_scope=[wallet.id, shop.id]))
 
         assert answer.status_code == 422
         assert not ApiKey.objects.exists()
 
-    def test_changed_resubmit_is_refused_with_words(self, owner, acme):
-        form = asked()
+    def test_changed_resubmit_is_refused(self, owner, acme):
+        form = form_data()
         owner.post(url(acme, "/new"), form)
 
         answer = owner.post(url(acme, "/new"), form | {"name": "Other"})
@@ -131,38 +133,38 @@ class TestCreate:
         assert "You sent this form before" in answer.content.decode()
         assert ApiKey.objects.count() == 1
 
-    def test_production_waits_for_activation_and_then_makes_live_keys(self, owner, acme):
-        refused = owner.post(url(acme, "/new", "production"), asked())
+    def test_production_keys_require_activation(self, owner, acme):
+        refused = owner.post(url(acme, "/new", "production"), form_data())
         world.activate_production(acme)
-        made = owner.post(url(acme, "/new", "production"), asked())
+        created = owner.post(url(acme, "/new", "production"), form_data())
 
         assert refused.status_code == 422
         assert "Production is not activated" in refused.content.decode()
-        assert secret_in(made).startswith("wg_live_")
+        assert secret_in(created).startswith("wg_live_")
 
     @pytest.mark.parametrize("role", ["MEMBER", "VIEWER"])
-    def test_is_for_owners_and_admins(self, acme, role):
+    def test_requires_owner_or_admin(self, acme, role):
         browser = world.browser(world.make_member(acme, role))
 
         assert browser.get(url(acme, "/new")).status_code == 403
-        assert browser.post(url(acme, "/new"), asked()).status_code == 403
+        assert browser.post(url(acme, "/new"), form_data()).status_code == 403
         assert "Create a key" not in browser.get(url(acme)).content.decode()
         assert not ApiKey.objects.exists()
 
-    def test_lists_permissions_in_groups(self, owner, acme):
+    def test_shows_permissions_in_groups(self, owner, acme):
         html = owner.get(url(acme, "/new")).content.decode()
 
-        for group, words in PERMISSIONS.items():
+        for group, descriptions in PERMISSIONS.items():
             assert f">{group}</legend>" in html
-            for name in words:
+            for name in descriptions:
                 assert html.count(f'value="{name}"') == 1
 
 
 class TestList:
-    def test_is_empty_at_first(self, owner, acme):
+    def test_shows_when_there_are_no_keys(self, owner, acme):
         assert "No API keys yet" in owner.get(url(acme)).content.decode()
 
-    def test_shows_only_this_environments_keys_and_no_secret(self, owner, acme, globex):
+    def test_shows_keys_of_this_environment_without_secrets(self, owner, acme, globex):
         secret = world.make_key(acme, name="Mine")
         world.make_key(acme, environment="PRODUCTION", name="Live")
         world.make_key(globex, name="Theirs")
@@ -184,21 +186,23 @@ class TestList:
             assert "<script>alert" not in html
 
     @pytest.mark.parametrize("sort", ["name", "-used", "expires", "-created", "x"])
-    def test_is_sorted_with_the_same_few_queries(self, owner, acme, sort):
+    def test_sorting_takes_the_same_number_of_queries_for_any_number_of_keys(
+        self, owner, acme, sort
+    ):
         world.make_key(acme)
         owner.get(url(acme))
-        with CaptureQueriesContext(connection) as few:
+        with CaptureQueriesContext(connection) as before:
             owner.get(url(acme, f"?sort={sort}"))
         for _ in range(5):
             world.make_key(acme)
 
-        with CaptureQueriesContext(connection) as many:
+        with CaptureQueriesContext(connection) as after:
             answer = owner.get(url(acme, f"?sort={sort}"))
 
         assert answer.status_code == 200
-        assert len(many) == len(few)
+        assert len(after) == len(before)
 
-    def test_keeps_keys_that_were_never_used_at_the_end(self, owner, acme):
+    def test_sorts_unused_keys_last(self, owner, acme):
         world.Client(world.make_key(acme, name="Busy")).get("/v1/wallets")
         world.make_key(acme, name="Idle")
 
@@ -215,7 +219,7 @@ class TestRevoke:
     def path(self, acme):
         return url(acme, f"/{ApiKey.objects.get().id}/revoke")
 
-    def test_asks_first_then_ends_the_key_at_once(self, owner, acme, secret):
+    def test_confirms_then_revokes_the_key_at_once(self, owner, acme, secret):
         page = owner.get(self.path(acme)).content.decode()
         form = {"submission": ids.new("sub")}
 
@@ -228,15 +232,15 @@ class TestRevoke:
         html = owner.get(answers[0].url).content.decode()
         assert "Revoked" in html
         assert "/revoke" not in html
-        assert len(world.facts_of(acme, "api_key.revoked")) == 1
+        assert len(world.events_of(acme, "api_key.revoked")) == 1
 
-    def test_says_so_when_it_was_revoked_before(self, owner, acme, secret):
+    def test_shows_when_the_key_is_already_revoked(self, owner, acme, secret):
         owner.post(self.path(acme), {"submission": ids.new("sub")})
 
         assert "revoked already" in owner.get(self.path(acme)).content.decode()
 
     @pytest.mark.parametrize("role", ["MEMBER", "VIEWER"])
-    def test_is_for_owners_and_admins(self, acme, secret, role):
+    def test_requires_owner_or_admin(self, acme, secret, role):
         browser = world.browser(world.make_member(acme, role))
 
         answer = browser.post(self.path(acme), {"submission": ids.new("sub")})
@@ -248,24 +252,24 @@ class TestRevoke:
         )
 
 
-class TestPlace:
+class TestUrls:
     @pytest.mark.parametrize("path", ["/{id}", "/{id}/revoke"])
-    def test_foreign_unknown_and_malformed_ids_are_nowhere(self, owner, acme, globex, path):
+    def test_foreign_unknown_and_malformed_ids_are_not_found(self, owner, acme, globex, path):
         world.make_key(globex)
         foreign = ApiKey.objects.get().id
 
         for id in (foreign, unknown_id("key"), "x", "..", "key_" + "Z" * 26, "wal_" + "0" * 26):
             assert owner.get(url(acme, path.format(id=id))).status_code == 404
-            sent = owner.post(url(acme, path.format(id=id)), {"submission": ids.new("sub")})
-            assert sent.status_code in (404, 405)
+            posted = owner.post(url(acme, path.format(id=id)), {"submission": ids.new("sub")})
+            assert posted.status_code in (404, 405)
 
-    def test_keys_of_the_other_environment_are_nowhere(self, owner, acme):
+    def test_keys_of_the_other_environment_are_not_found(self, owner, acme):
         world.make_key(acme)
 
         assert owner.get(url(acme, f"/{ApiKey.objects.get().id}", "production")).status_code == 404
 
     @pytest.mark.parametrize("path", ["", "/new"])
-    def test_strangers_find_nothing_and_guests_are_asked_to_sign_in(
+    def test_strangers_get_404_and_guests_are_redirected_to_sign_in(
         self, acme, globex, client, path
     ):
         stranger = world.browser(world.make_member(globex))

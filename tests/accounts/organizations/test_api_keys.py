@@ -12,8 +12,8 @@ from tests.world import (
     activate_production,
     an_id,
     error_of,
+    events_of,
     everything,
-    facts_of,
     fund,
     make_key,
     unknown_id,
@@ -30,7 +30,7 @@ def refusal(response) -> tuple[int, str]:
 
 
 class TestCreate:
-    def test_answers_every_key_and_the_secret(self, api, wallet):
+    def test_returns_every_field_and_the_secret(self, api, wallet):
         response = api.post(
             PATH,
             {
@@ -61,7 +61,7 @@ class TestCreate:
             "secret": Text(r"wg_test_[A-Za-z0-9_-]{43}"),
         }
 
-    def test_the_secret_is_shown_once_and_kept_as_a_hash(self, api):
+    def test_secret_is_shown_once_and_stored_as_a_hash(self, api):
         created = api.post(PATH, {"name": "CI"}).json()
         secret = created.pop("secret")
 
@@ -73,7 +73,7 @@ class TestCreate:
         assert bytes(key.secret_hash) == hashlib.sha256(secret.encode()).digest()
         assert secret not in str(everything())
 
-    def test_defaults_are_the_callers(self, api, acme):
+    def test_defaults_are_the_callers_own(self, api, acme):
         key = api.post(PATH).json()
 
         assert key["name"] == "API key"
@@ -82,14 +82,14 @@ class TestCreate:
         assert key["walletScope"] is key["allowedIps"] is key["expiresAt"] is None
         assert Client(key["secret"]).get("/v1/wallets").status_code == 200
 
-    def test_the_new_key_may_what_it_was_granted(self, api, wallet):
+    def test_new_key_has_the_granted_permissions(self, api, wallet):
         secret = api.post(PATH, {"permissions": ["wallets:read"]}).json()["secret"]
         client = Client(secret)
 
         assert client.get(f"/v1/wallets/{wallet.id}").status_code == 200
         assert refusal(client.post("/v1/wallets", {"name": "A"})) == (403, "PERMISSION_DENIED")
 
-    def test_names_nothing_twice(self, api, wallet, savings):
+    def test_duplicates_are_removed(self, api, wallet, savings):
         scope = [wallet.id, savings.id, wallet.id]
         granted = ["wallets:read", "payments:read", "wallets:read"]
 
@@ -125,7 +125,7 @@ class TestCreate:
             ({"expiresAt": "9999-12-31T23:59:59-23:59"}, "expiresAt"),
         ],
     )
-    def test_malformed(self, api, body, field):
+    def test_malformed_field_is_refused(self, api, body, field):
         before = everything()
 
         response = api.post(PATH, body)
@@ -134,14 +134,14 @@ class TestCreate:
         assert field in response.json()["error"]["details"]["fields"]
         assert everything() == before
 
-    def test_a_strangers_wallet_cannot_be_in_its_scope(self, api, shop, live_wallet):
+    def test_foreign_wallet_cannot_be_in_its_scope(self, api, shop, live_wallet):
         for id in (shop.id, live_wallet.id):
             assert refusal(api.post(PATH, {"walletScope": [id]})) == (400, "VALIDATION_ERROR")
 
     def test_is_recorded_without_the_secret(self, api, acme):
         created = api.post(PATH, {"name": "CI", "permissions": ["wallets:read"]}).json()
 
-        event = facts_of(acme, "api_key.created")[-1]
+        event = events_of(acme, "api_key.created")[-1]
         assert event.subject == created["id"]
         assert event.data == {
             "apiKeyId": created["id"],
@@ -153,12 +153,12 @@ class TestCreate:
         assert not event.is_public
 
 
-class TestNoGrantAboveOnesOwn:
+class TestGrantedRights:
     @pytest.fixture
     def clerk(self, acme):
         return Client(make_key(acme, permissions=["organizations:write", "wallets:read"]))
 
-    def test_permissions_on_create(self, clerk):
+    def test_create_grants_only_own_permissions(self, clerk):
         granted = clerk.post(PATH, {"permissions": ["wallets:read"]})
         refused = clerk.post(PATH, {"permissions": ["wallets:read", "wallets:write"]})
 
@@ -166,12 +166,12 @@ class TestNoGrantAboveOnesOwn:
         assert refusal(refused) == (403, "PERMISSION_DENIED")
         assert "wallets:write" in refused.json()["error"]["message"]
 
-    def test_permissions_by_default(self, clerk):
+    def test_create_grants_own_permissions_by_default(self, clerk):
         key = clerk.post(PATH, {"name": "A"}).json()
 
         assert key["permissions"] == ["organizations:write", "wallets:read"]
 
-    def test_permissions_on_update(self, clerk):
+    def test_update_grants_only_own_permissions(self, clerk):
         key = clerk.post(PATH, {"permissions": []}).json()
 
         refused = clerk.patch(f"{PATH}/{key['id']}", {"permissions": ["payments:write"]})
@@ -179,7 +179,7 @@ class TestNoGrantAboveOnesOwn:
         assert refusal(refused) == (403, "PERMISSION_DENIED")
         assert ApiKey.objects.get(pk=key["id"]).permissions == []
 
-    def test_a_key_that_may_more_is_not_its_to_widen(self, clerk, api):
+    def test_key_with_more_rights_cannot_be_widened(self, clerk, api):
         strong = api.post(PATH, {"allowedIps": ["203.0.113.7"], "name": "Strong"}).json()
 
         for change in ({"allowedIps": None}, {"expiresAt": None}):
@@ -188,7 +188,7 @@ class TestNoGrantAboveOnesOwn:
             assert refusal(response) == (403, "PERMISSION_DENIED")
         assert ApiKey.objects.get(pk=strong["id"]).allowed_ips == ["203.0.113.7/32"]
 
-    def test_wallet_scope(self, acme, wallet, savings):
+    def test_create_grants_only_own_wallet_scope(self, acme, wallet, savings):
         scoped = Client(make_key(acme, wallet_scope=[wallet.id]))
 
         inherited = scoped.post(PATH)
@@ -201,19 +201,19 @@ class TestNoGrantAboveOnesOwn:
 
 
 class TestProduction:
-    def test_needs_activation(self, api):
+    def test_requires_activation(self, api):
         response = api.post(PATH, {"environment": "PRODUCTION"})
 
         assert refusal(response) == (403, "KYB_REQUIRED")
 
-    def test_a_sandbox_key_makes_no_production_key(self, api, acme):
+    def test_sandbox_key_cannot_create_production_keys(self, api, acme):
         activate_production(acme)
 
         response = api.post(PATH, {"environment": "PRODUCTION"})
 
         assert refusal(response) == (403, "ENVIRONMENT_MISMATCH")
 
-    def test_a_production_key_makes_both(self, live_api, api):
+    def test_production_key_creates_keys_of_both_environments(self, live_api, api):
         live = live_api.post(PATH, {"environment": "PRODUCTION"}).json()
         test = live_api.post(PATH, {"environment": "SANDBOX"}).json()
 
@@ -224,7 +224,7 @@ class TestProduction:
 
 
 class TestListAndGet:
-    def test_newest_first_and_only_ones_own(self, api, stranger, live_api):
+    def test_lists_own_keys_newest_first(self, api, stranger, live_api):
         new = api.post(PATH, {"name": "New"}).json()
 
         listed = api.get(PATH).json()
@@ -233,7 +233,7 @@ class TestListAndGet:
         assert listed["data"][0] == {k: v for k, v in new.items() if k != "secret"}
         assert listed["hasMore"] is False
 
-    def test_a_scoped_key_sees_keys_within_its_scope(self, acme, wallet, savings):
+    def test_scoped_key_sees_keys_within_its_scope(self, acme, wallet, savings):
         make_key(acme, name="Other", wallet_scope=[savings.id])
         make_key(acme, name="Both", wallet_scope=[wallet.id, savings.id])
         scoped = Client(make_key(acme, name="Own", wallet_scope=[wallet.id]))
@@ -246,7 +246,7 @@ class TestUpdate:
     def key(self, api):
         return api.post(PATH, {"name": "CI", "permissions": ["wallets:read"]}).json()
 
-    def test_changes_what_is_given(self, api, acme, key):
+    def test_changes_the_given_fields(self, api, acme, key):
         response = api.patch(
             f"{PATH}/{key['id']}",
             {
@@ -265,10 +265,10 @@ class TestUpdate:
         assert changed["expiresAt"] == "2098-12-31T22:00:00.000Z"
         assert "secret" not in changed
         assert api.get(f"{PATH}/{key['id']}").json() == changed
-        (event,) = facts_of(acme, "api_key.updated")
+        (event,) = events_of(acme, "api_key.updated")
         assert event.data["changed"] == ["allowed_ips", "expires_at", "name", "permissions"]
 
-    def test_permissions_hold_at_once(self, api, key, wallet):
+    def test_permissions_change_at_once(self, api, key, wallet):
         client = Client(key["secret"])
         assert client.get("/v1/wallets").status_code == 200
 
@@ -276,7 +276,7 @@ class TestUpdate:
 
         assert refusal(client.get("/v1/wallets")) == (403, "PERMISSION_DENIED")
 
-    def test_null_lifts_expiry_and_addresses(self, api, key):
+    def test_null_removes_expiry_and_addresses(self, api, key):
         path = f"{PATH}/{key['id']}"
         api.patch(path, {"allowedIps": ["10.0.0.0/8"], "expiresAt": "2099-01-01T00:00:00Z"})
 
@@ -285,12 +285,12 @@ class TestUpdate:
         assert changed["allowedIps"] is changed["expiresAt"] is None
 
     @pytest.mark.parametrize("raw", [b"", b"{}"])
-    def test_nothing_given_is_no_change(self, api, acme, key, raw):
+    def test_empty_body_changes_nothing(self, api, acme, key, raw):
         response = api.request("PATCH", f"{PATH}/{key['id']}", raw=raw)
 
         assert response.status_code == 200
         assert response.json()["updatedAt"] == key["updatedAt"]
-        assert facts_of(acme, "api_key.updated") == []
+        assert events_of(acme, "api_key.updated") == []
 
     @pytest.mark.parametrize(
         "body",
@@ -303,12 +303,12 @@ class TestUpdate:
             {"expiresAt": "soon"},
         ],
     )
-    def test_malformed(self, api, key, body):
+    def test_malformed_field_is_refused(self, api, key, body):
         response = api.patch(f"{PATH}/{key['id']}", body)
 
         assert refusal(response) == (400, "VALIDATION_ERROR")
 
-    def test_a_revoked_key_stays_as_it_is(self, api, key):
+    def test_revoked_key_cannot_be_changed(self, api, key):
         api.delete(f"{PATH}/{key['id']}")
 
         response = api.patch(f"{PATH}/{key['id']}", {"name": "New"})
@@ -317,7 +317,7 @@ class TestUpdate:
 
 
 class TestRevoke:
-    def test_ends_it_at_once(self, api, acme):
+    def test_takes_effect_at_once(self, api, acme):
         key = api.post(PATH).json()
         client = Client(key["secret"])
         assert client.get("/v1/wallets").status_code == 200
@@ -329,24 +329,24 @@ class TestRevoke:
         assert response.json()["id"] == key["id"]
         assert refusal(client.get("/v1/wallets")) == (401, "API_KEY_REVOKED")
         assert api.get(f"{PATH}/{key['id']}").json()["status"] == "REVOKED"
-        assert [e.subject for e in facts_of(acme, "api_key.revoked")] == [key["id"]]
+        assert [e.subject for e in events_of(acme, "api_key.revoked")] == [key["id"]]
 
-    def test_again_changes_nothing(self, api, acme):
+    def test_revoking_again_changes_nothing(self, api, acme):
         key = api.post(PATH).json()
 
         first = api.delete(f"{PATH}/{key['id']}")
         again = api.delete(f"{PATH}/{key['id']}")
 
         assert (again.status_code, again.json()) == (200, first.json())
-        assert len(facts_of(acme, "api_key.revoked")) == 1
+        assert len(events_of(acme, "api_key.revoked")) == 1
 
-    def test_a_key_may_end_itself(self, api):
+    def test_key_may_revoke_itself(self, api):
         own = api.get(PATH).json()["data"][0]["id"]
 
         assert api.delete(f"{PATH}/{own}").status_code == 200
         assert refusal(api.get(PATH)) == (401, "API_KEY_REVOKED")
 
-    def test_others_go_on(self, api, acme, wallet):
+    def test_other_keys_still_work(self, api, acme, wallet):
         first, second = (api.post(PATH).json() for _ in range(2))
 
         api.delete(f"{PATH}/{first['id']}")
@@ -373,7 +373,7 @@ class TestAuthentication:
             "\xff\xfe",
         ],
     )
-    def test_whatever_is_no_key_of_ours(self, api, header):
+    def test_unknown_or_malformed_key_is_unauthorized(self, api, header):
         client = Client()
 
         response = client.request("GET", "/v1/wallets", Authorization=header)
@@ -381,29 +381,29 @@ class TestAuthentication:
         assert refusal(response) == (401, "UNAUTHORIZED")
 
     @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-    def test_the_scheme_in_any_case(self, acme, scheme):
+    def test_scheme_is_case_insensitive(self, acme, scheme):
         secret = make_key(acme)
 
         response = Client().request("GET", "/v1/wallets", Authorization=f"{scheme} {secret}")
 
         assert response.status_code == 200
 
-    def test_a_secret_with_one_letter_changed_is_unknown(self, acme):
+    def test_similar_secret_is_unauthorized(self, acme):
         secret = make_key(acme)
         wrong = secret[:-1] + ("A" if secret[-1] != "A" else "B")
 
         assert refusal(Client(wrong).get("/v1/wallets")) == (401, "UNAUTHORIZED")
         assert refusal(Client(secret.upper()).get("/v1/wallets")) == (401, "UNAUTHORIZED")
-        other_world = secret.replace("wg_test_", "wg_live_")
-        assert refusal(Client(other_world).get("/v1/wallets")) == (401, "UNAUTHORIZED")
+        other_environment = secret.replace("wg_test_", "wg_live_")
+        assert refusal(Client(other_environment).get("/v1/wallets")) == (401, "UNAUTHORIZED")
 
-    def test_without_permissions_it_is_denied(self, acme):
+    def test_key_without_permissions_is_denied(self, acme):
         client = Client(make_key(acme, permissions=[]))
 
         for path in ("/v1/wallets", "/v1/payments", PATH, "/v1/organizations/me"):
             assert refusal(client.get(path)) == (403, "PERMISSION_DENIED")
 
-    def test_expiry(self, acme, api):
+    def test_expired_key_is_unauthorized(self, acme, api):
         client = Client(make_key(acme, name="Short"))
         key = ApiKey.objects.get(name="Short")
         ApiKey.objects.filter(pk=key.pk).update(expires_at=clock.real_now() + timedelta(minutes=1))
@@ -414,7 +414,7 @@ class TestAuthentication:
         assert refusal(client.get("/v1/wallets")) == (401, "UNAUTHORIZED")
         assert api.get(f"{PATH}/{key.id}").json()["status"] == "EXPIRED"
 
-    def test_expiry_follows_real_time_whatever_the_sandbox_says(self, acme):
+    def test_expiry_follows_real_time_not_the_sandbox_clock(self, acme):
         soon = clock.real_now() + timedelta(days=1)
         client = Client(make_key(acme, expires_at=soon))
         acme.sandbox_offset = timedelta(days=400)
@@ -424,7 +424,7 @@ class TestAuthentication:
 
 
 class TestLastUse:
-    def test_is_shown_and_noted_at_most_once_a_minute(self, api, acme):
+    def test_is_shown_and_recorded_at_most_once_a_minute(self, api, acme):
         key = api.post(PATH, {"name": "Worker"}).json()
         client = Client(key["secret"])
 
@@ -441,7 +441,7 @@ class TestLastUse:
         client.get("/v1/wallets")
         assert last_used() >= before
 
-    def test_a_refused_use_is_not_one(self, api, acme):
+    def test_refused_call_is_not_recorded(self, api, acme):
         key = api.post(PATH, {"allowedIps": ["203.0.113.7"]}).json()
 
         Client(key["secret"]).get("/v1/wallets")
@@ -451,7 +451,7 @@ class TestLastUse:
 
 class TestAllowedIps:
     @pytest.mark.parametrize(
-        ("allowed", "ip", "may"),
+        ("allowed", "ip", "is_allowed"),
         [
             ("203.0.113.7", "203.0.113.7", True),
             ("203.0.113.7", "203.0.113.8", False),
@@ -470,23 +470,23 @@ class TestAllowedIps:
             ("203.0.113.7", "unix:", False),
         ],
     )
-    def test_addresses_and_networks(self, acme, allowed, ip, may):
+    def test_addresses_and_networks(self, acme, allowed, ip, is_allowed):
         client = Client(make_key(acme, allowed_ips=[allowed]), ip=ip)
 
         response = client.get("/v1/wallets")
 
-        if may:
+        if is_allowed:
             assert response.status_code == 200
         else:
             assert refusal(response) == (403, "PERMISSION_DENIED")
 
-    def test_any_of_several(self, acme):
+    def test_any_of_several_networks_is_allowed(self, acme):
         secret = make_key(acme, allowed_ips=["10.0.0.0/8", "203.0.113.7"])
 
         for ip, status in (("10.1.2.3", 200), ("203.0.113.7", 200), ("192.0.2.1", 403)):
             assert Client(secret, ip=ip).get("/v1/wallets").status_code == status
 
-    def test_a_claimed_address_is_not_believed(self, acme):
+    def test_forwarding_headers_of_clients_are_ignored(self, acme):
         client = Client(make_key(acme, allowed_ips=["203.0.113.7"]), ip="198.51.100.1")
 
         for header in ("X-Forwarded-For", "X-Real-Ip", "Forwarded", "Client-Ip"):
@@ -494,7 +494,7 @@ class TestAllowedIps:
 
             assert refusal(response) == (403, "PERMISSION_DENIED"), header
 
-    def test_behind_our_own_proxy_its_word_counts(self, acme, settings):
+    def test_forwarding_header_of_a_trusted_proxy_is_used(self, acme, settings):
         settings.TRUSTED_PROXIES = ["10.0.0.0/8"]
         client_ip._trusted.cache_clear()
         client = Client(make_key(acme, allowed_ips=["203.0.113.7"]), ip="10.0.0.2")
@@ -506,14 +506,16 @@ class TestAllowedIps:
         try:
             assert status("203.0.113.7") == 200
             assert status("203.0.113.7, 10.0.0.9") == 200
-            assert status("203.0.113.7, 198.51.100.1") == 403  # what the client itself claimed
+            assert (
+                status("203.0.113.7, 198.51.100.1") == 403
+            )  # the first address is what the client sent
             assert status("198.51.100.1, 203.0.113.7") == 200
             assert status("203.0.113.7, nonsense") == 403
             assert status("") == 403
         finally:
             client_ip._trusted.cache_clear()
 
-    def test_every_call_is_checked_before_it_does_anything(self, acme, wallet, shop):
+    def test_address_is_checked_before_the_call_changes_anything(self, acme, wallet, shop):
         fund(wallet, "100")
         client = Client(make_key(acme, allowed_ips=["203.0.113.7"]))
         before = everything()

@@ -1,4 +1,4 @@
-"""Invitations: sent, taken back, accepted once by whom they are for."""
+"""Invitations: sending, revoking and accepting them."""
 
 from contextlib import suppress
 from datetime import timedelta
@@ -30,13 +30,13 @@ def ada(acme):
 
 @pytest.fixture
 def invite(ada, acme):
-    """Invites as Ada; the invitation, and the path of its page."""
+    """Invite as Ada; return the invitation and the path of its page."""
 
     def invite(email="bob@acme.example", role="MEMBER"):
-        made, url = members.invite(
+        invitation, url = members.invite(
             actor=world.actor_for(acme), membership=ada.memberships.get(), email=email, role=role
         )
-        return made, url.removeprefix("http://127.0.0.1:8000")
+        return invitation, url.removeprefix("http://127.0.0.1:8000")
 
     return invite
 
@@ -50,27 +50,27 @@ def expire():
 
 
 class TestInvite:
-    def test_sends_a_letter_with_the_only_copy_of_the_link(
+    def test_sends_an_email_with_the_only_copy_of_the_link(
         self, invite, acme, django_capture_on_commit_callbacks
     ):
         with django_capture_on_commit_callbacks(execute=True):
             invitation, path = invite(" Bob@ACME.example ", "ADMIN")
 
-        (letter,) = people.letters_to("bob@acme.example")
-        assert letter.subject == "Acme invites you to Wallgent"
-        assert people.link_in(letter) == path
-        assert "Your role: admin" in letter.body
+        (email,) = people.emails_to("bob@acme.example")
+        assert email.subject == "Acme invites you to Wallgent"
+        assert people.link_in(email) == path
+        assert "Your role: admin" in email.body
         assert len(token_of(path)) >= 43  # 256 bits
         assert token_of(path) not in str(vars(invitation))
         assert invitation.expires_at - clock.real_now() > timedelta(days=6, hours=23)
-        (fact,) = people.facts("member.invited")
-        assert fact.data == {
+        (event,) = people.events("member.invited")
+        assert event.data == {
             "invitationId": invitation.id,
             "role": "ADMIN",
             "environment": "SANDBOX",
         }
 
-    def test_nothing_is_sent_when_it_is_rolled_back(self, invite):
+    def test_sends_nothing_when_rolled_back(self, invite):
         with transaction.atomic():
             invite()
             transaction.set_rollback(True)
@@ -78,7 +78,7 @@ class TestInvite:
         assert not mail.outbox
         assert not Invitation.objects.exists()
 
-    def test_an_absent_mail_server_stops_nothing(
+    def test_works_without_a_mail_server(
         self, invite, settings, django_capture_on_commit_callbacks
     ):
         settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
@@ -88,18 +88,16 @@ class TestInvite:
 
         assert Invitation.objects.open().count() == 1
 
-    def test_a_name_cannot_add_to_the_letters_head(
-        self, invite, acme, django_capture_on_commit_callbacks
-    ):
+    def test_name_cannot_add_email_headers(self, invite, acme, django_capture_on_commit_callbacks):
         Organization.objects.update(name="Acme\r\nBcc: all@acme.example <script>&")
         with django_capture_on_commit_callbacks(execute=True):
             invite()
 
-        (letter,) = mail.outbox
-        assert letter.subject == "Acme Bcc: all@acme.example <script>& invites you to Wallgent"
-        assert letter.recipients() == ["bob@acme.example"]
+        (email,) = mail.outbox
+        assert email.subject == "Acme Bcc: all@acme.example <script>& invites you to Wallgent"
+        assert email.recipients() == ["bob@acme.example"]
 
-    def test_nor_write_paragraphs_of_its_own(self, invite, ada, django_capture_on_commit_callbacks):
+    def test_name_cannot_add_paragraphs(self, invite, ada, django_capture_on_commit_callbacks):
         Organization.objects.update(name="Acme\n\nYour account is closed.")
         User.objects.filter(pk=ada.pk).update(name="Ada\u2028\nDear customer,")
         with django_capture_on_commit_callbacks(execute=True):
@@ -109,15 +107,15 @@ class TestInvite:
         assert any("join Acme Your account is closed. on Wallgent" in line for line in lines)
         assert any(line.startswith("Ada Dear customer, (") for line in lines)
 
-    def test_again_it_takes_the_place_of_the_first(self, invite):
+    def test_repeated_invitation_replaces_the_first(self, invite):
         first, first_path = invite()
         second, _ = invite(role="VIEWER")
 
         assert list(Invitation.objects.open()) == [second]
         assert people.browser().get(first_path).status_code == 410
-        assert len(people.facts("invitation.revoked", subject=first.id)) == 1
+        assert len(people.events("invitation.revoked", subject=first.id)) == 1
 
-    def test_also_of_one_that_has_expired(self, invite):
+    def test_repeated_invitation_replaces_an_expired_one(self, invite):
         invite()
         expire()
         invite()
@@ -125,41 +123,41 @@ class TestInvite:
         assert Invitation.objects.open().count() == 1
 
     @pytest.mark.django_db(transaction=True)
-    def test_twins_leave_one_open(self, invite):
+    def test_concurrent_invitations_leave_one_open(self, invite):
         world.in_parallel(4, lambda number: invite())
 
         assert Invitation.objects.open().count() == 1
 
     @pytest.mark.parametrize("email", ["", "bob", "bob@", "a\r\n@x.example", "a" * 250 + "@x.yz"])
-    def test_takes_only_an_address(self, invite, email):
-        with people.refuses(ValidationError) as refusal:
+    def test_malformed_email_is_refused(self, invite, email):
+        with people.raises(ValidationError) as error:
             invite(email)
-        assert refusal.value.details["fields"] == {"email": "is not one"}
+        assert error.value.details["fields"] == {"email": "is not one"}
 
-    def test_takes_only_a_known_role(self, invite):
-        with people.refuses(ValidationError):
+    def test_unknown_role_is_refused(self, invite):
+        with people.raises(ValidationError):
             invite(role="KING")
 
-    def test_a_member_is_not_invited(self, invite, acme):
+    def test_member_cannot_be_invited(self, invite, acme):
         people.person("bob@acme.example", acme, "VIEWER")
-        with people.refuses(Conflict):
+        with people.raises(Conflict):
             invite("BOB@acme.example")
 
-    def test_only_so_many_an_hour(self, invite, monkeypatch):
+    def test_is_limited_per_hour(self, invite, monkeypatch):
         monkeypatch.setattr(members, "INVITATIONS_PER_HOUR", 2)
         invite()
         invite()
-        with people.refuses(RateLimitExceeded):
+        with people.raises(RateLimitExceeded):
             invite()
 
         Invitation.objects.update(created_at=clock.real_now() - timedelta(hours=1))
         invite()
 
-    def test_nor_do_more_organizations_send_more_letters(self, invite, ada, globex, monkeypatch):
+    def test_limit_counts_all_organizations_of_the_user(self, invite, ada, globex, monkeypatch):
         monkeypatch.setattr(members, "INVITATIONS_PER_HOUR", 2)
         invite()
         invite()
-        with people.refuses(RateLimitExceeded):
+        with people.raises(RateLimitExceeded):
             members.invite(
                 actor=world.actor_for(globex),
                 membership=people.join(ada, globex),
@@ -168,33 +166,33 @@ class TestInvite:
             )
 
     @pytest.mark.django_db(transaction=True)
-    def test_of_many_at_once_from_many_organizations_so_many_are_sent(self, ada, monkeypatch):
+    def test_limit_holds_for_concurrent_invitations(self, ada, monkeypatch):
         monkeypatch.setattr(members, "INVITATIONS_PER_HOUR", 2)
-        founded = [world.make_organization(f"Shell{number}") for number in range(8)]
-        joined = [people.join(ada, organization) for organization in founded]
+        organizations = [world.make_organization(f"Shell{number}") for number in range(8)]
+        joined = [people.join(ada, organization) for organization in organizations]
 
         def send(number):
             with suppress(RateLimitExceeded), transaction.atomic():
                 members.invite(
-                    actor=world.actor_for(founded[number]),
+                    actor=world.actor_for(organizations[number]),
                     membership=joined[number],
                     email=f"eve{number}@example.com",
                     role="VIEWER",
                 )
 
-        world.in_parallel(len(founded), send)
+        world.in_parallel(len(organizations), send)
 
         assert Invitation.objects.count() == 2
 
-    def test_the_database_keeps_one_open_for_an_address(self, invite):
+    def test_database_allows_one_open_per_email(self, invite):
         invitation, _ = invite()
         invitation.pk, invitation.token_hash = None, b"other"
-        with people.refuses(IntegrityError):
+        with people.raises(IntegrityError):
             invitation.save(force_insert=True)
 
 
 class TestRevoke:
-    def test_closes_it_once(self, invite, ada, acme):
+    def test_closes_the_invitation_once(self, invite, ada, acme):
         invitation, path = invite()
         for _ in range(2):
             members.revoke(
@@ -202,27 +200,27 @@ class TestRevoke:
             )
 
         assert people.browser().get(path).status_code == 410
-        assert len(people.facts("invitation.revoked")) == 1
+        assert len(people.events("invitation.revoked")) == 1
 
-    def test_not_what_was_accepted(self, invite, ada, acme):
+    def test_accepted_invitation_cannot_be_revoked(self, invite, ada, acme):
         invitation, path = invite()
         members.accept(token_of(path), user=people.person("bob@acme.example"))
-        with people.refuses(InvalidState):
+        with people.raises(InvalidState):
             members.revoke(
                 invitation, actor=world.actor_for(acme), membership=ada.memberships.get()
             )
 
-    def test_is_found_only_by_its_own_organization(self, invite, acme, globex):
+    def test_only_its_organization_finds_it(self, invite, acme, globex):
         invitation, _ = invite()
 
         assert members.access_invitation(invitation.id, actor=world.actor_for(acme)) == invitation
         for id in (invitation.id, "ivt_01J00000000000000000000000", "nonsense", ""):
-            with people.refuses(NotFound):
+            with people.raises(NotFound):
                 members.access_invitation(id, actor=world.actor_for(globex))
 
 
 class TestAccept:
-    def test_by_somebody_who_is_signed_in(self, invite, acme):
+    def test_signed_in_user_joins(self, invite, acme):
         bob = people.person("bob@acme.example")
         _, path = invite(role="VIEWER")
         browser = people.signed_in(bob)
@@ -231,18 +229,18 @@ class TestAccept:
         assert "Acme" in page
         assert "Ada Lovelace" in page
         assert "viewer" in page
-        people.assert_strict(page)
-        assert not bob.memberships.exists()  # to look changes nothing
+        people.assert_csp_safe(page)
+        assert not bob.memberships.exists()  # opening the page changes nothing
         assert browser.post(path).url == f"/{acme.id}/sandbox/"
         membership = bob.memberships.get()
         assert (membership.organization_id, membership.role) == (acme.id, "VIEWER")
-        (fact,) = people.facts("member.joined")
-        assert (fact.subject, fact.actor_id) == (membership.id, bob.id)
-        assert fact.origin.ip == "127.0.0.1"
-        assert browser.get(path).url == "/"  # back, or a second click
+        (event,) = people.events("member.joined")
+        assert (event.subject, event.actor_id) == (membership.id, bob.id)
+        assert event.origin.ip == "127.0.0.1"
+        assert browser.get(path).url == "/"  # the back button, or a second click
         assert browser.post(path).url == "/"
 
-    def test_by_somebody_who_signs_in_first(self, invite):
+    def test_user_signs_in_and_joins(self, invite):
         bob = people.person("bob@acme.example")
         _, path = invite()
         browser = people.browser()
@@ -254,7 +252,7 @@ class TestAccept:
         browser.post(path)
         assert bob.memberships.count() == 1
 
-    def test_not_by_somebody_else(self, invite, ada):
+    def test_other_user_is_refused(self, invite, ada):
         eve = people.person("eve@acme.example")
         _, path = invite()
         browser = people.signed_in(eve)
@@ -265,18 +263,18 @@ class TestAccept:
         assert "Sign in with that address" in refused.text
         assert not eve.memberships.exists()
 
-    def test_once(self, invite):
+    def test_works_once(self, invite):
         bob = people.person("bob@acme.example")
         _, path = invite()
         members.accept(token_of(path), user=bob)
         bob.memberships.all().delete()
 
-        with people.refuses(InvalidState):
+        with people.raises(InvalidState):
             members.accept(token_of(path), user=bob)
         assert people.browser().get(path).status_code == 410
 
     @pytest.mark.django_db(transaction=True)
-    def test_twins_join_once(self, invite):
+    def test_concurrent_clicks_join_once(self, invite):
         bob = people.person("bob@acme.example")
         _, path = invite()
         browsers = [people.signed_in(bob) for _ in range(4)]
@@ -284,18 +282,18 @@ class TestAccept:
 
         assert {answer.status_code for answer in answers} == {302}
         assert Membership.objects.filter(user=bob).count() == 1
-        assert len(people.facts("member.joined")) == 1
+        assert len(people.events("member.joined")) == 1
 
-    def test_a_member_stays_what_they_are(self, invite, acme):
+    def test_member_keeps_their_role(self, invite, acme):
         bob = people.person("bob@acme.example")
         _, path = invite(role="VIEWER")
         people.join(bob, acme, "ADMIN")
         members.accept(token_of(path), user=bob)
 
         assert bob.memberships.get().role == "ADMIN"
-        assert not people.facts("member.joined")
+        assert not people.events("member.joined")
 
-    def test_not_when_it_has_expired(self, invite):
+    def test_expired_invitation_is_refused(self, invite):
         bob = people.person("bob@acme.example")
         _, path = invite()
         expire()
@@ -306,14 +304,14 @@ class TestAccept:
         assert not bob.memberships.exists()
 
     @pytest.mark.parametrize("token", ["x", "%00", "<script>", "é", "a" * 3000])
-    def test_an_unknown_one_gets_the_same_calm_page(self, db, token):
+    def test_unknown_token_is_not_found(self, db, token):
         answer = people.browser().get(f"/invitations/{token}")
 
         assert answer.status_code == 404
         assert "This invitation is closed" in answer.text
-        people.assert_strict(answer.text)
+        people.assert_csp_safe(answer.text)
 
-    def test_a_forged_form_is_refused(self, invite):
+    def test_form_without_csrf_token_is_refused(self, invite):
         bob = people.person("bob@acme.example")
         _, path = invite()
         browser = people.browser(enforce_csrf_checks=True)
@@ -322,7 +320,7 @@ class TestAccept:
         assert browser.post(path).status_code == 403
         assert not bob.memberships.exists()
 
-    def test_pages_are_not_kept_by_browsers_and_take_no_other_method(self, invite):
+    def test_page_is_not_cached_and_allows_no_other_method(self, invite):
         _, path = invite()
 
         assert "no-store" in people.browser().get(path).headers["Cache-Control"]
@@ -340,7 +338,7 @@ class TestSignUp:
         return browser.post("/account/signup/", form | fields)
 
     @pytest.mark.parametrize("is_open", [True, False])
-    def test_joins_without_an_organization_of_ones_own(self, invite, acme, settings, is_open):
+    def test_joins_without_creating_an_organization(self, invite, acme, settings, is_open):
         settings.SIGNUP_OPEN = is_open
         _, path = invite(role="ADMIN")
         browser = people.browser()
@@ -355,14 +353,14 @@ class TestSignUp:
         assert (membership.organization_id, membership.role) == (acme.id, "ADMIN")
         assert Organization.objects.count() == 1
 
-    def test_not_with_another_address(self, invite):
+    def test_other_email_is_refused(self, invite):
         _, path = invite()
         answer = self.sign_up(people.browser(), path, email="eve@acme.example")
 
         assert "This invitation is for bob@acme.example." in answer.text
         assert User.objects.count() == 1
 
-    def test_one_that_is_closed_opens_no_closed_door(self, invite, settings):
+    def test_expired_invitation_does_not_open_closed_sign_up(self, invite, settings):
         settings.SIGNUP_OPEN = False
         _, path = invite()
         expire()
@@ -371,17 +369,17 @@ class TestSignUp:
         assert "By invitation only" in answer.text
         assert User.objects.count() == 1
 
-    def test_one_taken_back_meanwhile_makes_no_account(self, invite, monkeypatch):
+    def test_invitation_revoked_meanwhile_creates_no_account(self, invite, monkeypatch):
         _, path = invite()
 
-        def closed(*_, **__):
+        def revoked(*_, **__):
             raise InvalidState
 
-        monkeypatch.setattr(members, "accept", closed)
+        monkeypatch.setattr(members, "accept", revoked)
         assert self.sign_up(people.browser(), path).url == path
         assert User.objects.count() == 1
 
-    def test_a_proof_of_the_address_is_still_asked_for(self, invite, settings, acme):
+    def test_email_verification_is_still_required(self, invite, settings, acme):
         settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
         _, path = invite()
         browser = people.browser()
@@ -390,9 +388,9 @@ class TestSignUp:
         assert not people.is_signed_in(browser)
 
 
-def test_who_is_not_allowed_to_invite(acme):
+def test_viewer_cannot_invite(acme):
     viewer = people.person("viewer@acme.example", acme, "VIEWER")
-    with people.refuses(PermissionDenied):
+    with people.raises(PermissionDenied):
         members.invite(
             actor=world.actor_for(acme),
             membership=viewer.memberships.get(),

@@ -1,4 +1,4 @@
-"""An API key never grants more than it has, and never gains any: in no dimension of its limits."""
+"""An API key never grants or gains more rights than it has, in any of its limits."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -7,8 +7,8 @@ import pytest
 from django.db import transaction
 
 from accounts.controls.services import approvals
-from accounts.errors import ApiKeyRevoked
 from accounts.organizations import permissions
+from accounts.organizations.errors import ApiKeyRevoked
 from accounts.organizations.models import ApiKey
 from accounts.organizations.services import api_keys, organizations
 from accounts.wallets import services as wallets
@@ -21,8 +21,8 @@ from tests.world import (
     balance_of,
     browser,
     error_of,
+    events_of,
     everything,
-    facts_of,
     in_parallel,
     make_key,
     make_member,
@@ -35,7 +35,7 @@ from wallgent.errors import PermissionDenied
 
 PATH = "/v1/api-keys"
 DIMENSIONS = ("permissions", "walletScope", "allowedIps", "expiresAt")
-# The caller's own address, two neighbors that are one network together, and one of version 6.
+# The caller's own address, two adjacent networks that merge into one, and an IPv6 network.
 NETWORKS = ["127.0.0.1/32", "203.0.113.0/25", "203.0.113.128/25", "2001:db8::/32"]
 GRANTED = ["organizations:read", "organizations:write", "wallets:read"]
 
@@ -44,8 +44,8 @@ def in_days(days: int) -> str:
     return timestamp_text(clock.real_now() + timedelta(days=days))
 
 
-class Cast:
-    """A key that is limited in one dimension, and what is beyond and within its limit."""
+class LimitedKey:
+    """A key limited in one dimension, with values beyond and within its limit."""
 
     def __init__(self, acme, wallet, savings, dimension: str):
         soon = clock.real_now().replace(microsecond=0) + timedelta(days=10)
@@ -75,7 +75,7 @@ class Cast:
             "allowedIps": [NETWORKS, ["203.0.113.0/24"], ["2001:db8:1::/48"], ["203.0.113.7"]],
             "expiresAt": [in_days(9), timestamp_text(soon)],
         }[dimension]
-        # What says that there is no limit at all.
+        # Values that mean no limit.
         self.unlimited = {
             "permissions": [],
             "walletScope": [],
@@ -93,13 +93,13 @@ class Cast:
 
 
 @pytest.fixture(params=DIMENSIONS)
-def cast(request, acme, wallet, savings):
-    return Cast(acme, wallet, savings, request.param)
+def limited(request, acme, wallet, savings):
+    return LimitedKey(acme, wallet, savings, request.param)
 
 
-# The wallet scope of a key is given once.
+# The wallet scope of a key cannot be changed.
 each_changeable = pytest.mark.parametrize(
-    "cast", [name for name in DIMENSIONS if name != "walletScope"], indirect=True
+    "limited", [name for name in DIMENSIONS if name != "walletScope"], indirect=True
 )
 
 
@@ -114,75 +114,79 @@ def assert_denied(response, before) -> None:
 
 
 class TestCreate:
-    def test_inherits_the_limit(self, cast):
-        bodies = [{}, {cast.dimension: None}]
-        if cast.dimension == "allowedIps":
+    def test_inherits_the_limit(self, limited):
+        bodies = [{}, {limited.dimension: None}]
+        if limited.dimension == "allowedIps":
             bodies.append({"allowedIps": []})
 
         for body in bodies:
-            made = cast.client.post(PATH, body)
-            assert made.status_code == 201
-            assert made.json()[cast.dimension] == cast.limit
-            again = Client(made.json()["secret"]).post(PATH, body)  # and so do its own
-            assert again.json()[cast.dimension] == cast.limit
+            created = limited.client.post(PATH, body)
+            assert created.status_code == 201
+            assert created.json()[limited.dimension] == limited.limit
+            child = Client(created.json()["secret"]).post(
+                PATH, body
+            )  # keys it creates inherit it, too
+            assert child.json()[limited.dimension] == limited.limit
 
-    def test_grants_nothing_beyond_it(self, cast):
+    def test_grants_nothing_beyond_the_limit(self, limited):
         before = everything()
 
-        for value in cast.beyond:
-            refused = cast.client.post(PATH, {cast.dimension: value})
+        for value in limited.beyond:
+            refused = limited.client.post(PATH, {limited.dimension: value})
             assert_denied(refused, before)
             assert refused.json()["error"]["details"], value
 
-    def test_grants_what_is_within_it(self, cast):
-        for value in cast.within:
-            made = cast.client.post(PATH, {cast.dimension: value})
-            assert made.status_code == 201, value
+    def test_grants_values_within_the_limit(self, limited):
+        for value in limited.within:
+            created = limited.client.post(PATH, {limited.dimension: value})
+            assert created.status_code == 201, value
 
-    def test_a_key_without_limits_grants_anything(self, cast, api):
-        for value in [*cast.beyond, *cast.within, *cast.unlimited]:
-            assert api.post(PATH, {cast.dimension: value}).status_code == 201, value
+    def test_key_without_limits_grants_anything(self, limited, api):
+        for value in [*limited.beyond, *limited.within, *limited.unlimited]:
+            assert api.post(PATH, {limited.dimension: value}).status_code == 201, value
 
-    def test_a_production_key_passes_its_limits_on_to_the_sandbox(self, acme):
+    def test_production_key_passes_its_limits_on_to_sandbox_keys(self, acme):
         until = clock.real_now() + timedelta(days=1)
         limits = {"allowed_ips": ["127.0.0.1"], "expires_at": until}
         live = Client(make_key(acme, "PRODUCTION", **limits))
 
-        made = live.post(PATH, {"environment": "SANDBOX"}).json()
+        created = live.post(PATH, {"environment": "SANDBOX"}).json()
 
-        assert made["allowedIps"] == ["127.0.0.1/32"]
-        assert made["expiresAt"] == timestamp_text(until)
+        assert created["allowedIps"] == ["127.0.0.1/32"]
+        assert created["expiresAt"] == timestamp_text(until)
 
 
 class TestUpdate:
     @each_changeable
-    def test_never_lifts_its_own_limit(self, cast):
+    def test_key_cannot_raise_its_own_limit(self, limited):
         before = everything()
 
-        for value in [*cast.beyond, *cast.unlimited]:
-            change = {cast.dimension: value, "name": "Free"}
-            assert_denied(cast.client.patch(cast.path_of(cast.key), change), before)
+        for value in [*limited.beyond, *limited.unlimited]:
+            change = {limited.dimension: value, "name": "Free"}
+            assert_denied(limited.client.patch(limited.path_of(limited.key), change), before)
 
     @each_changeable
-    def test_may_tighten_itself(self, cast):
-        if cast.dimension == "permissions":
+    def test_key_may_tighten_its_own_limit(self, limited):
+        if limited.dimension == "permissions":
             value = GRANTED[:2]
         else:
-            value = {"allowedIps": NETWORKS[:2], "expiresAt": in_days(5)}[cast.dimension]
+            value = {"allowedIps": NETWORKS[:2], "expiresAt": in_days(5)}[limited.dimension]
 
-        changed = cast.client.patch(cast.path_of(cast.key), {cast.dimension: value, "name": "N"})
+        changed = limited.client.patch(
+            limited.path_of(limited.key), {limited.dimension: value, "name": "N"}
+        )
 
         assert changed.status_code == 200
-        assert changed.json()[cast.dimension] == value
+        assert changed.json()[limited.dimension] == value
         assert changed.json()["name"] == "N"
 
     @each_changeable
-    def test_never_lifts_the_limit_of_another(self, cast):
-        child = f"{PATH}/{cast.client.post(PATH).json()['id']}"
+    def test_key_cannot_raise_the_limit_of_another(self, limited):
+        child = f"{PATH}/{limited.client.post(PATH).json()['id']}"
         before = everything()
 
-        for value in [*cast.beyond, *cast.unlimited]:
-            assert_denied(cast.client.patch(child, {cast.dimension: value}), before)
+        for value in [*limited.beyond, *limited.unlimited]:
+            assert_denied(limited.client.patch(child, {limited.dimension: value}), before)
 
     @pytest.mark.parametrize(
         "change",
@@ -195,18 +199,18 @@ class TestUpdate:
         ],
         ids=str,
     )
-    def test_touches_no_key_that_may_more(self, cast, change):
-        stronger = cast.stronger()
+    def test_key_with_more_rights_cannot_be_changed(self, limited, change):
+        stronger = limited.stronger()
         before = everything()
 
-        assert_refused(cast.client.patch(cast.path_of(stronger), change), before)
+        assert_refused(limited.client.patch(limited.path_of(stronger), change), before)
 
-    def test_a_key_without_limits_changes_any(self, cast, api):
+    def test_key_without_limits_changes_any_key(self, limited, api):
         for change in ({"name": "N"}, {"allowedIps": None}, {"expiresAt": None}):
-            assert api.patch(cast.path_of(cast.key), change).status_code == 200
+            assert api.patch(limited.path_of(limited.key), change).status_code == 200
 
-    def test_what_is_granted_is_judged_by_the_key_as_it_is_now(self, acme):
-        """Its permissions grew since the caller looked: lifting its limit would grant those."""
+    def test_grant_is_checked_against_the_current_key(self, acme):
+        """Its permissions grew after the caller read it, so raising its limit would grant those."""
         make_key(acme, name="Small", permissions=["wallets:read"], allowed_ips=["10.0.0.0/8"])
         small = ApiKey.objects.get(name="Small")
         ApiKey.objects.filter(pk=small.pk).update(permissions=list(permissions.ALL))
@@ -217,32 +221,32 @@ class TestUpdate:
 
 
 class TestRevoke:
-    def test_ends_no_key_that_may_more(self, cast):
-        stronger = cast.stronger()
+    def test_key_with_more_rights_cannot_be_revoked(self, limited):
+        stronger = limited.stronger()
         before = everything()
 
-        assert_refused(cast.client.delete(cast.path_of(stronger)), before)
+        assert_refused(limited.client.delete(limited.path_of(stronger)), before)
 
-    def test_ends_what_it_made_and_itself(self, cast):
-        child = cast.client.post(PATH).json()["id"]
+    def test_key_revokes_its_children_and_itself(self, limited):
+        child = limited.client.post(PATH).json()["id"]
 
-        assert cast.client.delete(f"{PATH}/{child}").status_code == 200
-        assert cast.client.delete(cast.path_of(cast.key)).status_code == 200
+        assert limited.client.delete(f"{PATH}/{child}").status_code == 200
+        assert limited.client.delete(limited.path_of(limited.key)).status_code == 200
 
-    def test_people_end_any_by_their_role(self, cast, acme):
+    def test_users_revoke_any_key_by_their_role(self, limited, acme):
         admin = browser(make_member(acme, "ADMIN"))
-        stronger = cast.stronger()
+        stronger = limited.stronger()
 
-        for key in (cast.key, stronger):
+        for key in (limited.key, stronger):
             page = f"/{acme.id}/sandbox/api-keys/{key.id}/revoke"
             assert admin.post(page, {"submission": ids.new("sub")}).status_code == 303
 
         assert set(ApiKey.objects.filter(revoked_at=None)) == set()
 
-    def test_support_ends_any(self, cast):
-        actor = organizations.system_actor(cast.acme)
+    def test_support_revokes_any_key(self, limited):
+        actor = organizations.system_actor(limited.acme)
 
-        assert api_keys.revoke(cast.key, actor=actor).revoked_at
+        assert api_keys.revoke(limited.key, actor=actor).revoked_at
 
 
 class TestRaces:
@@ -324,7 +328,7 @@ class TestRaces:
 
 
 class TestActor:
-    def test_carries_every_limit_of_its_key(self, acme, wallet):
+    def test_has_every_limit_of_its_key(self, acme, wallet):
         until = clock.real_now() + timedelta(days=1)
         limits = {"wallet_scope": [wallet.id], "allowed_ips": NETWORKS, "expires_at": until}
         secret = make_key(acme, permissions=GRANTED, **limits)
@@ -339,7 +343,7 @@ class TestActor:
 
 
 class TestWalletScope:
-    """What concerns the whole organization, or undoes what it did, is for no scoped key."""
+    """A scoped key cannot change organization settings or undo actions of others."""
 
     @pytest.fixture
     def scoped(self, acme, wallet):
@@ -358,7 +362,7 @@ class TestWalletScope:
             ("POST", "/v1/sandbox/usdc-payments", {"address": "{address}", "amount": "5"}),
         ],
     )
-    def test_refused(self, acme, api, scoped, wallet, shop, method, path, body):
+    def test_scoped_key_is_denied(self, acme, api, scoped, wallet, shop, method, path, body):
         coins = make_wallet(acme, "Coins", currency="USDC")
         address = rails.expect(coins, "5").address
         approval = approving.ask(wallet, shop, "5")
@@ -367,10 +371,10 @@ class TestWalletScope:
         body = {name: int(value) if name == "days" else value for name, value in body.items()}
         before = everything()
 
-        answer = scoped.request(method, path.format(approval=approval.id, wallet=wallet.id), body)
+        response = scoped.request(method, path.format(approval=approval.id, wallet=wallet.id), body)
 
-        assert (answer.status_code, error_of(answer)) == (403, "PERMISSION_DENIED")
-        assert "Use a key" in answer.json()["error"]["message"]
+        assert (response.status_code, error_of(response)) == (403, "PERMISSION_DENIED")
+        assert "Use a key" in response.json()["error"]["message"]
         assert everything() == before
 
     @pytest.mark.parametrize(
@@ -385,11 +389,11 @@ class TestWalletScope:
             ),
             lambda acme, actor: organizations.advance_clock(acme, actor=actor, by=timedelta(1)),
             lambda acme, actor: settings.set_conversion(acme, actor=actor, allowed=True),
-            lambda acme, actor: approvals.check_decider(actor),
+            lambda acme, actor: approvals.require_decider(actor),
         ],
         ids=["name", "direction", "pay requests", "clock", "conversion", "approvals"],
     )
-    def test_no_service_lets_it_change_a_setting(self, acme, wallet, change):
+    def test_services_let_no_scoped_actor_change_a_setting(self, acme, wallet, change):
         before = everything()
 
         with pytest.raises(PermissionDenied), transaction.atomic():
@@ -397,31 +401,33 @@ class TestWalletScope:
 
         assert everything() == before
 
-    def test_it_ends_a_freeze_of_its_own(self, scoped, api, wallet):
+    def test_scoped_key_ends_only_its_own_freeze(self, scoped, api, wallet):
         path = f"/v1/wallets/{wallet.id}"
 
         assert scoped.post(f"{path}/freeze").status_code == 200
         assert scoped.post(f"{path}/unfreeze").status_code == 200
         api.post(f"{path}/freeze")
-        assert scoped.post(f"{path}/freeze").status_code == 200  # it is not the scoped key's
+        assert scoped.post(f"{path}/freeze").status_code == 200  # the freeze stays the other key's
         assert error_of(scoped.post(f"{path}/unfreeze")) == "PERMISSION_DENIED"
         assert api.post(f"{path}/unfreeze").json()["status"] == "ACTIVE"
 
-    def test_it_cannot_end_a_freeze_that_others_want_too(self, scoped, api, acme, wallet):
+    def test_scoped_key_cannot_end_a_freeze_that_another_key_repeated(
+        self, scoped, api, acme, wallet
+    ):
         path = f"/v1/wallets/{wallet.id}"
 
         for key in (scoped, api, api):
             assert key.post(f"{path}/freeze").json()["status"] == "FROZEN"
 
         assert error_of(scoped.post(f"{path}/unfreeze")) == "PERMISSION_DENIED"
-        assert len(facts_of(acme, "wallet.frozen")) == 2
+        assert len(events_of(acme, "wallet.frozen")) == 2
 
-    def test_usdc_come_to_its_own_wallets_and_to_strangers(self, acme, globex, shop):
+    def test_scoped_key_simulates_usdc_to_its_wallets_and_to_strangers(self, acme, globex, shop):
         coins = make_wallet(acme, "Coins", currency="USDC")
-        theirs = make_wallet(globex, "Theirs", currency="USDC")
+        foreign = make_wallet(globex, "Theirs", currency="USDC")
         scoped = Client(make_key(acme, wallet_scope=[coins.id]))
 
-        for transfer in (rails.expect(coins, "5"), rails.expect(theirs, "5")):
+        for transfer in (rails.expect(coins, "5"), rails.expect(foreign, "5")):
             body = {"address": transfer.address, "amount": "5"}
             assert scoped.post("/v1/sandbox/usdc-payments", body).status_code == 201
         rails.settle(acme)

@@ -1,10 +1,10 @@
-"""An organization's settings, and founding one."""
+"""Dashboard pages of organizations: settings and creation."""
 
 import pytest
 from django.utils.html import escape
 
-from accounts.controls.services import approvals
 from accounts.organizations.models import Membership, Organization, User
+from accounts.organizations.services import organizations
 from tests import world
 from wallgent import ids
 
@@ -16,7 +16,7 @@ def url(organization, environment="sandbox"):
     return f"/{organization.id}/{environment}/settings"
 
 
-def asked(**more):
+def form_data(**more):
     return {
         "submission": ids.new("sub"),
         "name": "Acme Two",
@@ -34,25 +34,25 @@ def owner(acme):
 class TestSettings:
     @pytest.mark.parametrize("role", ["OWNER", "ADMIN"])
     @pytest.mark.parametrize("environment", ["sandbox", "production"])
-    def test_are_changed_by_owners_and_admins(self, acme, role, environment):
+    def test_owners_and_admins_change_them(self, acme, role, environment):
         browser = world.browser(world.make_member(acme, role))
 
-        answer = browser.post(url(acme, environment), asked())
+        answer = browser.post(url(acme, environment), form_data())
 
         acme.refresh_from_db()
         assert (answer.status_code, answer.url) == (303, url(acme, environment))
         assert (acme.name, acme.default_link_direction) == ("Acme Two", "SEND")
-        assert len(world.facts_of(acme, "organization.updated", environment.upper())) == 2
+        assert len(world.events_of(acme, "organization.updated", environment.upper())) == 2
 
     @pytest.mark.parametrize("role", ["MEMBER", "VIEWER"])
-    def test_are_only_read_by_others(self, acme, role):
+    def test_other_roles_only_read_them(self, acme, role):
         browser = world.browser(world.make_member(acme, role))
 
         html = browser.get(url(acme)).content.decode()
 
         assert "Acme" in html
         assert 'name="default_link_direction"' not in html
-        assert browser.post(url(acme), asked()).status_code == 403
+        assert browser.post(url(acme), form_data()).status_code == 403
         acme.refresh_from_db()
         assert acme.name == "Acme"
 
@@ -66,8 +66,8 @@ class TestSettings:
             ("pay_requests", ["MOON"]),
         ],
     )
-    def test_say_beside_the_field_what_is_wrong(self, acme, owner, field, value):
-        answer = owner.post(url(acme), asked(**{field: value}))
+    def test_invalid_input_is_reported_at_its_field(self, acme, owner, field, value):
+        answer = owner.post(url(acme), form_data(**{field: value}))
 
         assert answer.status_code == 422
         assert f'id="id_{field}_error"' in answer.content.decode()
@@ -75,7 +75,7 @@ class TestSettings:
         assert (acme.name, acme.default_link_direction) == ("Acme", "RECEIVE")
 
     @pytest.mark.parametrize(
-        ("chosen", "told"),
+        ("chosen", "text"),
         [
             ([], "Not accepted"),
             (["SANDBOX"], "Accepted in the sandbox<"),
@@ -83,30 +83,30 @@ class TestSettings:
             (["SANDBOX", "PRODUCTION"], "Accepted in the sandbox and in production<"),
         ],
     )
-    def test_say_where_strangers_may_ask_to_be_paid(self, acme, owner, chosen, told):
+    def test_pay_requests_are_accepted_where_chosen(self, acme, owner, chosen, text):
         viewer = world.browser(world.make_member(acme, "VIEWER"))
         boxes = owner.get(url(acme)).content.decode().count(" checked")
 
-        answer = owner.post(url(acme), asked(pay_requests=chosen))
+        answer = owner.post(url(acme), form_data(pay_requests=chosen))
 
         acme.refresh_from_db()
         assert (boxes, answer.status_code) == (2, 303), "one direction, and the sandbox"
-        accepts = approvals.organization_accepts_pay_requests
-        assert [place for place in ("SANDBOX", "PRODUCTION") if accepts(acme, place)] == chosen
-        assert told in viewer.get(url(acme)).content.decode()
-        changes = [fact.data["changes"] for fact in world.facts_of(acme, "organization.updated")]
-        said = {"sandbox": "SANDBOX" in chosen, "production": "PRODUCTION" in chosen}
-        assert ({"acceptsPayRequests": said} in changes) == (chosen != ["SANDBOX"])
+        accepts = organizations.accepts_pay_requests
+        assert [name for name in ("SANDBOX", "PRODUCTION") if accepts(acme, name)] == chosen
+        assert text in viewer.get(url(acme)).content.decode()
+        changes = [event.data["changes"] for event in world.events_of(acme, "organization.updated")]
+        accepted = {"sandbox": "SANDBOX" in chosen, "production": "PRODUCTION" in chosen}
+        assert ({"acceptsPayRequests": accepted} in changes) == (chosen != ["SANDBOX"])
 
-    def test_show_a_hostile_name_as_text(self, acme, owner):
-        owner.post(url(acme), asked(name=NASTY))
+    def test_hostile_name_is_shown_as_text(self, acme, owner):
+        owner.post(url(acme), form_data(name=NASTY))
 
         html = owner.get(url(acme)).content.decode()
 
         assert escape(NASTY) in html
         assert "<script>alert" not in html
 
-    def test_tell_how_far_production_is(self, acme, owner):
+    def test_activation_of_production_is_shown(self, acme, owner):
         waiting = owner.get(url(acme)).content.decode()
         world.activate_production(acme)
         active = owner.get(url(acme)).content.decode()
@@ -117,53 +117,53 @@ class TestSettings:
         assert "Active since" in active
         assert "does not include production" in without
 
-    def test_send_strangers_away_and_guests_to_sign_in(self, acme, globex, client):
+    def test_strangers_get_404_and_guests_are_redirected_to_sign_in(self, acme, globex, client):
         stranger = world.browser(world.make_member(globex))
 
         assert stranger.get(url(acme)).status_code == 404
-        assert stranger.post(url(acme), asked()).status_code == 404
-        assert client.post(url(acme), asked()).url.endswith(f"?next={url(acme)}")
+        assert stranger.post(url(acme), form_data()).status_code == 404
+        assert client.post(url(acme), form_data()).url.endswith(f"?next={url(acme)}")
 
 
-class TestNew:
+class TestNewOrganization:
     @pytest.fixture
     def newcomer(self, db):
-        """Somebody who belongs nowhere yet."""
+        """A user without any organization."""
         return User.objects.create_user(email="new@x.example")
 
-    def test_is_offered_to_who_has_none(self, newcomer):
+    def test_is_offered_to_users_without_one(self, newcomer):
         browser = world.browser(newcomer)
 
         assert browser.get("/").url == NEW
         assert browser.get(NEW).status_code == 200
 
-    def test_makes_its_founder_the_owner(self, newcomer):
-        answer = world.browser(newcomer).post(NEW, asked(name="Initech"))
+    def test_creator_becomes_the_owner(self, newcomer):
+        answer = world.browser(newcomer).post(NEW, form_data(name="Initech"))
 
-        made = Organization.objects.get()
-        assert (answer.status_code, answer.url) == (302, f"/{made.id}/sandbox/")
-        assert (made.name, made.email) == ("Initech", "new@x.example")
+        organization = Organization.objects.get()
+        assert (answer.status_code, answer.url) == (302, f"/{organization.id}/sandbox/")
+        assert (organization.name, organization.email) == ("Initech", "new@x.example")
         assert Membership.objects.get(user=newcomer).role == "OWNER"
-        assert made.wallets.count() == 2
+        assert organization.wallets.count() == 2
 
-    def test_twice_is_once(self, newcomer):
-        browser, form = world.browser(newcomer), asked()
+    def test_repeated_form_creates_one(self, newcomer):
+        browser, form = world.browser(newcomer), form_data()
 
         first, again = browser.post(NEW, form), browser.post(NEW, form)
 
         assert first.url == again.url
         assert Organization.objects.count() == 1
 
-    def test_racing_clicks_make_one(self, transactional_db):
-        user, form = User.objects.create_user(email="new@x.example"), asked()
+    def test_concurrent_clicks_create_one(self, transactional_db):
+        user, form = User.objects.create_user(email="new@x.example"), form_data()
 
         answers = world.in_parallel(4, lambda _: world.browser(user).post(NEW, form))
 
         assert len({answer.url for answer in answers}) == 1
         assert Organization.objects.count() == 1
 
-    def test_changed_resubmit_is_refused_with_words(self, newcomer):
-        browser, form = world.browser(newcomer), asked()
+    def test_changed_resubmit_is_refused(self, newcomer):
+        browser, form = world.browser(newcomer), form_data()
         browser.post(NEW, form)
 
         answer = browser.post(NEW, form | {"name": "Other"})
@@ -172,8 +172,8 @@ class TestNew:
         assert "You sent this form before" in answer.content.decode()
         assert Organization.objects.count() == 1
 
-    def test_another_persons_key_is_another(self, newcomer, acme):
-        form = asked()
+    def test_same_key_of_another_user_creates_another(self, newcomer, acme):
+        form = form_data()
         world.browser(newcomer).post(NEW, form)
 
         other = world.browser(world.make_member(acme)).post(NEW, form)
@@ -182,22 +182,22 @@ class TestNew:
         assert Organization.objects.count() == 3
 
     @pytest.mark.parametrize("name", ["", " ", "w" * 257, "a\0b"])
-    def test_needs_a_name(self, newcomer, name):
-        answer = world.browser(newcomer).post(NEW, asked(name=name))
+    def test_requires_a_name(self, newcomer, name):
+        answer = world.browser(newcomer).post(NEW, form_data(name=name))
 
         assert answer.status_code == 422
         assert not Organization.objects.exists()
 
-    def test_takes_its_time(self, newcomer):
+    def test_is_limited_to_five_per_minute(self, newcomer):
         browser = world.browser(newcomer)
 
-        answers = [browser.post(NEW, asked()) for _ in range(6)]
+        answers = [browser.post(NEW, form_data()) for _ in range(6)]
 
         assert [answer.status_code for answer in answers] == [302] * 5 + [422]
         assert Organization.objects.count() == 5
 
-    def test_needs_somebody_signed_in(self, client, db):
-        for answer in (client.get(NEW), client.post(NEW, asked())):
+    def test_requires_sign_in(self, client, db):
+        for answer in (client.get(NEW), client.post(NEW, form_data())):
             assert answer.status_code == 302
             assert answer.url.endswith(f"?next={NEW}")
         assert not Organization.objects.exists()

@@ -3,14 +3,14 @@ from django.db import transaction
 
 from accounts.organizations.models import Membership, Organization, User
 from accounts.organizations.services import organizations
-from tests.world import A_TIME, activate_production, actor_for, error_of, facts_of
+from tests.world import A_TIME, activate_production, actor_for, error_of, events_of
 from wallgent.errors import InvalidState
 
 PATH = "/v1/organizations/me"
 
 
 class TestMyOrganization:
-    def test_answers_every_key(self, api, acme):
+    def test_returns_every_field(self, api, acme):
         owner = User.objects.create_user("ada@acme.example", name="Ada")
         Membership.objects.create(organization=acme, user=owner, role="OWNER")
 
@@ -33,7 +33,7 @@ class TestMyOrganization:
             "createdAt": A_TIME,
         }
 
-    def test_shows_activation_to_keys_of_both_environments(self, api, live_api):
+    def test_activation_is_shown_to_keys_of_both_environments(self, api, live_api):
         for client in (api, live_api):
             organization = client.get(PATH).json()
 
@@ -41,7 +41,7 @@ class TestMyOrganization:
             assert organization["activatedAt"] == A_TIME
             assert organization["capabilities"] == ["sandbox", "production"]
 
-    def test_members_of_others_are_not_shown(self, api, globex):
+    def test_members_of_other_organizations_are_not_shown(self, api, globex):
         owner = User.objects.create_user("eve@globex.example")
         Membership.objects.create(organization=globex, user=owner, role="OWNER")
 
@@ -56,20 +56,20 @@ class TestRename:
         assert response.json() == {"ok": True, "id": acme.id, "name": "Acme Robotics"}
         assert api.get(PATH).json()["name"] == "Acme Robotics"
         assert Organization.objects.get(pk=globex.pk).name == "Globex"
-        (event,) = facts_of(acme, "organization.updated")
+        (event,) = events_of(acme, "organization.updated")
         assert event.data["changes"] == {"name": "Acme Robotics"}
         assert not event.is_public
 
     @pytest.mark.parametrize("raw", [b"", b"{}", b'{"email": "new@acme.example"}'])
-    def test_nothing_given_is_no_change(self, api, acme, raw):
+    def test_empty_body_changes_nothing(self, api, acme, raw):
         response = api.request("PATCH", PATH, raw=raw)
 
         assert (response.status_code, response.json()["name"]) == (200, "Acme")
         assert Organization.objects.get(pk=acme.pk).email == "owner@acme.example"
-        assert facts_of(acme, "organization.updated") == []
+        assert events_of(acme, "organization.updated") == []
 
     @pytest.mark.parametrize("name", ["", " ", "x" * 257, 5, []])
-    def test_malformed(self, api, acme, name):
+    def test_malformed_name_is_refused(self, api, acme, name):
         response = api.patch(PATH, {"name": name})
 
         assert (response.status_code, error_of(response)) == (400, "VALIDATION_ERROR")
@@ -77,30 +77,30 @@ class TestRename:
 
 
 class TestActivation:
-    def test_a_plan_without_production_is_not_activated(self, acme):
+    def test_plan_without_production_is_not_activated(self, acme):
         organizations.set_plan(acme, actor=actor_for(acme), plan="FREE")
 
         with transaction.atomic(), pytest.raises(InvalidState):
             organizations.activate_production(acme, actor=actor_for(acme))
 
-    def test_is_done_once(self, acme):
+    def test_is_recorded_once(self, acme):
         for _ in range(2):
             organizations.activate_production(acme, actor=actor_for(acme))
 
-        assert len(facts_of(acme, "organization.activated")) == 1
+        assert len(events_of(acme, "organization.activated")) == 1
 
 
 class TestCreate:
-    def test_makes_a_main_wallet_in_each_environment(self, acme):
+    def test_creates_a_main_wallet_in_each_environment(self, acme):
         main = acme.wallets.filter(is_default=True)
 
         assert sorted(w.environment for w in main) == ["PRODUCTION", "SANDBOX"]
-        assert len(facts_of(acme, "organization.created")) == 1
+        assert len(events_of(acme, "organization.created")) == 1
         for environment in ("SANDBOX", "PRODUCTION"):
-            assert len(facts_of(acme, "wallet.created", environment)) == 1
+            assert len(events_of(acme, "wallet.created", environment)) == 1
 
-    def test_strangers_are_not_told(self, acme, globex):
+    def test_strangers_do_not_see_its_events(self, acme, globex):
         activate_production(acme)
 
-        subjects = {e.subject for e in facts_of(globex, "organization.created")}
+        subjects = {e.subject for e in events_of(globex, "organization.created")}
         assert subjects == {globex.id}

@@ -1,4 +1,4 @@
-"""The clock of a sandbox can be moved forward, and whatever is due follows."""
+"""The sandbox clock moves forward, and due work follows."""
 
 from datetime import timedelta
 
@@ -7,7 +7,7 @@ from django.db import transaction
 
 from accounts.organizations.services import organizations
 from tests.accounts import rails
-from tests.world import Client, actor_for, error_of, facts_of, fund, make_key
+from tests.world import Client, actor_for, error_of, events_of, fund, make_key
 from wallgent import clock
 from wallgent.api.schemas import timestamp_text
 from wallgent.errors import ValidationError
@@ -27,12 +27,12 @@ def offset(organization) -> timedelta:
     ("body", "by"),
     [({"seconds": 90}, timedelta(seconds=90)), ({"days": 2}, timedelta(days=2))],
 )
-def test_moves_by_so_much(api, acme, body, by):
+def test_moves_by_a_duration(api, acme, body, by):
     answer = api.post(PATH, body)
     assert answer.status_code == 200
     assert offset(acme) == by
-    told = answer.json()
-    assert (told["aheadSeconds"], told["environment"]) == (by.total_seconds(), "SANDBOX")
+    state = answer.json()
+    assert (state["aheadSeconds"], state["environment"]) == (by.total_seconds(), "SANDBOX")
 
     api.post(PATH, body)
     assert offset(acme) == 2 * by
@@ -47,18 +47,18 @@ def test_moves_to_a_time(api, acme):
     assert answer.json()["now"][:15] == timestamp_text(then)[:15]
 
 
-def test_who_means_a_time_that_somebody_else_has_set_moves_nothing(acme):
+def test_advancing_to_a_time_already_reached_is_refused(acme):
     actor, then = actor_for(acme), clock.real_now() + timedelta(days=30)
     organizations.advance_clock(acme, actor=actor, to=then)
     with pytest.raises(ValidationError), transaction.atomic():
-        organizations.advance_clock(acme, actor=actor, to=then)  # as it read the clock before
+        organizations.advance_clock(acme, actor=actor, to=then)  # with the clock as read before
     assert offset(acme) < timedelta(days=31)
 
 
-def test_is_written_down_for_the_audit_alone_and_dated_by_the_new_time(api, acme):
+def test_is_recorded_as_private_event_at_the_new_time(api, acme):
     api.post(PATH, {"days": 3})
 
-    [event] = facts_of(acme, "sandbox.clock_advanced")
+    [event] = events_of(acme, "sandbox.clock_advanced")
     assert (event.subject, event.is_public, event.actor_type) == (acme.id, False, "API_KEY")
     assert event.data == {
         "organizationId": acme.id,
@@ -69,7 +69,7 @@ def test_is_written_down_for_the_audit_alone_and_dated_by_the_new_time(api, acme
     assert event.created_at > clock.real_now() + timedelta(days=2)
 
 
-def test_a_repeated_key_moves_it_once(api, acme):
+def test_repeated_key_moves_it_once(api, acme):
     body = {"days": 1, "idempotencyKey": "once"}
     first, again = api.post(PATH, body), api.post(PATH, body)
 
@@ -92,35 +92,35 @@ def test_a_repeated_key_moves_it_once(api, acme):
         {"to": "9999-01-01T00:00:00Z"},
     ],
 )
-def test_only_goes_forward_in_one_way_and_not_for_ever(api, acme, body):
+def test_malformed_backward_or_too_far_is_refused(api, acme, body):
     answer = api.post(PATH, body)
     assert (answer.status_code, error_of(answer)) == (400, "VALIDATION_ERROR")
     assert offset(acme) == timedelta(0)
 
 
-def test_stops_ten_years_ahead(api, acme):
+def test_moves_at_most_ten_years_ahead(api, acme):
     assert api.post(PATH, {"days": 3_650}).status_code == 200
     assert error_of(api.post(PATH, {"seconds": 1})) == "VALIDATION_ERROR"
 
 
-def test_of_production_cannot_be_moved(live_api, acme):
+def test_production_clock_cannot_be_moved(live_api, acme):
     answer = live_api.post(PATH, {"days": 1})
     assert (answer.status_code, error_of(answer)) == (403, "SANDBOX_ONLY")
     assert not Event.objects.filter(type="sandbox.clock_advanced").exists()
 
 
-def test_is_not_for_keys_of_single_wallets(acme, wallet):
+def test_scoped_key_is_denied(acme, wallet):
     scoped = Client(make_key(acme, wallet_scope=[wallet.id]))
     assert error_of(scoped.post(PATH, {"days": 1})) == "PERMISSION_DENIED"
     assert offset(acme) == timedelta(0)
 
 
-def test_of_others_stands_still(api, globex):
+def test_clock_of_other_organizations_is_unchanged(api, globex):
     api.post(PATH, {"days": 1})
     assert offset(globex) == timedelta(0)
 
 
-def test_what_is_due_follows(api, acme, globex, wallet, shop):
+def test_due_transfers_are_processed(api, acme, globex, wallet, shop):
     fund(wallet, "50")
     fund(shop, "50")
     wallet.refresh_from_db()

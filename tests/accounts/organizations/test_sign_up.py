@@ -1,4 +1,4 @@
-"""Signing up: a person and their organization, at once or not at all."""
+"""Sign-up: creates the user and their organization together."""
 
 import pytest
 from django.core import mail
@@ -22,13 +22,13 @@ def sign_up(client=None, **fields):
 
 
 @pytest.fixture
-def proving(settings):
-    """As with DEBUG=0: nobody gets in before their address is proved."""
+def email_verification(settings):
+    """As with DEBUG=0: users must verify their email address before they sign in."""
     settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 
 
 class TestSignUp:
-    def test_makes_the_person_the_organization_and_signs_in(self, db):
+    def test_creates_user_and_organization_and_signs_in(self, db):
         browser = people.browser()
         answer = sign_up(browser)
 
@@ -40,22 +40,22 @@ class TestSignUp:
         assert membership.organization.name == "Analytical Engines"
         assert Wallet.objects.filter(organization=membership.organization).count() == 2
         assert people.is_signed_in(browser)
-        assert len(people.facts("organization.created", "user.signed_in")) == 2
+        assert len(people.events("organization.created", "user.signed_in")) == 2
 
-    def test_the_page_asks_for_what_password_managers_know(self, db):
+    def test_fields_have_autocomplete_hints(self, db):
         page = people.browser().get("/account/signup/").text
         for name in ("name", "organization", "username", "new-password"):
             assert f'autocomplete="{name}"' in page
 
     @pytest.mark.parametrize(
-        ("field", "value", "told"),
+        ("field", "value", "message"),
         [
             ("name", "", "This field is required"),
             ("name", "\t \n", "This field is required"),
             ("name", "x" * 257, "at most 256 characters"),
             ("organization", "", "This field is required"),
             ("organization", "x" * 257, "at most 256 characters"),
-            ("email", "nobody", "Enter a valid email address"),
+            ("email", "ada", "Enter a valid email address"),
             ("email", "a" * 60 + "@" + "b." * 110 + "example", "at most 254 characters"),
             ("password1", "short", "at least 12 characters"),
             ("password1", "password1234", "too common"),
@@ -63,11 +63,11 @@ class TestSignUp:
             ("password1", "ada@engines.example", "too similar"),
         ],
     )
-    def test_bad_input_is_told_beside_its_field(self, db, field, value, told):
+    def test_invalid_input_is_reported_at_its_field(self, db, field, value, message):
         answer = sign_up(**{field: value})
 
         assert answer.status_code == 200
-        assert told in " ".join(answer.context["form"].errors[field])
+        assert message in " ".join(answer.context["form"].errors[field])
         assert not User.objects.exists()
         assert not Organization.objects.exists()
 
@@ -75,7 +75,7 @@ class TestSignUp:
         "name",
         ["<script>alert(1)</script>", "أدا لوفلايس", "\u202eedA", "👩‍🚀 Ada", "Ada\r\nBcc: x@y.z"],
     )
-    def test_any_name_is_kept_on_one_line_and_never_run(self, db, name):
+    def test_name_is_saved_on_one_line_and_escaped(self, db, name):
         browser = people.browser()
         assert sign_up(browser, name=name, organization=name).status_code == 302
 
@@ -84,27 +84,27 @@ class TestSignUp:
         page = browser.get(f"/{user.memberships.get().organization_id}/sandbox/")
         assert "<script>alert" not in page.text
 
-    def test_all_of_it_fails_together(self, db, monkeypatch):
+    def test_error_rolls_everything_back(self, db, monkeypatch):
         def broken(**_):
             raise RuntimeError
 
-        monkeypatch.setattr(organizations.wallets, "create_default", broken)
+        monkeypatch.setattr(organizations, "_set_up", [broken])
 
         assert sign_up().status_code == 500
         assert not User.objects.exists()
         assert not Organization.objects.exists()
 
-    def test_a_forged_form_is_refused(self, db):
+    def test_form_without_csrf_token_is_refused(self, db):
         assert sign_up(people.browser(enforce_csrf_checks=True)).status_code == 403
         assert not User.objects.exists()
 
-    def test_somebody_who_is_signed_in_is_led_home(self, db):
+    def test_signed_in_user_is_redirected_home(self, db):
         browser = people.browser()
         sign_up(browser)
 
         assert browser.get("/account/signup/").url == "/"
 
-    def test_an_address_that_has_an_account_is_told(self, db):
+    def test_existing_account_is_reported(self, db):
         people.person("ada@engines.example")
         answer = sign_up(email="ADA@Engines.example")
 
@@ -113,7 +113,7 @@ class TestSignUp:
 
     @pytest.mark.django_db(transaction=True)
     @pytest.mark.parametrize("verification", ["none", "mandatory"])
-    def test_twins_make_one_account(self, settings, verification):
+    def test_concurrent_forms_create_one_account(self, settings, verification):
         settings.ACCOUNT_EMAIL_VERIFICATION = verification
         answers = world.in_parallel(4, lambda number: sign_up())
 
@@ -121,20 +121,20 @@ class TestSignUp:
         assert User.objects.count() == Organization.objects.count() == 1
 
 
-class TestClosed:
+class TestClosedSignUp:
     @pytest.fixture(autouse=True)
     def _closed(self, settings):
         settings.SIGNUP_OPEN = False
 
-    def test_is_said_calmly(self, db):
+    def test_page_says_by_invitation_only(self, db):
         assert "By invitation only" in people.browser().get("/account/signup/").text
         assert sign_up().status_code == 200
         assert not User.objects.exists()
 
 
-class TestProof:
-    def test_is_asked_for_before_anything_else(
-        self, db, proving, django_capture_on_commit_callbacks
+class TestEmailVerification:
+    def test_is_required_before_sign_in(
+        self, db, email_verification, django_capture_on_commit_callbacks
     ):
         browser = people.browser()
         with django_capture_on_commit_callbacks(execute=True):
@@ -146,13 +146,13 @@ class TestProof:
             assert people.sign_in(browser, FORM["email"]).url == "/account/confirm-email/"
         assert not people.is_signed_in(browser)
 
-        link = people.link_in(people.letters_to(FORM["email"])[0])
+        link = people.link_in(people.emails_to(FORM["email"])[0])
         assert browser.get(link).status_code == 200
         assert "/account/login/" in browser.post(link).url
         assert people.sign_in(browser, FORM["email"]).url == "/"
 
-    def test_looking_at_the_link_proves_nothing(
-        self, db, proving, django_capture_on_commit_callbacks
+    def test_opening_the_link_verifies_nothing(
+        self, db, email_verification, django_capture_on_commit_callbacks
     ):
         with django_capture_on_commit_callbacks(execute=True):
             sign_up()
@@ -160,31 +160,31 @@ class TestProof:
 
         assert people.sign_in(people.browser(), FORM["email"]).url == "/account/confirm-email/"
 
-    def test_nobody_learns_who_has_an_account(
-        self, db, proving, django_capture_on_commit_callbacks
+    def test_response_does_not_reveal_existing_accounts(
+        self, db, email_verification, django_capture_on_commit_callbacks
     ):
         people.person("ada@engines.example")
         with django_capture_on_commit_callbacks(execute=True):
             known, unknown = sign_up(), sign_up(email="bob@engines.example")
 
         assert (known.status_code, known.url) == (unknown.status_code, unknown.url)
-        (letter,) = people.letters_to("ada@engines.example")
-        assert "already have a Wallgent account" in letter.subject
+        (email,) = people.emails_to("ada@engines.example")
+        assert "already have a Wallgent account" in email.subject
         assert User.objects.count() == 2
 
-    def test_staff_made_in_the_shell_need_none(self, db, proving):
+    def test_superusers_created_in_the_shell_need_none(self, db, email_verification):
         User.objects.create_superuser("boss@wallgent.example", people.PASSWORD)
 
         assert people.sign_in(people.browser(), "boss@wallgent.example").url == "/admin/"
 
-    def test_links_lead_to_our_public_address(
-        self, db, proving, settings, django_capture_on_commit_callbacks
+    def test_links_lead_to_the_public_origin(
+        self, db, email_verification, settings, django_capture_on_commit_callbacks
     ):
         settings.PUBLIC_ORIGIN = "https://pay.example.com"
         with django_capture_on_commit_callbacks(execute=True):
             people.browser().post("/account/signup/", FORM, headers={"Host": "evil.example"})
             people.browser().post("/account/signup/", FORM, headers={"Host": "evil.example"})
 
-        for letter in mail.outbox:
-            assert "https://pay.example.com/account/" in letter.body
-            assert "evil.example" not in letter.body + letter.subject
+        for email in mail.outbox:
+            assert "https://pay.example.com/account/" in email.body
+            assert "evil.example" not in email.body + email.subject

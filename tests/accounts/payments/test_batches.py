@@ -15,8 +15,8 @@ from tests.world import (
     balance_of,
     deposit,
     error_of,
+    events_of,
     everything,
-    facts_of,
     fund,
     make_key,
     make_wallet,
@@ -30,13 +30,13 @@ PATH = "/v1/payments/batch"
 
 @pytest.fixture
 def item(wallet, shop):
-    """A function that makes an item: so much from the wallet to the shop."""
+    """A function that builds an item: a payment from the wallet to the shop."""
     fund(wallet, "1000")
 
-    def make(amount="10", **more):
+    def build(amount="10", **more):
         return {"from": wallet.id, "to": shop.id, "amount": amount} | more
 
-    return make
+    return build
 
 
 def statuses(response) -> list[str]:
@@ -44,7 +44,7 @@ def statuses(response) -> list[str]:
 
 
 class TestAllPosted:
-    def test_answers_every_key(self, api, item, wallet, shop):
+    def test_answer_has_every_key(self, api, item, wallet, shop):
         response = api.post(PATH, {"payments": [item("10"), item("100", description="Two")]})
 
         batch = response.json()
@@ -70,21 +70,21 @@ class TestAllPosted:
         assert balance_of(wallet) == Decimal("889.25")
         assert balance_of(shop) == 110
 
-    def test_takes_twenty(self, api, item, shop):
+    def test_accepts_twenty_payments(self, api, item, shop):
         response = api.post(PATH, {"payments": [item("1")] * 20})
 
         assert (response.status_code, response.json()["summary"]["succeeded"]) == (200, 20)
         assert balance_of(shop) == 20
 
-    def test_each_payment_is_told_to_both_parties(self, api, acme, globex, item):
+    def test_each_payment_is_recorded_for_both_parties(self, api, acme, globex, item):
         batch = api.post(PATH, {"payments": [item(), item()]}).json()
 
         ids = [result["transactionId"] for result in batch["results"]]
         for organization in (acme, globex):
-            told = facts_of(organization, "payment.completed")
-            assert sorted(event.subject for event in told) == sorted(ids)
+            events = events_of(organization, "payment.completed")
+            assert sorted(event.subject for event in events) == sorted(ids)
 
-    def test_a_later_item_spends_what_an_earlier_one_brings(self, api, item, wallet, savings, shop):
+    def test_later_item_spends_what_an_earlier_one_credits(self, api, item, wallet, savings, shop):
         there = {"fromWalletId": wallet.id, "toWalletId": savings.id, "amount": "100"}
         onward = {"from": savings.id, "to": shop.id, "amount": "99"}
 
@@ -100,7 +100,7 @@ class TestAllPosted:
 
 
 class TestOneFails:
-    def test_none_is_made(self, api, acme, globex, item, wallet, shop):
+    def test_no_payment_is_made(self, api, acme, globex, item, wallet, shop):
         response = api.post(PATH, {"payments": [item("10"), item("5000"), item("10")]})
 
         assert response.status_code == 207
@@ -122,15 +122,15 @@ class TestOneFails:
         assert refused["error"]["code"] == "INSUFFICIENT_FUNDS"
         assert refused["error"]["details"]["balance"] == "989.75"  # the first one paid
         assert (balance_of(wallet), balance_of(shop)) == (1000, 0)
-        assert facts_of(globex, "payment.completed") == facts_of(acme, "payment.completed") == []
+        assert events_of(globex, "payment.completed") == events_of(acme, "payment.completed") == []
 
-    def test_the_failed_one_is_kept(self, api, acme, item):
+    def test_failed_payment_is_stored(self, api, acme, item):
         response = api.post(PATH, {"payments": [item("10"), item("5000")]})
 
         id = response.json()["results"][1]["error"]["details"]["transactionId"]
         payment = api.get(f"/v1/payments/{id}").json()
         assert (payment["status"], payment["amount"]) == ("FAILED", "5000.00")
-        assert [event.subject for event in facts_of(acme, "payment.failed")] == [id]
+        assert [event.subject for event in events_of(acme, "payment.failed")] == [id]
         assert Payment.objects.count() == 1
 
     @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ class TestOneFails:
         ],
     )
     @pytest.mark.parametrize("place", [0, 2])
-    def test_whatever_it_fails_for(self, api, item, wallet, change, code, place):
+    def test_invalid_item_fails_the_batch(self, api, item, wallet, change, code, place):
         items = [item(), item(), item()]
         items[place] |= change
 
@@ -160,7 +160,7 @@ class TestOneFails:
 
     @pytest.mark.parametrize("place", [0, 1, 2])
     @pytest.mark.parametrize(
-        ("why", "code"),
+        ("reason", "code"),
         [
             ("full", "INVALID_AMOUNT"),
             ("closed", "INVALID_STATE"),
@@ -171,18 +171,24 @@ class TestOneFails:
             ("another currency", "VALIDATION_ERROR"),
         ],
     )
-    def test_whichever_wallet_refuses_it(self, api, acme, item, wallet, shop, why, code, place):
-        other = make_wallet(acme, "Other", currency="USDC" if why == "another currency" else "USD")
-        change = {"from": other.id} if why in ("frozen", "in debt", "empty") else {"to": other.id}
-        if why == "full":
+    def test_wallet_that_refuses_fails_the_batch(
+        self, api, acme, item, wallet, shop, reason, code, place
+    ):
+        other = make_wallet(
+            acme, "Other", currency="USDC" if reason == "another currency" else "USD"
+        )
+        change = (
+            {"from": other.id} if reason in ("frozen", "in debt", "empty") else {"to": other.id}
+        )
+        if reason == "full":
             deposit(other, "999999999999")
-        elif why == "itself":
+        elif reason == "itself":
             change = {"to": wallet.id}
-        elif why == "in debt":
+        elif reason == "in debt":
             fund(other, "100")
             force(other.account_id, "200")
-        elif why in ("closed", "frozen"):
-            chart.set_state(other.account_id, why.upper())
+        elif reason in ("closed", "frozen"):
+            chart.set_state(other.account_id, reason.upper())
         items = [item("1"), item("1"), item("1")]
         items[place] |= change
 
@@ -196,7 +202,7 @@ class TestOneFails:
         again = api.post(PATH, {"payments": items, "idempotencyKey": "b"})
         assert (again.status_code, again.json()) == (207, response.json())
 
-    def test_a_strangers_wallet_pays_nothing(self, api, item, wallet, shop):
+    def test_wallet_of_another_organization_cannot_pay(self, api, item, wallet, shop):
         fund(shop, "100")
 
         foreign = api.post(PATH, {"payments": [{"from": shop.id, "to": wallet.id, "amount": "1"}]})
@@ -204,7 +210,9 @@ class TestOneFails:
         assert foreign.json()["results"][0]["error"]["code"] == "WALLET_NOT_FOUND"
         assert balance_of(shop) == 100
 
-    def test_other_environment_and_scope(self, api, acme, item, wallet, savings, live_wallet):
+    def test_other_environment_and_scope_are_refused(
+        self, api, acme, item, wallet, savings, live_wallet
+    ):
         scoped = Client(make_key(acme, wallet_scope=[savings.id]))
 
         mixed = api.post(PATH, {"payments": [item(to=live_wallet.id)]})
@@ -215,7 +223,7 @@ class TestOneFails:
         assert codes == ["ENVIRONMENT_MISMATCH", "ENVIRONMENT_MISMATCH", "PERMISSION_DENIED"]
         assert balance_of(wallet) == 1000
 
-    def test_frozen_and_closed_wallets(self, api, item, wallet, savings):
+    def test_frozen_and_closed_wallets_are_refused(self, api, item, wallet, savings):
         api.post(f"/v1/wallets/{savings.id}/close")
         closed = api.post(PATH, {"payments": [item(to=savings.id)]})
         api.post(f"/v1/wallets/{wallet.id}/freeze")
@@ -229,7 +237,7 @@ class TestMalformed:
     @pytest.mark.parametrize(
         "payments", [None, [], {}, "text", 5, [5], ["x"], [[]], [None], [{}]], ids=str
     )
-    def test_payments_is_a_list_of_payments(self, api, wallet, payments):
+    def test_payments_must_be_a_list_of_payments(self, api, wallet, payments):
         before = everything()
 
         response = api.post(PATH, {"payments": payments})
@@ -237,13 +245,13 @@ class TestMalformed:
         assert (response.status_code, error_of(response)) == (400, "VALIDATION_ERROR")
         assert everything() == before
 
-    def test_at_most_twenty(self, api, item, wallet):
+    def test_more_than_twenty_are_refused(self, api, item, wallet):
         response = api.post(PATH, {"payments": [item("1")] * 21})
 
         assert (response.status_code, error_of(response)) == (400, "VALIDATION_ERROR")
         assert balance_of(wallet) == 1000
 
-    def test_a_bad_amount_is_told_with_its_place(self, api, item, wallet):
+    def test_error_names_the_index_of_a_bad_amount(self, api, item, wallet):
         response = api.post(PATH, {"payments": [item(), item("-5"), item("abc")]})
 
         assert (response.status_code, error_of(response)) == (400, "INVALID_AMOUNT")
@@ -265,7 +273,7 @@ class TestKeys:
         assert (other.status_code, error_of(other)) == (409, "IDEMPOTENCY_KEY_REUSE")
         assert balance_of(wallet) == Decimal("979.50")
 
-    def test_a_failure_is_replayed_too(self, api, item, wallet):
+    def test_failure_is_replayed_too(self, api, item, wallet):
         body = {"payments": [item("5000")], "idempotencyKey": "b"}
         first = api.post(PATH, body)
         fund(wallet, "9000")
@@ -276,7 +284,7 @@ class TestKeys:
         assert again.headers["Idempotent-Replayed"] == "true"
         assert balance_of(wallet) == 10_000
 
-    def test_an_item_paid_before_is_not_paid_again(self, api, item, wallet):
+    def test_item_paid_before_is_not_paid_again(self, api, item, wallet):
         first = api.post(PATH, {"payments": [item(idempotencyKey="i-1")]}).json()
 
         again = api.post(PATH, {"payments": [item(), item(idempotencyKey="i-1")]})
@@ -289,7 +297,7 @@ class TestKeys:
         assert repeated["payment"] == first["results"][0]["payment"]
         assert balance_of(wallet) == Decimal("979.50")
 
-    def test_an_item_key_for_another_payment_fails(self, api, item, wallet):
+    def test_item_key_reused_for_another_payment_fails(self, api, item, wallet):
         api.post(PATH, {"payments": [item(idempotencyKey="i-1")]})
 
         response = api.post(PATH, {"payments": [item(), item("11", idempotencyKey="i-1")]})
@@ -298,7 +306,7 @@ class TestKeys:
         assert response.json()["results"][1]["error"]["code"] == "IDEMPOTENCY_KEY_REUSE"
         assert balance_of(wallet) == Decimal("989.75")
 
-    def test_what_was_paid_before_stands_when_the_batch_fails(self, api, item, wallet):
+    def test_earlier_payments_stay_when_the_batch_fails(self, api, item, wallet):
         paid = item(idempotencyKey="i-1")
         first = api.post(PATH, {"payments": [paid]}).json()["results"][0]
 
@@ -310,7 +318,7 @@ class TestKeys:
         assert statuses(clash) == ["failed", "success"]
         assert balance_of(wallet) == Decimal("989.75")
 
-    def test_a_failed_batch_leaves_its_items_keys_free(self, api, item, wallet):
+    def test_failed_batch_leaves_its_item_keys_unused(self, api, item, wallet):
         api.post(PATH, {"payments": [item(idempotencyKey="i-1"), item("5000")]})
 
         response = api.post(PATH, {"payments": [item(idempotencyKey="i-1")]})
@@ -318,17 +326,17 @@ class TestKeys:
         assert "replayed" not in response.json()["results"][0]
         assert balance_of(wallet) == Decimal("989.75")
 
-    def test_two_items_with_one_key_are_one_payment(self, api, item, wallet):
-        twins = [item(idempotencyKey="i-1"), item(), item(idempotencyKey="i-1")]
+    def test_equal_items_with_one_key_are_one_payment(self, api, item, wallet):
+        duplicates = [item(idempotencyKey="i-1"), item(), item(idempotencyKey="i-1")]
 
-        response = api.post(PATH, {"payments": twins})
+        response = api.post(PATH, {"payments": duplicates})
 
         assert response.status_code == 200
         first, _, third = response.json()["results"]
         assert third == first | {"index": 2, "replayed": True}
         assert balance_of(wallet) == Decimal("979.50")
 
-    def test_two_payments_with_one_key_fail(self, api, item, wallet):
+    def test_different_items_with_one_key_fail(self, api, item, wallet):
         response = api.post(
             PATH, {"payments": [item(idempotencyKey="i"), item("11", idempotencyKey="i")]}
         )
@@ -337,17 +345,17 @@ class TestKeys:
         assert response.json()["results"][1]["error"]["code"] == "IDEMPOTENCY_KEY_REUSE"
         assert balance_of(wallet) == 1000
 
-    def test_what_an_item_says_is_kept_as_a_keyed_digest(self, api, item):
-        """An amount and two wallets can be guessed: a plain hash of them would give them away."""
+    def test_item_content_is_stored_as_a_keyed_digest(self, api, item):
+        """An amount and two wallets can be guessed, so a plain hash would reveal them."""
         paid = item(idempotencyKey="i-1")
         api.post(PATH, {"payments": [paid]})
 
-        said = BatchItem.read(paid).model_dump_json()
-        [kept] = IdempotencyRecord.objects.values_list("body_hash", flat=True)
-        assert bytes(kept) == credentials.digest(said)
-        assert bytes(kept) != hashlib.sha256(said.encode()).digest()
+        content = BatchItem.read(paid).model_dump_json()
+        [stored] = IdempotencyRecord.objects.values_list("body_hash", flat=True)
+        assert bytes(stored) == credentials.digest(content)
+        assert bytes(stored) != hashlib.sha256(content.encode()).digest()
 
-    def test_the_payment_shows_its_own_key(self, api, item):
+    def test_payment_shows_its_own_key(self, api, item):
         batch = api.post(PATH, {"payments": [item(idempotencyKey="i-1")]}).json()
 
         assert batch["results"][0]["payment"]["idempotencyKey"] == "i-1"

@@ -1,4 +1,4 @@
-"""Whatever goes wrong, wherever it does, money has moved or it has not: nothing is half done."""
+"""An error in place of any SQL statement leaves everything as it was before."""
 
 import itertools
 import uuid
@@ -19,33 +19,33 @@ KEY = {"idempotencyKey": "key"}
 ERRORS = [RuntimeError("a bug"), OperationalError("connection lost")]
 
 
-class Strike:
-    """Raises an error in place of the `number`-th statement, savepoints aside."""
+class FailAt:
+    """Raises an error in place of the `number`-th statement, not counting savepoints."""
 
     def __init__(self, number: int, error: Exception):
-        self.left = number
+        self.remaining = number
         self.error = error
-        self.struck = None  # the statement, if it came to that
+        self.statement = None  # the statement that it replaced, if there were enough
 
     def __call__(self, execute, sql, *arguments):
         if not sql.startswith(("SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK TO SAVEPOINT")):
-            self.left -= 1
-            if not self.left:
-                self.struck = sql
+            self.remaining -= 1
+            if not self.remaining:
+                self.statement = sql
                 raise self.error
         return execute(sql, *arguments)
 
 
 @pytest.fixture
-def deeds(api, stranger, acme, wallet, shop):
-    """What may be interrupted, each answering with a status as the API does."""
+def operations(api, stranger, acme, wallet, shop):
+    """Functions to interrupt, by name. Each returns a status as the API does."""
     fund(wallet, "100")
     savings = make_wallet(acme, "Savings")
     pay = {"from": wallet.id, "to": shop.id, "amount": "10"}
     paid = api.post("/v1/payments", pay).json()["id"]
     held = book.hold(wallet.account_id, "20").id
     hold, capture, release = ids.new("hld"), uuid.uuid4(), uuid.uuid4()
-    take = Posting(
+    posting = Posting(
         id=ids.new("txn"),
         moves=(Move(wallet.account_id, shop.account_id, Decimal(15), "USD"),),
         reason="capture",
@@ -84,14 +84,16 @@ def deeds(api, stranger, acme, wallet, shop):
         "a freeze": post(f"/v1/wallets/{wallet.id}/freeze", {}),
         "a closing": post(f"/v1/wallets/{savings.id}/close", {}),
         "a hold": step(lambda: book.hold(wallet.account_id, "5", id=hold)),
-        "a capture": step(lambda: holds.capture(held, take, amount=Decimal(15), operation=capture)),
+        "a capture": step(
+            lambda: holds.capture(held, posting, amount=Decimal(15), operation=capture)
+        ),
         "a release": step(lambda: holds.release(held, operation=release)),
-        "a rolling": step(journal.roll),
+        "a roll-up": step(journal.roll_up),
         "a freeze of the account": step(lambda: chart.set_state(wallet.account_id, "FROZEN")),
     }
 
 
-DEEDS = {
+EXPECTED_STATUS = {
     "a payment": 201,
     "a refused payment": 402,
     "a transfer": 201,
@@ -106,23 +108,23 @@ DEEDS = {
     "a hold": 200,
     "a capture": 200,
     "a release": 200,
-    "a rolling": 200,
+    "a roll-up": 200,
     "a freeze of the account": 200,
 }
 
 
-@pytest.mark.parametrize("what", DEEDS)
-def test_interrupted_anywhere_nothing_was_done(deeds, what):
+@pytest.mark.parametrize("what", EXPECTED_STATUS)
+def test_error_at_any_statement_changes_nothing(operations, what):
     before = everything()
 
     for number in itertools.count(1):
-        strike = Strike(number, ERRORS[number % 2])
-        with connection.execute_wrapper(strike):
-            status = deeds[what]()
-        if not strike.struck:
+        failure = FailAt(number, ERRORS[number % 2])
+        with connection.execute_wrapper(failure):
+            status = operations[what]()
+        if not failure.statement:
             break
-        assert status == (503 if number % 2 else 500), strike.struck
-        assert everything() == before, strike.struck
+        assert status == (503 if number % 2 else 500), failure.statement
+        assert everything() == before, failure.statement
 
-    assert status == DEEDS[what]
+    assert status == EXPECTED_STATUS[what]
     assert everything() != before

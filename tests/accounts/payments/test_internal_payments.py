@@ -1,4 +1,4 @@
-"""Transfers between an organization's own wallets."""
+"""Internal payments: between an organization's own wallets, free of charge."""
 
 from decimal import Decimal
 
@@ -12,7 +12,7 @@ from tests.world import (
     balance_of,
     deposit,
     error_of,
-    facts_of,
+    events_of,
     fund,
     make_key,
     make_wallet,
@@ -27,8 +27,8 @@ def move(client, sender, recipient, amount="40", **more):
     return client.post(PATH, body | more)
 
 
-class TestInternalTransfer:
-    def test_answers_every_key_and_costs_nothing(self, api, acme, wallet, savings):
+class TestInternalPayment:
+    def test_answer_has_every_key_and_no_fee(self, api, acme, wallet, savings):
         fund(wallet, "100")
 
         response = move(api, wallet, savings, description="Move to savings")
@@ -51,7 +51,7 @@ class TestInternalTransfer:
             "createdAt": A_TIME,
         }
         assert (balance_of(wallet), balance_of(savings)) == (60, 40)
-        assert [e.subject for e in facts_of(acme, "payment.completed")] == [transfer["id"]]
+        assert [e.subject for e in events_of(acme, "payment.completed")] == [transfer["id"]]
 
     def test_is_listed_among_the_payments(self, api, wallet, savings):
         fund(wallet, "100")
@@ -65,7 +65,7 @@ class TestInternalTransfer:
         ("sender", "recipient"),
         [("from", "to"), ("fromWalletId", "toWalletId"), ("from_wallet_id", "to_wallet_id")],
     )
-    def test_every_spelling(self, api, wallet, savings, sender, recipient):
+    def test_every_spelling_is_accepted(self, api, wallet, savings, sender, recipient):
         fund(wallet, "100")
 
         response = api.post(PATH, {sender: wallet.id, recipient: savings.id, "amount": 40})
@@ -82,7 +82,7 @@ class TestInternalTransfer:
         assert (response.status_code, error_of(response)) == (400, "VALIDATION_ERROR")
         assert balance_of(wallet) == 100
 
-    def test_a_strangers_wallet_does_not_exist(self, api, wallet, shop):
+    def test_wallet_of_another_organization_is_not_found(self, api, wallet, shop):
         fund(wallet, "100")
         fund(shop, "100")
 
@@ -95,12 +95,12 @@ class TestInternalTransfer:
         assert (balance_of(wallet), balance_of(shop)) == (100, 100)
         assert not Payment.objects.exists()
 
-    def test_an_unknown_wallet(self, api, wallet):
+    def test_unknown_wallet_is_not_found(self, api, wallet):
         response = api.post(PATH, {"from": wallet.id, "to": unknown_id("wal"), "amount": "5"})
 
         assert (response.status_code, error_of(response)) == (404, "WALLET_NOT_FOUND")
 
-    def test_the_other_environment(self, api, wallet, live_wallet):
+    def test_wallet_of_the_other_environment_is_refused(self, api, wallet, live_wallet):
         fund(wallet, "100")
         deposit(live_wallet, "100")
 
@@ -110,7 +110,7 @@ class TestInternalTransfer:
             (403, "ENVIRONMENT_MISMATCH")
         ] * 2
 
-    def test_a_scoped_key_moves_only_what_it_reaches(self, acme, wallet, savings):
+    def test_scoped_key_moves_only_from_its_wallets(self, acme, wallet, savings):
         fund(wallet, "100")
         fund(savings, "100")
         scoped = Client(make_key(acme, wallet_scope=[wallet.id]))
@@ -118,7 +118,7 @@ class TestInternalTransfer:
         assert move(scoped, wallet, savings).status_code == 201
         assert error_of(move(scoped, savings, wallet)) == "PERMISSION_DENIED"
 
-    def test_short_of_funds(self, api, acme, wallet, savings):
+    def test_missing_funds_are_refused(self, api, acme, wallet, savings):
         fund(wallet, "39.99")
 
         response = move(api, wallet, savings)
@@ -126,15 +126,15 @@ class TestInternalTransfer:
         assert (response.status_code, error_of(response)) == (402, "INSUFFICIENT_FUNDS")
         details = response.json()["error"]["details"]
         assert (details["balance"], details["requested"]) == ("39.99", "40.00")
-        assert len(facts_of(acme, "payment.failed")) == 1
+        assert len(events_of(acme, "payment.failed")) == 1
 
-    def test_everything_can_be_moved(self, api, wallet, savings):
+    def test_whole_balance_can_be_moved(self, api, wallet, savings):
         fund(wallet, "40")
 
         assert move(api, wallet, savings).status_code == 201
         assert balance_of(wallet) == 0
 
-    def test_the_key_moves_once(self, api, wallet, savings):
+    def test_repeating_the_key_moves_once(self, api, wallet, savings):
         fund(wallet, "100")
 
         first = move(api, wallet, savings, idempotencyKey="m")
@@ -143,7 +143,7 @@ class TestInternalTransfer:
         assert again.json() == first.json()
         assert balance_of(savings) == 40
 
-    def test_a_usdc_wallet_moves_usdc(self, api, acme, savings):
+    def test_currency_is_the_wallets(self, api, acme, savings):
         purse = make_wallet(acme, currency="USDC", funds="100")
         other = make_wallet(acme, currency="USDC")
 
@@ -161,12 +161,12 @@ class TestInternalTransfer:
             {"description": "x" * 1025},
         ],
     )
-    def test_malformed(self, api, wallet, savings, body):
+    def test_malformed_input_is_refused(self, api, wallet, savings, body):
         response = move(api, wallet, savings, **body)
 
         assert (response.status_code, error_of(response)) == (400, "VALIDATION_ERROR")
 
-    def test_to_itself(self, api, wallet):
+    def test_transfer_to_the_same_wallet_is_refused(self, api, wallet):
         fund(wallet, "100")
 
         response = move(api, wallet, wallet)

@@ -1,4 +1,4 @@
-"""Payments in the dashboard, as people with each role see and make them."""
+"""The pages of payments for each role: list, send, details, reverse."""
 
 import re
 from datetime import timedelta
@@ -17,7 +17,7 @@ from tests import world
 from tests.world import available_of, balance_of, fund, unknown_id
 from wallgent import clock, ids
 
-NASTY = "<script>alert(1)</script> ‮שלום 🦉"
+HOSTILE_TEXT = "<script>alert(1)</script> ‮שלום 🦉"
 
 
 @pytest.fixture
@@ -29,14 +29,14 @@ def url(organization, path, environment="sandbox"):
     return f"/{organization.id}/{environment}/payments{path}"
 
 
-def review(client, organization, asked) -> str:
-    """The page that shows once more what is about to be sent."""
-    answer = client.post(url(organization, "/new"), asked)
+def review(client, organization, data) -> str:
+    """Submit the form and return the review page."""
+    answer = client.post(url(organization, "/new"), data)
     assert answer.status_code == 303
     return client.get(answer.url).content.decode()
 
 
-def order(wallet, *, own=None, other=None, amount="25", step="send", **more):
+def form_data(wallet, *, own=None, other=None, amount="25", step="send", **more):
     return {
         "submission": ids.new("sub"),
         "sender": wallet.id,
@@ -51,21 +51,19 @@ def order(wallet, *, own=None, other=None, amount="25", step="send", **more):
 
 def pay(sender, recipient, amount="5", **more) -> Payment:
     actor = world.actor_for(sender.organization, sender.environment)
-    asked = PaymentRequest(
-        sender_id=sender.id, recipient_id=recipient.id, amount=Decimal(amount), **more
-    )
-    return payments.create(payments.parties(asked, actor=actor), actor=actor)
+    request = PaymentRequest(sender=sender, recipient=recipient, amount=Decimal(amount), **more)
+    return payments.create(request, actor=actor)
 
 
 def hidden(html: str, name: str) -> str:
-    """The value of a hidden field."""
+    """Return the value of a hidden field."""
     tag = re.search(rf'<input type="hidden" name="{name}"[^>]*>', html)[0]
     found = re.search(r'value="([^"]*)"', tag)
     return found[1] if found else ""
 
 
 class TestSend:
-    def test_an_address_fills_in_the_form_but_not_its_one_time_key(self, owner, acme, wallet):
+    def test_url_fills_in_the_form_but_not_its_one_time_key(self, owner, acme, wallet):
         spent = ids.new("sub")
 
         html = owner.get(url(acme, f"/new?amount=7.25&submission={spent}")).content.decode()
@@ -73,41 +71,41 @@ class TestSend:
         assert 'value="7.25"' in html
         assert hidden(html, "submission") not in ("", spent)
 
-    def test_form_shows_what_is_available(self, owner, acme, wallet):
+    def test_form_shows_available_balances(self, owner, acme, wallet):
         fund(wallet, "1250.5")
 
         html = owner.get(url(acme, "/new")).content.decode()
 
         assert "Research agent (1,250.50 USD available)" in html
 
-    def test_review_tells_all_and_moves_nothing(self, owner, acme, wallet, shop):
+    def test_review_shows_the_totals_and_moves_nothing(self, owner, acme, wallet, shop):
         fund(wallet, "100")
         before = world.everything()
-        asked = order(wallet, other=shop, amount="40", step="review", description=NASTY)
+        data = form_data(wallet, other=shop, amount="40", step="review", description=HOSTILE_TEXT)
 
-        html = review(owner, acme, asked)
+        html = review(owner, acme, data)
 
-        for text in ("40.00", "0.25", "40.25", "59.75", shop.id, escape(NASTY)):
+        for text in ("40.00", "0.25", "40.25", "59.75", shop.id, escape(HOSTILE_TEXT)):
             assert text in html
-        assert "Globex" not in html, "they have not dealt with each other"
+        assert "Globex" not in html, "no money has moved between the two yet"
         assert "<script>alert" not in html
-        assert hidden(html, "submission") == asked["submission"]
+        assert hidden(html, "submission") == data["submission"]
         assert world.everything() == before
 
-    def test_review_names_whom_one_has_dealt_with(self, owner, acme, wallet, shop):
+    def test_review_names_an_organization_paid_before(self, owner, acme, wallet, shop):
         fund(wallet, "100")
         pay(wallet, shop)
 
-        html = review(owner, acme, order(wallet, other=shop, step="review"))
+        html = review(owner, acme, form_data(wallet, other=shop, step="review"))
 
         assert "Globex" in html
-        assert "Shop" not in html, "what they call their wallet is their affair"
+        assert "Shop" not in html, "wallet names are private to their organization"
 
-    def test_pays_and_leads_to_the_payment(self, owner, acme, wallet, shop):
+    def test_pays_and_redirects_to_the_payment(self, owner, acme, wallet, shop):
         fund(wallet, "100")
 
         answer = owner.post(
-            url(acme, "/new"), order(wallet, other=shop, amount="40", description="Invoice 7")
+            url(acme, "/new"), form_data(wallet, other=shop, amount="40", description="Invoice 7")
         )
 
         payment = Payment.objects.get()
@@ -118,58 +116,58 @@ class TestSend:
         assert "Payment sent." in html
         assert "Invoice 7" in html
 
-    def test_between_own_wallets_is_free(self, owner, acme, wallet, savings):
+    def test_payment_between_own_wallets_is_free(self, owner, acme, wallet, savings):
         fund(wallet, "100")
-        asked = order(wallet, own=savings, amount="100")
+        data = form_data(wallet, own=savings, amount="100")
 
-        html = review(owner, acme, asked | {"step": "review"})
-        owner.post(url(acme, "/new"), asked)
+        html = review(owner, acme, data | {"step": "review"})
+        owner.post(url(acme, "/new"), data)
 
         assert "Free between your wallets" in html
         assert "Savings" in html
         assert Payment.objects.get().kind == "INTERNAL"
         assert (balance_of(wallet), balance_of(savings)) == (0, 100)
 
-    def test_change_leads_back_with_what_was_written(self, owner, acme, wallet, shop):
+    def test_change_returns_to_the_filled_form(self, owner, acme, wallet, shop):
         fund(wallet, "100")
-        asked = order(wallet, other=shop, amount="40", description="Lunch", step="review")
-        change = re.search(r'href="([^"]*\?draft=[^"]*)"', review(owner, acme, asked))[1]
+        data = form_data(wallet, other=shop, amount="40", description="Lunch", step="review")
+        change = re.search(r'href="([^"]*\?draft=[^"]*)"', review(owner, acme, data))[1]
 
         html = owner.get(change).content.decode()
 
         assert f'<option value="{wallet.id}" selected>' in html
         for value in (shop.id, "40", "Lunch"):
             assert f'value="{value}"' in html
-        assert hidden(html, "submission") == asked["submission"]
+        assert hidden(html, "submission") == data["submission"]
 
-    def test_sent_twice_pays_once(self, owner, acme, wallet, shop):
+    def test_same_form_sent_twice_pays_once(self, owner, acme, wallet, shop):
         fund(wallet, "100")
-        asked = order(wallet, other=shop)
+        data = form_data(wallet, other=shop)
 
-        first, again = (owner.post(url(acme, "/new"), asked) for _ in range(2))
+        first, again = (owner.post(url(acme, "/new"), data) for _ in range(2))
 
         assert first.url == again.url
         assert Payment.objects.count() == 1
         assert balance_of(shop) == 25
 
-    def test_sent_again_with_other_details_asks_first(self, owner, acme, wallet, shop):
+    def test_same_form_with_other_details_asks_again(self, owner, acme, wallet, shop):
         fund(wallet, "100")
-        asked = order(wallet, other=shop)
-        owner.post(url(acme, "/new"), asked)
+        data = form_data(wallet, other=shop)
+        owner.post(url(acme, "/new"), data)
 
-        answer = owner.post(url(acme, "/new"), asked | {"amount": "26"})
+        answer = owner.post(url(acme, "/new"), data | {"amount": "26"})
 
         html = answer.content.decode()
         assert answer.status_code == 422
         assert "You sent this form before with other details" in html
-        assert hidden(html, "submission") not in ("", asked["submission"])
+        assert hidden(html, "submission") not in ("", data["submission"])
         assert Payment.objects.count() == 1
 
     def test_racing_clicks_pay_once(self, transactional_db, acme, globex):
         wallet, shop = world.make_wallet(acme, funds="100"), world.make_wallet(globex)
-        user, asked = world.make_member(acme), order(wallet, other=shop)
+        user, data = world.make_member(acme), form_data(wallet, other=shop)
 
-        answers = world.in_parallel(4, lambda _: world.browser(user).post(url(acme, "/new"), asked))
+        answers = world.in_parallel(4, lambda _: world.browser(user).post(url(acme, "/new"), data))
 
         assert {answer.status_code for answer in answers} == {303}
         assert len({answer.url for answer in answers}) == 1
@@ -192,31 +190,31 @@ class TestSend:
             "9" * 13,
         ],
     )
-    def test_strange_amount_is_asked_for_again(self, owner, acme, wallet, shop, amount):
+    def test_malformed_amount_is_refused(self, owner, acme, wallet, shop, amount):
         fund(wallet, "100")
 
-        answer = owner.post(url(acme, "/new"), order(wallet, other=shop, amount=amount))
+        answer = owner.post(url(acme, "/new"), form_data(wallet, other=shop, amount=amount))
 
         html = answer.content.decode()
         assert answer.status_code == 422
         assert 'id="id_amount_error"' in html
-        assert f'value="{shop.id}"' in html, "what was written is kept"
+        assert f'value="{shop.id}"' in html, "the input is kept"
         assert not Payment.objects.exists()
 
     @pytest.mark.parametrize(
         ("written", "amount"), [("$12.50", "12.5"), ("1,250.00", "1250"), (" 3 ", "3")]
     )
-    def test_amount_is_read_as_people_write_it(self, owner, acme, wallet, shop, written, amount):
+    def test_amount_is_read_in_common_notations(self, owner, acme, wallet, shop, written, amount):
         fund(wallet, "2000")
 
-        owner.post(url(acme, "/new"), order(wallet, other=shop, amount=written))
+        owner.post(url(acme, "/new"), form_data(wallet, other=shop, amount=written))
 
         assert Payment.objects.get().amount == Decimal(amount)
 
-    def test_too_little_money_is_told_before_anything_is_tried(self, owner, acme, wallet, shop):
+    def test_review_warns_of_missing_funds(self, owner, acme, wallet, shop):
         fund(wallet, "10")
 
-        answer = owner.post(url(acme, "/new"), order(wallet, other=shop, step="review"))
+        answer = owner.post(url(acme, "/new"), form_data(wallet, other=shop, step="review"))
 
         html = answer.content.decode()
         assert answer.status_code == 422
@@ -226,7 +224,7 @@ class TestSend:
         assert not Payment.objects.exists()
 
     def test_refused_payment_is_linked(self, owner, acme, wallet, shop):
-        answer = owner.post(url(acme, "/new"), order(wallet, other=shop))
+        answer = owner.post(url(acme, "/new"), form_data(wallet, other=shop))
 
         payment = Payment.objects.get()
         html = answer.content.decode()
@@ -235,20 +233,20 @@ class TestSend:
         assert f'href="{url(acme, f"/{payment.id}")}"' in html
         assert "No money moved" in owner.get(url(acme, f"/{payment.id}")).content.decode()
 
-    def test_after_a_refusal_the_same_form_may_succeed(self, owner, acme, wallet, shop):
-        asked = order(wallet, other=shop)
-        owner.post(url(acme, "/new"), asked)
+    def test_same_form_may_succeed_after_a_refusal(self, owner, acme, wallet, shop):
+        data = form_data(wallet, other=shop)
+        owner.post(url(acme, "/new"), data)
         fund(wallet, "100")
 
-        assert owner.post(url(acme, "/new"), asked).status_code == 303
+        assert owner.post(url(acme, "/new"), data).status_code == 303
         assert balance_of(shop) == 25
 
     @pytest.mark.parametrize("step", ["review", "send"])
-    def test_frozen_wallet_says_what_to_do(self, owner, acme, wallet, shop, step):
+    def test_frozen_wallet_is_refused_with_advice(self, owner, acme, wallet, shop, step):
         fund(wallet, "100")
         wallets.freeze(wallet, actor=world.actor_for(acme))
 
-        answer = owner.post(url(acme, "/new"), order(wallet, other=shop, step=step))
+        answer = owner.post(url(acme, "/new"), form_data(wallet, other=shop, step=step))
 
         html = answer.content.decode()
         assert answer.status_code == 422
@@ -259,24 +257,24 @@ class TestSend:
     def test_wallet_cannot_pay_itself(self, owner, acme, wallet, step):
         fund(wallet, "100")
 
-        answer = owner.post(url(acme, "/new"), order(wallet, other=wallet, step=step))
+        answer = owner.post(url(acme, "/new"), form_data(wallet, other=wallet, step=step))
 
         assert answer.status_code == 422
         assert "A wallet cannot pay itself." in answer.content.decode()
 
-    def test_recipient_must_be_said_once(self, owner, acme, wallet, savings, shop):
-        none = owner.post(url(acme, "/new"), order(wallet)).content.decode()
-        both = owner.post(url(acme, "/new"), order(wallet, own=savings, other=shop))
+    def test_exactly_one_recipient_is_required(self, owner, acme, wallet, savings, shop):
+        none = owner.post(url(acme, "/new"), form_data(wallet)).content.decode()
+        both = owner.post(url(acme, "/new"), form_data(wallet, own=savings, other=shop))
 
         assert "Say who is paid" in none
         assert "not both" in both.content.decode()
 
     @pytest.mark.parametrize("id", ["x", "wal_1", "wal_" + "Z" * 26, "txn_01", "​", "💸"])
-    def test_unknown_recipient_is_told_at_its_field(self, owner, acme, wallet, id):
+    def test_unknown_recipient_is_shown_at_its_field(self, owner, acme, wallet, id):
         fund(wallet, "100")
-        asked = order(wallet) | {"other": id, "step": "review"}
+        data = form_data(wallet) | {"other": id, "step": "review"}
 
-        answer = owner.post(url(acme, "/new"), asked)
+        answer = owner.post(url(acme, "/new"), data)
 
         assert answer.status_code == 422
         assert 'id="id_other_error"' in answer.content.decode()
@@ -284,27 +282,27 @@ class TestSend:
     def test_wallet_of_the_other_environment_cannot_be_paid(self, owner, acme, wallet, live_wallet):
         fund(wallet, "100")
 
-        answer = owner.post(url(acme, "/new"), order(wallet, other=live_wallet))
+        answer = owner.post(url(acme, "/new"), form_data(wallet, other=live_wallet))
 
         assert answer.status_code == 422
         assert "Sandbox and production wallets cannot pay each other." in answer.content.decode()
 
-    def test_nobody_spends_from_a_stranger(self, owner, acme, wallet, shop):
+    def test_wallet_of_another_organization_cannot_be_the_sender(self, owner, acme, wallet, shop):
         fund(shop, "100")
 
-        answer = owner.post(url(acme, "/new"), order(shop, own=wallet))
+        answer = owner.post(url(acme, "/new"), form_data(shop, own=wallet))
 
         assert answer.status_code == 422
         assert "Choose one of your wallets." in answer.content.decode()
         assert balance_of(shop) == 100
 
-    def test_production_waits_for_activation(self, owner, acme, live_wallet, shop):
-        answer = owner.post(url(acme, "/new", "production"), order(live_wallet, other=shop))
+    def test_production_needs_activation(self, owner, acme, live_wallet, shop):
+        answer = owner.post(url(acme, "/new", "production"), form_data(live_wallet, other=shop))
 
         assert answer.status_code == 403
         assert "Production is not activated" in answer.content.decode()
 
-    def test_production_offers_no_button_before_activation(self, owner, acme, live_wallet):
+    def test_production_has_no_button_before_activation(self, owner, acme, live_wallet):
         listed = owner.get(url(acme, "", "production")).content.decode()
         form = owner.get(url(acme, "/new", "production")).content.decode()
 
@@ -316,15 +314,15 @@ class TestSend:
         viewer = world.browser(world.make_member(acme, "VIEWER"))
         fund(wallet, "100")
 
-        assert viewer.post(url(acme, "/new"), order(wallet, other=shop)).status_code == 403
+        assert viewer.post(url(acme, "/new"), form_data(wallet, other=shop)).status_code == 403
         assert "Send money" not in viewer.get(url(acme, "")).content.decode()
         assert available_of(wallet) == 100
 
-    def test_description_is_bounded(self, owner, acme, wallet, shop):
+    def test_too_long_description_is_refused(self, owner, acme, wallet, shop):
         fund(wallet, "100")
-        asked = order(wallet, other=shop, description="w" * 1025)
+        data = form_data(wallet, other=shop, description="w" * 1025)
 
-        assert owner.post(url(acme, "/new"), asked).status_code == 422
+        assert owner.post(url(acme, "/new"), data).status_code == 422
         assert not Payment.objects.exists()
 
 
@@ -333,12 +331,12 @@ class TestList:
         body = answer.content.decode().partition("<tbody")[2].partition("</tbody>")[0]
         return body.split("<tr")[1:]
 
-    def test_is_empty_at_first(self, owner, acme):
+    def test_empty_list(self, owner, acme):
         html = owner.get(url(acme, "")).content.decode()
 
         assert "No payments yet" in html
 
-    def test_says_in_and_out_in_words_and_signs(self, owner, acme, wallet, shop, savings):
+    def test_shows_direction_in_text_and_sign(self, owner, acme, wallet, shop, savings):
         fund(wallet, "100")
         fund(shop, "100")
         pay(shop, wallet, "7")
@@ -377,7 +375,7 @@ class TestList:
             ("wallet=x&page=-1&sort=;drop", {"3.00", "5.00", "7.00"}),
         ],
     )
-    def test_is_narrowed(self, owner, acme, wallet, savings, shop, query, found):
+    def test_is_filtered(self, owner, acme, wallet, savings, shop, query, found):
         fund(wallet, "100")
         fund(shop, "100")
         pay(wallet, savings, "3")
@@ -408,7 +406,7 @@ class TestList:
 
         assert [re.search(r"−(\d+)", row)[1] for row in rows] == ["20", "3", "1"]
 
-    def test_turns_pages_with_the_same_few_queries(self, owner, acme, wallet, shop):
+    def test_number_of_queries_is_constant_on_every_page(self, owner, acme, wallet, shop):
         fund(wallet, "1000")
         pay(wallet, shop)
         owner.get(url(acme, ""))
@@ -425,22 +423,22 @@ class TestList:
         assert (len(self.rows(first)), len(self.rows(second))) == (25, 2)
         assert 'rel="next"' in first.content.decode()
 
-    def test_asks_for_an_order_that_an_index_has(self, owner, acme):
-        with CaptureQueriesContext(connection) as asked:
+    def test_sort_order_matches_an_index(self, owner, acme):
+        with CaptureQueriesContext(connection) as queries:
             owner.get(url(acme, ""))
 
-        (listed,) = (q["sql"] for q in asked if 'FROM "accounts_payment"' in q["sql"])
+        (listed,) = (q["sql"] for q in queries if 'FROM "accounts_payment"' in q["sql"])
         assert 'ORDER BY "accounts_payment"."id" DESC' in listed
         assert "NULLS" not in listed
 
-    def test_shows_nothing_of_strangers_nor_of_what_failed_elsewhere(
+    def test_shows_neither_foreign_nor_failed_incoming_payments(
         self, owner, acme, globex, wallet, shop
     ):
         other = world.make_wallet(globex, "Till", funds="50")
         pay(other, shop)
         stranger = world.browser(world.make_member(globex))
         stranger.post(
-            f"/{globex.id}/sandbox/payments/new", order(shop, other=wallet, amount="1000")
+            f"/{globex.id}/sandbox/payments/new", form_data(shop, other=wallet, amount="1000")
         )
         assert Payment.objects.filter(status="FAILED").exists()
 
@@ -473,39 +471,39 @@ class TestPayment:
         for text in ("0.25", "59.75", "Wallgent fees", "Research agent"):
             assert text not in html
 
-    def test_tells_who_did_it(self, acme, wallet, shop):
+    def test_timeline_names_who_paid(self, acme, wallet, shop):
         fund(wallet, "100")
-        ada = world.make_member(acme, "MEMBER", name=NASTY)
+        ada = world.make_member(acme, "MEMBER", name=HOSTILE_TEXT)
         browser = world.browser(ada)
-        browser.post(url(acme, "/new"), order(wallet, other=shop))
+        browser.post(url(acme, "/new"), form_data(wallet, other=shop))
 
         html = browser.get(url(acme, f"/{Payment.objects.get().id}")).content.decode()
 
-        assert escape(NASTY) in html
+        assert escape(HOSTILE_TEXT) in html
         assert "<script>alert" not in html
 
-    def test_does_not_tell_who_acted_elsewhere(self, acme, globex, wallet, shop):
+    def test_timeline_does_not_name_users_of_another_organization(self, acme, globex, wallet, shop):
         fund(wallet, "100")
         ada = world.make_member(acme, name="Ada Lovelace")
-        world.browser(ada).post(url(acme, "/new"), order(wallet, other=shop))
+        world.browser(ada).post(url(acme, "/new"), form_data(wallet, other=shop))
         stranger = world.browser(world.make_member(globex))
 
         html = stranger.get(url(globex, f"/{Payment.objects.get().id}")).content.decode()
 
         assert "Ada" not in html
 
-    def test_queries_do_not_grow(self, owner, acme, wallet, shop):
+    def test_number_of_queries_is_bounded(self, owner, acme, wallet, shop):
         fund(wallet, "100")
         path = url(acme, f"/{pay(wallet, shop).id}")
         owner.get(path)
 
-        with CaptureQueriesContext(connection) as asked:
+        with CaptureQueriesContext(connection) as queries:
             owner.get(path)
 
-        assert len(asked) <= 16
+        assert len(queries) <= 16
 
 
-class TestGiveBack:
+class TestReverse:
     @pytest.fixture
     def received(self, wallet, shop):
         """A payment that Acme received."""
@@ -513,16 +511,16 @@ class TestGiveBack:
         return pay(shop, wallet, "40")
 
     def send(self, browser, acme, payment, **more):
-        asked = {"submission": ids.new("sub"), "reason": "", **more}
-        return browser.post(url(acme, f"/{payment.id}/reverse"), asked)
+        data = {"submission": ids.new("sub"), "reason": "", **more}
+        return browser.post(url(acme, f"/{payment.id}/reverse"), data)
 
-    def test_asks_first(self, owner, acme, received):
+    def test_asks_for_confirmation(self, owner, acme, received):
         html = owner.get(url(acme, f"/{received.id}/reverse")).content.decode()
 
         assert "cannot be undone" in html
         assert "40.00" in html
 
-    def test_returns_the_money_and_links_both(self, owner, acme, wallet, shop, received):
+    def test_returns_the_money_and_links_both_payments(self, owner, acme, wallet, shop, received):
         answer = self.send(owner, acme, received, reason="Wrong item")
 
         back = Payment.objects.get(kind="REVERSAL")
@@ -531,10 +529,10 @@ class TestGiveBack:
         html = owner.get(answer.url).content.decode()
         assert url(acme, f"/{back.id}") in html
         assert "Wrong item" in html
-        assert "/reverse" not in html, "it is given back once"
+        assert "/reverse" not in html, "a payment is reversed once"
         assert url(acme, f"/{received.id}") in owner.get(url(acme, f"/{back.id}")).content.decode()
 
-    def test_twice_is_once(self, owner, acme, wallet, received):
+    def test_same_form_sent_twice_reverses_once(self, owner, acme, wallet, received):
         key = ids.new("sub")
 
         answers = [self.send(owner, acme, received, submission=key) for _ in range(2)]
@@ -542,10 +540,8 @@ class TestGiveBack:
         assert [answer.status_code for answer in answers] == [303, 303]
         assert Payment.objects.filter(kind="REVERSAL").count() == 1
 
-    def test_is_refused_in_place_when_the_money_is_gone(
-        self, owner, acme, wallet, savings, received
-    ):
-        owner.post(url(acme, "/new"), order(wallet, own=savings, amount="40"))
+    def test_missing_funds_are_shown_in_the_form(self, owner, acme, wallet, savings, received):
+        owner.post(url(acme, "/new"), form_data(wallet, own=savings, amount="40"))
 
         answer = self.send(owner, acme, received)
 
@@ -554,7 +550,7 @@ class TestGiveBack:
         received.refresh_from_db()
         assert received.status == "POSTED"
 
-    def test_sender_is_told_to_ask_the_recipient(self, owner, acme, wallet, shop):
+    def test_sender_is_advised_to_ask_the_recipient(self, owner, acme, wallet, shop):
         fund(wallet, "100")
         payment = pay(wallet, shop)
 
@@ -566,7 +562,7 @@ class TestGiveBack:
         assert answer.status_code == 422
         assert "ask the recipient" in answer.content.decode()
 
-    def test_viewer_may_not(self, acme, wallet, received):
+    def test_viewer_may_not_reverse(self, acme, wallet, received):
         viewer = world.browser(world.make_member(acme, "VIEWER"))
 
         assert self.send(viewer, acme, received).status_code == 403
@@ -574,16 +570,14 @@ class TestGiveBack:
         assert balance_of(wallet) == 40
 
 
-class TestPlace:
+class TestAccess:
     @pytest.mark.parametrize("path", ["/{id}", "/{id}/reverse"])
     @pytest.mark.parametrize("id", ["x", "txn_1", "..", "txn_" + "Z" * 26, "wal_" + "0" * 26])
-    def test_malformed_id_is_nowhere(self, owner, acme, path, id):
+    def test_malformed_id_is_not_found(self, owner, acme, path, id):
         assert owner.get(url(acme, path.format(id=id))).status_code == 404
 
     @pytest.mark.parametrize("path", ["/{id}", "/{id}/reverse"])
-    def test_foreign_unknown_and_other_environments_ids_are_nowhere(
-        self, owner, acme, globex, wallet, shop, path
-    ):
+    def test_foreign_and_unknown_ids_are_not_found(self, owner, acme, globex, wallet, shop, path):
         fund(wallet, "50")
         own = pay(wallet, shop).id
         foreign = pay(world.make_wallet(globex, funds="50"), shop).id
@@ -593,9 +587,7 @@ class TestPlace:
         assert owner.get(url(acme, path.format(id=own), "production")).status_code == 404
 
     @pytest.mark.parametrize("path", ["", "/new"])
-    def test_strangers_find_nothing_and_guests_are_asked_to_sign_in(
-        self, acme, globex, client, path
-    ):
+    def test_strangers_get_404_and_guests_must_sign_in(self, acme, globex, client, path):
         stranger = world.browser(world.make_member(globex))
 
         assert stranger.get(url(acme, path)).status_code == 404

@@ -11,7 +11,7 @@ from tests.world import (
     balance_of,
     deposit,
     error_of,
-    facts_of,
+    events_of,
     fund,
     in_parallel,
     make_key,
@@ -42,17 +42,17 @@ class TestSendPayment:
 
     def test_repeating_the_key_pays_once(self, api, wallet, shop):
         fund(wallet, "1000")
-        order = {"from": wallet.id, "to": shop.id, "amount": "400", "idempotencyKey": "order-A1"}
+        body = {"from": wallet.id, "to": shop.id, "amount": "400", "idempotencyKey": "order-A1"}
 
-        first = api.post("/v1/payments", order)
-        again = api.post("/v1/payments", order)
+        first = api.post("/v1/payments", body)
+        again = api.post("/v1/payments", body)
 
         assert (first.status_code, first.json()["status"]) == (201, "POSTED")
         assert again.json() == first.json()
         assert again.headers["Idempotent-Replayed"] == "true"
         assert balance_of(wallet) == Decimal("598")
 
-    def test_refusal_for_funds_leaves_a_failed_payment(self, api, wallet, shop):
+    def test_refusal_for_missing_funds_leaves_a_failed_payment(self, api, wallet, shop):
         fund(wallet, "100")
 
         response = api.post("/v1/payments", {"from": wallet.id, "to": shop.id, "amount": "100"})
@@ -70,15 +70,15 @@ class TestSendPayment:
     @pytest.mark.django_db(transaction=True)
     def test_racing_payments_cannot_overdraw(self, api, wallet, shop):
         fund(wallet, "1000")
-        order = {"from": wallet.id, "to": shop.id, "amount": "400"}
+        body = {"from": wallet.id, "to": shop.id, "amount": "400"}
 
-        answers = in_parallel(6, lambda n: api.post("/v1/payments", order))
+        answers = in_parallel(6, lambda n: api.post("/v1/payments", body))
 
         assert sorted(a.status_code for a in answers) == [201, 201, 402, 402, 402, 402]
         assert statements.out_of_balance() == 0
 
 
-ORDER_KEYS = {
+CONSTANT_KEYS = {
     "id": an_id("txn"),
     "rail": "internal",
     "merchantId": None,
@@ -93,8 +93,8 @@ ORDER_KEYS = {
 
 
 def pay(client, sender, recipient, amount="25", **more):
-    order = {"from": sender.id, "to": recipient.id, "amount": amount}
-    return client.post("/v1/payments", order | more)
+    body = {"from": sender.id, "to": recipient.id, "amount": amount}
+    return client.post("/v1/payments", body | more)
 
 
 class TestPaymentAnswer:
@@ -103,7 +103,7 @@ class TestPaymentAnswer:
 
         paid = pay(api, wallet, shop, description="Data", idempotencyKey="k-1").json()
 
-        assert paid == ORDER_KEYS | {
+        assert paid == CONSTANT_KEYS | {
             "from": wallet.id,
             "fromWalletId": wallet.id,
             "to": shop.id,
@@ -120,9 +120,7 @@ class TestPaymentAnswer:
         assert api.get(f"/v1/payments/{paid['id']}").json() == paid
         assert api.get("/v1/payments").json()["data"] == [paid]
 
-    def test_the_recipient_sees_it_without_the_senders_own_affairs(
-        self, api, stranger, wallet, shop
-    ):
+    def test_recipient_sees_neither_fee_nor_idempotency_key(self, api, stranger, wallet, shop):
         fund(wallet, "1000")
         paid = pay(api, wallet, shop, idempotencyKey="secret-order-7").json()
 
@@ -131,7 +129,7 @@ class TestPaymentAnswer:
         assert seen == paid | {"fee": None, "idempotencyKey": None}
         assert stranger.get("/v1/payments").json()["data"] == [seen]
 
-    def test_what_failed_is_the_senders_affair(self, api, stranger, wallet, shop):
+    def test_only_the_sender_sees_a_failed_payment(self, api, stranger, wallet, shop):
         refused = pay(api, wallet, shop)
         id = refused.json()["error"]["details"]["transactionId"]
 
@@ -151,7 +149,7 @@ class TestPaymentInput:
             ("from", "toWalletId"),
         ],
     )
-    def test_every_spelling(self, api, wallet, shop, sender, recipient):
+    def test_every_spelling_is_accepted(self, api, wallet, shop, sender, recipient):
         fund(wallet, "100")
 
         response = api.post("/v1/payments", {sender: wallet.id, recipient: shop.id, "amount": "25"})
@@ -159,7 +157,7 @@ class TestPaymentInput:
         assert response.status_code == 201
         assert balance_of(shop) == 25
 
-    def test_spellings_that_agree_are_one(self, api, wallet, shop):
+    def test_equal_spellings_are_accepted(self, api, wallet, shop):
         fund(wallet, "100")
 
         assert pay(api, wallet, shop, fromWalletId=wallet.id).status_code == 201
@@ -215,7 +213,7 @@ class TestPaymentInput:
             ("999999", "4999.995"),
         ],
     )
-    def test_the_fee_comes_on_top(self, api, wallet, shop, amount, fee):
+    def test_fee_is_added_on_top(self, api, wallet, shop, amount, fee):
         deposit(wallet, "2000000")
 
         paid = pay(api, wallet, shop, amount).json()
@@ -224,7 +222,7 @@ class TestPaymentInput:
         assert balance_of(wallet) == 2_000_000 - Decimal(amount) - Decimal(fee)
         assert balance_of(shop) == Decimal(amount)
 
-    def test_the_last_cent_can_be_spent(self, api, wallet, shop):
+    def test_whole_balance_can_be_spent(self, api, wallet, shop):
         fund(wallet, "100.50")
 
         assert pay(api, wallet, shop, "100").status_code == 201
@@ -237,7 +235,7 @@ class TestPaymentInput:
 
         assert (response.status_code, error_of(response)) == (402, "INSUFFICIENT_FUNDS")
 
-    def test_the_largest_amount(self, api, wallet, shop):
+    def test_largest_amount(self, api, wallet, shop):
         deposit(wallet, "999999999999.99999999")
         most = Decimal("999999999999.99999999") / Decimal("1.005")
         amount = str(most.quantize(Decimal("0.00000001"), rounding="ROUND_DOWN"))
@@ -245,7 +243,7 @@ class TestPaymentInput:
         assert pay(api, wallet, shop, amount).status_code == 201
         assert error_of(pay(api, wallet, shop, "1000000000000")) == "INVALID_AMOUNT"
 
-    def test_a_wallet_that_cannot_hold_that_much_takes_nothing(self, api, wallet, shop):
+    def test_recipient_above_the_ceiling_is_refused(self, api, wallet, shop):
         deposit(wallet, "1000")
         deposit(shop, "999999999999.99999999")
 
@@ -254,7 +252,7 @@ class TestPaymentInput:
         assert (response.status_code, error_of(response)) == (400, "INVALID_AMOUNT")
         assert balance_of(wallet) == 1000
 
-    def test_the_currency_is_the_wallets(self, api, acme, globex):
+    def test_currency_is_the_wallets(self, api, acme, globex):
         sender = make_wallet(acme, currency="USDC", funds="100")
         recipient = make_wallet(globex, currency="USDC")
 
@@ -271,14 +269,14 @@ class TestPaymentInput:
         assert (response.status_code, error_of(response)) == (400, "VALIDATION_ERROR")
         assert "currency" in response.json()["error"]["details"]["fields"]
 
-    def test_currencies_do_not_mix(self, api, wallet, globex):
+    def test_recipient_in_another_currency_is_refused(self, api, wallet, globex):
         fund(wallet, "100")
         response = pay(api, wallet, make_wallet(globex, currency="USDC"))
 
         assert (response.status_code, error_of(response)) == (400, "VALIDATION_ERROR")
         assert "to" in response.json()["error"]["details"]["fields"]
 
-    def test_a_wallet_cannot_pay_itself(self, api, wallet):
+    def test_wallet_cannot_pay_itself(self, api, wallet):
         fund(wallet, "100")
 
         response = pay(api, wallet, wallet)
@@ -289,7 +287,7 @@ class TestPaymentInput:
         "merchant", [{"merchantId": "mer_1"}, {"merchantHint": {"domain": "shop.example"}}]
     )
     @pytest.mark.parametrize("with_wallet", [True, False])
-    def test_no_merchant_is_known_yet(self, api, wallet, shop, merchant, with_wallet):
+    def test_merchant_is_not_found(self, api, wallet, shop, merchant, with_wallet):
         fund(wallet, "100")
         to = {"to": shop.id} if with_wallet else {}
 
@@ -299,14 +297,14 @@ class TestPaymentInput:
         assert balance_of(wallet) == 100
 
     @pytest.mark.parametrize("hint", [{}, {"domain": ""}, {"domain": 5}, "shop.example", []])
-    def test_malformed_merchant_hint(self, api, wallet, hint):
+    def test_malformed_merchant_hint_is_refused(self, api, wallet, hint):
         response = api.post(
             "/v1/payments", {"from": wallet.id, "amount": "5", "merchantHint": hint}
         )
 
         assert (response.status_code, error_of(response)) == (400, "VALIDATION_ERROR")
 
-    def test_somebody_must_be_paid(self, api, wallet):
+    def test_recipient_is_required(self, api, wallet):
         response = api.post("/v1/payments", {"from": wallet.id, "amount": "5"})
 
         assert (response.status_code, error_of(response)) == (400, "VALIDATION_ERROR")
@@ -315,7 +313,7 @@ class TestPaymentInput:
     @pytest.mark.parametrize(
         "preference", ["cheapest", "fastest", "card_only", "closed_loop_preferred", None]
     )
-    def test_preferences_are_taken(self, api, wallet, shop, preference):
+    def test_preferences_are_accepted(self, api, wallet, shop, preference):
         fund(wallet, "100")
 
         assert pay(api, wallet, shop, preference=preference).status_code == 201
@@ -324,7 +322,7 @@ class TestPaymentInput:
         "more",
         [{"preference": "best"}, {"description": "x" * 1025}, {"description": 5}, {"from": 5}],
     )
-    def test_malformed(self, api, wallet, shop, more):
+    def test_malformed_input_is_refused(self, api, wallet, shop, more):
         fund(wallet, "100")
 
         response = pay(api, wallet, shop, **more)
@@ -332,20 +330,20 @@ class TestPaymentInput:
         assert (response.status_code, error_of(response)) == (400, "VALIDATION_ERROR")
         assert balance_of(wallet) == 100
 
-    def test_the_longest_description(self, api, wallet, shop):
+    def test_longest_description_is_stored(self, api, wallet, shop):
         fund(wallet, "100")
 
         assert pay(api, wallet, shop, description="é" * 1024).json()["description"] == "é" * 1024
 
-    def test_an_unknown_payee(self, api, wallet):
+    def test_unknown_recipient_is_not_found(self, api, wallet):
         fund(wallet, "100")
-        order = {"from": wallet.id, "to": unknown_id("wal"), "amount": "5"}
+        body = {"from": wallet.id, "to": unknown_id("wal"), "amount": "5"}
 
-        response = api.post("/v1/payments", order)
+        response = api.post("/v1/payments", body)
 
         assert (response.status_code, error_of(response)) == (404, "WALLET_NOT_FOUND")
 
-    def test_a_payee_of_the_other_environment(self, api, wallet, live_wallet):
+    def test_recipient_in_the_other_environment_is_refused(self, api, wallet, live_wallet):
         fund(wallet, "100")
 
         response = pay(api, wallet, live_wallet)
@@ -353,7 +351,9 @@ class TestPaymentInput:
         assert (response.status_code, error_of(response)) == (403, "ENVIRONMENT_MISMATCH")
         assert (balance_of(wallet), balance_of(live_wallet)) == (100, 0)
 
-    def test_production_pays_with_real_money(self, live_api, api, acme, live_wallet):
+    def test_production_payments_are_separate_from_the_sandbox(
+        self, live_api, api, acme, live_wallet
+    ):
         other = make_wallet(acme, environment="PRODUCTION")
         deposit(live_wallet, "100")
 
@@ -362,17 +362,17 @@ class TestPaymentInput:
         assert paid["status"] == "POSTED"
         assert live_api.get("/v1/payments").json()["data"] == [paid]
         assert api.get("/v1/payments").json()["data"] == []
-        assert len(facts_of(acme, "payment.completed", "PRODUCTION")) == 1
+        assert len(events_of(acme, "payment.completed", "PRODUCTION")) == 1
 
 
-class TestPaymentFacts:
-    def test_each_party_is_told_what_it_may_know(self, api, acme, globex, wallet, shop):
+class TestPaymentEvents:
+    def test_each_party_gets_the_keys_that_it_may_see(self, api, acme, globex, wallet, shop):
         fund(wallet, "100")
         paid = pay(api, wallet, shop, description="Data").json()
 
-        (ours,) = facts_of(acme, "payment.completed")
-        (theirs,) = facts_of(globex, "payment.completed")
-        told = {
+        (ours,) = events_of(acme, "payment.completed")
+        (theirs,) = events_of(globex, "payment.completed")
+        shared = {
             "transactionId": paid["id"],
             "from": wallet.id,
             "to": shop.id,
@@ -384,35 +384,35 @@ class TestPaymentFacts:
             "createdAt": paid["createdAt"],
             "environment": "SANDBOX",
         }
-        assert ours.data == told | {"fee": "0.25"}
-        assert theirs.data == told
+        assert ours.data == shared | {"fee": "0.25"}
+        assert theirs.data == shared
         assert (ours.actor_type, theirs.actor_id) == ("API_KEY", "")
         assert ours.actor_id.startswith("key_")
         assert ours.is_public
 
-    def test_a_failure_is_told_to_the_sender_alone(self, api, acme, globex, wallet, shop):
+    def test_failure_is_recorded_for_the_sender_only(self, api, acme, globex, wallet, shop):
         refused = pay(api, wallet, shop).json()["error"]
 
-        (event,) = facts_of(acme, "payment.failed")
+        (event,) = events_of(acme, "payment.failed")
         assert event.data["transactionId"] == refused["details"]["transactionId"]
         assert (event.data["code"], event.data["reason"]) == (
             "INSUFFICIENT_FUNDS",
             refused["message"],
         )
         assert event.data["status"] == "FAILED"
-        assert facts_of(globex, "payment.failed") == facts_of(acme, "payment.completed") == []
+        assert events_of(globex, "payment.failed") == events_of(acme, "payment.completed") == []
 
-    def test_the_request_id_leads_to_it(self, api, acme, wallet, shop):
+    def test_has_the_request_id(self, api, acme, wallet, shop):
         fund(wallet, "100")
-        order = {"from": wallet.id, "to": shop.id, "amount": "5"}
+        body = {"from": wallet.id, "to": shop.id, "amount": "5"}
 
-        api.post("/v1/payments", order, **{"X-Request-Id": "order-17"})
+        api.post("/v1/payments", body, **{"X-Request-Id": "order-17"})
 
-        assert facts_of(acme, "payment.completed")[0].request_id == "order-17"
+        assert events_of(acme, "payment.completed")[0].request_id == "order-17"
 
 
 class TestListPayments:
-    def test_newest_first_and_both_sides(self, api, stranger, wallet, savings, shop):
+    def test_newest_first_for_both_sides(self, api, stranger, wallet, savings, shop):
         fund(wallet, "100")
         out = pay(api, wallet, shop, "5").json()["id"]
         inside = pay(api, wallet, savings, "6").json()["id"]
@@ -428,7 +428,7 @@ class TestListPayments:
         assert listed(api, wallet_id=savings.id) == [incoming, inside]
         assert listed(api, walletId=savings.id, limit=1) == [incoming]
 
-    def test_by_status(self, api, wallet, shop):
+    def test_is_filtered_by_status(self, api, wallet, shop):
         fund(wallet, "100")
         posted = pay(api, wallet, shop).json()["id"]
         pay(api, wallet, shop, "1000")
@@ -441,19 +441,19 @@ class TestListPayments:
         assert api.get("/v1/payments", status="PENDING").json()["data"] == []
 
     @pytest.mark.parametrize("status", ["posted", "unknown", "\0", "", "POSTED'--"])
-    def test_unknown_status(self, api, status):
+    def test_unknown_status_is_refused(self, api, status):
         response = api.get("/v1/payments", status=status)
 
         assert (response.status_code, error_of(response)) == (400, "VALIDATION_ERROR")
 
-    def test_of_a_strangers_wallet(self, api, shop, live_wallet):
+    def test_filter_by_a_foreign_wallet_is_refused(self, api, shop, live_wallet):
         foreign = api.get("/v1/payments", walletId=shop.id)
         live = api.get("/v1/payments", walletId=live_wallet.id)
 
         assert (foreign.status_code, error_of(foreign)) == (404, "WALLET_NOT_FOUND")
         assert (live.status_code, error_of(live)) == (403, "ENVIRONMENT_MISMATCH")
 
-    def test_a_scoped_key_sees_those_of_its_wallets(self, api, acme, wallet, savings, shop):
+    def test_scoped_key_sees_payments_of_its_wallets(self, api, acme, wallet, savings, shop):
         fund(wallet, "100")
         fund(savings, "100")
         mine = pay(api, wallet, savings).json()["id"]
@@ -466,7 +466,7 @@ class TestListPayments:
         refused = scoped.get("/v1/payments", walletId=savings.id)
         assert (refused.status_code, error_of(refused)) == (403, "PERMISSION_DENIED")
 
-    def test_a_scoped_key_pays_anyone_from_its_wallet(self, acme, wallet, shop, savings):
+    def test_scoped_key_pays_only_from_its_wallets(self, acme, wallet, shop, savings):
         fund(wallet, "100")
         scoped = Client(make_key(acme, wallet_scope=[wallet.id]))
 
@@ -476,27 +476,31 @@ class TestListPayments:
 
 class TestReverse:
     @pytest.fixture
-    def sold(self, api, wallet, shop):
-        """A payment of 100 to the stranger's shop."""
+    def paid(self, api, wallet, shop):
+        """A payment of 100 to the shop of another organization."""
         fund(wallet, "1000")
         return pay(api, wallet, shop, "100").json()
 
     @pytest.fixture
-    def moved(self, api, wallet, savings):
+    def internal(self, api, wallet, savings):
         """A payment of 100 between Acme's own wallets."""
         fund(wallet, "1000")
         return pay(api, wallet, savings, "100").json()
 
-    def test_inside_one_organization_its_sender_may(self, api, acme, moved, wallet, savings):
-        response = api.post(f"/v1/payments/{moved['id']}/reverse", {"reason": "Wrong wallet"})
+    def test_sender_may_reverse_within_one_organization(self, api, acme, internal, wallet, savings):
+        response = api.post(f"/v1/payments/{internal['id']}/reverse", {"reason": "Wrong wallet"})
 
-        back = response.json()
+        reversed_payment = response.json()
         assert response.status_code == 200
-        assert back == moved | {"status": "REVERSED", "state": "REVERSED", "reversedBy": ANY}
+        assert reversed_payment == internal | {
+            "status": "REVERSED",
+            "state": "REVERSED",
+            "reversedBy": ANY,
+        }
         assert (balance_of(wallet), balance_of(savings)) == (Decimal("999.50"), 0)  # the fee stays
-        assert api.get(f"/v1/payments/{moved['id']}").json() == back
-        reversal = api.get(f"/v1/payments/{back['reversedBy']}").json()
-        assert reversal["reversalOf"] == moved["id"]
+        assert api.get(f"/v1/payments/{internal['id']}").json() == reversed_payment
+        reversal = api.get(f"/v1/payments/{reversed_payment['reversedBy']}").json()
+        assert reversal["reversalOf"] == internal["id"]
         assert (reversal["from"], reversal["to"]) == (savings.id, wallet.id)
         assert (reversal["amount"], reversal["fee"], reversal["kind"]) == (
             "100.00",
@@ -504,69 +508,72 @@ class TestReverse:
             "REVERSAL",
         )
         assert reversal["description"] == "Wrong wallet"
-        (event,) = facts_of(acme, "payment.reversed")
+        (event,) = events_of(acme, "payment.reversed")
         assert event.data["reversalTransactionId"] == reversal["id"]
-        assert (event.data["transactionId"], event.data["reason"]) == (moved["id"], "Wrong wallet")
+        assert (event.data["transactionId"], event.data["reason"]) == (
+            internal["id"],
+            "Wrong wallet",
+        )
 
-    def test_between_organizations_the_recipient_gives_back(
-        self, stranger, acme, globex, sold, wallet, shop
+    def test_recipient_may_reverse_between_organizations(
+        self, stranger, acme, globex, paid, wallet, shop
     ):
-        response = stranger.post(f"/v1/payments/{sold['id']}/reverse")
+        response = stranger.post(f"/v1/payments/{paid['id']}/reverse")
 
         assert (response.status_code, response.json()["status"]) == (200, "REVERSED")
         assert (balance_of(wallet), balance_of(shop)) == (Decimal("999.50"), 0)
-        assert len(facts_of(acme, "payment.reversed")) == 1
-        assert len(facts_of(globex, "payment.reversed")) == 1
+        assert len(events_of(acme, "payment.reversed")) == 1
+        assert len(events_of(globex, "payment.reversed")) == 1
 
-    def test_the_buyer_cannot_pull_it_back(self, api, sold, shop):
-        response = api.post(f"/v1/payments/{sold['id']}/reverse")
+    def test_sender_may_not_reverse_between_organizations(self, api, paid, shop):
+        response = api.post(f"/v1/payments/{paid['id']}/reverse")
 
         assert (response.status_code, error_of(response)) == (422, "REVERSAL_NOT_ALLOWED")
         assert "ask the recipient" in response.json()["error"]["message"]
         assert balance_of(shop) == 100
-        assert api.get(f"/v1/payments/{sold['id']}").json()["status"] == "POSTED"
+        assert api.get(f"/v1/payments/{paid['id']}").json()["status"] == "POSTED"
 
-    def test_only_once(self, api, moved, wallet):
-        api.post(f"/v1/payments/{moved['id']}/reverse")
+    def test_payment_is_reversed_only_once(self, api, internal, wallet):
+        api.post(f"/v1/payments/{internal['id']}/reverse")
 
-        again = api.post(f"/v1/payments/{moved['id']}/reverse")
+        again = api.post(f"/v1/payments/{internal['id']}/reverse")
 
         assert (again.status_code, error_of(again)) == (422, "REVERSAL_NOT_ALLOWED")
         assert balance_of(wallet) == Decimal("999.50")
 
-    def test_a_reversal_is_not_reversed(self, api, moved):
-        back = api.post(f"/v1/payments/{moved['id']}/reverse").json()
+    def test_reversal_cannot_be_reversed(self, api, internal):
+        reversed_payment = api.post(f"/v1/payments/{internal['id']}/reverse").json()
 
-        response = api.post(f"/v1/payments/{back['reversedBy']}/reverse")
+        response = api.post(f"/v1/payments/{reversed_payment['reversedBy']}/reverse")
 
         assert (response.status_code, error_of(response)) == (422, "REVERSAL_NOT_ALLOWED")
 
-    def test_a_failed_payment_is_not_reversed(self, api, wallet, savings):
+    def test_failed_payment_cannot_be_reversed(self, api, wallet, savings):
         failed = pay(api, wallet, savings).json()["error"]["details"]["transactionId"]
 
         response = api.post(f"/v1/payments/{failed}/reverse")
 
         assert (response.status_code, error_of(response)) == (422, "REVERSAL_NOT_ALLOWED")
 
-    def test_what_was_spent_meanwhile_cannot_be_given_back(self, api, moved, savings, shop):
+    def test_spent_money_cannot_be_returned(self, api, internal, savings, shop):
         pay(api, savings, shop, "50")
 
-        response = api.post(f"/v1/payments/{moved['id']}/reverse")
+        response = api.post(f"/v1/payments/{internal['id']}/reverse")
 
         assert (response.status_code, error_of(response)) == (402, "INSUFFICIENT_FUNDS")
         details = response.json()["error"]["details"]
         assert (details["walletId"], details["requested"]) == (savings.id, "100.00")
-        assert api.get(f"/v1/payments/{moved['id']}").json()["status"] == "POSTED"
+        assert api.get(f"/v1/payments/{internal['id']}").json()["status"] == "POSTED"
 
-    def test_a_frozen_recipient_gives_nothing_back(self, api, moved, savings):
+    def test_frozen_recipient_cannot_reverse(self, api, internal, savings):
         api.post(f"/v1/wallets/{savings.id}/freeze")
 
-        response = api.post(f"/v1/payments/{moved['id']}/reverse")
+        response = api.post(f"/v1/payments/{internal['id']}/reverse")
 
         assert (response.status_code, error_of(response)) == (403, "WALLET_FROZEN")
         assert response.json()["error"]["details"]["walletId"] == savings.id
 
-    def test_a_closed_sender_cannot_get_it_back(self, api, acme, shop, savings):
+    def test_closed_sender_cannot_receive_a_reversal(self, api, acme, shop, savings):
         purse = make_wallet(acme, funds="100.50")
         payment = pay(api, purse, savings, "100").json()
         assert api.post(f"/v1/wallets/{purse.id}/close").status_code == 200
@@ -576,17 +583,17 @@ class TestReverse:
         assert (response.status_code, error_of(response)) == (409, "INVALID_STATE")
         assert balance_of(savings) == 100
 
-    def test_the_key_must_reach_the_wallet_that_gives(self, acme, moved, wallet, savings):
+    def test_scoped_key_must_cover_the_recipient(self, acme, internal, wallet, savings):
         sender = Client(make_key(acme, wallet_scope=[wallet.id]))
         recipient = Client(make_key(acme, wallet_scope=[savings.id]))
 
-        refused = sender.post(f"/v1/payments/{moved['id']}/reverse")
-        given = recipient.post(f"/v1/payments/{moved['id']}/reverse")
+        refused = sender.post(f"/v1/payments/{internal['id']}/reverse")
+        given = recipient.post(f"/v1/payments/{internal['id']}/reverse")
 
         assert (refused.status_code, error_of(refused)) == (403, "PERMISSION_DENIED")
         assert given.status_code == 200
 
-    def test_an_internal_transfer_can_be_reversed(self, api, wallet, savings):
+    def test_internal_transfer_can_be_reversed(self, api, wallet, savings):
         fund(wallet, "100")
         move = {"fromWalletId": wallet.id, "toWalletId": savings.id, "amount": "40"}
         id = api.post("/v1/transfers/internal", move).json()["transactionId"]
@@ -594,8 +601,8 @@ class TestReverse:
         assert api.post(f"/v1/payments/{id}/reverse").status_code == 200
         assert balance_of(wallet) == 100
 
-    def test_the_key_reverses_once(self, api, moved, wallet):
-        path = f"/v1/payments/{moved['id']}/reverse"
+    def test_repeating_the_key_reverses_once(self, api, internal, wallet):
+        path = f"/v1/payments/{internal['id']}/reverse"
 
         first = api.post(path, {"idempotencyKey": "r"})
         again = api.post(path, None, **{"Idempotency-Key": "r"})
@@ -605,14 +612,14 @@ class TestReverse:
         assert again.headers["Idempotent-Replayed"] == "true"
 
     @pytest.mark.parametrize("reason", [5, "x" * 1025, {}])
-    def test_malformed(self, api, moved, reason):
-        response = api.post(f"/v1/payments/{moved['id']}/reverse", {"reason": reason})
+    def test_malformed_input_is_refused(self, api, internal, reason):
+        response = api.post(f"/v1/payments/{internal['id']}/reverse", {"reason": reason})
 
         assert (response.status_code, error_of(response)) == (400, "VALIDATION_ERROR")
 
     @pytest.mark.django_db(transaction=True)
-    def test_racing_reversals_give_back_once(self, api, moved, wallet):
-        path = f"/v1/payments/{moved['id']}/reverse"
+    def test_racing_reversals_reverse_once(self, api, internal, wallet):
+        path = f"/v1/payments/{internal['id']}/reverse"
 
         answers = in_parallel(4, lambda n: api.post(path))
 

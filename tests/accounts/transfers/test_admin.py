@@ -1,4 +1,4 @@
-"""Support sees transfers and the simulator's books, no whole account number, and can only ask."""
+"""Admin pages of transfers and the simulator: read-only, without full account numbers."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from accounts.transfers.rails.simulator import pay_address
 from accounts.wallets.models import Wallet
 from tests import world
 from tests.accounts import rails
-from tests.accounts.test_admin import act, boss, facts, listed, path, support  # noqa: F401
+from tests.accounts.test_admin import act, events_about, listed, path, superuser, support  # noqa: F401
 
 pytestmark = pytest.mark.django_db
 
@@ -21,19 +21,19 @@ def transfer(acme, wallet):
     return rails.withdraw(wallet, destination=rails.bank(number=NUMBER), reference="clm_1")
 
 
-def test_every_page_opens_and_shows_four_digits(support, acme, transfer):  # noqa: F811
+def test_pages_show_only_the_last_four_digits(support, acme, transfer):  # noqa: F811
     rails.settle(acme)
     order = SimulatorOrder.objects.get()
-    for thing in (transfer, order):
+    for obj in (transfer, order):
         for page in ("change", "history"):
-            shown = support.get(path(thing._meta.label_lower, page, thing.pk))
+            shown = support.get(path(obj._meta.label_lower, page, obj.pk))
             assert shown.status_code == 200
             assert NUMBER not in shown.text
     assert "…6554" in support.get(path("accounts.transfer", "change", transfer.pk)).text
     assert NUMBER not in support.get(path("accounts.transfer", "changelist")).text
 
 
-def test_incoming_payments_stand_with_their_transfer(support, acme):  # noqa: F811
+def test_incoming_payments_are_shown_with_their_transfer(support, acme):  # noqa: F811
     coins = world.make_wallet(acme, "Coins", currency="USDC")
     expected = rails.expect(coins, "25")
     rails.sweep()
@@ -48,7 +48,7 @@ def test_incoming_payments_stand_with_their_transfer(support, acme):  # noqa: F8
     assert listed(support, "accounts.transfer", expected.address) == {expected.pk}
 
 
-def test_a_transfer_is_found_by_what_it_belongs_to(support, acme, transfer):  # noqa: F811
+def test_transfer_is_found_by_related_ids(support, acme, transfer):  # noqa: F811
     rails.settle(acme)
     stored = rails.stored(transfer)
     for term in (
@@ -61,22 +61,22 @@ def test_a_transfer_is_found_by_what_it_belongs_to(support, acme, transfer):  # 
         assert listed(support, "accounts.simulatororder", term) == {order.pk}, term
 
 
-def test_support_can_have_the_rail_asked_now(support, acme, transfer):  # noqa: F811
+def test_support_can_check_a_transfer_with_its_rail(support, acme, transfer):  # noqa: F811
     rails.settle(acme)
     assert rails.stored(transfer).next_attempt_at is None
 
-    act(support, transfer, "ask_now")
+    act(support, transfer, "check_now_with_rail")
     rails.sweep()
 
     stored = rails.stored(transfer)
     assert (stored.status, stored.next_attempt_at) == ("COMPLETED", None)
-    [fact] = facts(transfer, "transfer.asked_about")
-    assert (fact.actor_type, fact.is_public) == ("USER", False)
+    [event] = events_about(transfer, "transfer.asked_about")
+    assert (event.actor_type, event.is_public) == ("USER", False)
 
 
-def test_asking_about_one_that_was_never_sent_sends_nothing(support, acme, transfer):  # noqa: F811
+def test_checking_a_transfer_that_was_never_submitted_does_not_submit_it(support, acme, transfer):  # noqa: F811
     rails.cancel(transfer)
-    act(support, transfer, "ask_now")
+    act(support, transfer, "check_now_with_rail")
     rails.sweep()
     rails.settle(acme, seconds=3600)
 
@@ -85,7 +85,7 @@ def test_asking_about_one_that_was_never_sent_sends_nothing(support, acme, trans
 
 
 @pytest.mark.parametrize("model", ["transfer", "simulatororder", "simulatorpayment"])
-def test_nothing_can_be_added_or_changed(support, transfer, model):  # noqa: F811
+def test_objects_cannot_be_added_or_changed(support, transfer, model):  # noqa: F811
     assert support.get(path(f"accounts.{model}", "add")).status_code == 403
     if model == "transfer":
         url = path("accounts.transfer", "change", transfer.pk)

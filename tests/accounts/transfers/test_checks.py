@@ -1,4 +1,4 @@
-"""The database refuses transfers in wrong states; what it cannot refuse, check_books finds."""
+"""Database constraints of transfers, and the differences that check_books finds."""
 
 import re
 from contextlib import nullcontext
@@ -8,8 +8,8 @@ from decimal import Decimal
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from accounts.ledger import checks as books
-from accounts.transfers import checks as rail_books
+from accounts.ledger import checks as ledger_checks
+from accounts.transfers import checks as transfer_checks
 from accounts.transfers.models import IncomingPayment, SimulatorEntry, SimulatorOrder, Transfer
 from accounts.transfers.rails.simulator import pay_address
 from accounts.wallets.models import Wallet
@@ -24,12 +24,12 @@ REAL = {"environment": "PRODUCTION", "is_test": False}
 
 
 @pytest.fixture
-def things(acme, wallet):
-    """A transfer of each kind, by name; each over 25."""
+def ids_by_name(acme, wallet):
+    """The ids of a transfer of each kind, of 25 each, and of related objects, by name."""
     world.fund(wallet, "200")
     coins = world.make_wallet(acme, "Coins", currency="USDC")
     hold = world.hold(Wallet.objects.get(pk=wallet.pk), "60")
-    made = {
+    transfers = {
         "out": rails.withdraw(wallet),
         "in": rails.deposit(wallet),
         "failed": rails.withdraw(wallet, fault=1),
@@ -38,18 +38,18 @@ def things(acme, wallet):
         "parts": rails.expect(coins),
     }
     rails.sweep()
-    pay_address(made["awaited"].address, Decimal(25))
-    pay_address(made["parts"].address, Decimal(10))
+    pay_address(transfers["awaited"].address, Decimal(25))
+    pay_address(transfers["parts"].address, Decimal(10))
     rails.settle(acme, seconds=20)
     rails.settle(acme, seconds=20)
-    made["open"] = rails.withdraw(wallet)
-    made["from a hold"] = rails.withdraw(wallet, hold_id=hold)
-    names = {name.replace(" ", "_"): transfer.id for name, transfer in made.items()}
-    stored = rails.stored(made["out"])
-    return names | {
+    transfers["open"] = rails.withdraw(wallet)
+    transfers["from a hold"] = rails.withdraw(wallet, hold_id=hold)
+    transfer_ids = {name.replace(" ", "_"): transfer.id for name, transfer in transfers.items()}
+    stored = rails.stored(transfers["out"])
+    return transfer_ids | {
         "transaction": stored.transaction_id,
         "hold": stored.hold_id,
-        "return": rails.stored(made["returned"]).return_transaction_id,
+        "return": rails.stored(transfers["returned"]).return_transaction_id,
         "order": SimulatorOrder.objects.get(pk=stored.external_id).id,
         "wallet": wallet.id,
         "shared": hold,
@@ -109,7 +109,7 @@ CORRUPTIONS = {
             "transfer {awaited}: COMPLETED, with 25.00000000 of 25.00000000 received",
         ],
     ),
-    "a hold that is let go": (
+    "a hold that is released": (
         "UPDATE ledger_hold SET captured = 0, released = 25 WHERE id = %(hold)s",
         [
             "transfer {out}: COMPLETED, and its hold keeps 0.00000000 and paid 0.00000000 of"
@@ -120,11 +120,11 @@ CORRUPTIONS = {
         "UPDATE ledger_hold SET remaining = 20, released = 40 WHERE id = %(shared)s",
         ["hold {shared}: keeps 20.00000000, transfers out of it need 25.00000000"],
     ),
-    "a hold of nobody": (
+    "a hold without a transfer": (
         "UPDATE accounts_transfer SET hold_id = %(shared)s, owns_hold = false WHERE id = %(out)s",
         ["hold {hold}: for a transfer that does not know it"],
     ),
-    "an order at the rail that is gone": (
+    "a deleted entry at the rail": (
         "DELETE FROM accounts_simulatorentry WHERE order_id = %(order)s",
         [
             "transfer {out}: COMPLETED, the ledger moved -25.00000000 and the simulator 0",
@@ -139,7 +139,7 @@ CORRUPTIONS = {
             "order {order}: the simulator says COMPLETED, and has moved -24.00000000",
         ],
     ),
-    "an order at the rail that nobody gave": (
+    "an unknown order at the rail": (
         "UPDATE accounts_simulatororder SET reference = uuidv7() WHERE id = %(order)s",
         [
             "transfer {out}: COMPLETED, the ledger moved -25.00000000 and the simulator 0",
@@ -149,28 +149,28 @@ CORRUPTIONS = {
 }
 
 
-@pytest.mark.parametrize("what", CORRUPTIONS)
-def test_finds_what_was_changed_behind_its_back(things, what):
-    sql, sentences = CORRUPTIONS[what]
-    assert books.differences() == []
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_check_books_finds_direct_changes_of_the_data(ids_by_name, name):
+    sql, sentences = CORRUPTIONS[name]
+    assert ledger_checks.differences() == []
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("ALTER TABLE accounts_simulatorentry DISABLE TRIGGER USER")
-    with corrupted(sql, things):
-        found = books.differences()
+    with corrupted(sql, ids_by_name):
+        found = ledger_checks.differences()
         for sentence in sentences:
-            assert sentence.format(**things) in found
+            assert sentence.format(**ids_by_name) in found
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE accounts_simulatorentry ENABLE TRIGGER USER")
 
 
-def test_a_rail_may_be_ahead_of_us_while_somebody_will_look(acme, wallet):
+def test_rail_may_be_ahead_of_the_ledger_until_the_next_check(acme, wallet):
     transfer = rails.deposit(wallet)
     rails.sweep()
     rails.advance(acme, seconds=5)
-    rails.directory.named("simulator").poll(transfer.id)
+    rails.directory.by_name("simulator").poll(transfer.id)
     assert SimulatorEntry.objects.exists()
-    assert books.differences() == []
+    assert ledger_checks.differences() == []
 
 
 UNKNOWN = "org_00000000000000000000000001"  # the same in every process that collects tests
@@ -189,9 +189,9 @@ class TestConstraints:
             ("wallet_in_its_organization", "out", {"organization_id": UNKNOWN}),
             ("pays_out_of_a_hold", "out", {"hold": None}),
             ("pays_out_of_a_hold", "in", {"owns_hold": True}),
-            ("booked_when_completed", "out", {"transaction": None}),
-            ("booked_back_when_returned", "returned", {"return_transaction": None}),
-            ("open_is_looked_after", "open", {"next_attempt_at": None}),
+            ("posted_when_completed", "out", {"transaction": None}),
+            ("return_posted_when_returned", "returned", {"return_transaction": None}),
+            ("open_has_next_attempt", "open", {"next_attempt_at": None}),
             ("completed_at_with_status", "out", {"completed_at": None}),
             ("failed_at_with_status", "failed", {"failed_at": None}),
             ("cancelled_at_with_status", "out", {"cancelled_at": NOW}),
@@ -199,25 +199,25 @@ class TestConstraints:
         ],
         ids=str,
     )
-    def test_of_a_transfer(self, things, name, of, change):
+    def test_of_transfer(self, ids_by_name, name, of, change):
         with pytest.raises(IntegrityError, match=f"transfer_{name}"), transaction.atomic():
-            Transfer.objects.filter(pk=things[of]).update(**change)
+            Transfer.objects.filter(pk=ids_by_name[of]).update(**change)
 
     @pytest.mark.parametrize("is_test", [True, False])
-    def test_a_rail_moves_test_money_in_the_sandbox_and_real_money_in_production(
-        self, things, acme, is_test
+    def test_sandbox_takes_only_test_money_and_production_only_real_money(
+        self, ids_by_name, acme, is_test
     ):
-        """Of a rail that may move both, as its keys or its chain are: the mirror of each other."""
+        """Also for a provider that may move both."""
         live = world.make_wallet(acme, "Live", environment="PRODUCTION")
-        sides = {"SANDBOX": things["wallet"], "PRODUCTION": live.id}
+        wallet_ids = {"SANDBOX": ids_by_name["wallet"], "PRODUCTION": live.id}
         with connection.cursor() as cursor:
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
             cursor.execute(
                 "ALTER TABLE accounts_transfer"
                 " DROP CONSTRAINT transfer_moves_money_that_its_provider_may"
             )
-        transfers = Transfer.objects.filter(pk=things["open"])
-        for environment, wallet_id in sides.items():
+        transfers = Transfer.objects.filter(pk=ids_by_name["open"])
+        for environment, wallet_id in wallet_ids.items():
             change = {"environment": environment, "wallet_id": wallet_id, "is_test": is_test}
             with (
                 pytest.raises(IntegrityError, match="test_money_in_the_sandbox_only")
@@ -228,44 +228,44 @@ class TestConstraints:
                 transfers.update(provider="stripe", **change)
                 transaction.set_rollback(True)
 
-    def test_the_simulator_says_that_its_money_is_test_money(self, things):
+    def test_simulator_transfers_are_marked_as_test_money(self, ids_by_name):
         assert set(Transfer.objects.values_list("provider", "is_test")) == {("simulator", True)}
 
-    def test_no_two_share_an_address(self, things):
-        other = Transfer.objects.get(pk=things["parts"]).address
-        with pytest.raises(IntegrityError, match="address_of_its_own"), transaction.atomic():
-            Transfer.objects.filter(pk=things["awaited"]).update(address=other)
+    def test_two_transfers_cannot_share_an_address(self, ids_by_name):
+        other = Transfer.objects.get(pk=ids_by_name["parts"]).address
+        with pytest.raises(IntegrityError, match="address_unique"), transaction.atomic():
+            Transfer.objects.filter(pk=ids_by_name["awaited"]).update(address=other)
 
     @pytest.mark.parametrize(
         ("name", "change"),
         [
             ("amount_positive", {"amount": 0}),
-            ("credited_unless_astray", {"kind": "WRONG_CHAIN"}),
-            ("credited_unless_astray", {"transaction": None}),
+            ("credited_unless_wrong_chain", {"kind": "WRONG_CHAIN"}),
+            ("credited_unless_wrong_chain", {"transaction": None}),
         ],
     )
-    def test_of_an_incoming_payment(self, things, name, change):
+    def test_of_incoming_payment(self, ids_by_name, name, change):
         with (
             pytest.raises(IntegrityError, match=f"incoming_payment_{name}"),
             transaction.atomic(),
         ):
             IncomingPayment.objects.update(**change)
 
-    def test_an_incoming_payment_is_counted_once(self, things):
-        again = IncomingPayment.objects.get(transfer=things["parts"])
-        again.pk = IncomingPayment._meta.pk.generate()
-        again.transaction_id, again.kind = None, "WRONG_CHAIN"
+    def test_incoming_payment_is_counted_once(self, ids_by_name):
+        duplicate = IncomingPayment.objects.get(transfer=ids_by_name["parts"])
+        duplicate.pk = IncomingPayment._meta.pk.generate()
+        duplicate.transaction_id, duplicate.kind = None, "WRONG_CHAIN"
         with pytest.raises(IntegrityError, match="counted_once"), transaction.atomic():
-            again.save(force_insert=True)
+            duplicate.save(force_insert=True)
 
-    def test_the_simulator_takes_an_order_once(self, things):
-        again = SimulatorOrder.objects.get(pk=things["order"])
-        again.pk = SimulatorOrder._meta.pk.generate()
+    def test_simulator_stores_an_order_once(self, ids_by_name):
+        duplicate = SimulatorOrder.objects.get(pk=ids_by_name["order"])
+        duplicate.pk = SimulatorOrder._meta.pk.generate()
         with pytest.raises(IntegrityError, match="taken_once"), transaction.atomic():
-            again.save(force_insert=True)
+            duplicate.save(force_insert=True)
 
     @pytest.mark.parametrize("sql", ["UPDATE {} SET amount = 1", "DELETE FROM {}"])
-    def test_the_simulator_s_entries_stay(self, things, sql):
+    def test_simulator_entries_are_append_only(self, ids_by_name, sql):
         with (
             pytest.raises(IntegrityError, match="append-only"),
             transaction.atomic(),
@@ -273,7 +273,7 @@ class TestConstraints:
         ):
             cursor.execute(sql.format("accounts_simulatorentry"))
 
-    def test_a_status_changes_along_its_arrows_only(self):
+    def test_status_changes_only_by_its_transitions(self):
         for end in ("FAILED", "RETURNED", "CANCELLED"):
             for status in Transfer.Status:
                 with pytest.raises(AssertionError):
@@ -282,17 +282,17 @@ class TestConstraints:
             Transfer(status="PENDING").advance("COMPLETED", at=NOW)
 
 
-def test_sentences_name_things_by_their_ids(things):
-    with corrupted("UPDATE accounts_transfer SET amount = 26 WHERE id = %(out)s", things):
-        for sentence in books.differences():
+def test_sentences_use_public_ids_instead_of_uuids(ids_by_name):
+    with corrupted("UPDATE accounts_transfer SET amount = 26 WHERE id = %(out)s", ids_by_name):
+        for sentence in ledger_checks.differences():
             assert not re.search(r"[0-9a-f]{8}-", sentence)
 
 
-def test_no_table_is_read_again_for_each_row(db):
-    """Reading the accounts once for each of 1,500 returned deposits took most of five seconds."""
+def test_query_reads_no_table_again_for_each_row(db):
+    """Reading the accounts for each of 1,500 returned deposits took most of five seconds."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_nestloop = off")
-        cursor.execute(f"EXPLAIN {rail_books.DIFFERENCES}")
+        cursor.execute(f"EXPLAIN {transfer_checks.DIFFERENCES}")
         plan = "\n".join(line for (line,) in cursor.fetchall())
 
     assert "SubPlan" not in plan, plan

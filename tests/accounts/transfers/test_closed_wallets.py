@@ -1,15 +1,14 @@
-"""What a bank takes back from a closed wallet is charged to the default wallet, never to us."""
+"""Returned deposits of closed wallets are charged to the default wallet, never to us."""
 
 import itertools
 from contextlib import suppress
 from decimal import Decimal
-from importlib import import_module
 
 import pytest
 from django.db import IntegrityError, connection, transaction
 
 from accounts.ledger import chart, statements
-from accounts.ledger import checks as books
+from accounts.ledger import checks as ledger_checks
 from accounts.transfers.models import Transfer
 from accounts.transfers.services import worker
 from accounts.wallets import services as wallets
@@ -17,20 +16,21 @@ from accounts.wallets.models import Wallet
 from tests import world
 from tests.accounts import rails
 from tests.accounts.ledger.test_checks import corrupted
-from tests.accounts.payments.test_crashes import Strike
+from tests.accounts.payments.test_crashes import FailAt
 from tests.accounts.rails import stored
-from tests.world import balance_of, error_of, facts_of, in_parallel
+from tests.world import balance_of, error_of, events_of, in_parallel
 from wallgent.errors import InvalidState
 
 pytestmark = pytest.mark.django_db
 
-RETURNED = 10  # the fault of a bank account that takes its money back
-BEFORE, AFTER = 5, 15  # seconds until a deposit is there, and until it is taken back
+RETURN_FAULT = 10  # the bank account whose deposits are returned
+COMPLETED_SECONDS = 5  # until a deposit has completed
+RETURNED_SECONDS = 15  # until it is returned
 
 
 @pytest.fixture
 def main(acme):
-    return default_of(acme)
+    return default_wallet_of(acme)
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def coins(acme):
     return world.make_wallet(acme, "Coins", currency="USDC")
 
 
-def default_of(organization, currency: str = "USD") -> Wallet:
+def default_wallet_of(organization, currency: str = "USD") -> Wallet:
     return Wallet.objects.get(
         organization=organization, environment="SANDBOX", is_default=True, currency=currency
     )
@@ -48,8 +48,8 @@ def debt_of(wallet: Wallet) -> Decimal:
     return Wallet.objects.get(pk=wallet.pk).account.debt
 
 
-def loss(currency: str = "USD") -> Decimal:
-    """What fell on us."""
+def our_loss(currency: str = "USD") -> Decimal:
+    """The balance of our expenses account."""
     return statements.exact_balance(chart.system_id("SANDBOX", "EXPENSES", currency))
 
 
@@ -58,85 +58,85 @@ def close(wallet: Wallet) -> None:
         wallets.close(wallet, actor=world.actor_for(wallet.organization))
 
 
-def pass_on(wallet: Wallet) -> None:
-    """Move all that a wallet has to another of its organization."""
+def empty(wallet: Wallet) -> None:
+    """Move a wallet's whole balance to another wallet of its organization."""
     other = world.make_wallet(wallet.organization, "Safe", currency=wallet.currency)
-    order = {"from": wallet.id, "to": other.id, "amount": str(balance_of(wallet))}
+    payment = {"from": wallet.id, "to": other.id, "amount": str(balance_of(wallet))}
     api = world.Client(world.make_key(wallet.organization))
-    assert api.post("/v1/transfers/internal", order).status_code == 201
+    assert api.post("/v1/transfers/internal", payment).status_code == 201
 
 
-def abandon(wallet: Wallet, amount: str = "5000", **more) -> Transfer:
-    """Receive money that a bank will take back, pass it on, and close the wallet."""
-    transfer = rails.deposit(wallet, amount, fault=RETURNED, **more)
-    rails.settle(wallet.organization, seconds=BEFORE)
-    pass_on(wallet)
+def deposit_and_close(wallet: Wallet, amount: str = "5000", **options) -> Transfer:
+    """Deposit money that the bank will return, move it elsewhere, and close the wallet."""
+    transfer = rails.deposit(wallet, amount, fault=RETURN_FAULT, **options)
+    rails.settle(wallet.organization, seconds=COMPLETED_SECONDS)
+    empty(wallet)
     close(wallet)
     return transfer
 
 
 class TestCharge:
-    def test_the_default_wallet_owes_what_the_bank_takes_back(self, acme, wallet, main):
-        transfer = abandon(wallet)
+    def test_returned_deposit_is_a_debt_of_the_default_wallet(self, acme, wallet, main):
+        transfer = deposit_and_close(wallet)
 
-        rails.settle(acme, seconds=AFTER)
+        rails.settle(acme, seconds=RETURNED_SECONDS)
 
         returned = stored(transfer)
         assert (returned.status, returned.charged_wallet) == ("RETURNED", main)
-        assert (balance_of(main), debt_of(main), loss()) == (-5000, 5000, 0)
+        assert (balance_of(main), debt_of(main), our_loss()) == (-5000, 5000, 0)
         assert balance_of(wallet) == 0
-        assert books.differences() == []
+        assert ledger_checks.differences() == []
 
-    def test_what_the_default_wallet_has_covers_it_first(self, acme, wallet, main):
+    def test_balance_of_the_default_wallet_covers_it_first(self, acme, wallet, main):
         world.fund(main, "2000")
-        abandon(wallet)
+        deposit_and_close(wallet)
 
-        rails.settle(acme, seconds=AFTER)
+        rails.settle(acme, seconds=RETURNED_SECONDS)
 
         assert (balance_of(main), debt_of(main)) == (-3000, 3000)
 
-    def test_what_comes_in_pays_it(self, acme, api, wallet, main, shop):
-        abandon(wallet)
-        rails.settle(acme, seconds=AFTER)
-        order = {"from": main.id, "to": shop.id, "amount": "1"}
+    def test_incoming_money_pays_the_debt(self, acme, api, wallet, main, shop):
+        deposit_and_close(wallet)
+        rails.settle(acme, seconds=RETURNED_SECONDS)
+        payment = {"from": main.id, "to": shop.id, "amount": "1"}
         world.fund(main, "4000")
-        assert error_of(api.post("/v1/payments", order)) == "INSUFFICIENT_FUNDS"
+        assert error_of(api.post("/v1/payments", payment)) == "INSUFFICIENT_FUNDS"
 
         world.fund(main, "1100")
 
         assert (balance_of(main), debt_of(main)) == (100, 0)
-        assert api.post("/v1/payments", order).status_code == 201
+        assert api.post("/v1/payments", payment).status_code == 201
 
-    def test_a_frozen_default_wallet_is_charged_all_the_same(self, acme, api, wallet, main):
-        abandon(wallet)
+    def test_frozen_default_wallet_is_charged(self, acme, api, wallet, main):
+        deposit_and_close(wallet)
         api.post(f"/v1/wallets/{main.id}/freeze")
 
-        rails.settle(acme, seconds=AFTER)
+        rails.settle(acme, seconds=RETURNED_SECONDS)
 
-        assert (debt_of(main), loss()) == (5000, 0)
+        assert (debt_of(main), our_loss()) == (5000, 0)
 
-    def test_it_has_room_for_any_debt(self, acme, main):
+    def test_debt_has_no_wallet_limit(self, acme, main):
         for number in range(3):
-            abandon(world.make_wallet(acme, f"Agent {number}"), "999999999999")
-            rails.settle(acme, seconds=AFTER)
+            deposit_and_close(world.make_wallet(acme, f"Agent {number}"), "999999999999")
+            rails.settle(acme, seconds=RETURNED_SECONDS)
 
         assert debt_of(main) == 3 * 999_999_999_999
-        assert books.differences() == []
+        assert ledger_checks.differences() == []
 
-    def test_of_two_organizations_each_is_charged_its_own(self, acme, globex, wallet, shop):
-        first, second = abandon(wallet, "10"), abandon(shop, "20")
+    def test_each_organization_is_charged_its_own_returns(self, acme, globex, wallet, shop):
+        first, second = deposit_and_close(wallet, "10"), deposit_and_close(shop, "20")
         for organization in (acme, globex):
-            rails.settle(organization, seconds=AFTER)
+            rails.settle(organization, seconds=RETURNED_SECONDS)
 
         assert stored(first).charged_wallet.organization == acme
         assert stored(second).charged_wallet.organization == globex
-        assert (debt_of(default_of(acme)), debt_of(default_of(globex))) == (10, 20)
+        assert (debt_of(default_wallet_of(acme)), debt_of(default_wallet_of(globex))) == (10, 20)
 
-    def test_a_wallet_that_is_still_open_owes_itself(self, acme, wallet, main):
-        transfer = rails.deposit(wallet, fault=RETURNED)
-        rails.settle(acme, seconds=BEFORE)
-        pass_on(wallet)
-        rails.settle(acme, seconds=AFTER)
+    def test_open_wallet_is_charged_itself(self, acme, wallet, main):
+        transfer = rails.deposit(wallet, fault=RETURN_FAULT)
+        rails.settle(acme, seconds=COMPLETED_SECONDS)
+        empty(wallet)
+        rails.settle(acme, seconds=RETURNED_SECONDS)
 
         assert stored(transfer).charged_wallet is None
         assert (debt_of(wallet), debt_of(main)) == (25, 0)
@@ -145,48 +145,54 @@ class TestCharge:
 
 
 class TestMissingDefault:
-    def test_is_opened_for_the_charge(self, acme, coins):
-        abandon(coins, may_convert=True)
-        created = len(facts_of(acme, "wallet.created"))
+    def test_is_created_for_the_charge(self, acme, coins):
+        deposit_and_close(coins, may_convert=True)
+        created_before = len(events_of(acme, "wallet.created"))
 
-        rails.settle(acme, seconds=AFTER)
+        rails.settle(acme, seconds=RETURNED_SECONDS)
 
-        opened = default_of(acme, "USDC")
-        assert (opened.name, opened.type, opened.organization) == ("Main USDC wallet", "ORG", acme)
-        assert (balance_of(opened), debt_of(opened)) == (-5000, 5000)
-        *_, told = facts_of(acme, "wallet.created")
-        assert (told.subject, told.actor_type) == (opened.id, "SYSTEM")
-        assert len(facts_of(acme, "wallet.created")) == created + 1
-        assert (loss("USDC"), loss("USD"), books.differences()) == (0, 0, [])
+        default = default_wallet_of(acme, "USDC")
+        assert (default.name, default.type, default.organization) == (
+            "Main USDC wallet",
+            "ORG",
+            acme,
+        )
+        assert (balance_of(default), debt_of(default)) == (-5000, 5000)
+        *_, event = events_of(acme, "wallet.created")
+        assert (event.subject, event.actor_type) == (default.id, "SYSTEM")
+        assert len(events_of(acme, "wallet.created")) == created_before + 1
+        assert (our_loss("USDC"), our_loss("USD"), ledger_checks.differences()) == (0, 0, [])
 
-    def test_is_opened_once(self, acme, coins):
+    def test_is_created_once(self, acme, coins):
         for number in range(2):
-            abandon(world.make_wallet(acme, str(number), currency="USDC"), may_convert=True)
-            rails.settle(acme, seconds=AFTER)
+            deposit_and_close(
+                world.make_wallet(acme, str(number), currency="USDC"), may_convert=True
+            )
+            rails.settle(acme, seconds=RETURNED_SECONDS)
 
-        assert debt_of(default_of(acme, "USDC")) == 10_000
+        assert debt_of(default_wallet_of(acme, "USDC")) == 10_000
 
     def test_cannot_be_closed(self, acme, coins):
-        abandon(coins, may_convert=True)
-        rails.settle(acme, seconds=AFTER)
+        deposit_and_close(coins, may_convert=True)
+        rails.settle(acme, seconds=RETURNED_SECONDS)
 
         with pytest.raises(InvalidState, match="main wallet"):
-            close(default_of(acme, "USDC"))
+            close(default_wallet_of(acme, "USDC"))
 
-    def test_needs_no_room_in_the_plan(self, acme, coins):
-        abandon(coins, may_convert=True)
+    def test_ignores_the_wallet_limit_of_the_plan(self, acme, coins):
+        deposit_and_close(coins, may_convert=True)
         acme.custom_wallets = 0
         acme.save()
 
-        rails.settle(acme, seconds=AFTER)
+        rails.settle(acme, seconds=RETURNED_SECONDS)
 
-        assert debt_of(default_of(acme, "USDC")) == 5000
+        assert debt_of(default_wallet_of(acme, "USDC")) == 5000
 
     @pytest.mark.parametrize("environment", ["SANDBOX", "PRODUCTION"])
-    def test_is_one_for_each_environment_and_currency(self, acme, environment):
+    def test_is_unique_for_each_environment_and_currency(self, acme, environment):
         actor = world.actor_for(acme, environment)
         found = {
-            (wallets.default_of(actor=actor, currency=currency), currency)
+            (wallets.get_or_create_default(actor=actor, currency=currency), currency)
             for currency in ("USD", "USDC")
             for _ in range(2)
         }
@@ -198,10 +204,10 @@ class TestMissingDefault:
             assert wallet.is_default
 
 
-class TestReason:
-    def test_stands_on_the_page_of_the_default_wallet(self, acme, wallet, main):
-        transfer = abandon(wallet)
-        rails.settle(acme, seconds=AFTER)
+class TestExplanation:
+    def test_is_on_the_page_of_the_default_wallet(self, acme, wallet, main):
+        transfer = deposit_and_close(wallet)
+        rails.settle(acme, seconds=RETURNED_SECONDS)
         browser = world.browser(world.make_member(acme))
 
         page = browser.get(f"/{acme.id}/sandbox/wallets/{main.id}").text
@@ -214,22 +220,22 @@ class TestReason:
         assert "5,000.00" in activity or "5000.00" in activity
         assert f"a deposit into closed wallet \N{FIRST STRONG ISOLATE}{wallet.name}" in activity
 
-    def test_is_answered_with_the_transfer(self, acme, api, wallet, main):
-        transfer = abandon(wallet)
+    def test_transfer_answers_the_charged_wallet(self, acme, api, wallet, main):
+        transfer = deposit_and_close(wallet)
         assert api.get(f"/v1/transfers/{transfer.id}").json()["chargedWalletId"] is None
-        rails.settle(acme, seconds=AFTER)
+        rails.settle(acme, seconds=RETURNED_SECONDS)
 
         answer = api.get(f"/v1/transfers/{transfer.id}").json()
 
         assert (answer["walletId"], answer["chargedWalletId"]) == (wallet.id, main.id)
 
-    def test_is_told_with_the_return(self, acme, wallet, main):
-        transfer = abandon(wallet)
-        rails.settle(acme, seconds=AFTER)
+    def test_events_have_the_charged_wallet(self, acme, wallet, main):
+        transfer = deposit_and_close(wallet)
+        rails.settle(acme, seconds=RETURNED_SECONDS)
 
-        [returned] = facts_of(acme, "transfer.returned")
+        [returned] = events_of(acme, "transfer.returned")
         assert returned.data["chargedWalletId"] == main.id
-        [charged] = facts_of(acme, "wallet.charged")
+        [charged] = events_of(acme, "wallet.charged")
         assert (charged.subject, charged.actor_type, charged.is_public) == (
             main.id,
             "SYSTEM",
@@ -248,104 +254,96 @@ class TestReason:
         }
 
 
-def test_interrupted_anywhere_it_is_charged_once(acme, coins):
-    transfer = abandon(coins, may_convert=True)
-    rails.advance(acme, seconds=AFTER)
+def test_return_is_charged_once_after_a_failure_at_any_query(acme, coins):
+    transfer = deposit_and_close(coins, may_convert=True)
+    rails.advance(acme, seconds=RETURNED_SECONDS)
     for number in itertools.count(1):
-        strike = Strike(number, RuntimeError("the worker dies"))
+        failure = FailAt(number, RuntimeError("worker crashed"))
         with transaction.atomic():
-            connection.atomic_blocks[-1]._from_testcase = True  # what is durable is undone, too
-            with connection.execute_wrapper(strike), suppress(RuntimeError):
+            connection.atomic_blocks[
+                -1
+            ]._from_testcase = True  # durable blocks are rolled back, too
+            with connection.execute_wrapper(failure), suppress(RuntimeError):
                 rails.sweep()
             rails.advance(acme, seconds=120)
             rails.sweep()
             rails.advance(acme, seconds=120)
             rails.sweep()
-            assert stored(transfer).status == "RETURNED", strike.struck
-            assert debt_of(default_of(acme, "USDC")) == 5000, strike.struck
-            assert len(facts_of(acme, "wallet.charged")) == 1, strike.struck
-            assert books.differences() == [], strike.struck
+            assert stored(transfer).status == "RETURNED", failure.statement
+            assert debt_of(default_wallet_of(acme, "USDC")) == 5000, failure.statement
+            assert len(events_of(acme, "wallet.charged")) == 1, failure.statement
+            assert ledger_checks.differences() == [], failure.statement
             transaction.set_rollback(True)
-        if not strike.struck:
+        if not failure.statement:
             break
     assert number > 20
 
 
 @pytest.mark.django_db(transaction=True)
 class TestRaces:
-    def attend(self, transfer):
+    def check(self, transfer):
         worker.check_now(Transfer.objects.select_related("organization").get(pk=transfer.pk))
-        worker.attend(transfer.id)
+        worker.process(transfer.id)
 
-    def test_a_return_that_is_reported_many_times_is_charged_once(self, acme, coins):
-        transfer = abandon(coins, may_convert=True)
-        rails.advance(acme, seconds=AFTER)
+    def test_return_reported_repeatedly_is_charged_once(self, acme, coins):
+        transfer = deposit_and_close(coins, may_convert=True)
+        rails.advance(acme, seconds=RETURNED_SECONDS)
 
-        in_parallel(6, lambda n: self.attend(transfer))
-        self.attend(transfer)
+        in_parallel(6, lambda n: self.check(transfer))
+        self.check(transfer)
 
-        assert (stored(transfer).status, debt_of(default_of(acme, "USDC"))) == ("RETURNED", 5000)
-        assert len(facts_of(acme, "wallet.charged")) == 1
+        assert (stored(transfer).status, debt_of(default_wallet_of(acme, "USDC"))) == (
+            "RETURNED",
+            5000,
+        )
+        assert len(events_of(acme, "wallet.charged")) == 1
 
-    def test_returns_at_once_open_one_default_wallet(self, acme):
-        agents = [world.make_wallet(acme, str(n), currency="USDC") for n in range(4)]
-        deposit = {"fault": RETURNED, "may_convert": True}
-        made = [rails.deposit(agent, "10", **deposit) for agent in agents]
-        rails.settle(acme, seconds=BEFORE)
-        for agent in agents:
-            pass_on(agent)
-            close(agent)
-        rails.advance(acme, seconds=AFTER)
+    def test_concurrent_returns_create_one_default_wallet(self, acme):
+        wallets_to_close = [world.make_wallet(acme, str(n), currency="USDC") for n in range(4)]
+        deposit = {"fault": RETURN_FAULT, "may_convert": True}
+        transfers = [rails.deposit(wallet, "10", **deposit) for wallet in wallets_to_close]
+        rails.settle(acme, seconds=COMPLETED_SECONDS)
+        for wallet in wallets_to_close:
+            empty(wallet)
+            close(wallet)
+        rails.advance(acme, seconds=RETURNED_SECONDS)
 
-        in_parallel(len(made), lambda n: self.attend(made[n]))
+        in_parallel(len(transfers), lambda n: self.check(transfers[n]))
 
-        assert {stored(one).status for one in made} == {"RETURNED"}
-        assert debt_of(default_of(acme, "USDC")) == 40
+        assert {stored(transfer).status for transfer in transfers} == {"RETURNED"}
+        assert debt_of(default_wallet_of(acme, "USDC")) == 40
 
-    def test_closing_and_a_return_agree_on_who_owes(self, acme, main):
-        ends = set()
+    def test_concurrent_closing_and_return_charge_one_wallet(self, acme, main):
+        closed_results = set()
         for number in range(8):
             before = debt_of(main)
             agent = world.make_wallet(acme, f"Agent {number}")
-            transfer = rails.deposit(agent, "10", fault=RETURNED)
-            rails.settle(acme, seconds=BEFORE)
-            pass_on(agent)
-            rails.advance(acme, seconds=AFTER)
+            transfer = rails.deposit(agent, "10", fault=RETURN_FAULT)
+            rails.settle(acme, seconds=COMPLETED_SECONDS)
+            empty(agent)
+            rails.advance(acme, seconds=RETURNED_SECONDS)
 
             def work(number, agent=agent, transfer=transfer):
                 if number:
-                    return self.attend(transfer)
+                    return self.check(transfer)
                 with suppress(InvalidState):
                     close(agent)
 
             in_parallel(2, work)
-            self.attend(transfer)
+            self.check(transfer)
 
             is_closed = Wallet.objects.get(pk=agent.pk).status == "CLOSED"
             assert (debt_of(agent), debt_of(main) - before) == ((0, 10) if is_closed else (10, 0))
             assert stored(transfer).status == "RETURNED"
-            ends.add(is_closed)
-        assert loss() == 0
+            closed_results.add(is_closed)
+        assert our_loss() == 0
 
 
-def test_who_was_charged_before_is_found_by_the_migration(acme, wallet, main):
-    transfer = abandon(wallet)
-    rails.settle(acme, seconds=AFTER)
-    Transfer.objects.update(charged_wallet=None)
-
-    migration = import_module("accounts.migrations.0011_charges_of_closed_wallets")
-    with connection.cursor() as cursor:
-        cursor.execute(migration.CHARGED)
-
-    assert stored(transfer).charged_wallet == main
-    assert books.differences() == []
-
-
-class TestProof:
+class TestCheckBooks:
     @pytest.fixture
-    def things(self, acme, wallet, main):
-        transfer = abandon(wallet)
-        rails.settle(acme, seconds=AFTER)
+    def ids_by_name(self, acme, wallet, main):
+        transfer = deposit_and_close(wallet)
+        rails.settle(acme, seconds=RETURNED_SECONDS)
         savings = world.make_wallet(acme, "Savings")
         returned = stored(transfer).return_transaction_id
         return {
@@ -383,15 +381,15 @@ class TestProof:
             ),
         ],
     )
-    def test_check_books_finds_a_charge_to_somebody_else(self, things, sql, sentence):
-        with corrupted(sql, things):
-            assert sentence.format(**things) in books.differences()
+    def test_finds_a_charge_to_a_wrong_account(self, ids_by_name, sql, sentence):
+        with corrupted(sql, ids_by_name):
+            assert sentence.format(**ids_by_name) in ledger_checks.differences()
 
-    def test_the_database_refuses_a_charge_to_a_stranger(self, things, shop):
+    def test_database_refuses_a_charge_to_another_organization(self, ids_by_name, shop):
         with pytest.raises(IntegrityError, match="charged_wallet"), transaction.atomic():
-            Transfer.objects.filter(pk=things["transfer"]).update(charged_wallet=shop)
+            Transfer.objects.filter(pk=ids_by_name["transfer"]).update(charged_wallet=shop)
 
-    def test_the_database_refuses_a_charge_without_a_return(self, acme, wallet, main):
+    def test_database_refuses_a_charge_without_a_return(self, acme, wallet, main):
         transfer = rails.deposit(wallet)
         with pytest.raises(IntegrityError, match="transfer_charged"), transaction.atomic():
             Transfer.objects.filter(pk=transfer.pk).update(charged_wallet=main)

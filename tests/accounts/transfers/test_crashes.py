@@ -1,4 +1,4 @@
-"""Whatever dies, wherever it does: in the end the money has moved once, or it has not."""
+"""After a failure or a crash at any point, money has moved exactly once or not at all."""
 
 import itertools
 from contextlib import suppress
@@ -12,7 +12,7 @@ from accounts.transfers.rails.simulator import Simulator, pay_address
 from accounts.wallets.models import Wallet
 from tests import world
 from tests.accounts import rails
-from tests.accounts.payments.test_crashes import Strike
+from tests.accounts.payments.test_crashes import FailAt
 from tests.accounts.rails import PURPOSE, stored
 from tests.world import assert_books_balance, balance_of, everything
 from wallgent.events.models import Event
@@ -31,8 +31,8 @@ def coins(acme):
     return world.make_wallet(acme, "Coins", currency="USDC")
 
 
-def paid(wallet):
-    """USDC expected, and a payment of it on its way."""
+def expect_and_pay(wallet):
+    """Expect USDC, and pay it to the transfer's address."""
     transfer = rails.expect(wallet, "25", purpose=PURPOSE)
     pay_address(transfer.address, Decimal(25))
     return transfer
@@ -40,12 +40,12 @@ def paid(wallet):
 
 ORDERS = {
     "a withdrawal": (lambda payer, coins: rails.withdraw(payer, purpose=PURPOSE), "COMPLETED", -25),
-    "a refused one": (
+    "a failed withdrawal": (
         lambda payer, coins: rails.withdraw(payer, fault=1, purpose=PURPOSE),
         "FAILED",
         0,
     ),
-    "a returned one": (
+    "a returned withdrawal": (
         lambda payer, coins: rails.withdraw(payer, fault=10, purpose=PURPOSE),
         "RETURNED",
         0,
@@ -56,78 +56,79 @@ ORDERS = {
         "RETURNED",
         0,
     ),
-    "a payment": (lambda payer, coins: paid(coins), "COMPLETED", 25),
+    "a payment": (lambda payer, coins: expect_and_pay(coins), "COMPLETED", 25),
 }
 
 
-def go_on(organization, strike: Strike) -> None:
-    """What a worker does for a while, and what strikes it meanwhile."""
+def run_worker(organization, failure: FailAt) -> None:
+    """Process due transfers for 20 seconds, with a failing query."""
     for seconds in (0, 5, 15):
         if seconds:
             rails.advance(organization, seconds=seconds)
-        with suppress(OperationalError), connection.execute_wrapper(strike):
+        with suppress(OperationalError), connection.execute_wrapper(failure):
             rails.sweep()
 
 
-def told_of(transfer) -> list[str]:
-    """What was told of a transfer, in order."""
-    told = Event.objects.filter(subject=transfer.id).order_by("pk").values_list("type", flat=True)
-    return [type.removeprefix("transfer.").upper() for type in told]
+def recorded_steps(transfer) -> list[str]:
+    """The steps of a transfer for which events were recorded, in order."""
+    types = Event.objects.filter(subject=transfer.id).order_by("pk").values_list("type", flat=True)
+    return [type.removeprefix("transfer.").upper() for type in types]
 
 
-def steps_to(status: str) -> list[str]:
-    before = ["COMPLETED"] if status == "RETURNED" else []
-    return ["CREATED", "PROCESSING", *before, status]
+def expected_steps(status: str) -> list[str]:
+    completed = ["COMPLETED"] if status == "RETURNED" else []
+    return ["CREATED", "PROCESSING", *completed, status]
 
 
-@pytest.mark.parametrize("what", ORDERS)
-def test_interrupted_anywhere_it_ends_the_same(acme, payer, coins, what):
-    order, status, change = ORDERS[what]
-    wallet = coins if what == "a payment" else payer
-    with rails.told():
+@pytest.mark.parametrize("name", ORDERS)
+def test_transfer_ends_the_same_after_a_failure_at_any_query(acme, payer, coins, name):
+    order, status, change = ORDERS[name]
+    wallet = coins if name == "a payment" else payer
+    with rails.recorded_outcomes():
         for number in itertools.count(1):
-            before, strike = balance_of(wallet), Strike(number, OperationalError("connection lost"))
+            before = balance_of(wallet)
+            failure = FailAt(number, OperationalError("connection lost"))
             transfer = order(payer, coins)
-            go_on(acme, strike)
+            run_worker(acme, failure)
             rails.settle(acme, seconds=90)
             rails.settle(acme, seconds=90)
 
-            assert stored(transfer).status == status, strike.struck
-            assert balance_of(wallet) - before == change, strike.struck
-            assert told_of(transfer) == steps_to(status), strike.struck
-            if not strike.struck:
+            assert stored(transfer).status == status, failure.statement
+            assert balance_of(wallet) - before == change, failure.statement
+            assert recorded_steps(transfer) == expected_steps(status), failure.statement
+            if not failure.statement:
                 break
     assert_books_balance()
     assert number > 20
 
 
-@pytest.mark.parametrize("what", ["a withdrawal", "a deposit", "a payment"])
-def test_interrupted_while_it_is_ordered_nothing_was_done(acme, payer, coins, what):
+@pytest.mark.parametrize("name", ["a withdrawal", "a deposit", "a payment"])
+def test_failure_while_creating_a_transfer_leaves_no_change(acme, payer, coins, name):
     before = everything()
     order = {
         "a withdrawal": lambda: rails.withdraw(payer),
         "a deposit": lambda: rails.deposit(payer),
         "a payment": lambda: rails.expect(coins),
-    }[what]
+    }[name]
     for number in itertools.count(1):
-        strike = Strike(number, RuntimeError("a bug"))
-        with connection.execute_wrapper(strike), suppress(RuntimeError):
+        failure = FailAt(number, RuntimeError("a bug"))
+        with connection.execute_wrapper(failure), suppress(RuntimeError):
             order()
-        if not strike.struck:
+        if not failure.statement:
             break
-        assert everything() == before, strike.struck
+        assert everything() == before, failure.statement
     assert number > 2
 
 
 class Killed(BaseException):
-    """The worker is gone. Nothing catches it."""
+    """The worker process dies: no except clause handles it."""
 
 
-class Deadly(Simulator):
-    """A rail at whose calls the worker dies: before the call, or after it."""
+class KillingRail(Simulator):
+    """A rail whose n-th call kills the worker, before or after the call."""
 
     def __init__(self, number: int, *, after: bool):
-        self.left, self.after = number, after
+        self.calls_left, self.after = number, after
 
     def submit(self, order):
         return self._call(super().submit, order)
@@ -138,26 +139,26 @@ class Deadly(Simulator):
     def cancel(self, order):
         return self._call(super().cancel, order)
 
-    def _call(self, work, *arguments):
-        self.left -= 1
-        if not self.left and not self.after:
+    def _call(self, method, *arguments):
+        self.calls_left -= 1
+        if not self.calls_left and not self.after:
             raise Killed
-        answer = work(*arguments)
-        if not self.left:
+        result = method(*arguments)
+        if not self.calls_left:
             raise Killed
-        return answer
+        return result
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before the call", "after it"])
 @pytest.mark.parametrize("number", [1, 2, 3])
-@pytest.mark.parametrize("what", ORDERS)
-def test_a_worker_killed_at_a_call_leaves_it_to_the_next(acme, payer, coins, what, number, after):
-    order, status, change = ORDERS[what]
-    wallet = coins if what == "a payment" else payer
+@pytest.mark.parametrize("name", ORDERS)
+def test_transfer_ends_the_same_after_a_kill_at_a_call(acme, payer, coins, name, number, after):
+    order, status, change = ORDERS[name]
+    wallet = coins if name == "a payment" else payer
     before = balance_of(wallet)
-    with rails.told():
+    with rails.recorded_outcomes():
         transfer = order(payer, coins)
-        with rails.rail(Deadly(number, after=after)):
+        with rails.rail(KillingRail(number, after=after)):
             for seconds in (0, 5, 60):
                 if seconds:
                     rails.advance(acme, seconds=seconds)
@@ -168,5 +169,5 @@ def test_a_worker_killed_at_a_call_leaves_it_to_the_next(acme, payer, coins, wha
 
     assert stored(transfer).status == status
     assert balance_of(wallet) - before == change
-    assert told_of(transfer) == steps_to(status)
+    assert recorded_steps(transfer) == expected_steps(status)
     assert abs(sum((entry.amount for entry in SimulatorEntry.objects.all()), Decimal(0))) <= 25

@@ -1,4 +1,4 @@
-"""Addresses by EIP-55 and payment addresses by EIP-681, with the examples of the standards."""
+"""Address checksums (EIP-55) and payment URIs (EIP-681)."""
 
 from decimal import Decimal
 
@@ -22,7 +22,7 @@ TOKEN = "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"
 
 
 @pytest.mark.parametrize("address", EXAMPLES)
-def test_checksum_is_that_of_the_standard(address):
+def test_checksum_matches_the_examples_of_eip_55(address):
     assert ethereum.checksum(address) == address
     assert ethereum.checksum(address.lower()) == address
     assert ethereum.checksum("0x" + address[2:].upper()) == address
@@ -30,7 +30,7 @@ def test_checksum_is_that_of_the_standard(address):
 
 class TestAddress:
     @pytest.mark.parametrize("text", [*EXAMPLES, ADDRESS.lower(), "0x" + ADDRESS[2:].upper()])
-    def test_is_one_with_its_checksum_or_with_none(self, text):
+    def test_with_valid_checksum_or_without_one_is_accepted(self, text):
         assert ethereum.is_address(text)
 
     @pytest.mark.parametrize(
@@ -51,16 +51,16 @@ class TestAddress:
             "",
         ],
     )
-    def test_is_none_otherwise(self, text):
+    def test_other_text_is_refused(self, text):
         assert not ethereum.is_address(text)
 
-    def test_without_a_checksum_is_known(self):
+    def test_without_checksum_is_recognized(self):
         assert ethereum.is_single_case(ADDRESS.lower())
         assert not ethereum.is_single_case(ADDRESS)
 
 
 class TestPaymentUri:
-    def test_names_token_chain_recipient_and_units(self):
+    def test_has_token_chain_recipient_and_units(self):
         uri = ethereum.payment_uri(
             ADDRESS.lower(), amount=Decimal("12.50000000"), token=TOKEN.lower(), chain_id=1
         )
@@ -68,6 +68,6 @@ class TestPaymentUri:
         assert uri == f"ethereum:{TOKEN}@1/transfer?address={ADDRESS}&uint256=12500000"
 
     @pytest.mark.parametrize("amount", ["0.0000001", "0", "-1"])
-    def test_is_never_of_another_amount(self, amount):
+    def test_refuses_an_amount_the_token_cannot_represent(self, amount):
         with pytest.raises(AssertionError):
             ethereum.payment_uri(ADDRESS, amount=Decimal(amount), token=TOKEN, chain_id=1)

@@ -1,4 +1,4 @@
-"""A rail that fails, is late, falls silent or repeats itself: money moves once, or not at all."""
+"""Rails that fail, are late, time out or repeat reports: money moves once or not at all."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -15,7 +15,7 @@ from accounts.wallets.models import Wallet
 from tests import world
 from tests.accounts import rails
 from tests.accounts.rails import PURPOSE, stored
-from tests.world import available_of, balance_of, facts_of
+from tests.world import available_of, balance_of, events_of
 from wallgent import clock
 from wallgent.localdev.workspace import CHECKOUT
 
@@ -32,7 +32,10 @@ def payer(wallet):
 
 @pytest.fixture(params=DIRECTIONS)
 def order(request, acme, payer):
-    """Orders 25 in a direction over a rail that misbehaves; with what it leaves of 100 if done."""
+    """Return a function that creates a transfer of 25 with a fault.
+
+    It returns the transfer, its wallet of 100, and the balance after a completion.
+    """
     if request.param == "USDC":
         coins = world.make_wallet(acme, "Coins", currency="USDC", funds="100")
         return lambda fault: (rails.withdraw(coins, fault=fault, rail_type="USDC"), coins, 75)
@@ -41,7 +44,7 @@ def order(request, acme, payer):
     return lambda fault: (rails.withdraw(payer, fault=fault), payer, 75)
 
 
-def until_it_ends(transfer, *, minutes: int = 3) -> Transfer:
+def settle_until_ended(transfer, *, minutes: int = 3) -> Transfer:
     for _ in range(minutes * 6):
         rails.settle(transfer.organization, seconds=10)
         if not stored(transfer).is_open:
@@ -49,134 +52,136 @@ def until_it_ends(transfer, *, minutes: int = 3) -> Transfer:
     return stored(transfer)
 
 
-def moved() -> Decimal:
+def balance_at_rails() -> Decimal:
     return sum((entry.amount for entry in SimulatorEntry.objects.all()), Decimal(0))
 
 
 @pytest.mark.parametrize(("fault", "code"), [(1, "R01"), (2, "R02"), (3, "R03")])
-def test_a_refusal_gives_the_money_back(acme, order, fault, code):
+def test_failed_transfer_releases_the_money(acme, order, fault, code):
     transfer, wallet, _ = order(fault)
-    transfer = until_it_ends(transfer)
+    transfer = settle_until_ended(transfer)
 
     assert (transfer.status, transfer.failure_code) == ("FAILED", code)
-    assert transfer.failure_reason == f"Simulated: {simulator.FAULTS[fault].does}."
-    assert (available_of(wallet), moved(), transfer.next_attempt_at) == (100, 0, None)
-    [event] = facts_of(acme, "transfer.failed")
+    assert transfer.failure_reason == f"Simulated: {simulator.FAULTS[fault].description}."
+    assert (available_of(wallet), balance_at_rails(), transfer.next_attempt_at) == (100, 0, None)
+    [event] = events_of(acme, "transfer.failed")
     assert event.data["failureCode"] == code
     assert event.data["failureReason"] == transfer.failure_reason
 
 
-def test_a_late_return_takes_it_back(acme, order):
-    transfer, wallet, left = order(10)
+def test_return_reverses_a_completed_transfer(acme, order):
+    transfer, wallet, expected_balance = order(10)
     rails.settle(acme)
-    assert (stored(transfer).status, balance_of(wallet)) == ("COMPLETED", left)
+    assert (stored(transfer).status, balance_of(wallet)) == ("COMPLETED", expected_balance)
 
     rails.settle(acme, seconds=10)
     transfer = stored(transfer)
     assert (transfer.status, transfer.failure_code) == ("RETURNED", "R10")
-    assert (available_of(wallet), moved(), transfer.next_attempt_at) == (100, 0, None)
+    assert (available_of(wallet), balance_at_rails(), transfer.next_attempt_at) == (100, 0, None)
 
 
-def test_a_delay_is_waited_for(acme, order):
-    transfer, wallet, left = order(simulator.LATER)
+def test_delayed_transfer_completes_later(acme, order):
+    transfer, wallet, expected_balance = order(simulator.DELAYED)
     rails.settle(acme, seconds=30)
     assert stored(transfer).status == "PROCESSING"
 
     rails.settle(acme, seconds=60)
-    assert (stored(transfer).status, balance_of(wallet)) == ("COMPLETED", left)
+    assert (stored(transfer).status, balance_of(wallet)) == ("COMPLETED", expected_balance)
 
 
 @pytest.mark.parametrize(
     "fault",
-    [simulator.SILENT_DONE, simulator.SILENT_UNDONE, simulator.LOST, simulator.REPEATED],
+    [simulator.ANSWER_LOST, simulator.ORDER_LOST, simulator.POLLS_LOST, simulator.REPEATED],
 )
-def test_silence_and_repetition_move_it_once(acme, order, fault):
-    transfer, wallet, left = order(fault)
-    transfer = until_it_ends(transfer)
+def test_timeouts_and_repeated_reports_move_money_once(acme, order, fault):
+    transfer, wallet, expected_balance = order(fault)
+    transfer = settle_until_ended(transfer)
     rails.settle(acme, seconds=3600)
 
     transfer = stored(transfer)
-    assert (transfer.status, balance_of(wallet), abs(moved())) == ("COMPLETED", left, 25)
+    assert (transfer.status, balance_of(wallet)) == ("COMPLETED", expected_balance)
+    assert abs(balance_at_rails()) == 25
     assert (SimulatorOrder.objects.count(), transfer.next_attempt_at) == (1, None)
-    assert len(facts_of(acme, "transfer.completed")) == 1
+    assert len(events_of(acme, "transfer.completed")) == 1
 
 
-def test_after_a_silence_nobody_knows_and_the_money_stays_held(acme, payer):
-    for fault in (simulator.SILENT_DONE, simulator.SILENT_UNDONE):
+def test_money_stays_held_after_a_timeout(acme, payer):
+    for fault in (simulator.ANSWER_LOST, simulator.ORDER_LOST):
         transfer = rails.withdraw(payer, "10", fault=fault)
         rails.sweep()
         assert stored(transfer).status == "PROCESSING"
     assert available_of(payer) == 80
 
 
-def test_a_stuck_order_is_taken_back_at_its_deadline(acme, order):
+def test_stuck_order_is_canceled_at_its_deadline(acme, order):
     transfer, wallet, _ = order(simulator.STUCK)
-    transfer_of = until_it_ends(transfer, minutes=14)
-    assert transfer_of.status == "PROCESSING"
+    pending = settle_until_ended(transfer, minutes=14)
+    assert pending.status == "PROCESSING"
 
-    transfer = until_it_ends(transfer, minutes=2)
+    transfer = settle_until_ended(transfer, minutes=2)
     assert (transfer.status, transfer.failure_code) == ("FAILED", "EXPIRED")
-    assert (available_of(wallet), moved()) == (100, 0)
+    assert (available_of(wallet), balance_at_rails()) == (100, 0)
 
 
-def test_a_deadline_passed_while_nobody_looked_does_not_undo_what_has_moved(acme, order):
-    transfer, wallet, left = order(0)
+def test_transfer_completed_before_a_late_check_stays_completed(acme, order):
+    transfer, wallet, expected_balance = order(0)
     rails.sweep()
     rails.advance(acme, days=400)
     rails.sweep()
 
-    assert (stored(transfer).status, balance_of(wallet)) == ("COMPLETED", left)
+    assert (stored(transfer).status, balance_of(wallet)) == ("COMPLETED", expected_balance)
 
 
-class Mute(simulator.Simulator):
-    """Does what it is told, and says nothing."""
+class TimeoutRail(simulator.Simulator):
+    """A rail that never answers: it receives the calls, or loses them."""
 
-    def __init__(self, *, deaf: bool = False):
-        self.deaf = deaf
+    def __init__(self, *, loses_calls: bool = False):
+        self.loses_calls = loses_calls
 
-    def _lost(self, work, *arguments):
-        if not self.deaf:
-            work(*arguments)
-        raise RailTimeout("not a word")
+    def _time_out(self, method, *arguments):
+        if not self.loses_calls:
+            method(*arguments)
+        raise RailTimeout("no answer")
 
     def submit(self, order):
-        self._lost(super().submit, order)
+        self._time_out(super().submit, order)
 
     def poll(self, order_id):
-        self._lost(super().poll, order_id)
+        self._time_out(super().poll, order_id)
 
     def cancel(self, order):
-        self._lost(super().cancel, order)
+        self._time_out(super().cancel, order)
 
 
-@pytest.mark.parametrize("deaf", [True, False])
-def test_a_rail_away_for_long_loses_nothing(acme, order, deaf):
-    transfer, wallet, left = order(0)
-    with rails.rail(Mute(deaf=deaf)):
+@pytest.mark.parametrize("loses_calls", [True, False])
+def test_transfer_completes_after_a_long_outage_of_its_rail(acme, order, loses_calls):
+    transfer, wallet, expected_balance = order(0)
+    with rails.rail(TimeoutRail(loses_calls=loses_calls)):
         for _ in range(5):
             rails.settle(acme, seconds=60)
         assert stored(transfer).status == "PROCESSING"
         assert balance_of(wallet) == 100
 
-    transfer = until_it_ends(transfer)
-    assert (transfer.status, balance_of(wallet), abs(moved())) == ("COMPLETED", left, 25)
+    transfer = settle_until_ended(transfer)
+    assert (transfer.status, balance_of(wallet)) == ("COMPLETED", expected_balance)
+    assert abs(balance_at_rails()) == 25
 
 
-@pytest.mark.parametrize("deaf", [True, False])
-def test_a_rail_away_past_the_deadline_keeps_it_held_until_there_is_proof(acme, payer, deaf):
+@pytest.mark.parametrize("loses_calls", [True, False])
+def test_money_stays_held_during_an_outage_past_the_deadline(acme, payer, loses_calls):
     transfer = rails.withdraw(payer)
-    with rails.rail(Mute(deaf=deaf)):
+    with rails.rail(TimeoutRail(loses_calls=loses_calls)):
         for _ in range(20):
             rails.settle(acme, seconds=60)
         assert (stored(transfer).status, available_of(payer)) == ("PROCESSING", 75)
 
-    transfer = until_it_ends(transfer)
-    expected = ("FAILED", 100) if deaf else ("COMPLETED", 75)
+    transfer = settle_until_ended(transfer)
+    expected = ("FAILED", 100) if loses_calls else ("COMPLETED", 75)
     assert (transfer.status, available_of(payer)) == expected
 
 
-class Scripted(simulator.Simulator):
-    """Says what it is told to say."""
+class ScriptedRail(simulator.Simulator):
+    """A rail that answers with the given reports in order."""
 
     def __init__(self, *reports: Report):
         self.reports = list(reports)
@@ -195,19 +200,19 @@ def report(state: State, **more) -> Report:
     return Report(state=state, external_id="bank-1", **more)
 
 
-def test_a_rail_that_takes_back_what_it_said_gives_the_money_back(acme, payer):
-    double = Scripted(
+def test_failure_reported_after_completion_is_a_return(acme, payer):
+    scripted = ScriptedRail(
         report(State.ACCEPTED),
         report(State.COMPLETED),
-        report(State.FAILED, failure_code="R04", is_last_word=True),
+        report(State.FAILED, failure_code="R04", is_final=True),
     )
-    with rails.rail(double), rails.told() as heard:
+    with rails.rail(scripted), rails.recorded_outcomes() as outcomes:
         transfer = rails.withdraw(payer, purpose=PURPOSE)
         rails.sweep()
         rails.settle(acme, seconds=3)
         rails.settle(acme, seconds=3600)
 
-    assert [outcome for _, outcome in heard] == ["COMPLETED", "RETURNED"]
+    assert [outcome for _, outcome in outcomes] == ["COMPLETED", "RETURNED"]
     assert (stored(transfer).failure_code, balance_of(payer)) == ("R04", 100)
 
 
@@ -220,42 +225,40 @@ def test_a_rail_that_takes_back_what_it_said_gives_the_money_back(acme, payer):
         (10, "RETURNED", [State.ACCEPTED, State.COMPLETED, State.RETURNED]),
     ],
 )
-def test_an_answer_that_comes_after_a_newer_one_changes_nothing(
-    acme, payer, order, fault, status, stale
-):
+def test_report_older_than_the_status_changes_nothing(acme, payer, order, fault, status, stale):
     transfer = order(payer, fault=fault)
     rails.sweep()
-    asked = stored(transfer)  # whose answer is long on its way, while others ask again
-    until_it_ends(transfer)
+    leased = stored(transfer)  # its report is slow, and other workers poll meanwhile
+    settle_until_ended(transfer)
     rails.settle(acme, seconds=30)
     before = (stored(transfer).status, balance_of(payer), available_of(payer))
     assert before[0] == status
 
     for state in stale:
-        worker._apply_report(asked, report(state))
+        worker._apply_report(leased, report(state))
         rails.settle(acme)
     assert (stored(transfer).status, balance_of(payer), available_of(payer)) == before
-    assert len(facts_of(acme, f"transfer.{status.lower()}")) == 1
+    assert len(events_of(acme, f"transfer.{status.lower()}")) == 1
 
 
-def test_a_rail_that_completes_what_was_cancelled_is_reported(acme, payer, caplog):
+def test_completion_of_a_canceled_transfer_is_logged(acme, payer, caplog):
     transfer = rails.withdraw(payer)
     rails.sweep()
     rails.cancel(transfer)
     rails.sweep()
-    asked = stored(transfer)
-    assert asked.status == "CANCELLED"
+    leased = stored(transfer)
+    assert leased.status == "CANCELLED"
 
-    worker._apply_report(asked, report(State.COMPLETED, is_last_word=True))
+    worker._apply_report(leased, report(State.COMPLETED, is_final=True))
 
     assert (stored(transfer).status, available_of(payer)) == ("CANCELLED", 100)
     assert f"transfer {transfer.id} is CANCELLED, and its rail says COMPLETED" in caplog.text
 
 
-def test_what_a_rail_keeps_past_the_deadline_is_reported_again_and_again(acme, payer, caplog):
-    double = Scripted(*(report(State.ACCEPTED) for _ in range(3)))
+def test_order_that_stays_open_past_the_deadline_is_logged(acme, payer, caplog):
+    scripted = ScriptedRail(*(report(State.ACCEPTED) for _ in range(3)))
     transfer = rails.withdraw(payer)
-    with rails.rail(double):
+    with rails.rail(scripted):
         rails.sweep()
         rails.advance(acme, minutes=20)
         rails.sweep()
@@ -267,27 +270,27 @@ def test_what_a_rail_keeps_past_the_deadline_is_reported_again_and_again(acme, p
 
 
 @pytest.mark.parametrize("order", [rails.withdraw, rails.deposit])
-def test_what_no_rail_was_told_of_in_time_is_told_late(acme, payer, order, caplog):
-    """A sandbox's clock has leapt, or the workers were away."""
-    made = [order(payer, "1") for _ in range(3)]
+def test_transfer_not_submitted_before_its_deadline_is_submitted_later(acme, payer, order, caplog):
+    """The sandbox clock was advanced, or the workers were down."""
+    transfers = [order(payer, "1") for _ in range(3)]
     rails.advance(acme, days=3)
     rails.settle(acme)
-    assert {stored(transfer).status for transfer in made} == {"COMPLETED"}
+    assert {stored(transfer).status for transfer in transfers} == {"COMPLETED"}
     assert "past its deadline" not in caplog.text
 
 
-def test_what_is_told_late_and_not_carried_out_at_once_is_taken_back(acme, payer):
+def test_transfer_submitted_late_is_canceled_unless_it_completes(acme, payer):
     transfer = rails.withdraw(payer, fault=simulator.STUCK)
     rails.advance(acme, days=3)
     rails.settle(acme)
     assert (stored(transfer).status, stored(transfer).failure_code) == ("FAILED", "EXPIRED")
 
 
-def test_a_rail_that_wants_to_be_left_alone_past_the_deadline_is_not(acme, payer):
+def test_next_check_of_the_rail_is_not_later_than_the_deadline(acme, payer):
     transfer = rails.withdraw(payer)
     much_later = now(acme) + timedelta(days=30)
-    words = (report(State.ACCEPTED, look_again_at=much_later) for _ in range(2))
-    with rails.rail(Scripted(*words)):
+    reports = (report(State.ACCEPTED, next_check_at=much_later) for _ in range(2))
+    with rails.rail(ScriptedRail(*reports)):
         rails.sweep()
         rails.settle(acme, seconds=16 * 60)
     rails.settle(acme, seconds=60)
@@ -302,9 +305,9 @@ def test_a_rail_that_wants_to_be_left_alone_past_the_deadline_is_not(acme, payer
         (State.RETURNED, [report(State.COMPLETED)], "RETURNED"),
     ],
 )
-def test_a_rail_that_gives_no_reason_is_given_ours(acme, payer, state, before, code):
-    words = (report(State.ACCEPTED), *before, report(state, is_last_word=True))
-    with rails.rail(Scripted(*words)):
+def test_missing_failure_reason_has_a_default(acme, payer, state, before, code):
+    reports = (report(State.ACCEPTED), *before, report(state, is_final=True))
+    with rails.rail(ScriptedRail(*reports)):
         transfer = rails.withdraw(payer)
         rails.sweep()
         rails.settle(acme)
@@ -314,30 +317,29 @@ def test_a_rail_that_gives_no_reason_is_given_ours(acme, payer, state, before, c
     assert ("in time" in transfer.failure_reason) == (code == "EXPIRED")
 
 
-def test_a_rail_that_says_too_much_keeps_no_money_waiting(acme, payer):
-    much = {"failure_code": "R" * 99, "failure_reason": "because " * 99, "is_last_word": True}
-    said = Report(state=State.FAILED, external_id="b" * 999, **much)
-    with rails.rail(Scripted(report(State.ACCEPTED), said)):
+def test_too_long_failure_reason_is_truncated(acme, payer):
+    long_texts = {"failure_code": "R" * 99, "failure_reason": "because " * 99, "is_final": True}
+    failed = Report(state=State.FAILED, external_id="b" * 999, **long_texts)
+    with rails.rail(ScriptedRail(report(State.ACCEPTED), failed)):
         transfer = rails.withdraw(payer)
         rails.sweep()
         rails.settle(acme)
     assert (stored(transfer).status, available_of(payer)) == ("FAILED", 100)
 
 
-class TestPatience:
-    def test_grows_to_a_minute(self, acme, payer):
+class TestRetryDelay:
+    def test_doubles_up_to_a_minute(self, acme, payer):
         transfer = rails.withdraw(payer)
-        pauses = []
-        with rails.rail(Mute(deaf=True)):
+        delays = []
+        with rails.rail(TimeoutRail(loses_calls=True)):
             for _ in range(9):
                 rails.sweep()
-                looks = stored(transfer)
-                pauses.append(looks.next_attempt_at - now(acme))
+                delays.append(stored(transfer).next_attempt_at - now(acme))
                 rails.advance(acme, seconds=61)
-        seconds = [round(pause.total_seconds()) for pause in pauses]
+        seconds = [round(delay.total_seconds()) for delay in delays]
         assert seconds == [2, 4, 8, 16, 32, 60, 60, 60, 60]
 
-    def test_of_one_organization_does_not_follow_another_s_clock(self, acme, globex, payer):
+    def test_follows_only_the_clock_of_its_organization(self, acme, globex, payer):
         transfer = rails.withdraw(payer)
         rails.sweep()
         rails.advance(globex, days=10)
@@ -350,22 +352,22 @@ def now(organization):
     return clock.now(world.actor_for(organization))
 
 
-def test_the_published_numbers_are_in_the_documentation():
+def test_published_numbers_are_documented():
     text = Path(CHECKOUT, "docs/sandbox.md").read_text()
     for number in simulator.FAULTS:
         assert simulator.account_number(number) in text
         assert simulator.address(number) in text
 
 
-def test_no_call_is_made_inside_a_transaction(payer):
-    """The simulator refuses it, as every real rail would want to."""
+def test_calls_inside_a_transaction_are_refused(payer):
+    """The simulator raises an error, as a real rail could not be rolled back."""
     order = worker._order(rails.withdraw(payer))
     rail = simulator.Simulator()
     calls = (
         lambda: rail.submit(order),
         lambda: rail.poll(order.id),
         lambda: rail.cancel(order),
-        lambda: worker.attend(order.id),
+        lambda: worker.process(order.id),
     )
     for call in calls:
         with pytest.raises(RuntimeError), transaction.atomic():

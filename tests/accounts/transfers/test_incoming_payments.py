@@ -1,4 +1,4 @@
-"""USDC that is waited for: whole, in parts, too much, too late, on a wrong chain."""
+"""Payments to an address of ours: exact, partial, excess, late and on a wrong chain."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -11,12 +11,12 @@ from accounts.ledger import journal
 from accounts.transfers import ethereum
 from accounts.transfers.models import IncomingPayment, SimulatorEntry, Transfer
 from accounts.transfers.rails.simulator import Simulator, pay_address
-from accounts.transfers.services import orders, worker
+from accounts.transfers.services import worker
 from accounts.wallets import services as wallets
 from tests import world
 from tests.accounts import rails
 from tests.accounts.rails import PURPOSE, stored
-from tests.world import balance_of, facts_of
+from tests.world import balance_of, events_of
 from wallgent import clock
 from wallgent.errors import InvalidState, NotAvailable, ValidationError
 
@@ -29,21 +29,21 @@ def coins(acme):
 
 
 @pytest.fixture
-def heard(db):
-    """What the purpose was told: the outcome, and which payment it was about."""
-    told = []
+def outcomes(db):
+    """The outcomes the handler was called with, each with the amount of its payment."""
+    outcomes = []
 
     def handle(transfer, outcome, *, actor):
-        arrived = getattr(transfer, "arrived", None)
-        told.append((str(outcome), f"{arrived.amount:.0f}" if arrived else None))
+        payment = getattr(transfer, "incoming_payment", None)
+        outcomes.append((str(outcome), f"{payment.amount:.0f}" if payment else None))
 
     with rails.handler(handle):
-        yield told
+        yield outcomes
 
 
 @pytest.fixture
-def expected(coins, heard):
-    """25 expected within an hour, and the rail watching."""
+def expected(coins, outcomes):
+    """A transfer of 25 that expires in an hour, with its address watched by the rail."""
     expires_at = clock.now(coins) + timedelta(hours=1)
     transfer = rails.expect(coins, "25", purpose=PURPOSE, expires_at=expires_at)
     rails.sweep()
@@ -52,7 +52,7 @@ def expected(coins, heard):
 
 @pytest.fixture
 def pay(expected, django_capture_on_commit_callbacks):
-    """Sends so much to the address, and lets the rail tell."""
+    """Return a function that pays to the address and delivers the rail's event."""
 
     def pay(amount, chain="ethereum", to=expected):
         with django_capture_on_commit_callbacks(execute=True):
@@ -66,29 +66,29 @@ def kinds() -> list[tuple[str, Decimal]]:
     return list(IncomingPayment.objects.order_by("pk").values_list("kind", "amount"))
 
 
-def test_each_has_an_address_of_its_own(coins):
-    one, other = rails.expect(coins), rails.expect(coins)
-    assert ethereum.is_address(one.address)
-    assert one.address != other.address
-    assert (one.status, one.chain, one.rail_type) == ("PENDING", "ethereum", "USDC")
-    assert one.deadline_at > clock.now(coins)
+def test_each_transfer_has_its_own_address(coins):
+    first, second = rails.expect(coins), rails.expect(coins)
+    assert ethereum.is_address(first.address)
+    assert first.address != second.address
+    assert (first.status, first.chain, first.rail_type) == ("PENDING", "ethereum", "USDC")
+    assert first.deadline_at > clock.now(coins)
 
 
-def test_exactly_what_was_asked_for_completes_it(acme, expected, pay, coins, heard):
+def test_exact_payment_completes_the_transfer(acme, expected, pay, coins, outcomes):
     assert stored(expected).status == "PROCESSING"
     pay("25")
 
     transfer = stored(expected)
     assert (transfer.status, transfer.received, balance_of(coins)) == ("COMPLETED", 25, 25)
     assert kinds() == [("EXACT", 25)]
-    assert heard == [("COMPLETED", "25")]
+    assert outcomes == [("COMPLETED", "25")]
     assert transfer.transaction_id == transfer.incoming_payments.get().transaction_id
-    [event] = facts_of(acme, "transfer.completed")
+    [event] = events_of(acme, "transfer.completed")
     assert event.data["transactionId"] == transfer.transaction_id
-    assert len(facts_of(acme, "wallet.funded")) == 1
+    assert len(events_of(acme, "wallet.funded")) == 1
 
 
-def test_parts_are_credited_and_the_rest_waited_for(expected, pay, coins, heard):
+def test_partial_payment_is_credited_and_the_rest_still_expected(expected, pay, coins, outcomes):
     pay("10")
     transfer = stored(expected)
     assert (transfer.status, transfer.missing, balance_of(coins)) == ("PROCESSING", 15, 10)
@@ -97,31 +97,33 @@ def test_parts_are_credited_and_the_rest_waited_for(expected, pay, coins, heard)
     transfer = stored(expected)
     assert (transfer.status, transfer.missing, balance_of(coins)) == ("COMPLETED", 0, 25)
     assert kinds() == [("PARTIAL", 10), ("EXACT", 15)]
-    assert heard == [("PARTIAL", "10"), ("COMPLETED", "15")]
+    assert outcomes == [("PARTIAL", "10"), ("COMPLETED", "15")]
 
 
-def test_too_much_is_credited_and_said(expected, pay, coins, heard):
+def test_excess_payment_is_credited_and_reported(expected, pay, coins, outcomes):
     pay("30")
     transfer = stored(expected)
     assert (transfer.status, transfer.received, balance_of(coins)) == ("COMPLETED", 30, 30)
-    assert heard == [("COMPLETED", "30"), ("EXCESS", "30")]
+    assert outcomes == [("COMPLETED", "30"), ("EXCESS", "30")]
 
-    pay("25")  # the same again
+    pay("25")  # a second payment
     assert balance_of(coins) == 55
     assert kinds() == [("EXCESS", 30), ("EXCESS", 25)]
-    assert heard[2:] == [("EXCESS", "25")]
+    assert outcomes[2:] == [("EXCESS", "25")]
 
 
-def test_far_too_much_is_counted_all_the_same(expected, pay, coins):
+def test_payments_beyond_the_wallet_limit_are_counted(expected, pay, coins):
     for _ in range(3):
         pay("999999999999")
 
     assert stored(expected).received == 3 * Decimal(999_999_999_999)
-    assert balance_of(coins) == 999_999_999_999  # it cannot hold more
-    assert journal.roll() > 0
+    assert balance_of(coins) == 999_999_999_999  # the wallet cannot hold more
+    assert journal.roll_up() > 0
 
 
-def test_too_late_is_credited_and_completes_nothing(acme, expected, pay, coins, heard):
+def test_late_payment_is_credited_without_completing_the_transfer(
+    acme, expected, pay, coins, outcomes
+):
     pay("10")
     rails.settle(acme, seconds=3601)
     transfer = stored(expected)
@@ -131,34 +133,36 @@ def test_too_late_is_credited_and_completes_nothing(acme, expected, pay, coins, 
     transfer = stored(expected)
     assert (transfer.status, transfer.received, balance_of(coins)) == ("FAILED", 10, 25)
     assert kinds() == [("PARTIAL", 10), ("LATE", 15)]
-    assert heard == [("PARTIAL", "10"), ("FAILED", None), ("LATE", "15")]
+    assert outcomes == [("PARTIAL", "10"), ("FAILED", None), ("LATE", "15")]
 
 
-def test_late_before_anybody_looked_is_late_all_the_same(acme, expected, coins, heard):
+def test_payment_after_the_deadline_is_late_even_before_the_transfer_failed(
+    acme, expected, coins, outcomes
+):
     rails.advance(acme, seconds=3601)
     pay_address(expected.address, Decimal(25))
     rails.sweep()
 
     assert stored(expected).status == "FAILED"
-    assert sorted(heard) == [("FAILED", "25"), ("LATE", "25")]
+    assert sorted(outcomes) == [("FAILED", "25"), ("LATE", "25")]
     assert balance_of(coins) == 25
 
 
-def test_in_time_though_nobody_looked_before_the_end_is_in_time(acme, expected, coins, heard):
+def test_payment_before_the_deadline_counts_even_if_checked_later(acme, expected, coins, outcomes):
     pay_address(expected.address, Decimal(25))
     rails.settle(acme, seconds=7200)
     rails.advance(acme, seconds=1)
     assert stored(expected).status == "COMPLETED"
-    assert heard == [("COMPLETED", "25")]
+    assert outcomes == [("COMPLETED", "25")]
 
 
-def test_on_a_wrong_chain_is_written_down_and_not_credited(expected, pay, coins, heard):
+def test_payment_on_a_wrong_chain_is_recorded_and_not_credited(expected, pay, coins, outcomes):
     pay("25", chain="Base")
 
     transfer = stored(expected)
     assert (transfer.status, transfer.received, balance_of(coins)) == ("PROCESSING", 0, 0)
     assert kinds() == [("WRONG_CHAIN", 25)]
-    assert heard == [("WRONG_CHAIN", "25")]
+    assert outcomes == [("WRONG_CHAIN", "25")]
     assert transfer.incoming_payments.get().chain == "base"
     assert not SimulatorEntry.objects.exists()
 
@@ -166,12 +170,12 @@ def test_on_a_wrong_chain_is_written_down_and_not_credited(expected, pay, coins,
     assert stored(expected).status == "COMPLETED"
 
 
-def test_the_chain_is_told_in_any_case(expected, pay):
+def test_chain_name_is_case_insensitive(expected, pay):
     pay("25", chain="ETHEREUM")
     assert stored(expected).status == "COMPLETED"
 
 
-def test_what_is_told_again_is_counted_once(acme, expected, pay, coins):
+def test_payment_reported_again_is_counted_once(acme, expected, pay, coins):
     pay("10")
     for _ in range(3):
         worker.on_rail_event(Simulator.name, {"address": expected.address})
@@ -180,25 +184,25 @@ def test_what_is_told_again_is_counted_once(acme, expected, pay, coins):
     assert len(kinds()) == 1
 
 
-def test_what_came_before_the_rail_watched_is_found(acme, coins, heard):
+def test_payment_before_the_rail_watched_the_address_is_found(acme, coins, outcomes):
     transfer = rails.expect(coins, "25", purpose=PURPOSE)
     pay_address(transfer.address, Decimal(25))
     rails.settle(acme)
 
     assert stored(transfer).status == "COMPLETED"
-    assert heard == [("COMPLETED", "25")]
+    assert outcomes == [("COMPLETED", "25")]
 
 
-def test_what_nobody_told_of_is_found_even_long_after(acme, expected, coins, heard):
+def test_late_payment_is_found_without_an_event(acme, expected, coins, outcomes):
     rails.settle(acme, seconds=3601)
-    pay_address(expected.address, Decimal(5))  # and the event is lost
+    pay_address(expected.address, Decimal(5))  # without its event
     rails.settle(acme, seconds=3600)
 
     assert balance_of(coins) == 5
-    assert heard[-1] == ("LATE", "5")
+    assert outcomes[-1] == ("LATE", "5")
 
 
-def test_nobody_looks_for_ever_nor_ever_more_often(acme, expected):
+def test_late_checks_become_rarer_and_stop_after_30_days(acme, expected):
     rails.settle(acme, seconds=3601)
     hours = []
     while (transfer := stored(expected)).next_attempt_at and len(hours) < 60:
@@ -211,12 +215,14 @@ def test_nobody_looks_for_ever_nor_ever_more_often(acme, expected):
     assert clock.now(stored(expected)) - transfer.deadline_at >= timedelta(days=30)
 
 
-def test_who_pays_to_an_address_over_a_rail_does_not_set_its_clock(acme, globex, coins):
+def test_withdrawal_to_our_address_does_not_set_the_clock_of_its_payments(acme, globex, coins):
     transfer = rails.expect(coins, "25")
     theirs = world.make_wallet(globex, "Coins", currency="USDC", funds="10")
     rails.advance(globex, days=300)
     out = {"rail_type": "USDC", "destination": rails.Address(transfer.address)}
-    worker.attend(rails.withdraw(theirs, "1", **out).id)  # the rail's first at the address
+    worker.process(
+        rails.withdraw(theirs, "1", **out).id
+    )  # the first order at the rail with this address
     rails.sweep()
 
     assert pay_address(transfer.address, Decimal(25)).paid_at < transfer.deadline_at
@@ -224,30 +230,30 @@ def test_who_pays_to_an_address_over_a_rail_does_not_set_its_clock(acme, globex,
     assert stored(transfer).status == "COMPLETED"
 
 
-def test_payments_written_down_already_cost_no_more_questions(expected, pay):
+def test_recorded_payments_add_no_queries(expected, pay):
     for _ in range(3):
         pay("1")
-    few = count_queries(expected)
+    before = count_queries(expected)
     for _ in range(5):
         pay("1")
-    assert count_queries(expected) == few
+    assert count_queries(expected) == before
 
 
 def count_queries(transfer) -> int:
     worker.check_now(stored(transfer))
-    with CaptureQueriesContext(connection) as asked:
-        worker.attend(transfer.id)
-    return len(asked)
+    with CaptureQueriesContext(connection) as queries:
+        worker.process(transfer.id)
+    return len(queries)
 
 
-def test_an_event_about_a_strange_address_is_nothing(expected, django_capture_on_commit_callbacks):
+def test_event_of_an_unknown_address_is_ignored(expected, django_capture_on_commit_callbacks):
     with django_capture_on_commit_callbacks(execute=True):
         pay_address("0x52908400098527886E0F7030069857D2E4169EE7", Decimal(5))
     rails.sweep()
     assert kinds() == []
 
 
-def test_cancelled_it_still_tells_what_came(acme, expected, pay, coins, heard):
+def test_payment_after_cancellation_is_credited_as_late(acme, expected, pay, coins, outcomes):
     pay("10")
     rails.cancel(expected)
     rails.sweep()
@@ -255,10 +261,10 @@ def test_cancelled_it_still_tells_what_came(acme, expected, pay, coins, heard):
 
     pay("15")
     assert (stored(expected).status, balance_of(coins)) == ("CANCELLED", 25)
-    assert heard == [("PARTIAL", "10"), ("CANCELLED", None), ("LATE", "15")]
+    assert outcomes == [("PARTIAL", "10"), ("CANCELLED", None), ("LATE", "15")]
 
 
-def test_cancelled_before_the_rail_knew_its_address_is_watched_all_the_same(acme, coins, heard):
+def test_address_is_watched_even_if_canceled_before_submission(acme, coins, outcomes):
     transfer = rails.expect(coins, "25", purpose=PURPOSE)
     rails.cancel(transfer)
     rails.sweep()
@@ -269,23 +275,23 @@ def test_cancelled_before_the_rail_knew_its_address_is_watched_all_the_same(acme
     assert (kinds(), balance_of(coins)) == ([("LATE", 25)], 25)
 
 
-def test_paid_while_it_was_cancelled_is_paid(expected, coins, heard):
+def test_payment_before_the_rail_cancels_completes_the_transfer(expected, coins, outcomes):
     rails.cancel(expected)
     pay_address(expected.address, Decimal(25))
     rails.sweep()
 
     assert stored(expected).status == "COMPLETED"
-    assert heard == [("COMPLETED", "25")]
+    assert outcomes == [("COMPLETED", "25")]
 
 
-def test_into_a_wallet_closed_meanwhile_waits_in_suspense(acme, expected, pay, coins):
+def test_payment_for_a_closed_wallet_goes_into_suspense(acme, expected, pay, coins):
     wallets.close(coins, actor=world.actor_for(acme))
     pay("25")
     assert stored(expected).status == "COMPLETED"
-    assert facts_of(acme, "wallet.funded") == []
+    assert events_of(acme, "wallet.funded") == []
 
 
-def test_into_dollars_is_converted_where_that_is_allowed(wallet):
+def test_payment_is_converted_to_dollars_if_allowed(wallet):
     transfer = rails.expect(wallet, "25", may_convert=True)
     rails.sweep()
     pay_address(transfer.address, Decimal(25))
@@ -296,7 +302,7 @@ def test_into_dollars_is_converted_where_that_is_allowed(wallet):
     assert SimulatorEntry.objects.get().currency == "USDC"
 
 
-def test_what_cannot_be_expected(acme, coins, live_wallet):
+def test_wrong_chain_production_and_closed_wallet_are_refused(acme, coins, live_wallet):
     with pytest.raises(ValidationError):
         rails.expect(coins, chain="solana")
     with pytest.raises(NotAvailable):
@@ -308,8 +314,7 @@ def test_what_cannot_be_expected(acme, coins, live_wallet):
     assert not Transfer.objects.exists()
 
 
-def test_the_end_of_an_unpaid_one_is_told_once(acme, expected, heard):
+def test_handler_is_called_once_when_an_unpaid_transfer_expires(acme, expected, outcomes):
     for _ in range(3):
         rails.settle(acme, seconds=3601)
-    assert heard == [("FAILED", None)]
-    assert orders.Outcome.FAILED == "FAILED"
+    assert outcomes == [("FAILED", None)]

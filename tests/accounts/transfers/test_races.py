@@ -1,4 +1,4 @@
-"""Workers, people and rails at the same time, with real commits: money moves once."""
+"""Concurrent workers, cancellations and rail reports, with real commits: money moves once."""
 
 from contextlib import suppress
 from datetime import timedelta
@@ -8,7 +8,6 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from accounts.errors import InsufficientFunds
 from accounts.organizations.services import organizations
 from accounts.transfers.models import (
     IncomingPayment,
@@ -21,11 +20,12 @@ from accounts.transfers.rails import simulator
 from accounts.transfers.rails.simulator import pay_address
 from accounts.transfers.services import suspense, worker
 from accounts.wallets import services as wallets
+from accounts.wallets.errors import InsufficientFunds
 from accounts.wallets.models import Wallet
 from tests import world
 from tests.accounts import rails
 from tests.accounts.rails import PURPOSE, stored
-from tests.world import assert_books_balance, balance_of, facts_of, in_parallel
+from tests.world import assert_books_balance, balance_of, events_of, in_parallel
 from wallgent.errors import InvalidState
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -37,51 +37,51 @@ def payer(wallet):
     return Wallet.objects.get(pk=wallet.pk)
 
 
-def attend(transfer, *, times: int = 4) -> None:
+def process(transfer, *, times: int = 4) -> None:
     for _ in range(times):
         worker.check_now(Transfer.objects.select_related("organization").get(pk=transfer.pk))
-        worker.attend(transfer.id)
+        worker.process(transfer.id)
 
 
 @pytest.mark.parametrize("order", [rails.withdraw, rails.deposit])
-def test_workers_at_the_same_transfer_move_it_once(acme, payer, order):
+def test_concurrent_workers_move_a_transfer_once(acme, payer, order):
     transfer = order(payer)
-    in_parallel(6, lambda n: attend(transfer))
+    in_parallel(6, lambda n: process(transfer))
     rails.advance(acme, seconds=5)
-    in_parallel(6, lambda n: attend(transfer))
+    in_parallel(6, lambda n: process(transfer))
 
     assert stored(transfer).status == "COMPLETED"
     assert balance_of(payer) == (75 if order is rails.withdraw else 125)
     assert SimulatorOrder.objects.count() == SimulatorEntry.objects.count() == 1
-    assert len(facts_of(acme, "transfer.completed")) == 1
+    assert len(events_of(acme, "transfer.completed")) == 1
 
 
-def test_a_return_is_booked_once(acme, payer):
-    transfer = rails.withdraw(payer, fault=simulator_fault("R10"))
+def test_return_is_posted_once(acme, payer):
+    transfer = rails.withdraw(payer, fault=fault_number("R10"))
     rails.settle(acme)
     rails.advance(acme, seconds=15)
-    in_parallel(6, lambda n: attend(transfer))
+    in_parallel(6, lambda n: process(transfer))
 
     assert (stored(transfer).status, balance_of(payer)) == ("RETURNED", 100)
-    assert len(facts_of(acme, "transfer.returned")) == 1
+    assert len(events_of(acme, "transfer.returned")) == 1
 
 
-def test_withdrawals_share_what_there_is(payer):
+def test_concurrent_withdrawals_cannot_overdraw(payer):
     def withdraw(number):
         with suppress(InsufficientFunds):
             return rails.withdraw(payer, "40")
 
-    made = [transfer for transfer in in_parallel(6, withdraw) if transfer]
-    assert len(made) == 2
+    transfers = [transfer for transfer in in_parallel(6, withdraw) if transfer]
+    assert len(transfers) == 2
 
 
-def test_who_cancels_and_who_carries_out_agree(acme, payer):
+def test_concurrent_cancellation_and_processing_agree(acme, payer):
     for _ in range(6):
         transfer = rails.withdraw(payer, "1")
 
         def work(number, transfer=transfer):
             if number:
-                return attend(transfer)
+                return process(transfer)
             with suppress(InvalidState):
                 rails.cancel(transfer)
 
@@ -91,30 +91,30 @@ def test_who_cancels_and_who_carries_out_agree(acme, payer):
         assert stored(transfer).status == ("COMPLETED" if moved else "CANCELLED")
 
 
-def test_who_cancels_locks_what_a_transfer_is_for_before_the_transfer(payer):
-    """As whoever carries it out does: in another order, each could wait for the other."""
+def test_cancellation_locks_parents_before_the_transfer(payer):
+    """As processing does: in another order, the two could deadlock."""
 
     def lock(transfer):
         Wallet.objects.select_for_update(no_key=True).get(pk=transfer.wallet_id)
 
     with rails.handler(lambda transfer, outcome, actor: lock(transfer), lock=lock):
         transfer = rails.withdraw(payer, "1", purpose=PURPOSE)
-        with CaptureQueriesContext(connection) as ran:
+        with CaptureQueriesContext(connection) as queries:
             rails.cancel(transfer)
 
-    locking = [query["sql"] for query in ran if "FOR NO KEY UPDATE" in query["sql"]]
+    locking = [query["sql"] for query in queries if "FOR NO KEY UPDATE" in query["sql"]]
     assert 'FROM "accounts_wallet"' in locking[0]
     assert 'FROM "accounts_transfer"' in locking[1]
 
 
-def test_payments_that_come_at_once_are_each_counted_once(acme):
+def test_concurrent_payments_are_each_counted_once(acme):
     coins = world.make_wallet(acme, "Coins", currency="USDC")
     transfer = rails.expect(coins, "25")
     rails.sweep()
 
     def work(number):
         pay_address(transfer.address, Decimal(5))
-        attend(transfer, times=2)
+        process(transfer, times=2)
 
     in_parallel(6, work)
     rails.settle(acme, seconds=60)
@@ -122,7 +122,7 @@ def test_payments_that_come_at_once_are_each_counted_once(acme):
     assert IncomingPayment.objects.count() == 6
 
 
-def test_a_deposit_and_the_closing_of_its_wallet(acme, wallet):
+def test_concurrent_deposit_and_closing_of_its_wallet(acme, wallet):
     for _ in range(4):
         target = world.make_wallet(acme, "Short-lived")
         transfer = rails.deposit(target)
@@ -131,30 +131,30 @@ def test_a_deposit_and_the_closing_of_its_wallet(acme, wallet):
 
         def work(number, target=target, transfer=transfer):
             if number:
-                return attend(transfer, times=1)
+                return process(transfer, times=1)
             with suppress(InvalidState):
                 wallets.close(target, actor=world.actor_for(acme))
 
         in_parallel(2, work)
         rails.settle(acme)
-        closed = Wallet.objects.get(pk=target.pk).status == "CLOSED"
+        is_closed = Wallet.objects.get(pk=target.pk).status == "CLOSED"
         assert stored(transfer).status == "COMPLETED"
-        assert balance_of(target) == (0 if closed else 25)
+        assert balance_of(target) == (0 if is_closed else 25)
 
 
-def test_what_waits_in_suspense_goes_to_one_wallet(acme, wallet, savings):
-    transfer = rails.deposit(wallet, fault=simulator_fault("R10"))
+def test_concurrent_payout_and_return_take_suspended_money_once(acme, wallet, savings):
+    transfer = rails.deposit(wallet, fault=fault_number("R10"))
     wallets.close(wallet, actor=world.actor_for(acme))
     rails.settle(acme)
-    kept = transfer.suspended.get()
-    rails.advance(acme, seconds=15)  # meanwhile the bank wants it back
+    suspended = transfer.suspended.get()
+    rails.advance(acme, seconds=15)  # the bank returns the deposit
 
     def work(number):
         if not number:
-            return attend(transfer)
+            return process(transfer)
         with suppress(InvalidState), transaction.atomic():
             actor = world.actor_for(acme)
-            suspense.pay_out(kept, actor=actor, wallet_id=savings.id)
+            suspense.pay_out(suspended, actor=actor, wallet_id=savings.id)
 
     in_parallel(4, work)
     assert stored(transfer).status == "RETURNED"
@@ -162,8 +162,8 @@ def test_what_waits_in_suspense_goes_to_one_wallet(acme, wallet, savings):
     assert_books_balance()
 
 
-def test_a_purpose_that_locks_first_never_waits_in_a_circle(acme, payer):
-    """As a link does: its own row, then the transfer, then balances, whichever way round."""
+def test_purpose_that_locks_its_rows_first_does_not_deadlock(acme, payer):
+    """As payment links do: their own row, then the transfer, then balances."""
 
     def lock(transfer):
         Wallet.objects.locked(payer.pk)
@@ -172,13 +172,13 @@ def test_a_purpose_that_locks_first_never_waits_in_a_circle(acme, payer):
         Wallet.objects.locked(payer.pk).save(update_fields=["updated_at"])
 
     with rails.handler(handle, lock=lock):
-        made = [rails.withdraw(payer, "1", purpose=PURPOSE) for _ in range(4)]
+        transfers = [rails.withdraw(payer, "1", purpose=PURPOSE) for _ in range(4)]
         rails.sweep()
         rails.advance(acme, seconds=5)
 
         def work(number):
             if number < 4:
-                return worker.attend(made[number].id)
+                return worker.process(transfers[number].id)
             with transaction.atomic():
                 Wallet.objects.locked(payer.pk)
                 rails.withdraw(payer, "1", purpose=PURPOSE)
@@ -189,7 +189,7 @@ def test_a_purpose_that_locks_first_never_waits_in_a_circle(acme, payer):
     assert balance_of(payer) == 92
 
 
-def test_clocks_moved_at_once_add_up(acme):
+def test_concurrent_clock_advances_add_up(acme):
     def move(number):
         actor = world.actor_for(acme)
         organizations.advance_clock(acme, actor=actor, by=timedelta(hours=1))
@@ -197,9 +197,9 @@ def test_clocks_moved_at_once_add_up(acme):
     in_parallel(5, move)
     acme.refresh_from_db()
     assert acme.sandbox_offset == timedelta(hours=5)
-    assert [fact.data["aheadSeconds"] for fact in facts_of(acme, "sandbox.clock_advanced")] != []
+    assert [event.data["aheadSeconds"] for event in events_of(acme, "sandbox.clock_advanced")] != []
     assert_books_balance()
 
 
-def simulator_fault(code: str) -> int:
+def fault_number(code: str) -> int:
     return next(number for number, fault in simulator.FAULTS.items() if fault.code == code)

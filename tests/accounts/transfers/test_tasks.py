@@ -1,4 +1,4 @@
-"""The worker's part: one task for a transfer, and a sweep that finds those nobody was woken for."""
+"""The task that processes a transfer, and the sweep that enqueues due transfers."""
 
 import re
 from datetime import timedelta
@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from accounts import tasks
+from accounts.transfers import tasks
 from accounts.transfers.models import Transfer
 from accounts.transfers.services import worker
 from tests import world
@@ -19,7 +19,7 @@ from wallgent import clock, ids, redis
 
 pytestmark = pytest.mark.django_db
 
-TASK = "accounts.tasks.attend_transfer"
+TASK = "accounts.transfers.tasks.process_transfer"
 
 
 @pytest.fixture
@@ -29,59 +29,59 @@ def transfer(wallet):
 
 
 @pytest.fixture(autouse=True)
-def _nothing_waits():
+def _empty_queue():
     yield
-    world.forget_rates()
+    world.reset_rate_limits()
 
 
-def handed_out() -> list[str]:
-    """The ids of the transfers that workers are told to look after."""
+def enqueued() -> list[str]:
+    """Take the ids of the transfers enqueued for workers."""
     with current_app.connection_for_read() as connection:
         queue, found = connection.SimpleQueue("celery"), []
         for _ in range(queue.qsize()):
             message = queue.get(timeout=2)
             message.ack()
             assert message.headers["task"] == TASK
-            assert message.headers["expires"], "it would pile up while the workers are away"
+            assert message.headers["expires"], "tasks would pile up while no worker runs"
             found.append(message.payload[0][0])
         return found
 
 
-def test_a_task_does_what_is_due(acme, transfer):
-    tasks.attend_transfer(transfer.id)
+def test_task_processes_a_due_transfer(acme, transfer):
+    tasks.process_transfer(transfer.id)
     assert stored(transfer).status == "PROCESSING"
 
-    tasks.attend_transfer(transfer.id)  # not due
+    tasks.process_transfer(transfer.id)  # not due
     assert stored(transfer).attempts == 1
 
     rails.advance(acme, seconds=5)
-    tasks.attend_transfer(transfer.id)
+    tasks.process_transfer(transfer.id)
     assert stored(transfer).status == "COMPLETED"
 
 
-def test_a_task_of_a_transfer_that_is_not_there_does_nothing(db):
-    tasks.attend_transfer(world.unknown_id("xfr"))
+def test_task_ignores_an_unknown_transfer(db):
+    tasks.process_transfer(world.unknown_id("xfr"))
 
 
-def test_the_sweep_hands_out_what_is_due_and_nothing_else(acme, globex, transfer):
+def test_sweep_enqueues_only_due_transfers(acme, globex, transfer):
     later, other = (rails.deposit(transfer.wallet) for _ in range(2))
-    far = clock.real_now() + timedelta(hours=1)
-    Transfer.objects.filter(pk__in=[later.pk, other.pk]).update(next_attempt_at=far)
+    next_hour = clock.real_now() + timedelta(hours=1)
+    Transfer.objects.filter(pk__in=[later.pk, other.pk]).update(next_attempt_at=next_hour)
 
-    assert tasks.attend_transfers() == 1
-    assert handed_out() == [transfer.id]
+    assert tasks.process_due_transfers() == 1
+    assert enqueued() == [transfer.id]
 
     rails.advance(globex, hours=2)
-    assert tasks.attend_transfers() == 1
-    handed_out()
+    assert tasks.process_due_transfers() == 1
+    enqueued()
 
     rails.advance(acme, hours=2)
-    assert tasks.attend_transfers() == 3
-    assert sorted(handed_out()) == sorted([transfer.id, later.id, other.id])
+    assert tasks.process_due_transfers() == 3
+    assert sorted(enqueued()) == sorted([transfer.id, later.id, other.id])
 
 
-def test_the_sweep_does_not_read_what_is_due_much_later(globex, shop, transfer):
-    """However much there is, and though somebody else's sandbox lives ahead."""
+def test_sweep_does_not_read_transfers_due_later(globex, shop, transfer):
+    """With 3,000 of them, and another organization's sandbox clock ahead."""
     ahead = rails.deposit(shop)
     Transfer.objects.filter(pk=ahead.pk).update(
         next_attempt_at=clock.real_now() + timedelta(hours=1)
@@ -96,22 +96,22 @@ def test_the_sweep_does_not_read_what_is_due_much_later(globex, shop, transfer):
             [ids.to_uuid(transfer.id)],
         )
         cursor.execute("ANALYZE accounts_transfer")
-        with CaptureQueriesContext(connection) as asked:
+        with CaptureQueriesContext(connection) as queries:
             assert worker.due() == [transfer.id, ahead.id]
-        for query in asked.captured_queries:
+        for query in queries.captured_queries:
             cursor.execute(f"EXPLAIN ANALYZE {query['sql']}")
             plan = "\n".join(line for (line,) in cursor.fetchall())
-            read = re.findall(r"(?:actual time=\S+ rows=|Rows Removed by .*: )(\d+)", plan)
-            assert max(map(int, read)) < 100, plan
+            row_counts = re.findall(r"(?:actual time=\S+ rows=|Rows Removed by .*: )(\d+)", plan)
+            assert max(map(int, row_counts)) < 100, plan
 
 
-def test_what_has_ended_is_not_looked_at_again(acme, transfer):
+def test_sweep_skips_ended_transfers(acme, transfer):
     rails.settle(acme)
-    assert tasks.attend_transfers() == 0
+    assert tasks.process_due_transfers() == 0
     assert redis.client().llen("celery") == 0
 
 
-def test_the_sweep_is_on_the_timetable():
-    entry = settings.CELERY_BEAT_SCHEDULE["attend-transfers"]
-    assert entry["task"] == tasks.attend_transfers.name
+def test_sweep_is_in_the_beat_schedule():
+    entry = settings.CELERY_BEAT_SCHEDULE["process-due-transfers"]
+    assert entry["task"] == tasks.process_due_transfers.name
     assert entry["schedule"] == entry["options"]["expires"] == tasks.SWEEP_SECONDS

@@ -1,4 +1,4 @@
-"""GET /v1/transfers and /v1/transfers/:id: transfers over rails, for their owner alone."""
+"""GET /v1/transfers and /v1/transfers/:id: transfers over rails, visible to their owner only."""
 
 import pytest
 
@@ -33,11 +33,11 @@ def get(client, transfer):
 def listed(client, **query) -> list[str]:
     response = client.get(PATH, **query)
     assert response.status_code == 200, response.content
-    return [one["id"] for one in response.json()["transfers"]]
+    return [transfer["id"] for transfer in response.json()["transfers"]]
 
 
 class TestTransfer:
-    def test_answers_every_key_of_a_withdrawal(self, api, acme, funded):
+    def test_withdrawal_has_every_key(self, api, acme, funded):
         transfer = rails.withdraw(funded, "25")
         rails.settle(acme)
 
@@ -88,37 +88,37 @@ class TestTransfer:
             "returnedAt": None,
         }
 
-    def test_of_a_deposit_names_its_source(self, api, wallet):
-        shown = get(api, rails.deposit(wallet)).json()
+    def test_deposit_has_its_source(self, api, wallet):
+        body = get(api, rails.deposit(wallet)).json()
 
-        assert (shown["direction"], shown["status"]) == ("DEPOSIT", "PENDING")
-        assert (shown["source"]["accountNumberLast4"], shown["destination"]) == ("6789", None)
-        assert shown["transactionId"] is None
-        assert shown["updatedAt"] == shown["createdAt"]
+        assert (body["direction"], body["status"]) == ("DEPOSIT", "PENDING")
+        assert (body["source"]["accountNumberLast4"], body["destination"]) == ("6789", None)
+        assert body["transactionId"] is None
+        assert body["updatedAt"] == body["createdAt"]
 
-    def test_of_expected_usdc_names_the_address_to_pay_to(self, api, acme):
+    def test_expected_usdc_has_the_address_to_pay(self, api, acme):
         wallet = make_wallet(acme, "Coins", currency="USDC")
         transfer = rails.expect(wallet)
 
-        shown = get(api, transfer).json()
+        body = get(api, transfer).json()
 
-        assert shown["depositAddress"] == transfer.address
-        assert shown["source"]["address"] is None  # anybody may pay to it
-        assert (shown["source"]["chain"], shown["receivedAmount"]) == ("ethereum", "0.00")
+        assert body["depositAddress"] == transfer.address
+        assert body["source"]["address"] is None  # anyone may pay to it
+        assert (body["source"]["chain"], body["receivedAmount"]) == ("ethereum", "0.00")
 
-    def test_that_failed_says_why(self, api, acme, funded):
+    def test_failed_transfer_has_its_reason(self, api, acme, funded):
         transfer = rails.withdraw(funded, fault=3)
         rails.settle(acme)
 
-        shown = get(api, transfer).json()
+        body = get(api, transfer).json()
 
-        assert (shown["status"], shown["failureCode"]) == ("FAILED", "R03")
-        assert shown["failureReason"]
-        assert shown["updatedAt"] == shown["failedAt"]
+        assert (body["status"], body["failureCode"]) == ("FAILED", "R03")
+        assert body["failureReason"]
+        assert body["updatedAt"] == body["failedAt"]
 
 
-class TestOwner:
-    def test_alone_sees_it(self, api, live_api, stranger, acme, funded, savings):
+class TestAccess:
+    def test_only_the_owner_gets_a_transfer(self, api, live_api, stranger, acme, funded, savings):
         transfer = rails.withdraw(funded)
         scoped = Client(make_key(acme, wallet_scope=[savings.id]))
 
@@ -132,7 +132,7 @@ class TestOwner:
             assert (response.status_code, error_of(response)) == (status, code)
         assert get(api, transfer).status_code == 200
 
-    def test_alone_lists_it(self, api, live_api, stranger, acme, funded, savings):
+    def test_only_the_owner_lists_a_transfer(self, api, live_api, stranger, acme, funded, savings):
         transfer = rails.withdraw(funded)
         covering, other = (
             Client(make_key(acme, wallet_scope=[wallet.id])) for wallet in (funded, savings)
@@ -144,36 +144,38 @@ class TestOwner:
 
 class TestList:
     @pytest.fixture
-    def three(self, acme, funded, savings):
-        """A completed withdrawal, a pending one and a pending deposit of another wallet."""
-        done = rails.withdraw(funded, "5")
+    def transfers(self, acme, funded, savings):
+        """A completed and a pending withdrawal, and a pending deposit to another wallet."""
+        completed = rails.withdraw(funded, "5")
         rails.settle(acme)
-        return done, rails.withdraw(funded, "6"), rails.deposit(savings, "7")
+        return completed, rails.withdraw(funded, "6"), rails.deposit(savings, "7")
 
-    def test_has_both_shapes(self, api, three):
+    def test_has_the_list_under_both_keys(self, api, transfers):
         page = api.get(PATH).json()
 
         assert page["data"] == page["transfers"]
-        assert [one["id"] for one in page["data"]] == [one.id for one in reversed(three)]
-        assert page["data"][0] == get(api, three[2]).json()
+        assert [item["id"] for item in page["data"]] == [
+            transfer.id for transfer in reversed(transfers)
+        ]
+        assert page["data"][0] == get(api, transfers[2]).json()
         assert (page["hasMore"], page["cursor"], page["nextCursor"]) == (False, None, None)
 
-    def test_filters(self, api, funded, savings, three):
-        done, pending, deposit = (one.id for one in three)
+    def test_filters_by_wallet_direction_and_status(self, api, funded, savings, transfers):
+        completed, pending, deposit = (transfer.id for transfer in transfers)
 
-        assert listed(api, walletId=funded.id) == [pending, done]
+        assert listed(api, walletId=funded.id) == [pending, completed]
         assert listed(api, walletId=savings.id) == [deposit]
         assert listed(api, direction="DEPOSIT") == [deposit]
-        assert listed(api, direction="WITHDRAWAL", status="COMPLETED") == [done]
+        assert listed(api, direction="WITHDRAWAL", status="COMPLETED") == [completed]
         assert listed(api, status="PENDING") == [deposit, pending]
         assert listed(api, status="RETURNED") == []
 
-    def test_goes_on_behind_a_cursor(self, api, three):
+    def test_continues_after_a_cursor(self, api, transfers):
         first = api.get(PATH, limit=2).json()
         second = api.get(PATH, limit=2, cursor=first["nextCursor"]).json()
 
-        seen = [one["id"] for page in (first, second) for one in page["transfers"]]
-        assert seen == [one.id for one in reversed(three)]
+        listed_ids = [item["id"] for page in (first, second) for item in page["transfers"]]
+        assert listed_ids == [transfer.id for transfer in reversed(transfers)]
         assert (first["hasMore"], second["hasMore"]) == (True, False)
 
     @pytest.mark.parametrize("query", [{"direction": "SIDEWAYS"}, {"status": "POSTED"}], ids=str)
@@ -182,7 +184,7 @@ class TestList:
 
         assert (response.status_code, error_of(response)) == (400, "VALIDATION_ERROR")
 
-    def test_of_a_strangers_wallet_is_refused(self, api, shop, live_wallet):
+    def test_refuses_a_wallet_of_another_organization_or_environment(self, api, shop, live_wallet):
         for id, code in (
             (shop.id, "WALLET_NOT_FOUND"),
             (unknown_id("wal"), "WALLET_NOT_FOUND"),
@@ -190,10 +192,10 @@ class TestList:
         ):
             assert error_of(api.get(PATH, walletId=id)) == code
 
-    def test_internal_transfers_are_payments(self, api, funded, savings):
+    def test_internal_transfers_are_not_listed(self, api, funded, savings):
         body = {"fromWalletId": funded.id, "toWalletId": savings.id, "amount": "5"}
-        moved = api.post(f"{PATH}/internal", body).json()["id"]
+        payment_id = api.post(f"{PATH}/internal", body).json()["id"]
 
         assert listed(api) == []
-        assert error_of(api.get(f"{PATH}/{moved}")) == "TRANSFER_NOT_FOUND"
+        assert error_of(api.get(f"{PATH}/{payment_id}")) == "TRANSFER_NOT_FOUND"
         assert not Transfer.objects.exists()

@@ -1,4 +1,4 @@
-"""In the sandbox USDC come to an address when one likes."""
+"""POST /v1/sandbox/usdc-payments: simulated USDC payments to an address."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.world import an_id, balance_of, error_of, make_wallet
 pytestmark = pytest.mark.django_db
 
 PATH = "/v1/sandbox/usdc-payments"
-STRANGE = "0x52908400098527886E0F7030069857D2E4169EE7"
+UNKNOWN_ADDRESS = "0x52908400098527886E0F7030069857D2E4169EE7"
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def coins(acme):
     return make_wallet(acme, "Coins", currency="USDC")
 
 
-def test_what_is_waited_for_comes(api, acme, coins):
+def test_payment_completes_an_expected_transfer(api, acme, coins):
     transfer = rails.expect(coins, "25")
     answer = api.post(PATH, {"address": transfer.address.lower(), "amount": "25"})
 
@@ -38,37 +38,37 @@ def test_what_is_waited_for_comes(api, acme, coins):
 def test_repeating_the_key_pays_once(api, acme, coins):
     transfer = rails.expect(coins, "25")
     body = {"address": transfer.address, "amount": "10", "idempotencyKey": "once"}
-    first, again = api.post(PATH, body), api.post(PATH, body)
+    first, second = api.post(PATH, body), api.post(PATH, body)
 
     rails.settle(acme)
-    assert first.json() == again.json()
+    assert first.json() == second.json()
     assert balance_of(coins) == 10
 
 
-def test_where_nobody_waits_it_is_lost(api):
-    answer = api.post(PATH, {"address": STRANGE, "amount": "1", "chain": "Base"})
+def test_payment_to_an_unknown_address_is_not_expected(api):
+    answer = api.post(PATH, {"address": UNKNOWN_ADDRESS, "amount": "1", "chain": "Base"})
     assert (answer.json()["isExpected"], answer.json()["chain"]) == (False, "base")
 
 
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        ({"address": STRANGE[:-1] + "a"}, "VALIDATION_ERROR"),
+        ({"address": UNKNOWN_ADDRESS[:-1] + "a"}, "VALIDATION_ERROR"),
         ({"address": "wal_1"}, "VALIDATION_ERROR"),
         ({"address": 5}, "VALIDATION_ERROR"),
         ({"chain": ""}, "VALIDATION_ERROR"),
         ({"chain": "x" * 21}, "VALIDATION_ERROR"),
-        ({"chain": "ß" * 20}, "VALIDATION_ERROR"),  # in small letters it is twice as long
+        ({"chain": "ß" * 20}, "VALIDATION_ERROR"),  # longer in lowercase
         ({"amount": "0"}, "INVALID_AMOUNT"),
         ({"amount": "1.0000001"}, "INVALID_AMOUNT"),
         ({"amount": "-5"}, "INVALID_AMOUNT"),
     ],
 )
-def test_what_cannot_be_paid(api, change, code):
-    answer = api.post(PATH, {"address": STRANGE, "amount": "1"} | change)
+def test_invalid_payment_is_refused(api, change, code):
+    answer = api.post(PATH, {"address": UNKNOWN_ADDRESS, "amount": "1"} | change)
     assert (answer.status_code, error_of(answer)) == (400, code)
 
 
-def test_not_in_production(live_api):
-    answer = live_api.post(PATH, {"address": STRANGE, "amount": "1"})
+def test_production_is_refused(live_api):
+    answer = live_api.post(PATH, {"address": UNKNOWN_ADDRESS, "amount": "1"})
     assert (answer.status_code, error_of(answer)) == (403, "SANDBOX_ONLY")

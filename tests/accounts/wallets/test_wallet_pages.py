@@ -1,4 +1,4 @@
-"""The pages of wallets. What every page promises is in tests/flows/test_pages.py."""
+"""Dashboard pages of wallets. Rules for all pages are in tests/flows/test_pages.py."""
 
 import uuid
 from datetime import timedelta
@@ -7,12 +7,12 @@ from decimal import Decimal
 import pytest
 
 from accounts.ledger import holds
-from accounts.wallets import services as service
+from accounts.wallets import services as wallets
 from accounts.wallets.models import Wallet
 from tests import world
 from tests.accounts.ledger.book import force
 from tests.accounts.site import Site, names_in, printed
-from tests.world import balance_of, facts_of, fund, hold, make_wallet
+from tests.world import balance_of, events_of, fund, hold, make_wallet
 from wallgent import clock, ids
 
 HOSTILE = ['<script>alert("1")</script>', "שלום \u202eעולם", "🦉" * 128, "w" * 256]
@@ -24,7 +24,7 @@ def site(acme):
 
 
 class TestList:
-    def test_shows_each_wallet_with_its_money_and_state(self, site, wallet):
+    def test_shows_each_wallet_with_balance_and_status(self, site, wallet):
         fund(wallet, "1250.5")
         hold(wallet, "50.5")
 
@@ -35,24 +35,22 @@ class TestList:
         assert printed("1250.50") in html  # balance
         assert "Active" in html
 
-    def test_shows_nothing_of_the_other_environment_or_of_strangers(
-        self, site, shop, live_wallet, wallet
-    ):
+    def test_shows_only_own_wallets_of_the_environment(self, site, shop, live_wallet, wallet):
         html = site.html("/wallets")
 
         assert names_in(html, "Research agent", "Live wallet", "Shop") == ["Research agent"]
 
-    @pytest.mark.parametrize("sought", ["research", "SCOUT", "id", "address"])
-    def test_finds_by_name_agent_id_and_address(self, site, acme, savings, sought):
+    @pytest.mark.parametrize("query", ["research", "SCOUT", "id", "address"])
+    def test_finds_by_name_agent_id_and_address(self, site, acme, savings, query):
         wallet = make_wallet(acme, "Research", agent_name="Scout")
-        sought = {"id": wallet.id, "address": wallet.address}.get(sought, sought)
+        query = {"id": wallet.id, "address": wallet.address}.get(query, query)
 
-        html = site.html("/wallets", q=sought)
+        html = site.html("/wallets", q=query)
 
         assert names_in(html, ">Research<", ">Savings<") == [">Research<"]
 
-    def test_finds_by_state(self, site, acme, wallet, savings):
-        service.freeze(savings, actor=world.actor_for(acme))
+    def test_finds_by_status(self, site, acme, wallet, savings):
+        wallets.freeze(savings, actor=world.actor_for(acme))
 
         assert names_in(site.html("/wallets", status="FROZEN"), "Research agent", "Savings") == [
             "Savings"
@@ -68,13 +66,13 @@ class TestList:
             ("id; DROP TABLE", ["Alpha", "Beta", "Gamma"]),
         ],
     )
-    def test_is_sorted_as_asked(self, site, acme, sort, order):
+    def test_is_sorted_by_the_chosen_column(self, site, acme, sort, order):
         for name, funds in (("Gamma", "1"), ("Beta", "3"), ("Alpha", "2")):
             make_wallet(acme, name, funds=funds)
 
         assert names_in(site.html("/wallets", sort=sort), "Alpha", "Beta", "Gamma") == order
 
-    def test_is_turned_page_by_page(self, site, acme):
+    def test_is_paginated(self, site, acme):
         for number in range(30):
             make_wallet(acme, f"Wallet {number:02}")
 
@@ -85,19 +83,17 @@ class TestList:
         assert "Wallet 27" in second
         assert "Wallet 20" not in second
 
-    def test_says_when_nothing_fits_and_leads_back(self, site, wallet):
+    def test_empty_result_links_back_to_all_wallets(self, site, wallet):
         html = site.html("/wallets", q="no such thing")
 
         assert "Nothing fits this filter" in html
         assert f'href="{site.root}/wallets"' in html
 
     @pytest.mark.parametrize("query", [{"q": "\x00"}, {"q": "x" * 300}, {"status": "x"}])
-    def test_does_not_stumble_over_a_filter_that_means_nothing(self, site, wallet, query):
+    def test_ignores_an_invalid_filter(self, site, wallet, query):
         assert "Research agent" in site.html("/wallets", **query)
 
-    def test_takes_no_more_queries_for_more_wallets(
-        self, site, acme, django_assert_max_num_queries
-    ):
+    def test_takes_at_most_five_queries(self, site, acme, django_assert_max_num_queries):
         for number in range(20):
             make_wallet(acme, str(number))
         site.get("/wallets")
@@ -106,8 +102,8 @@ class TestList:
             site.get("/wallets")
 
 
-class TestPage:
-    def test_shows_money_id_and_address(self, site, wallet):
+class TestWalletPage:
+    def test_shows_balances_id_and_address(self, site, wallet):
         fund(wallet, "1250.5")
         hold(wallet, "50.5")
 
@@ -123,7 +119,7 @@ class TestPage:
             assert text in html
         assert f'data-copy="{wallet.id}"' in html
 
-    def test_tells_debt_only_where_there_is_some(self, site, wallet):
+    def test_shows_debt_only_if_there_is_some(self, site, wallet):
         assert "owes money" not in site.html(f"/wallets/{wallet.id}")
 
         force(wallet.account_id, "7.25")
@@ -132,7 +128,7 @@ class TestPage:
         assert "owes money" in html
         assert "7.25" in html
 
-    def test_lists_entries_newest_first_with_what_they_were(
+    def test_lists_entries_newest_first_with_descriptions(
         self, site, api, acme, wallet, shop, savings
     ):
         fund(wallet, "1000")
@@ -152,7 +148,7 @@ class TestPage:
         assert "849.50" in html  # the balance after the last
         assert "Payment from" in Site(shop.organization, "OWNER").html(f"/wallets/{shop.id}")
 
-    def test_turns_the_pages_of_entries(self, site, wallet):
+    def test_entries_are_paginated(self, site, wallet):
         for number in range(1, 31):
             fund(wallet, str(number))
 
@@ -164,7 +160,7 @@ class TestPage:
         assert "+5.00" in second
         assert "+30.00" not in second
 
-    def test_lists_holds_open_and_ended(self, site, wallet):
+    def test_lists_open_and_ended_holds(self, site, wallet):
         fund(wallet, "100")
         hold(wallet, "30")
         holds.release(hold(wallet, "20"), operation=uuid.uuid4())
@@ -177,11 +173,11 @@ class TestPage:
         assert "20.00" in html
         assert "Nothing is held" not in html
 
-    def test_says_when_nothing_is_held_or_moved(self, site, wallet):
+    def test_shows_when_there_are_no_entries_or_holds(self, site, wallet):
         assert "Nothing is held" in site.html(f"/wallets/{wallet.id}", show="holds")
         assert "No money has moved" in site.html(f"/wallets/{wallet.id}")
 
-    def test_tells_what_happened_and_who_did_it(self, site, api, acme, wallet):
+    def test_shows_events_and_actors(self, site, api, acme, wallet):
         api.post(f"/v1/wallets/{wallet.id}/freeze", {"reason": "odd <i>spending"})
         site.send(f"/wallets/{wallet.id}/unfreeze")
 
@@ -193,7 +189,7 @@ class TestPage:
         assert site.user.email in html
 
     @pytest.mark.parametrize("show", ["entries", "holds", "activity", "nonsense"])
-    def test_takes_few_queries_however_much_there_is(
+    def test_takes_at_most_nine_queries(
         self, site, api, wallet, shop, savings, show, django_assert_max_num_queries
     ):
         fund(wallet, "1000")
@@ -208,7 +204,7 @@ class TestPage:
             site.html(f"/wallets/{wallet.id}", show=show)
 
     @pytest.mark.parametrize("name", HOSTILE)
-    def test_shows_any_name_as_text(self, site, wallet, name):
+    def test_escapes_hostile_names(self, site, wallet, name):
         Wallet.objects.filter(pk=wallet.pk).update(name=name, agent_name=name)
 
         for path in ("/wallets", f"/wallets/{wallet.id}", f"/wallets/{wallet.id}/edit", "/"):
@@ -217,7 +213,7 @@ class TestPage:
 
 
 class TestButtons:
-    def test_are_those_that_role_and_state_allow(self, acme, wallet):
+    def test_follow_role_and_status(self, acme, wallet):
         def offered(role):
             html = Site(acme, role).html(f"/wallets/{wallet.id}")
             verbs = ("fund", "edit", "freeze", "unfreeze", "close")
@@ -226,13 +222,13 @@ class TestButtons:
         assert offered("MEMBER") == {"fund", "edit", "freeze", "close"}
         assert offered("VIEWER") == set()
 
-        service.freeze(wallet, actor=world.actor_for(acme))
+        wallets.freeze(wallet, actor=world.actor_for(acme))
         assert offered("MEMBER") == {"edit", "unfreeze", "close"}
 
-        service.close(wallet, actor=world.actor_for(acme))
+        wallets.close(wallet, actor=world.actor_for(acme))
         assert offered("OWNER") == set()
 
-    def test_never_offer_money_out_of_nothing_in_production(self, acme, live_wallet):
+    def test_do_not_offer_funding_in_production(self, acme, live_wallet):
         world.activate_production(acme)
         site = Site(acme, "OWNER", "production")
 
@@ -241,7 +237,7 @@ class TestButtons:
         assert site.send(f"/wallets/{live_wallet.id}/fund", amount="5").status_code == 403
         assert balance_of(live_wallet) == 0
 
-    def test_are_gone_until_production_is_activated(self, acme, live_wallet):
+    def test_are_hidden_until_production_is_activated(self, acme, live_wallet):
         site = Site(acme, "OWNER", "production")
 
         assert "/freeze" not in site.html(f"/wallets/{live_wallet.id}")
@@ -253,7 +249,7 @@ class TestButtons:
 
 
 class TestNew:
-    def test_opens_a_wallet_and_shows_it(self, site, acme):
+    def test_creates_a_wallet_and_redirects_to_it(self, site, acme):
         answer = site.send("/wallets/new", name="Ads", agent_name="Buyer", currency="USDC")
 
         wallet = Wallet.objects.get(name="Ads")
@@ -264,7 +260,7 @@ class TestNew:
         assert wallet.environment == "SANDBOX"
         assert "The wallet is open." in site.html(f"/wallets/{wallet.id}")
 
-    def test_opens_one_however_often_it_is_sent(self, site):
+    def test_repeated_form_creates_one(self, site):
         form = {"name": "Ads", "currency": "USD", "submission": ids.new("sub")}
 
         first, again = site.send("/wallets/new", **form), site.send("/wallets/new", **form)
@@ -273,7 +269,7 @@ class TestNew:
         assert first.url == again.url
         assert Wallet.objects.filter(name="Ads").count() == 1
 
-    def test_refuses_the_same_form_with_other_words_until_it_is_sent_once_more(self, site):
+    def test_changed_resubmit_is_refused_and_gets_a_new_key(self, site):
         form = {"name": "Ads", "currency": "USD", "submission": ids.new("sub")}
         site.send("/wallets/new", **form)
 
@@ -297,14 +293,14 @@ class TestNew:
             {"name": "Ads", "currency": "USD", "submission": "nonsense"},
         ],
     )
-    def test_says_what_is_wrong_and_keeps_what_was_written(self, site, fields):
+    def test_invalid_input_is_refused_and_kept(self, site, fields):
         answer = site.send("/wallets/new", **{"agent_name": "Buyer & Co"} | fields)
 
         assert answer.status_code == 422
         assert "Buyer &amp; Co" in answer.content.decode()
         assert not Wallet.objects.filter(agent_name="Buyer & Co").exists()
 
-    def test_says_when_the_plan_has_no_more(self, acme, site):
+    def test_wallet_limit_of_the_plan_is_shown(self, acme, site):
         type(acme).objects.filter(pk=acme.pk).update(custom_wallets=0)
 
         answer = site.send("/wallets/new", name="Ads", currency="USD")
@@ -314,22 +310,22 @@ class TestNew:
 
 
 class TestRename:
-    def test_changes_what_was_changed(self, site, acme, wallet):
+    def test_changes_name_and_agent(self, site, acme, wallet):
         answer = site.send(f"/wallets/{wallet.id}/edit", name="Scout", agent_name="Bot 7")
 
         wallet.refresh_from_db()
         assert answer.status_code == 303
         assert (wallet.name, wallet.agent_name) == ("Scout", "Bot 7")
-        [fact] = facts_of(acme, "wallet.updated")
-        assert fact.data["changed"] == ["agent_name", "name"]
+        [event] = events_of(acme, "wallet.updated")
+        assert event.data["changed"] == ["agent_name", "name"]
 
-    def test_records_nothing_when_nothing_changes(self, site, acme, wallet):
+    def test_unchanged_form_records_nothing(self, site, acme, wallet):
         site.send(f"/wallets/{wallet.id}/edit", name=wallet.name, agent_name="")
 
-        assert facts_of(acme, "wallet.updated") == []
+        assert events_of(acme, "wallet.updated") == []
 
-    def test_says_that_a_closed_wallet_stays_as_it_is(self, site, acme, wallet):
-        service.close(wallet, actor=world.actor_for(acme))
+    def test_closed_wallet_cannot_be_renamed(self, site, acme, wallet):
+        wallets.close(wallet, actor=world.actor_for(acme))
 
         assert "The wallet is closed." in site.html(f"/wallets/{wallet.id}/edit")
         answer = site.send(f"/wallets/{wallet.id}/edit", name="Scout")
@@ -338,16 +334,16 @@ class TestRename:
 
 
 class TestFund:
-    def test_gives_money_and_shows_the_wallet(self, site, acme, wallet):
+    def test_adds_money_and_redirects_to_the_wallet(self, site, acme, wallet):
         answer = site.send(f"/wallets/{wallet.id}/fund", amount="$1,250.50")
 
         assert answer.status_code == 303
         assert answer.url == f"{site.root}/wallets/{wallet.id}"
         assert balance_of(wallet) == Decimal("1250.5")
-        [fact] = facts_of(acme, "wallet.funded")
-        assert fact.actor_type == "USER"
+        [event] = events_of(acme, "wallet.funded")
+        assert event.actor_type == "USER"
 
-    def test_gives_it_once_however_often_it_is_sent(self, site, wallet):
+    def test_repeated_form_funds_once(self, site, wallet):
         form = {"amount": "5", "submission": ids.new("sub")}
 
         answers = [site.send(f"/wallets/{wallet.id}/fund", **form) for _ in range(3)]
@@ -358,7 +354,7 @@ class TestFund:
     @pytest.mark.parametrize(
         "amount", ["", "0", "-5", "abc", "1e3", "0.000000001", "12,5", "10000.01", "NaN", "9" * 30]
     )
-    def test_says_beside_the_field_what_is_wrong(self, site, wallet, amount):
+    def test_invalid_amount_is_reported_at_its_field(self, site, wallet, amount):
         answer = site.send(f"/wallets/{wallet.id}/fund", amount=amount)
 
         html = answer.content.decode()
@@ -367,7 +363,7 @@ class TestFund:
         assert f'value="{amount}"' in html or not amount
         assert balance_of(wallet) == 0
 
-    def test_says_the_limits_and_what_is_left(self, site, acme, wallet):
+    def test_shows_the_limits_and_the_remaining_amount(self, site, acme, wallet):
         fund(wallet, "99500")
 
         html = site.html(f"/wallets/{wallet.id}/fund")
@@ -387,7 +383,7 @@ class TestFund:
         assert 'value="100.00"' in site.html(f"/wallets/{wallet.id}/fund", amount="100.00")
 
     def test_is_refused_while_frozen(self, site, acme, wallet):
-        service.freeze(wallet, actor=world.actor_for(acme))
+        wallets.freeze(wallet, actor=world.actor_for(acme))
 
         assert "Unfreeze it first" in site.html(f"/wallets/{wallet.id}/fund")
         assert site.send(f"/wallets/{wallet.id}/fund", amount="5").status_code == 422
@@ -395,25 +391,25 @@ class TestFund:
 
 
 class TestFreeze:
-    def test_says_what_it_does_then_does_it_and_back(self, site, acme, wallet):
+    def test_explains_then_freezes_and_unfreezes(self, site, acme, wallet):
         assert "No money leaves it" in site.html(f"/wallets/{wallet.id}/freeze")
 
         answer = site.send(f"/wallets/{wallet.id}/freeze", reason="Looks odd")
 
         assert answer.status_code == 303
-        [fact] = facts_of(acme, "wallet.frozen")
-        assert fact.data["reason"] == "Looks odd"
+        [event] = events_of(acme, "wallet.frozen")
+        assert event.data["reason"] == "Looks odd"
         assert "This wallet is frozen" in site.html(f"/wallets/{wallet.id}")
 
         assert site.send(f"/wallets/{wallet.id}/unfreeze").status_code == 303
         assert Wallet.objects.get(pk=wallet.pk).status == "ACTIVE"
 
-    def test_says_when_there_is_nothing_to_do(self, site, acme, wallet):
+    def test_shows_when_the_wallet_has_that_status_already(self, site, acme, wallet):
         assert "It is not frozen." in site.html(f"/wallets/{wallet.id}/unfreeze")
-        service.freeze(wallet, actor=world.actor_for(acme))
+        wallets.freeze(wallet, actor=world.actor_for(acme))
         assert "It is frozen already." in site.html(f"/wallets/{wallet.id}/freeze")
 
-    def test_refuses_a_reason_without_end(self, site, wallet):
+    def test_too_long_reason_is_refused(self, site, wallet):
         answer = site.send(f"/wallets/{wallet.id}/freeze", reason="x" * 1025)
 
         assert answer.status_code == 422
@@ -421,28 +417,28 @@ class TestFreeze:
 
 
 class TestClose:
-    def test_says_what_it_does_then_does_it(self, site, wallet):
+    def test_explains_then_closes(self, site, wallet):
         assert "cannot be opened again" in site.html(f"/wallets/{wallet.id}/close")
 
         assert site.send(f"/wallets/{wallet.id}/close").status_code == 303
         assert Wallet.objects.get(pk=wallet.pk).status == "CLOSED"
         assert "The wallet is closed." in site.html(f"/wallets/{wallet.id}/close")
 
-    def test_says_why_not(self, site, acme, wallet):
+    def test_shows_why_a_wallet_cannot_be_closed(self, site, acme, wallet):
         main = acme.wallets.get(environment="SANDBOX", is_default=True)
         fund(wallet, "1")
 
-        for kept, why in ((wallet, "Only an empty wallet"), (main, "main wallet cannot")):
-            html = site.html(f"/wallets/{kept.id}/close")
-            assert why in html
+        for blocked, reason in ((wallet, "Only an empty wallet"), (main, "main wallet cannot")):
+            html = site.html(f"/wallets/{blocked.id}/close")
+            assert reason in html
             assert "Close the wallet" not in html  # no button
-            answer = site.send(f"/wallets/{kept.id}/close")
+            answer = site.send(f"/wallets/{blocked.id}/close")
             assert answer.status_code == 422
-            assert why in answer.content.decode()
-            assert Wallet.objects.get(pk=kept.pk).status == "ACTIVE"
+            assert reason in answer.content.decode()
+            assert Wallet.objects.get(pk=blocked.pk).status == "ACTIVE"
 
 
-def test_times_are_the_organizations_own(site, acme):
+def test_times_follow_the_organizations_clock(site, acme):
     acme.sandbox_offset = timedelta(days=400)
     acme.save()
     wallet = make_wallet(acme, "Later")

@@ -16,7 +16,7 @@ from tests.world import (
     available_of,
     balance_of,
     error_of,
-    facts_of,
+    events_of,
     fund,
     hold,
     in_parallel,
@@ -29,7 +29,7 @@ from wallgent import ids
 
 
 class TestCreateWallet:
-    def test_answers_every_key(self, api, acme):
+    def test_returns_every_field(self, api, acme):
         response = api.post(
             "/v1/wallets",
             {
@@ -60,25 +60,25 @@ class TestCreateWallet:
             "updatedAt": A_TIME,
         }
 
-    def test_a_name_is_enough(self, api):
+    def test_name_is_the_only_required_field(self, api):
         wallet = api.post("/v1/wallets", {"name": "Petty cash"}).json()
 
         assert (wallet["agentName"], wallet["metadata"]) == (None, None)
         assert (wallet["currency"], wallet["walletType"]) == ("USD", "ORG")
 
-    def test_reads_back_as_it_was_answered(self, api):
+    def test_get_returns_the_created_wallet(self, api):
         created = api.post("/v1/wallets", {"name": "A", "currency": "USDC"}).json()
 
         assert api.get(f"/v1/wallets/{created['id']}").json() == created
         assert created["currency"] == "USDC"
 
-    def test_takes_snake_case_and_ignores_what_it_does_not_know(self, api):
+    def test_accepts_snake_case_and_ignores_unknown_fields(self, api):
         wallet = api.post("/v1/wallets", {"name": "A", "agent_name": "bot", "colour": "red"})
 
         assert (wallet.status_code, wallet.json()["agentName"]) == (201, "bot")
         assert "colour" not in wallet.json()
 
-    def test_metadata_keeps_its_keys_and_the_digits_of_its_numbers(self, api):
+    def test_metadata_keeps_keys_and_digits(self, api):
         raw = (
             b'{"name": "A", "metadata": {"cost_center": 7, "Rate": 0.10,'
             b' "big": 12345678901234567890, "\xc3\xa9": {"deep": [true, null, 1.50]}}}'
@@ -110,26 +110,26 @@ class TestCreateWallet:
             ({"name": "A", "currency": "usd"}, "currency"),
         ],
     )
-    def test_malformed(self, api, body, field):
+    def test_malformed_field_is_refused(self, api, body, field):
         response = api.post("/v1/wallets", body)
 
         assert (response.status_code, error_of(response)) == (400, "VALIDATION_ERROR")
         assert field in response.json()["error"]["details"]["fields"]
 
-    def test_the_longest_name_fits(self, api):
+    def test_longest_name_is_accepted(self, api):
         wallet = api.post("/v1/wallets", {"name": "😀" * 256, "agentName": "é" * 256})
 
         assert wallet.status_code == 201
         assert wallet.json()["name"] == "😀" * 256
 
-    def test_an_address_never_looks_like_a_key(self, api):
+    def test_address_never_looks_like_a_key(self, api):
         for name in ("test", "live", "Test agent", "live-shop", "tést"):
             address = api.post("/v1/wallets", {"name": name}).json()["wallgentAddress"]
 
             assert address.startswith("wg_")
             assert not address.startswith(("wg_test_", "wg_live_"))
 
-    def test_the_plan_limits_how_many(self, db):
+    def test_plan_limits_the_number_of_wallets(self, db):
         client = Client(make_key(make_organization("Small", plan="FREE")))
 
         answers = [client.post("/v1/wallets", {"name": "A"}) for _ in range(4)]
@@ -138,7 +138,7 @@ class TestCreateWallet:
         assert error_of(answers[3]) == "WALLET_LIMIT_EXCEEDED"
 
     @pytest.mark.django_db(transaction=True)
-    def test_the_plan_limits_how_many_are_made_at_once(self, api, acme):
+    def test_plan_limit_holds_for_concurrent_calls(self, api, acme):
         Organization.objects.filter(pk=acme.pk).update(custom_wallets=2)
 
         answers = in_parallel(8, lambda n: api.post("/v1/wallets", {"name": str(n)}))
@@ -153,14 +153,14 @@ class TestCreateWallet:
 
         assert client.post("/v1/wallets", {"name": "A"}).status_code == 201
 
-    def test_a_scoped_key_makes_none(self, acme, wallet):
+    def test_scoped_key_is_denied(self, acme, wallet):
         response = Client(make_key(acme, wallet_scope=[wallet.id])).post(
             "/v1/wallets", {"name": "A"}
         )
 
         assert (response.status_code, error_of(response)) == (403, "PERMISSION_DENIED")
 
-    def test_takes_the_environment_of_the_key(self, api, live_api):
+    def test_has_the_environment_of_the_key(self, api, live_api):
         wallet = live_api.post("/v1/wallets", {"name": "A"}).json()
 
         assert wallet["environment"] == "PRODUCTION"
@@ -169,7 +169,7 @@ class TestCreateWallet:
     def test_is_recorded(self, api, acme, globex):
         wallet = api.post("/v1/wallets", {"name": "A", "agentName": "bot"}).json()
 
-        event = facts_of(acme, "wallet.created")[-1]
+        event = events_of(acme, "wallet.created")[-1]
         assert event.subject == wallet["id"]
         assert event.data == {
             "walletId": wallet["id"],
@@ -178,11 +178,11 @@ class TestCreateWallet:
             "walletType": "AGENT",
             "environment": "SANDBOX",
         }
-        assert wallet["id"] not in [e.subject for e in facts_of(globex, "wallet.created")]
+        assert wallet["id"] not in [e.subject for e in events_of(globex, "wallet.created")]
 
 
 class TestListWallets:
-    def test_newest_first_and_only_ones_own(self, api, wallet, savings, shop, live_wallet):
+    def test_lists_own_wallets_newest_first(self, api, wallet, savings, shop, live_wallet):
         page = api.get("/v1/wallets").json()
 
         names = [item["name"] for item in page["data"]]
@@ -190,12 +190,12 @@ class TestListWallets:
         assert page["data"][1] == api.get(f"/v1/wallets/{wallet.id}").json()
         assert (page["hasMore"], page["cursor"], page["nextCursor"]) == (False, None, None)
 
-    def test_a_scoped_key_sees_its_wallets(self, acme, wallet, savings):
+    def test_scoped_key_sees_only_its_wallets(self, acme, wallet, savings):
         client = Client(make_key(acme, wallet_scope=[savings.id]))
 
         assert [w["id"] for w in client.get("/v1/wallets").json()["data"]] == [savings.id]
 
-    def test_both_environments_have_their_own_main_wallet(self, api, live_api):
+    def test_each_environment_has_a_main_wallet(self, api, live_api):
         (sandbox,) = api.get("/v1/wallets").json()["data"]
         (live,) = live_api.get("/v1/wallets").json()["data"]
 
@@ -205,7 +205,7 @@ class TestListWallets:
 
 
 class TestUpdateWallet:
-    def test_changes_what_is_given(self, api, acme, wallet):
+    def test_changes_the_given_fields(self, api, acme, wallet):
         response = api.patch(
             f"/v1/wallets/{wallet.id}", {"name": "New", "metadata": {"a": 1}, "agentName": "bot"}
         )
@@ -218,20 +218,20 @@ class TestUpdateWallet:
             "bot",
         )
         assert api.get(f"/v1/wallets/{wallet.id}").json() == changed
-        assert facts_of(acme, "wallet.updated")[0].data["changed"] == [
+        assert events_of(acme, "wallet.updated")[0].data["changed"] == [
             "agent_name",
             "metadata",
             "name",
         ]
 
-    def test_leaves_what_is_not_given(self, api, wallet):
+    def test_keeps_fields_that_are_not_given(self, api, wallet):
         api.patch(f"/v1/wallets/{wallet.id}", {"metadata": {"a": 1}})
 
         changed = api.patch(f"/v1/wallets/{wallet.id}", {"name": "New"}).json()
 
         assert changed["metadata"] == {"a": 1}
 
-    def test_null_clears(self, api, wallet):
+    def test_null_clears_a_field(self, api, wallet):
         api.patch(f"/v1/wallets/{wallet.id}", {"metadata": {"a": 1}, "agentName": "bot"})
 
         changed = api.patch(f"/v1/wallets/{wallet.id}", {"metadata": None, "agentName": None})
@@ -240,21 +240,21 @@ class TestUpdateWallet:
         assert (changed.json()["metadata"], changed.json()["agentName"]) == (None, None)
 
     @pytest.mark.parametrize("raw", [b"{}", b""])
-    def test_nothing_given_is_no_change(self, api, acme, wallet, raw):
+    def test_empty_body_changes_nothing(self, api, acme, wallet, raw):
         before = api.get(f"/v1/wallets/{wallet.id}").json()
 
         response = api.request("PATCH", f"/v1/wallets/{wallet.id}", raw=raw)
 
         assert (response.status_code, response.json()) == (200, before)
-        assert facts_of(acme, "wallet.updated") == []
+        assert events_of(acme, "wallet.updated") == []
 
     @pytest.mark.parametrize("body", [{"name": ""}, {"name": None}, {"metadata": []}])
-    def test_malformed(self, api, wallet, body):
+    def test_malformed_field_is_refused(self, api, wallet, body):
         response = api.patch(f"/v1/wallets/{wallet.id}", body)
 
         assert (response.status_code, error_of(response)) == (400, "VALIDATION_ERROR")
 
-    def test_a_closed_wallet_stays_as_it_is(self, api, wallet):
+    def test_closed_wallet_cannot_be_changed(self, api, wallet):
         api.post(f"/v1/wallets/{wallet.id}/close")
 
         response = api.patch(f"/v1/wallets/{wallet.id}", {"name": "New"})
@@ -263,7 +263,7 @@ class TestUpdateWallet:
 
 
 class TestBalance:
-    def test_answers_all_five_keys(self, api, wallet):
+    def test_returns_all_five_fields(self, api, wallet):
         fund(wallet, "250")
         hold(wallet, "45")
 
@@ -277,7 +277,7 @@ class TestBalance:
             "currency": "USD",
         }
 
-    def test_what_is_held_cannot_be_spent(self, api, wallet, savings):
+    def test_held_money_cannot_be_spent(self, api, wallet, savings):
         fund(wallet, "100")
         hold(wallet, "60")
         order = {"fromWalletId": wallet.id, "toWalletId": savings.id, "amount": "41"}
@@ -290,7 +290,7 @@ class TestBalance:
 
 
 class TestWalletTransactions:
-    def test_shows_each_line_with_the_balance_after_it(self, api, wallet, shop):
+    def test_shows_each_entry_with_the_balance_after_it(self, api, wallet, shop):
         fund(wallet, "100")
         order = {"from": wallet.id, "to": shop.id, "amount": "25", "description": "Data"}
         payment = api.post("/v1/payments", order).json()
@@ -317,7 +317,7 @@ class TestWalletTransactions:
         assert (funded["direction"], funded["entryType"]) == ("CREDIT", "FUNDING")
         assert (funded["amount"], funded["balanceAfter"]) == ("100.00", "100.00")
 
-    def test_the_payee_sees_what_it_got(self, api, stranger, wallet, shop):
+    def test_recipient_sees_the_received_amount(self, api, stranger, wallet, shop):
         fund(wallet, "100")
         api.post("/v1/payments", {"from": wallet.id, "to": shop.id, "amount": "25"})
 
@@ -325,7 +325,7 @@ class TestWalletTransactions:
 
         assert (line["direction"], line["amount"]) == ("CREDIT", "25.00")
 
-    def test_a_reversal_names_what_it_reverses(self, api, wallet, savings):
+    def test_reversal_names_the_reversed_transaction(self, api, wallet, savings):
         fund(wallet, "100")
         order = {"from": wallet.id, "to": savings.id, "amount": "25"}
         payment = api.post("/v1/payments", order).json()
@@ -335,7 +335,7 @@ class TestWalletTransactions:
 
         assert (line["entryType"], line["relatedTransactionId"]) == ("REVERSAL", payment["id"])
 
-    def test_pages_follow_each_other(self, api, wallet):
+    def test_is_paginated(self, api, wallet):
         for _ in range(5):
             fund(wallet, "1")
         path = f"/v1/wallets/{wallet.id}/transactions"
@@ -352,22 +352,22 @@ class TestWalletTransactions:
 
 
 class TestHolds:
-    def test_lists_them_by_status(self, api, wallet):
+    def test_are_listed_by_status(self, api, wallet):
         fund(wallet, "100")
-        open_one, gone = hold(wallet, "10"), hold(wallet, "20")
-        holds.release(gone, operation=uuid4())
+        open_hold, released_hold = hold(wallet, "10"), hold(wallet, "20")
+        holds.release(released_hold, operation=uuid4())
 
         every = api.get(f"/v1/wallets/{wallet.id}/holds").json()["data"]
         pending = api.get(f"/v1/wallets/{wallet.id}/holds", status="PENDING").json()["data"]
         reversed_ = api.get(f"/v1/wallets/{wallet.id}/holds", status="REVERSED").json()["data"]
         released = api.get(f"/v1/wallets/{wallet.id}/holds", status="RELEASED").json()["data"]
 
-        assert [item["id"] for item in every] == [gone, open_one]
-        assert [item["id"] for item in reversed_] == [gone]
+        assert [item["id"] for item in every] == [released_hold, open_hold]
+        assert [item["id"] for item in reversed_] == [released_hold]
         assert released == []
         assert pending == [
             {
-                "id": open_one,
+                "id": open_hold,
                 "walletId": wallet.id,
                 "amount": "10.00",
                 "capturedAmount": "0.00",
@@ -384,7 +384,7 @@ class TestHolds:
         ]
         assert reversed_[0]["releasedAt"] == A_TIME
 
-    def test_a_captured_hold_is_released(self, api, wallet, savings):
+    def test_captured_hold_is_released(self, api, wallet, savings):
         fund(wallet, "100")
         id = hold(wallet, "10")
         move = journal.Move(wallet.account_id, savings.account_id, Decimal(10), "USD")
@@ -396,14 +396,14 @@ class TestHolds:
         assert (item["capturedAmount"], item["remainingAmount"]) == ("10.00", "0.00")
 
     @pytest.mark.parametrize("status", ["unknown", "pending", "", "\0"])
-    def test_unknown_status(self, api, wallet, status):
+    def test_unknown_status_is_refused(self, api, wallet, status):
         response = api.get(f"/v1/wallets/{wallet.id}/holds", status=status)
 
         assert (response.status_code, error_of(response)) == (400, "VALIDATION_ERROR")
 
 
 class TestFreeze:
-    def test_stops_what_goes_out_and_funding_but_not_what_comes_in(
+    def test_stops_outgoing_money_and_funding_but_not_incoming_money(
         self, api, stranger, wallet, savings, shop
     ):
         fund(wallet, "100")
@@ -412,7 +412,7 @@ class TestFreeze:
 
         pay = api.post("/v1/payments", {"from": wallet.id, "to": shop.id, "amount": "5"})
         move = {"fromWalletId": wallet.id, "toWalletId": savings.id, "amount": "5"}
-        refusals = [
+        refused = [
             pay,
             api.post("/v1/transfers/internal", move),
             api.post(f"/v1/wallets/{wallet.id}/fund", {"amount": "5"}),
@@ -421,18 +421,18 @@ class TestFreeze:
         incoming = stranger.post("/v1/payments", {"from": shop.id, "to": wallet.id, "amount": "5"})
 
         assert (frozen.status_code, frozen.json()["status"]) == (200, "FROZEN")
-        assert [(r.status_code, error_of(r)) for r in refusals] == [(403, "WALLET_FROZEN")] * 4
+        assert [(r.status_code, error_of(r)) for r in refused] == [(403, "WALLET_FROZEN")] * 4
         assert pay.json()["error"]["details"]["walletId"] == wallet.id
         assert incoming.status_code == 201
         assert api.get(f"/v1/wallets/{wallet.id}/balance").json()["balance"] == "105.00"
 
-    def test_unfreezing_lets_money_out_again(self, api, wallet, shop):
+    def test_unfreezing_allows_payments_again(self, api, wallet, shop):
         fund(wallet, "100")
         api.post(f"/v1/wallets/{wallet.id}/freeze")
 
-        thawed = api.post(f"/v1/wallets/{wallet.id}/unfreeze")
+        unfrozen = api.post(f"/v1/wallets/{wallet.id}/unfreeze")
 
-        assert (thawed.status_code, thawed.json()["status"]) == (200, "ACTIVE")
+        assert (unfrozen.status_code, unfrozen.json()["status"]) == (200, "ACTIVE")
         order = {"from": wallet.id, "to": shop.id, "amount": "5"}
         assert api.post("/v1/payments", order).status_code == 201
 
@@ -442,24 +442,24 @@ class TestFreeze:
         api.post(f"/v1/wallets/{wallet.id}/unfreeze")
         api.post(f"/v1/wallets/{wallet.id}/unfreeze")
 
-        (frozen,) = facts_of(acme, "wallet.frozen")
-        (thawed,) = facts_of(acme, "wallet.unfrozen")
+        (frozen,) = events_of(acme, "wallet.frozen")
+        (unfrozen,) = events_of(acme, "wallet.unfrozen")
         assert frozen.data == {
             "walletId": wallet.id,
             "reason": "Looks odd",
             "environment": "SANDBOX",
         }
-        assert thawed.data == {"walletId": wallet.id, "environment": "SANDBOX"}
+        assert unfrozen.data == {"walletId": wallet.id, "environment": "SANDBOX"}
 
     @pytest.mark.parametrize("reason", [5, ["x"], "x" * 1025])
-    def test_malformed(self, api, wallet, reason):
+    def test_malformed_reason_is_refused(self, api, wallet, reason):
         response = api.post(f"/v1/wallets/{wallet.id}/freeze", {"reason": reason})
 
         assert (response.status_code, error_of(response)) == (400, "VALIDATION_ERROR")
         assert Wallet.objects.get(pk=wallet.pk).status == "ACTIVE"
 
     @pytest.mark.parametrize("action", ["freeze", "unfreeze"])
-    def test_a_closed_wallet_is_neither(self, api, wallet, action):
+    def test_closed_wallet_is_refused(self, api, wallet, action):
         api.post(f"/v1/wallets/{wallet.id}/close")
 
         response = api.post(f"/v1/wallets/{wallet.id}/{action}")
@@ -468,17 +468,17 @@ class TestFreeze:
 
 
 class TestClose:
-    def test_an_empty_wallet_ends_for_good(self, api, acme, wallet, shop):
+    def test_empty_wallet_is_closed_permanently(self, api, acme, wallet, shop):
         closed = api.post(f"/v1/wallets/{wallet.id}/close")
 
         assert (closed.status_code, closed.json()["status"]) == (200, "CLOSED")
-        (event,) = facts_of(acme, "wallet.closed")
+        (event,) = events_of(acme, "wallet.closed")
         assert event.data == {"walletId": wallet.id, "environment": "SANDBOX"}
-        refusals = [
+        refused = [
             api.post(f"/v1/wallets/{wallet.id}/fund", {"amount": "5"}),
             api.post("/v1/payments", {"from": wallet.id, "to": shop.id, "amount": "5"}),
         ]
-        assert [(r.status_code, error_of(r)) for r in refusals] == [(409, "INVALID_STATE")] * 2
+        assert [(r.status_code, error_of(r)) for r in refused] == [(409, "INVALID_STATE")] * 2
         assert api.get(f"/v1/wallets/{wallet.id}").json()["status"] == "CLOSED"
 
     def test_closing_again_changes_nothing(self, api, acme, wallet):
@@ -487,14 +487,14 @@ class TestClose:
         again = api.post(f"/v1/wallets/{wallet.id}/close")
 
         assert (again.status_code, again.json()) == (200, first)
-        assert len(facts_of(acme, "wallet.closed")) == 1
+        assert len(events_of(acme, "wallet.closed")) == 1
 
-    def test_a_frozen_empty_wallet_can_be_closed(self, api, wallet):
+    def test_frozen_empty_wallet_can_be_closed(self, api, wallet):
         api.post(f"/v1/wallets/{wallet.id}/freeze")
 
         assert api.post(f"/v1/wallets/{wallet.id}/close").json()["status"] == "CLOSED"
 
-    def test_money_in_it_forbids(self, api, wallet):
+    def test_wallet_with_money_cannot_be_closed(self, api, wallet):
         fund(wallet, "0.01")
 
         response = api.post(f"/v1/wallets/{wallet.id}/close")
@@ -502,14 +502,14 @@ class TestClose:
         assert (response.status_code, error_of(response)) == (409, "INVALID_STATE")
         assert api.get(f"/v1/wallets/{wallet.id}").json()["status"] == "ACTIVE"
 
-    def test_the_main_wallet_stays(self, api):
+    def test_main_wallet_cannot_be_closed(self, api):
         (main,) = api.get("/v1/wallets").json()["data"]
 
         response = api.post(f"/v1/wallets/{main['id']}/close")
 
         assert (response.status_code, error_of(response)) == (409, "INVALID_STATE")
 
-    def test_nobody_can_pay_into_it(self, api, stranger, wallet, shop):
+    def test_closed_wallet_cannot_be_paid(self, api, stranger, wallet, shop):
         fund(shop, "100")
         api.post(f"/v1/wallets/{wallet.id}/close")
 
@@ -520,8 +520,8 @@ class TestClose:
 
 
 @pytest.fixture(params=["/v1/wallets/{}/fund", "/v1/sandbox/fund"])
-def give(request, api):
-    """A function that funds a wallet by one of the two endpoints, which promise the same."""
+def fund_by_api(request, api):
+    """Return a function that funds a wallet through one of the two equivalent endpoints."""
 
     def call(wallet_id, amount, client=api, **more):
         body = {"amount": amount, **more}
@@ -533,8 +533,8 @@ def give(request, api):
 
 
 class TestFund:
-    def test_answers_every_key(self, give, acme, wallet):
-        response = give(wallet.id, "1000.00")
+    def test_returns_every_field(self, fund_by_api, acme, wallet):
+        response = fund_by_api(wallet.id, "1000.00")
 
         assert response.status_code == 201
         answer = response.json()
@@ -545,28 +545,30 @@ class TestFund:
             "currency": "USD",
             "newBalance": "1000.00",
         }
-        (event,) = facts_of(acme, "wallet.funded")
+        (event,) = events_of(acme, "wallet.funded")
         assert event.data == answer | {"source": "sandbox", "environment": "SANDBOX"}
 
     @pytest.mark.parametrize(
-        ("given", "printed"),
+        ("amount", "formatted"),
         [("25.00", "25.00"), (25, "25.00"), (-0.0 + 0.1, "0.10"), ("0.00000001", "0.00000001")],
     )
-    def test_takes_text_and_numbers(self, give, wallet, given, printed):
-        assert give(wallet.id, given).json()["amount"] == printed
+    def test_accepts_text_and_numbers(self, fund_by_api, wallet, amount, formatted):
+        assert fund_by_api(wallet.id, amount).json()["amount"] == formatted
 
-    def test_at_most_ten_thousand_a_call(self, give, wallet):
-        refused = give(wallet.id, "10000.00000001")
+    def test_adds_at_most_ten_thousand_per_call(self, fund_by_api, wallet):
+        refused = fund_by_api(wallet.id, "10000.00000001")
 
         assert (refused.status_code, error_of(refused)) == (400, "INVALID_AMOUNT")
         assert balance_of(wallet) == 0
-        assert give(wallet.id, 10_000).status_code == 201
+        assert fund_by_api(wallet.id, 10_000).status_code == 201
 
-    def test_at_most_a_hundred_thousand_a_wallet_on_both_paths(self, api, give, wallet, savings):
+    def test_adds_at_most_a_hundred_thousand_per_wallet_on_both_paths(
+        self, api, fund_by_api, wallet, savings
+    ):
         fund(wallet, "99999")
 
-        refused = give(wallet.id, "1.01")
-        last = give(wallet.id, "1")
+        refused = fund_by_api(wallet.id, "1.01")
+        last = fund_by_api(wallet.id, "1")
         over = api.post(f"/v1/wallets/{wallet.id}/fund", {"amount": "0.01"})
         over_too = api.post("/v1/sandbox/fund", {"walletId": wallet.id, "amount": "0.01"})
 
@@ -574,44 +576,44 @@ class TestFund:
         assert last.status_code == 201
         assert [error_of(r) for r in (over, over_too)] == ["INVALID_AMOUNT"] * 2
         assert balance_of(wallet) == 100_000
-        assert give(savings.id, "1").status_code == 201
+        assert fund_by_api(savings.id, "1").status_code == 201
 
-    def test_spending_gives_no_new_allowance(self, give, api, wallet, savings):
+    def test_spending_does_not_reset_the_limit(self, fund_by_api, api, wallet, savings):
         fund(wallet, "100000")
         order = {"fromWalletId": wallet.id, "toWalletId": savings.id, "amount": "50000"}
         assert api.post("/v1/transfers/internal", order).status_code == 201
 
-        assert error_of(give(wallet.id, "1")) == "INVALID_AMOUNT"
+        assert error_of(fund_by_api(wallet.id, "1")) == "INVALID_AMOUNT"
 
-    def test_sandbox_only(self, give, live_api, live_wallet, wallet):
+    def test_production_key_is_refused(self, fund_by_api, live_api, live_wallet, wallet):
         for id in (live_wallet.id, wallet.id, unknown_id("wal")):
-            response = give(id, "5", client=live_api)
+            response = fund_by_api(id, "5", client=live_api)
 
             assert (response.status_code, error_of(response)) == (403, "SANDBOX_ONLY")
         assert balance_of(live_wallet) == 0
 
-    def test_the_key_gives_once(self, give, wallet):
-        first = give(wallet.id, "5", idempotencyKey="k")
-        again = give(wallet.id, "5", idempotencyKey="k")
+    def test_repeated_key_funds_once(self, fund_by_api, wallet):
+        first = fund_by_api(wallet.id, "5", idempotencyKey="k")
+        again = fund_by_api(wallet.id, "5", idempotencyKey="k")
 
         assert again.json() == first.json()
         assert again.headers["Idempotent-Replayed"] == "true"
         assert balance_of(wallet) == 5
 
-    def test_a_usdc_wallet_is_given_usdc(self, give, acme):
+    def test_usdc_wallet_gets_usdc(self, fund_by_api, acme):
         wallet = make_wallet(acme, currency="USDC")
 
-        assert give(wallet.id, "5").json()["currency"] == "USDC"
+        assert fund_by_api(wallet.id, "5").json()["currency"] == "USDC"
         assert balance_of(wallet) == 5
 
-    def test_needs_an_amount(self, give, wallet):
-        response = give(wallet.id, None)
+    def test_requires_an_amount(self, fund_by_api, wallet):
+        response = fund_by_api(wallet.id, None)
 
         assert (response.status_code, error_of(response)) == (400, "INVALID_AMOUNT")
 
 
-class TestSandboxAhead:
-    def test_money_moves_at_the_organizations_time(self, acme, wallet):
+class TestSandboxClock:
+    def test_timestamps_follow_the_sandbox_clock(self, acme, wallet):
         acme.sandbox_offset = timedelta(days=400)
         acme.save()
         ahead = Client(make_key(acme))

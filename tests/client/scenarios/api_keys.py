@@ -1,4 +1,4 @@
-"""client.api_keys, and what a key alone is refused for."""
+"""client.api_keys, and errors that depend only on the key."""
 
 from stage import TIMESTAMP, ids_of, models, pages_of, refused
 
@@ -14,8 +14,8 @@ from wallgent import (
 
 
 def create_shows_the_secret_once(stage):
-    answer = stage.client.api_keys.create("Robot", ["wallets:read"])
-    key = models.ApiKey.model_validate(answer)
+    response = stage.client.api_keys.create("Robot", ["wallets:read"])
+    key = models.ApiKey.model_validate(response)
     assert key.id.startswith("key_")
     assert (key.name, key.permissions) == ("Robot", ["wallets:read"])
     assert (key.environment, key.status, key.expires_at) == ("SANDBOX", "ACTIVE", None)
@@ -25,7 +25,7 @@ def create_shows_the_secret_once(stage):
 
     found = stage.client.api_keys.retrieve(key.id)
     assert "secret" not in found
-    assert found == {name: value for name, value in answer.items() if name != "secret"}
+    assert found == {name: value for name, value in response.items() if name != "secret"}
 
     robot = stage.connect(key.secret)
     assert robot.wallets.retrieve(stage.wallet)["id"] == stage.wallet
@@ -33,7 +33,7 @@ def create_shows_the_secret_once(stage):
         robot.payments.list()
 
 
-def create_without_permissions_may_nothing(stage):
+def key_without_permissions_is_denied_everything(stage):
     key = stage.client.api_keys.create("Nothing", [])
     nothing = stage.connect(key["secret"])
     for call in (nothing.wallets.list, nothing.payments.list, nothing.api_keys.list):
@@ -41,7 +41,7 @@ def create_without_permissions_may_nothing(stage):
             call()
 
 
-def create_by_environment(stage):
+def create_in_each_environment(stage):
     same = stage.client.api_keys.create("Same", ["wallets:read"], environment="SANDBOX")
     assert same["environment"] == "SANDBOX"
     live = stage.client_of("live")
@@ -51,14 +51,14 @@ def create_by_environment(stage):
     assert stage.connect(key["secret"]).wallets.retrieve(stage.live_wallet)
     with refused(EnvironmentMismatchError, status=403, code="ENVIRONMENT_MISMATCH"):
         stage.client.api_keys.create("Up", ["wallets:read"], environment="PRODUCTION")
-    # One that has not been let into production yet.
+    # An organization that is not activated for production.
     with refused(PermissionDeniedError, status=403, code="KYB_REQUIRED"):
         stage.stranger.api_keys.create("Up", ["wallets:read"], environment="PRODUCTION")
     with refused(ValidationError, status=400, code="VALIDATION_ERROR"):
         stage.client.api_keys.create("Odd", [], environment="STAGING")
 
 
-def create_grants_no_more_than_one_has(stage):
+def create_grants_no_more_than_the_callers_permissions(stage):
     permissions = ["organizations:read", "organizations:write", "wallets:read"]
     limited = stage.connect(stage.client.api_keys.create("Limited", permissions)["secret"])
     assert limited.api_keys.create("Same", permissions)["permissions"] == permissions
@@ -73,10 +73,10 @@ def create_grants_no_more_than_one_has(stage):
         stage.client_of("reader").api_keys.create("x", [])
 
 
-def list_walks_through_every_page(stage):
-    made = [stage.client.api_keys.create(f"Key {n}", [])["id"] for n in range(3)]
+def list_returns_every_page(stage):
+    created = [stage.client.api_keys.create(f"Key {n}", [])["id"] for n in range(3)]
     whole = stage.client.api_keys.list()
-    assert ids_of(whole["data"])[:3] == made[::-1]
+    assert ids_of(whole["data"])[:3] == created[::-1]
     pages = list(pages_of(stage.client.api_keys.list, limit=2))
     assert all(len(page) == 2 for page in pages[:-1])
     keys = [models.ApiKey.model_validate(key) for page in pages for key in page]
@@ -84,10 +84,10 @@ def list_walks_through_every_page(stage):
     assert {key.environment for key in keys} == {"SANDBOX"}
     assert all(key.secret is None for key in keys)
     assert {key.status for key in keys} == {"ACTIVE", "EXPIRED"}
-    assert not set(ids_of(stage.stranger.api_keys.list(limit=100)["data"])) & set(made)
+    assert not set(ids_of(stage.stranger.api_keys.list(limit=100)["data"])) & set(created)
 
 
-def update_holds_at_once(stage):
+def update_takes_effect_at_once(stage):
     key = stage.client.api_keys.create("Robot", ["wallets:read"])
     robot = stage.connect(key["secret"])
     renamed = models.ApiKey.model_validate(stage.client.api_keys.update(key["id"], name="R2"))
@@ -104,7 +104,7 @@ def update_holds_at_once(stage):
         stage.client.api_keys.update(key["id"], permissions=["everything"])
 
 
-def delete_holds_at_once(stage):
+def delete_takes_effect_at_once(stage):
     key = stage.client.api_keys.create("Robot", ["wallets:read"])
     robot = stage.connect(key["secret"])
     assert robot.wallets.list()["data"]
@@ -115,7 +115,7 @@ def delete_holds_at_once(stage):
     assert stage.client.api_keys.delete(key["id"]) is None
 
 
-def strangers_keys_do_not_exist(stage):
+def keys_of_others_are_not_found(stage):
     theirs = stage.stranger.api_keys.create("Theirs", [])["id"]
     for unknown in (theirs, "key_01ARZ3NDEKTSV4RRFFQ69G5FAV", "nonsense"):
         for call in (
@@ -130,7 +130,7 @@ def strangers_keys_do_not_exist(stage):
         stage.client.api_keys.retrieve(key["id"])
 
 
-def bad_keys_are_refused(stage):
+def invalid_keys_are_refused(stage):
     for secret in ("wg_test_nonsense", "nonsense", "wg_live_" + "x" * 40, stage.keys["expired"]):
         with refused(UnauthorizedError, status=401, code="UNAUTHORIZED"):
             stage.connect(secret).wallets.list()
@@ -144,10 +144,10 @@ def too_many_calls_are_refused(stage):
     with refused(RateLimitExceededError, status=429, code="RATE_LIMIT_EXCEEDED"):
         for _ in range(40):  # of a plan with 10 a minute
             client.organizations.update()
-    answer = stage.post("/wallets", {"name": "x"}, key="slow")
-    assert answer.status_code == 429
-    assert int(answer.headers["Retry-After"]) >= 1
-    assert answer.headers["X-RateLimit-Limit"] == "10"
-    assert answer.headers["X-RateLimit-Remaining"] == "0"
-    assert int(answer.headers["X-RateLimit-Reset"]) > 0
-    assert client.organizations.retrieve()["name"] == "Slow"  # reads are counted apart
+    response = stage.post("/wallets", {"name": "x"}, key="slow")
+    assert response.status_code == 429
+    assert int(response.headers["Retry-After"]) >= 1
+    assert response.headers["X-RateLimit-Limit"] == "10"
+    assert response.headers["X-RateLimit-Remaining"] == "0"
+    assert int(response.headers["X-RateLimit-Reset"]) > 0
+    assert client.organizations.retrieve()["name"] == "Slow"  # reads are counted separately

@@ -1,4 +1,4 @@
-"""client.approvals, for what a stranger's payment link asks one of our wallets to pay."""
+"""client.approvals, for a payment that a stranger's payment link requests from our wallet."""
 
 from stage import TIMESTAMP, ids_of, models, pages_of, refused
 
@@ -16,37 +16,37 @@ from wallgent import (
 UNKNOWN = "apr_01ARZ3NDEKTSV4RRFFQ69G5FAV"
 
 
-def asked(stage, amount="25.00", *, wallet=None):
-    """The id of what waits once the stranger's link has asked our wallet to pay."""
+def request_payment(stage, amount="25.00", *, wallet=None):
+    """Claim the stranger's link with our wallet; return the id of the pending approval."""
     link = stage.stranger.payment_links.create(
         walletId=stage.shop, amount=amount, direction="RECEIVE", description="Design work"
     )
     destination = {"type": "WALLET", "walletId": wallet or stage.wallet}
     body = {"method": "wallet", "destination": destination}
-    answer = stage.post(f"/payment-links/claim/{link['slug']}/claim", body, key=None)
-    assert answer.status_code == 202, answer.text
+    response = stage.post(f"/payment-links/claim/{link['slug']}/claim", body, key=None)
+    assert response.status_code == 202, response.text
     return stage.client.approvals.list(status="PENDING")["data"][0]["id"]
 
 
-def list_and_retrieve_say_who_asks_for_what(stage):
-    id = asked(stage)
-    answer = stage.client.approvals.retrieve(id)
-    approval = models.Approval.model_validate(answer)
+def list_and_retrieve_show_the_request(stage):
+    id = request_payment(stage)
+    response = stage.client.approvals.retrieve(id)
+    approval = models.Approval.model_validate(response)
     assert (approval.id, approval.status, approval.amount) == (id, "PENDING", "25.00")
-    assert (answer["walletId"], answer["policyId"]) == (stage.wallet, None)
-    assert TIMESTAMP.fullmatch(answer["createdAt"]) and TIMESTAMP.fullmatch(answer["expiresAt"])
-    details = answer["transactionDetails"]
+    assert (response["walletId"], response["policyId"]) == (stage.wallet, None)
+    assert TIMESTAMP.fullmatch(response["createdAt"]) and TIMESTAMP.fullmatch(response["expiresAt"])
+    details = response["transactionDetails"]
     assert (details["amount"], details["currency"]) == ("25.00", "USD")
     assert (details["from"], details["to"]) == (stage.wallet, stage.shop)
     assert details["recipient"] == stage.shop
     assert details["description"] == "Design work"
-    assert answer["requestedByOrganization"] == "Globex"
-    assert stage.client.approvals.list()["data"] == [answer]
+    assert response["requestedByOrganization"] == "Globex"
+    assert stage.client.approvals.list()["data"] == [response]
     assert stage.available(stage.wallet) == "1000.00"
 
 
 def approve_pays_at_once(stage):
-    id = asked(stage)
+    id = request_payment(stage)
     approved = stage.client.approvals.approve(id)
     assert (approved["status"], approved["payment"]["status"]) == ("APPROVED", "POSTED")
     payment = stage.client.payments.retrieve(approved["transactionId"])
@@ -61,19 +61,19 @@ def approve_pays_at_once(stage):
 
 
 def reject_pays_nothing_and_needs_no_reason(stage):
-    first = stage.client.approvals.reject(asked(stage), reason="Never heard of them")
+    first = stage.client.approvals.reject(request_payment(stage), reason="Never heard of them")
     assert (first["status"], first["reason"]) == ("REJECTED", "Never heard of them")
     assert (first["transactionId"], TIMESTAMP.fullmatch(first["decidedAt"]) is None) == (
         None,
         False,
     )
-    second = stage.client.approvals.reject(asked(stage))
+    second = stage.client.approvals.reject(request_payment(stage))
     assert (second["status"], second["reason"]) == ("REJECTED", None)
     assert stage.available(stage.wallet) == "1000.00"
 
 
 def list_filters(stage):
-    one, two = asked(stage), asked(stage, wallet=stage.main)
+    one, two = request_payment(stage), request_payment(stage, wallet=stage.main)
     stage.client.approvals.reject(one)
     approvals = stage.client.approvals
     assert ids_of(approvals.list()["data"]) == [two, one]
@@ -89,20 +89,20 @@ def list_filters(stage):
         approvals.list(wallet_id=stage.shop)
 
 
-def what_cannot_be_paid_waits_on(stage):
-    dear = asked(stage, "1000.01")
+def approval_stays_pending_when_the_payment_fails(stage):
+    expensive = request_payment(stage, "1000.01")
     with refused(InsufficientFundsError, status=402, code="INSUFFICIENT_FUNDS"):
-        stage.client.approvals.approve(dear)
-    id = asked(stage)
+        stage.client.approvals.approve(expensive)
+    id = request_payment(stage)
     stage.freeze(stage.wallet)
     with refused(WalletFrozenError, status=403, code="WALLET_FROZEN"):
         stage.client.approvals.approve(id)
-    for waiting in (dear, id):
+    for waiting in (expensive, id):
         assert stage.client.approvals.retrieve(waiting)["status"] == "PENDING"
 
 
-def only_an_unscoped_key_of_ones_own_decides(stage):
-    id = asked(stage)
+def only_an_unscoped_key_of_the_organization_decides(stage):
+    id = request_payment(stage)
     for name in ("scoped", "reader"):
         client = stage.client_of(name)
         assert client.approvals.retrieve(id)["id"] == id

@@ -1,4 +1,4 @@
-"""The client itself: many calls at once, and its life."""
+"""The client itself: parallel calls, pages and errors."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +7,7 @@ import wallgent
 from wallgent import AsyncWallgent, IdempotencyKeyReuseError, Page, Wallgent, WallgentError
 
 
-def many_threads_pay_once_for_a_key(stage):
+def many_threads_pay_once_per_key(stage):
     with Wallgent(stage.keys["sandbox"], base_url=f"{stage.origin}/v1/") as client:
 
         def pay(number):
@@ -24,7 +24,7 @@ def many_threads_pay_once_for_a_key(stage):
     assert stage.available(stage.wallet) == "959.00"
 
 
-def many_tasks_pay_at_once(stage):
+def many_tasks_pay_in_parallel(stage):
     async def pay_all():
         async with AsyncWallgent(stage.keys["sandbox"], base_url=f"{stage.origin}/v1") as client:
             calls = (
@@ -38,10 +38,10 @@ def many_tasks_pay_at_once(stage):
             )
             return await asyncio.gather(*calls, return_exceptions=True)
 
-    answers = asyncio.run(pay_all())
-    paid = [answer for answer in answers if isinstance(answer, dict)]
-    assert len(paid) == 6  # of each pair with one key and two amounts, one
-    assert {type(answer) for answer in answers} == {dict, IdempotencyKeyReuseError}
+    responses = asyncio.run(pay_all())
+    paid = [response for response in responses if isinstance(response, dict)]
+    assert len(paid) == 6  # one of each pair, which has one key and two amounts
+    assert {type(response) for response in responses} == {dict, IdempotencyKeyReuseError}
 
 
 def pages_are_iterators(stage):
@@ -52,7 +52,7 @@ def pages_are_iterators(stage):
     assert (list(empty), empty.has_more, empty.next_cursor) == ([], False, None)
 
 
-def every_error_is_one_of_the_clients(stage):
+def every_error_has_a_class_of_the_client(stage):
     client = stage.client_of("sandbox")
     for call in (
         lambda: client.wallets.retrieve("../organizations/me/nothing"),
@@ -70,5 +70,5 @@ def every_error_is_one_of_the_clients(stage):
             assert error.error_code in ("NOT_FOUND", "VALIDATION_ERROR", "PAYLOAD_TOO_LARGE")
             assert 400 <= error.status_code < 500
         else:
-            raise AssertionError("that was no proper call")
+            raise AssertionError("a malformed call was accepted")
     assert wallgent.__version__ == "0.3.0"

@@ -1,4 +1,4 @@
-"""The oldest client, 0.1: other arguments, JSON numbers for amounts, retries of its own."""
+"""The oldest client, 0.1: other arguments, JSON numbers for amounts, its own retries."""
 
 from stage import ids_of, models, refused
 
@@ -24,7 +24,7 @@ def pay(stage, amount, key, **named):
     )
 
 
-def wallets_are_made_and_found(stage):
+def wallets_are_created_and_listed(stage):
     plain = models.Wallet.model_validate(stage.client.wallets.create(name="Plain"))
     agent = models.Wallet.model_validate(stage.client.wallets.create(name="A", agent_name="Ada"))
     assert (plain.name, plain.agent_name, plain.balance) == ("Plain", None, "0.00")
@@ -34,18 +34,18 @@ def wallets_are_made_and_found(stage):
 
 
 def wallets_are_funded_with_numbers(stage):
-    for amount, told in ((25.5, "25.50"), (0.1, "0.10"), (100, "100.00"), (0.00000001, None)):
-        answer = stage.client.wallets.fund(stage.wallet, amount=amount)
-        assert answer["amount"] == (told or "0.00000001")
+    for amount, shown in ((25.5, "25.50"), (0.1, "0.10"), (100, "100.00"), (0.00000001, None)):
+        response = stage.client.wallets.fund(stage.wallet, amount=amount)
+        assert response["amount"] == (shown or "0.00000001")
     balance = models.WalletBalance.model_validate(stage.client.wallets.get_balance(stage.wallet))
     assert balance.available == "1125.60000001"
 
 
-def wallets_tell_their_transactions(stage):
+def wallets_list_their_transactions(stage):
     for amount in (1.0, 2.0, 3.0):
         stage.client.wallets.fund(stage.wallet, amount=amount)
     amounts, cursor = [], None
-    for _ in range(4):  # the client puts the cursor into the address as it is
+    for _ in range(4):  # the client puts the cursor into the URL without encoding it
         page = stage.client.wallets.list_transactions(stage.wallet, limit=1, cursor=cursor)
         amounts += [models.WalletTransaction.model_validate(line).amount for line in page["data"]]
         cursor = page["cursor"]
@@ -53,18 +53,18 @@ def wallets_tell_their_transactions(stage):
     assert len(stage.client.wallets.list_transactions(stage.wallet)["data"]) == 4
 
 
-def payments_are_sent_once_for_a_key(stage):
-    answer = pay(stage, 25.0, "order-1", description="Paper")
-    payment = models.Payment.model_validate(answer)
+def payments_are_sent_once_per_key(stage):
+    response = pay(stage, 25.0, "order-1", description="Paper")
+    payment = models.Payment.model_validate(response)
     assert (payment.amount, payment.fee, payment.status) == ("25.00", "0.25", "POSTED")
     assert (payment.description, payment.idempotency_key) == ("Paper", "order-1")
-    assert pay(stage, 25.0, "order-1", description="Paper") == answer
+    assert pay(stage, 25.0, "order-1", description="Paper") == response
     assert pay(stage, 1, "order-2")["amount"] == "1.00"
-    assert stage.client.payments.retrieve(payment.id) == answer
+    assert stage.client.payments.retrieve(payment.id) == response
     assert stage.available(stage.wallet) == "973.50"
 
 
-def refusals_have_their_classes(stage):
+def errors_have_their_classes(stage):
     with refused(InsufficientFundsError, status=402, code="INSUFFICIENT_FUNDS") as refusal:
         pay(stage, 1000.0, "order-1")
     assert refusal.details["requested"] == "1005.00"

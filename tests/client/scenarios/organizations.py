@@ -5,9 +5,9 @@ from stage import TIMESTAMP, models, refused
 from wallgent import PermissionDeniedError, ValidationError
 
 
-def retrieve_tells_who_one_is(stage):
-    answer = stage.client.organizations.retrieve()
-    organization = models.Organization.model_validate(answer)
+def retrieve_returns_the_organization_of_the_key(stage):
+    response = stage.client.organizations.retrieve()
+    organization = models.Organization.model_validate(response)
     assert (organization.id, organization.name) == (stage.organization, "Acme")
     assert organization.email == "owner@acme.example"
     assert (organization.plan, organization.org_type) == ("ENTERPRISE", "STANDARD")
@@ -18,18 +18,18 @@ def retrieve_tells_who_one_is(stage):
         "OWNER",
     )
     assert TIMESTAMP.fullmatch(organization.created_at)
-    assert (answer["productionActivated"], answer["kybStatus"]) == (True, "APPROVED")
+    assert (response["productionActivated"], response["kybStatus"]) == (True, "APPROVED")
     assert stage.client_of("live").organizations.retrieve()["id"] == stage.organization
 
 
-def update_renames(stage):
-    answer = stage.client.organizations.update(name="Acme & Söhne")
-    assert (answer["ok"], answer["name"]) == (True, "Acme & Söhne")
+def update_changes_the_name(stage):
+    response = stage.client.organizations.update(name="Acme & Söhne")
+    assert (response["ok"], response["name"]) == (True, "Acme & Söhne")
     assert stage.client.organizations.update()["name"] == "Acme & Söhne"
     assert stage.client.organizations.retrieve()["name"] == "Acme & Söhne"
 
 
-def both_refuse(stage):
+def invalid_calls_are_refused(stage):
     for name in ("", " ", "x" * 257):
         with refused(ValidationError, status=400, code="VALIDATION_ERROR"):
             stage.client.organizations.update(name=name)

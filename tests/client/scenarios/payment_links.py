@@ -1,4 +1,4 @@
-"""client.payment_links, and the public claim, for which this client has no method."""
+"""client.payment_links, and the public claim, for which the client has no method."""
 
 from stage import TIMESTAMP, ids_of, refused
 
@@ -16,12 +16,12 @@ from wallgent import (
 UNKNOWN = "plink_01ARZ3NDEKTSV4RRFFQ69G5FAV"
 
 
-def make(stage, amount="25.00", **named):
+def create(stage, amount="25.00", **named):
     return stage.client.payment_links.create(walletId=stage.wallet, amount=amount, **named)
 
 
-def create_answers_an_address_to_share(stage):
-    link = make(stage, description="Design work", expiresAt="2099-01-01T00:00:00Z")
+def create_returns_a_url_to_share(stage):
+    link = create(stage, description="Design work", expiresAt="2099-01-01T00:00:00Z")
     assert link["id"].startswith("lnk_")
     assert link["url"].endswith(f"/pay/{link['slug']}")
     assert (link["walletId"], link["amount"], link["currency"]) == (stage.wallet, "25.00", "USD")
@@ -32,7 +32,7 @@ def create_answers_an_address_to_share(stage):
     assert link["expiresAt"] == "2099-01-01T00:00:00.000Z"
 
 
-def create_passes_its_names_through(stage):
+def create_accepts_other_names(stage):
     link = stage.client.payment_links.create(
         wallet_id=stage.wallet,
         amount=0.1,
@@ -46,8 +46,8 @@ def create_passes_its_names_through(stage):
     assert link["metadata"] == {"order_id": 7}
 
 
-def sending_keeps_the_money_until_it_is_cancelled(stage):
-    link = make(stage, "250.00", direction="SEND")
+def send_link_holds_the_money_until_it_is_cancelled(stage):
+    link = create(stage, "250.00", direction="SEND")
     assert stage.available(stage.wallet) == "750.00"
     cancelled = stage.client.payment_links.cancel(link["id"])
     assert (cancelled["id"], cancelled["status"]) == (link["id"], "CANCELLED")
@@ -58,7 +58,7 @@ def sending_keeps_the_money_until_it_is_cancelled(stage):
 
 
 def list_filters(stage):
-    one, two = make(stage), make(stage)
+    one, two = create(stage), create(stage)
     other = stage.client.payment_links.create(walletId=stage.main, amount="1")
     stage.client.payment_links.cancel(one["id"])
     links = stage.client.payment_links
@@ -72,15 +72,15 @@ def list_filters(stage):
     assert stage.client_of("live").payment_links.list() == []
 
 
-def only_those_who_may_pay_see_the_address_of_a_link_that_sends(stage):
-    sends, receives = make(stage, direction="SEND"), make(stage)
+def url_of_a_send_link_needs_the_permission_to_pay(stage):
+    sends, receives = create(stage, direction="SEND"), create(stage)
     reader = stage.client_of("reader").payment_links
     assert reader.list() == [receives, sends | {"slug": None, "url": None}]
     assert stage.client_of("scoped").payment_links.list() == [receives, sends]
 
 
-def whoever_has_the_address_claims_it_once(stage):
-    link = make(stage, direction="SEND")
+def anyone_with_the_url_claims_it_once(stage):
+    link = create(stage, direction="SEND")
     path = f"/payment-links/claim/{link['slug']}"
     shown = stage.get(path, key=None)
     assert (shown.status_code, shown.json()["amount"]) == (200, "25.00")
@@ -100,22 +100,22 @@ def whoever_has_the_address_claims_it_once(stage):
 BANK = {"type": "ACH", "routingNumber": "021000021", "accountNumber": "000123456789"}
 
 
-def to_a_bank_it_is_claimed_at_once_and_paid_when_the_bank_says_so(stage):
-    link = make(stage, direction="SEND")
+def claim_to_a_bank_is_settled_when_the_bank_reports_it(stage):
+    link = create(stage, direction="SEND")
     path = f"/payment-links/claim/{link['slug']}"
     claimed = stage.post(f"{path}/claim", {"method": "ach", "destination": BANK}, key=None)
-    answer = claimed.json()
-    assert (claimed.status_code, answer["status"]) == (200, "CLAIMED")
-    assert answer["transferId"].startswith("xfr_")
+    response = claimed.json()
+    assert (claimed.status_code, response["status"]) == (200, "CLAIMED")
+    assert response["transferId"].startswith("xfr_")
     assert "0001234" not in claimed.text
-    seen = stage.get(f"{path}?claimToken={answer['claimToken']}", key=None).json()
-    assert seen["claim"]["id"] == answer["id"]
+    seen = stage.get(f"{path}?claimToken={response['claimToken']}", key=None).json()
+    assert seen["claim"]["id"] == response["id"]
     assert stage.get(path, key=None).json()["claim"] is None
     assert ids_of(stage.client.payment_links.list(status="CLAIMED")) == ids_of([link])
 
 
 def a_payer_is_debited_after_a_mandate_or_as_a_test(stage):
-    link = make(stage, maxUses=2)
+    link = create(stage, maxUses=2)
     path = f"/payment-links/claim/{link['slug']}"
     body = {"method": "ach", "destination": BANK}
     shown = stage.get(path, key=None).json()["mandate"]
@@ -131,7 +131,7 @@ def a_payer_is_debited_after_a_mandate_or_as_a_test(stage):
     assert stage.post(f"{path}/claim", other, key=None).json()["status"] == "CLAIMED"
 
 
-def a_key_that_may_spend_pays_what_a_link_asks_for(stage):
+def key_that_may_pay_settles_a_receive_link(stage):
     link = stage.stranger.payment_links.create(walletId=stage.shop, amount="12.50")
     path = f"/payment-links/claim/{link['slug']}/claim"
     body = {"method": "wallet", "destination": {"type": "WALLET", "walletId": stage.wallet}}
@@ -142,32 +142,32 @@ def a_key_that_may_spend_pays_what_a_link_asks_for(stage):
     assert (payment["from"], payment["to"]) == (stage.wallet, stage.shop)
 
 
-def a_code_proves_an_address(stage):
+def code_verifies_an_email(stage):
     limits = {"emails": ["ada@example.com"], "proof": "CODE"}
-    link = make(stage, direction="SEND", recipientRestrictions=limits)
+    link = create(stage, direction="SEND", recipientRestrictions=limits)
     path = f"/payment-links/claim/{link['slug']}/claim"
     body = {
         "method": "wallet",
         "destination": {"type": "WALLET", "walletId": stage.shop},
         "recipientEmail": "ada@example.com",
     }
-    asked = stage.post(path, body, key=None)
-    assert (asked.status_code, asked.json()["error"]["code"]) == (202, "VERIFICATION_REQUIRED")
+    first = stage.post(path, body, key=None)
+    assert (first.status_code, first.json()["error"]["code"]) == (202, "VERIFICATION_REQUIRED")
     wrong = stage.post(path, body | {"verificationCode": "no code"}, key=None)
     assert (wrong.status_code, wrong.json()["error"]["details"]["triesLeft"]) == (403, 4)
     again = stage.post(path, body, key=None)
     assert (again.status_code, int(again.headers["Retry-After"]) > 0) == (429, True)
 
 
-def all_refuse(stage):
+def invalid_calls_are_refused(stage):
     with refused(ValidationError, status=400, code="VALIDATION_ERROR"):
         stage.client.payment_links.create()
     with refused(InvalidAmountError, status=400, code="INVALID_AMOUNT"):
-        make(stage, "-1")
+        create(stage, "-1")
     with refused(WalletNotFoundError, status=404, code="WALLET_NOT_FOUND"):
         stage.client.payment_links.create(walletId=stage.shop, amount="1")
     with refused(InsufficientFundsError, status=402, code="INSUFFICIENT_FUNDS"):
-        make(stage, "1000.01", direction="SEND")
+        create(stage, "1000.01", direction="SEND")
     for call in (
         lambda: stage.client_of("reader").payment_links.create(walletId=stage.wallet, amount="1"),
         lambda: stage.client_of("reader").payment_links.cancel(UNKNOWN),
@@ -177,11 +177,11 @@ def all_refuse(stage):
             call()
     stage.freeze(stage.wallet)
     with refused(WalletFrozenError, status=403, code="WALLET_FROZEN"):
-        make(stage, direction="SEND")
+        create(stage, direction="SEND")
 
 
-def cancel_knows_only_ones_own(stage):
-    link = make(stage)
+def links_of_others_are_not_found(stage):
+    link = create(stage)
     stranger = stage.stranger.payment_links
     for cancel in (
         lambda: stage.client.payment_links.cancel(UNKNOWN),

@@ -1,4 +1,4 @@
-"""client.payments, and transfers between one's own wallets."""
+"""client.payments, and internal payments between wallets of one organization."""
 
 from decimal import Decimal
 
@@ -26,19 +26,19 @@ def pay(stage, amount="10", **named):
 
 
 def send_moves_the_money(stage):
-    answer = pay(stage, "25.00")
-    payment = models.Payment.model_validate(answer)
+    response = pay(stage, "25.00")
+    payment = models.Payment.model_validate(response)
     assert payment.id.startswith("txn_")
     assert (payment.from_wallet_id, payment.to_wallet_id) == (stage.wallet, stage.shop)
     assert (payment.amount, payment.fee, payment.status) == ("25.00", "0.25", "POSTED")
     assert (payment.description, payment.idempotency_key) == (None, None)
     assert TIMESTAMP.fullmatch(payment.created_at) and TIMESTAMP.fullmatch(payment.settledAt)
     assert (payment.state, payment.currency, payment.rail) == ("POSTED", "USD", "internal")
-    assert (answer["fromWalletId"], answer["toWalletId"]) == (stage.wallet, stage.shop)
+    assert (response["fromWalletId"], response["toWalletId"]) == (stage.wallet, stage.shop)
     assert (payment.merchantId, payment.reversalOf, payment.reversedBy) == (None, None, None)
     assert stage.available(stage.wallet) == "974.75"
     assert stage.stranger.wallets.get_balance(stage.shop)["available"] == "25.00"
-    assert stage.client.payments.retrieve(payment.id) == answer
+    assert stage.client.payments.retrieve(payment.id) == response
 
 
 def send_charges_half_a_percent_and_at_least_a_quarter(stage):
@@ -46,15 +46,15 @@ def send_charges_half_a_percent_and_at_least_a_quarter(stage):
     figures = {"10": "0.25", "50": "0.25", "50.01": "0.25005", "100": "0.50", "500": "2.50"}
     for amount, fee in (figures | {"1000": "5.00", "0.00000001": "0.25"}).items():
         before = Decimal(stage.available(stage.wallet))
-        answer = pay(stage, amount)
-        assert answer["fee"] == fee
-        assert Decimal(answer["amount"]) == Decimal(amount)
+        response = pay(stage, amount)
+        assert response["fee"] == fee
+        assert Decimal(response["amount"]) == Decimal(amount)
         assert Decimal(stage.available(stage.wallet)) == before - Decimal(amount) - Decimal(fee)
 
 
 def send_with_everything(stage):
     for preference in ("cheapest", "fastest", "card_only", "closed_loop_preferred"):
-        answer = pay(
+        response = pay(
             stage,
             "1.25",
             currency="USD",
@@ -62,12 +62,12 @@ def send_with_everything(stage):
             idempotency_key=f"order-{preference}",
             preference=preference,
         )
-        payment = models.Payment.model_validate(answer)
+        payment = models.Payment.model_validate(response)
         assert (payment.description, payment.amount) == ("Büro, 2 × Papier", "1.25")
         assert payment.idempotency_key == f"order-{preference}"
 
 
-def send_to_merchants_needs_one(stage):
+def send_to_an_unknown_merchant_is_refused(stage):
     for named in (
         {"merchant_id": "mer_1"},
         {"merchant_hint": {"domain": "shop.example"}},
@@ -80,7 +80,7 @@ def send_to_merchants_needs_one(stage):
     assert stage.client.payments.list()["data"] == []
 
 
-def send_refuses_malformed_orders(stage):
+def send_refuses_malformed_payments(stage):
     for amount in ("0", "-1", "0.123456789", "1000000000000", "a lot", "", "Infinity"):
         with refused(InvalidAmountError, status=400, code="INVALID_AMOUNT"):
             pay(stage, amount)
@@ -100,7 +100,7 @@ def send_refuses_malformed_orders(stage):
         stage.client.payments.send(stage.wallet, to_wallet_id=stage.wallet, amount="1")
 
 
-def send_refuses_wallets_out_of_reach(stage):
+def send_refuses_inaccessible_wallets(stage):
     def send(client, sender, recipient):
         return client.payments.send(sender, to_wallet_id=recipient, amount="1")
 
@@ -129,7 +129,7 @@ def send_needs_funds_for_the_fee_too(stage):
     failed = stage.client.payments.retrieve(refusal.details["transactionId"])
     assert models.Payment.model_validate(failed).status == "FAILED"
     assert failed["failureCode"] == "INSUFFICIENT_FUNDS"
-    # What is promised cannot be spent.
+    # Held funds cannot be spent.
     with refused(InsufficientFundsError, status=402, code="INSUFFICIENT_FUNDS"):
         stage.client.payments.send(stage.held, to_wallet_id=stage.shop, amount="60")
     exact = stage.client.payments.send(stage.held, to_wallet_id=stage.shop, amount="59.70")
@@ -142,10 +142,10 @@ def send_refuses_a_frozen_wallet(stage):
         pay(stage)
     assert refusal.details["walletId"] == stage.wallet
     received = stage.client.payments.send(stage.held, to_wallet_id=stage.wallet, amount="1")
-    assert received["status"] == "POSTED"  # what is frozen still receives
+    assert received["status"] == "POSTED"  # a frozen wallet still receives
 
 
-def send_pays_once_for_a_key(stage):
+def send_pays_once_per_key(stage):
     first = pay(stage, "10", idempotency_key="order-1", description="first")
     assert pay(stage, "10", idempotency_key="order-1", description="first") == first
     with refused(IdempotencyKeyReuseError, status=409, code="IDEMPOTENCY_KEY_REUSE"):
@@ -153,7 +153,7 @@ def send_pays_once_for_a_key(stage):
     with refused(IdempotencyKeyReuseError, status=409, code="IDEMPOTENCY_KEY_REUSE"):
         pay(stage, "10", idempotency_key="order-1")
     assert stage.available(stage.wallet) == "989.75"
-    for _ in range(2):  # a refusal is an answer, too
+    for _ in range(2):  # a refusal is replayed, too
         with refused(InsufficientFundsError, status=402, code="INSUFFICIENT_FUNDS"):
             pay(stage, "5000", idempotency_key="order-2")
     other = stage.stranger.wallets.fund(stage.shop, "100") and stage.stranger.payments.send(
@@ -184,10 +184,13 @@ def list_filters_and_pages(stage):
     typed = models.PaymentPage.model_validate(listed(limit=1))
     assert (typed.data[0].status, typed.has_more) == ("FAILED", True)
     theirs = stage.stranger.payments.list(wallet_id=stage.shop)["data"]
-    assert ids_of(theirs) == [elsewhere, *reversed(paid)]  # what failed is none of theirs
+    assert ids_of(theirs) == [
+        elsewhere,
+        *reversed(paid),
+    ]  # the recipient does not see failed payments
 
 
-def list_refuses(stage):
+def list_refuses_invalid_filters(stage):
     with refused(ValidationError, status=400, code="VALIDATION_ERROR"):
         stage.client.payments.list(status="LOST")
     with refused(ValidationError, status=400, code="VALIDATION_ERROR"):
@@ -197,7 +200,7 @@ def list_refuses(stage):
             stage.client.payments.list(wallet_id=wallet_id)
 
 
-def retrieve_shows_both_sides_and_nobody_else(stage):
+def only_sender_and_recipient_retrieve_a_payment(stage):
     own = stage.client.payments.send(stage.wallet, to_wallet_id=stage.main, amount="1")
     shared = pay(stage)
     assert stage.stranger.payments.retrieve(shared["id"])["amount"] == "10.00"
@@ -210,31 +213,35 @@ def retrieve_shows_both_sides_and_nobody_else(stage):
         stage.client_of("live").payments.retrieve(shared["id"])
 
 
-def reverse_gives_the_amount_back_once(stage):
+def reverse_returns_the_amount_once(stage):
     for named in ({}, {"reason": "sent twice"}):
         sent = stage.client.payments.send(stage.wallet, to_wallet_id=stage.main, amount="100")
         before = Decimal(stage.available(stage.wallet))
-        answer = stage.client.payments.reverse(sent["id"], **named)
-        payment = models.Payment.model_validate(answer)
+        response = stage.client.payments.reverse(sent["id"], **named)
+        payment = models.Payment.model_validate(response)
         assert (payment.id, payment.status, payment.amount) == (sent["id"], "REVERSED", "100.00")
-        assert Decimal(stage.available(stage.wallet)) == before + 100  # the fee stays paid
-        back = stage.client.payments.retrieve(payment.reversedBy)
-        assert (back["reversalOf"], back["amount"], back["fee"]) == (sent["id"], "100.00", "0.00")
-        assert (back["from"], back["to"]) == (stage.main, stage.wallet)
+        assert Decimal(stage.available(stage.wallet)) == before + 100  # the fee is not returned
+        reversal = stage.client.payments.retrieve(payment.reversedBy)
+        assert (reversal["reversalOf"], reversal["amount"], reversal["fee"]) == (
+            sent["id"],
+            "100.00",
+            "0.00",
+        )
+        assert (reversal["from"], reversal["to"]) == (stage.main, stage.wallet)
         if named:
-            assert back["description"] == "sent twice"
-        for again in (sent["id"], back["id"]):
+            assert reversal["description"] == "sent twice"
+        for again in (sent["id"], reversal["id"]):
             with refused(ReversalNotAllowedError, status=422, code="REVERSAL_NOT_ALLOWED"):
                 stage.client.payments.reverse(again)
 
 
-def reverse_between_organizations_is_the_recipients_to_give(stage):
+def only_the_recipient_reverses_a_payment_between_organizations(stage):
     sent = pay(stage, "100")
     with refused(ReversalNotAllowedError, status=422, code="REVERSAL_NOT_ALLOWED") as refusal:
         stage.client.payments.reverse(sent["id"], reason="I changed my mind")
     assert "ask the recipient" in refusal.error.message
-    given_back = stage.stranger.payments.reverse(sent["id"], reason="sold out")
-    assert given_back["status"] == "REVERSED"
+    reversed_payment = stage.stranger.payments.reverse(sent["id"], reason="sold out")
+    assert reversed_payment["status"] == "REVERSED"
     assert stage.available(stage.wallet) == "999.50"
     spent = pay(stage, "100")
     stage.stranger.payments.send(stage.shop, to_wallet_id=stage.main, amount="50")
@@ -252,17 +259,17 @@ def batch_pays_all(stage):
         {"from": stage.wallet, "to": stage.main, "amount": 2.5, "description": "own"},
         {"fromWalletId": stage.held, "toWalletId": stage.shop, "amount": "1", "currency": "USD"},
     ]
-    answer = stage.client.payments.batch(items)
-    assert answer["batchId"].startswith("bat_")
-    assert [(r["index"], r["status"]) for r in answer["results"]] == [
+    response = stage.client.payments.batch(items)
+    assert response["batchId"].startswith("bat_")
+    assert [(r["index"], r["status"]) for r in response["results"]] == [
         (0, "success"),
         (1, "success"),
         (2, "success"),
     ]
-    summary = answer["summary"]
+    summary = response["summary"]
     assert (summary["total"], summary["succeeded"], summary["failed"]) == (3, 3, 0)
     assert (summary["totalAmount"], summary["totalFees"]) == ("13.50", "0.75")
-    for result in answer["results"]:
+    for result in response["results"]:
         payment = stage.client.payments.retrieve(result["transactionId"])
         assert models.Payment.model_validate(payment).status == "POSTED"
     assert stage.available(stage.wallet) == "987.00"
@@ -286,17 +293,17 @@ def batch_pays_all_or_nothing(stage):
         {"from": stage.wallet, "to": stage.shop, "amount": "5000"},
         {"from": stage.wallet, "to": stage.shop, "amount": "10"},
     ]
-    answer = stage.client.payments.batch(items)  # 207, which the client does not raise
-    assert answer["error"]["code"] == "BATCH_PARTIAL_FAILURE"
-    assert [r["status"] for r in answer["results"]] == ["reversed", "failed", "skipped"]
-    assert answer["results"][1]["error"]["code"] == "INSUFFICIENT_FUNDS"
-    assert answer["summary"]["succeeded"] == 0
+    response = stage.client.payments.batch(items)  # 207, which the client does not raise
+    assert response["error"]["code"] == "BATCH_PARTIAL_FAILURE"
+    assert [r["status"] for r in response["results"]] == ["reversed", "failed", "skipped"]
+    assert response["results"][1]["error"]["code"] == "INSUFFICIENT_FUNDS"
+    assert response["summary"]["succeeded"] == 0
     assert stage.available(stage.wallet) == "1000.00"
     assert stage.stranger.wallets.get_balance(stage.shop)["balance"] == "0.00"
     assert stage.post("/payments/batch", {"payments": items}).status_code == 207
 
 
-def batch_refuses(stage):
+def batch_refuses_invalid_calls(stage):
     item = {"from": stage.wallet, "to": stage.shop, "amount": "1"}
     for items in ([], [item] * 21):
         with refused(ValidationError, status=400, code="VALIDATION_ERROR") as refusal:
@@ -309,12 +316,12 @@ def batch_refuses(stage):
     assert stage.client.payments.batch([item] * 20)["summary"]["succeeded"] == 20
 
 
-def internal_transfers_are_free(stage):
-    for named, told in (({}, None), ({"description": "pocket money"}, "pocket money")):
-        answer = stage.client.transfers.internal(stage.wallet, stage.main, "12.5", **named)
-        assert answer["transactionId"].startswith("txn_")
-        assert (answer["fromWalletId"], answer["toWalletId"]) == (stage.wallet, stage.main)
-        assert (answer["amount"], answer["description"]) == ("12.50", told)
+def internal_payments_are_free(stage):
+    for named, shown in (({}, None), ({"description": "pocket money"}, "pocket money")):
+        response = stage.client.transfers.internal(stage.wallet, stage.main, "12.5", **named)
+        assert response["transactionId"].startswith("txn_")
+        assert (response["fromWalletId"], response["toWalletId"]) == (stage.wallet, stage.main)
+        assert (response["amount"], response["description"]) == ("12.50", shown)
     assert stage.available(stage.wallet) == "975.00"
     with refused(WalletNotFoundError, status=404, code="WALLET_NOT_FOUND"):
         stage.client.transfers.internal(stage.wallet, stage.shop, "1")

@@ -5,12 +5,12 @@ from stage import refused
 from wallgent import InvalidAmountError, SandboxOnlyError, WalletFrozenError, WalletNotFoundError
 
 
-def fund_takes_text_and_numbers(stage):
-    for amount, told in (("1000.00", "1000.00"), (25.5, "25.50"), (0.1, "0.10"), (7, "7.00")):
-        answer = stage.client.sandbox.fund(wallet_id=stage.wallet, amount=amount)
-        assert (answer["walletId"], answer["amount"]) == (stage.wallet, told)
-        assert answer["transactionId"].startswith("txn_")
-    assert answer["newBalance"] == "2032.60"
+def fund_accepts_text_and_numbers(stage):
+    for amount, shown in (("1000.00", "1000.00"), (25.5, "25.50"), (0.1, "0.10"), (7, "7.00")):
+        response = stage.client.sandbox.fund(wallet_id=stage.wallet, amount=amount)
+        assert (response["walletId"], response["amount"]) == (stage.wallet, shown)
+        assert response["transactionId"].startswith("txn_")
+    assert response["newBalance"] == "2032.60"
     assert stage.available(stage.wallet) == "2032.60"
 
 
@@ -28,7 +28,7 @@ def fund_has_two_limits(stage):
     assert stage.available(stage.main) == "100000.00"
 
 
-def fund_refuses(stage):
+def fund_refuses_invalid_calls(stage):
     for amount in (0, -1, "-1", 1.123456789, "x"):
         with refused(InvalidAmountError, status=400, code="INVALID_AMOUNT"):
             stage.client.sandbox.fund(wallet_id=stage.wallet, amount=amount)

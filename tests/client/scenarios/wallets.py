@@ -1,4 +1,4 @@
-"""client.wallets: each method with each argument, and each of its refusals."""
+"""client.wallets: each method with each argument, and its errors."""
 
 from stage import TIMESTAMP, ids_of, models, pages_of, refused
 
@@ -19,8 +19,8 @@ UNKNOWN = "wal_01ARZ3NDEKTSV4RRFFQ69G5FAV"
 
 
 def create_with_only_a_name(stage):
-    answer = stage.client.wallets.create("Travel")
-    wallet = models.Wallet.model_validate(answer)
+    response = stage.client.wallets.create("Travel")
+    wallet = models.Wallet.model_validate(response)
     assert wallet.id.startswith("wal_") and len(wallet.id) == 30
     assert (wallet.name, wallet.agent_name, wallet.metadata) == ("Travel", None, None)
     assert (wallet.balance, wallet.currency) == ("0.00", "USD")
@@ -29,7 +29,7 @@ def create_with_only_a_name(stage):
     assert (wallet.organizationId, wallet.walletType) == (stage.organization, "ORG")
     assert wallet.accountId.startswith("acc_")
     assert wallet.wallgentAddress.startswith("wg_travel_")
-    assert stage.client.wallets.retrieve(wallet.id) == answer
+    assert stage.client.wallets.retrieve(wallet.id) == response
 
 
 def create_with_everything(stage):
@@ -38,14 +38,14 @@ def create_with_everything(stage):
         "nested": {"list": [1, None, True, "x"]},
         "snake_key": "1.50",
     }
-    answer = stage.client.wallets.create("Agent 7", agent_name="Bond, James", metadata=metadata)
-    wallet = models.Wallet.model_validate(answer)
+    response = stage.client.wallets.create("Agent 7", agent_name="Bond, James", metadata=metadata)
+    wallet = models.Wallet.model_validate(response)
     assert (wallet.name, wallet.agent_name, wallet.metadata) == ("Agent 7", "Bond, James", metadata)
     assert wallet.walletType == "AGENT"
     assert wallet.wallgentAddress.startswith("wg_bond_james_")
 
 
-def create_refuses_what_is_no_wallet(stage):
+def create_refuses_invalid_calls(stage):
     for name, extra in [("", {}), ("  ", {}), ("x" * 257, {}), ("x", {"agent_name": "y" * 257})]:
         with refused(ValidationError, status=400, code="VALIDATION_ERROR") as refusal:
             stage.client.wallets.create(name, **extra)
@@ -59,7 +59,7 @@ def create_refuses_what_is_no_wallet(stage):
         stage.client_of("scoped").wallets.create("x")
 
 
-def create_stops_at_the_plans_number(stage):
+def create_refuses_more_wallets_than_the_plan_allows(stage):
     client = stage.client_of("few_wallets")
     for number in range(3):
         client.wallets.create(f"Wallet {number}")
@@ -68,9 +68,9 @@ def create_stops_at_the_plans_number(stage):
     assert refusal.details == {"limit": 3}
 
 
-def list_walks_through_every_page(stage):
-    made = [stage.client.wallets.create(f"Wallet {n}")["id"] for n in range(5)]
-    expected = [*reversed(made), stage.held, stage.wallet, stage.main]
+def list_returns_every_page(stage):
+    created = [stage.client.wallets.create(f"Wallet {n}")["id"] for n in range(5)]
+    expected = [*reversed(created), stage.held, stage.wallet, stage.main]
 
     whole = stage.client.wallets.list()
     assert ids_of(whole["data"]) == expected
@@ -85,10 +85,10 @@ def list_walks_through_every_page(stage):
         assert all(models.Wallet.model_validate(wallet).environment == "SANDBOX" for wallet in page)
 
     typed = models.WalletPage.model_validate(stage.client.wallets.list(limit=1))
-    assert (typed.data[0].id, typed.has_more, bool(typed.cursor)) == (made[-1], True, True)
+    assert (typed.data[0].id, typed.has_more, bool(typed.cursor)) == (created[-1], True, True)
 
 
-def list_shows_what_the_key_may_see(stage):
+def list_has_only_wallets_that_the_key_may_see(stage):
     assert ids_of(Page.from_dict(stage.client_of("scoped").wallets.list())) == [stage.wallet]
     assert stage.wallet not in ids_of(stage.stranger.wallets.list()["data"])
     live = stage.client_of("live").wallets.list()["data"]
@@ -96,14 +96,14 @@ def list_shows_what_the_key_may_see(stage):
     assert {wallet["environment"] for wallet in live} == {"PRODUCTION"}
 
 
-def list_refuses_a_foreign_cursor(stage):
+def list_refuses_an_invalid_cursor(stage):
     for cursor in ("nonsense", "bm9uc2Vuc2U", "💥"):
         with refused(ValidationError, status=400, code="VALIDATION_ERROR") as refusal:
             stage.client.wallets.list(cursor=cursor)
         assert "cursor" in refusal.details["fields"]
 
 
-def retrieve_finds_only_ones_own(stage):
+def retrieve_finds_only_wallets_of_the_key(stage):
     wallet = models.Wallet.model_validate(stage.client.wallets.retrieve(stage.wallet))
     assert (wallet.id, wallet.name) == (stage.wallet, "Research agent")
     assert (wallet.balance, wallet.available) == ("1000.00", "1000.00")
@@ -118,7 +118,7 @@ def retrieve_finds_only_ones_own(stage):
         stage.client_of("scoped").wallets.retrieve(stage.main)
 
 
-def update_changes_what_is_given(stage):
+def update_changes_only_the_given_fields(stage):
     before = stage.client.wallets.retrieve(stage.wallet)
     assert stage.client.wallets.update(stage.wallet) == before
 
@@ -136,7 +136,7 @@ def update_changes_what_is_given(stage):
     assert stage.client.wallets.retrieve(stage.wallet)["name"] == "N"
 
 
-def update_refuses(stage):
+def update_refuses_invalid_calls(stage):
     with refused(ValidationError, status=400, code="VALIDATION_ERROR"):
         stage.client.wallets.update(stage.wallet, name="")
     with refused(WalletNotFoundError, status=404, code="WALLET_NOT_FOUND"):
@@ -145,21 +145,21 @@ def update_refuses(stage):
         stage.client_of("reader").wallets.update(stage.wallet, name="x")
 
 
-def get_balance_tells_what_can_be_spent(stage):
-    answer = stage.client.wallets.get_balance(stage.held)
-    balance = models.WalletBalance.model_validate(answer)
+def get_balance_returns_the_available_balance(stage):
+    response = stage.client.wallets.get_balance(stage.held)
+    balance = models.WalletBalance.model_validate(response)
     assert (balance.wallet_id, balance.currency) == (stage.held, "USD")
     assert (balance.available, balance.pending) == ("60.00", "40.00")
-    assert answer["balance"] == "100.00"
+    assert response["balance"] == "100.00"
     with refused(WalletNotFoundError, status=404, code="WALLET_NOT_FOUND"):
         stage.client.wallets.get_balance(UNKNOWN)
 
 
-def fund_gives_money_once_for_a_key(stage):
-    answer = stage.client.wallets.fund(stage.wallet, "25.5")
-    assert answer["transactionId"].startswith("txn_")
-    assert (answer["walletId"], answer["amount"]) == (stage.wallet, "25.50")
-    assert answer["newBalance"] == "1025.50"
+def fund_credits_once_per_key(stage):
+    response = stage.client.wallets.fund(stage.wallet, "25.5")
+    assert response["transactionId"].startswith("txn_")
+    assert (response["walletId"], response["amount"]) == (stage.wallet, "25.50")
+    assert response["newBalance"] == "1025.50"
 
     first = stage.client.wallets.fund(stage.wallet, "10", idempotency_key="fund-1")
     again = stage.client.wallets.fund(stage.wallet, "10", idempotency_key="fund-1")
@@ -171,7 +171,7 @@ def fund_gives_money_once_for_a_key(stage):
     assert (smallest["amount"], smallest["newBalance"]) == ("0.00000001", "1035.50000001")
 
 
-def fund_refuses(stage):
+def fund_refuses_invalid_calls(stage):
     for amount in ("0", "-5", "1.123456789", "ten", "", "NaN", "1e400", "10000.01"):
         with refused(InvalidAmountError, status=400, code="INVALID_AMOUNT"):
             stage.client.wallets.fund(stage.wallet, amount)
@@ -191,7 +191,7 @@ def fund_refuses(stage):
     assert stage.available(stage.wallet) == "1000.00"
 
 
-def list_transactions_tells_every_movement(stage):
+def list_transactions_returns_every_transaction(stage):
     stage.client.payments.send(
         stage.wallet, to_wallet_id=stage.shop, amount="100", description="Paper"
     )

@@ -1,4 +1,4 @@
-"""The public page of a payment link: every face it has, and the way to the money."""
+"""The public page of a payment link: its states, and the steps to a claim."""
 
 import re
 from datetime import timedelta
@@ -13,7 +13,6 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.organizations.models import Organization
 from accounts.wallets import services as wallets
-from links.pay_page import access
 from links.payment_links.models import Claim, PaymentLink
 from links.payment_links.services import claim_status, payment_links, rate_limits
 from links.payment_links.services.payment_links import Restrictions
@@ -22,14 +21,15 @@ from tests.links.pay_page.visiting import (
     address,
     claim,
     claimed,
-    say_email,
-    say_wallet,
+    enter_email,
+    enter_wallet,
     sealed,
     sent_by_our_server,
     text_of,
 )
 from tests.world import balance_of, everything
 from wallgent import clock, ids
+from wallgent.web import public_pages
 
 ADA = "ada@example.com"
 
@@ -42,7 +42,7 @@ def funded(wallet):
 
 @pytest.fixture
 def make(funded):
-    """A new link of Acme's; it sends 25 USD unless told otherwise."""
+    """Create a link of Acme that sends 25 USD by default."""
 
     def make(wallet=funded, **options):
         emails, wallet_ids = options.pop("emails", ()), options.pop("wallet_ids", ())
@@ -74,7 +74,7 @@ def turn_clock(organization, **ahead):
 
 
 class TestPage:
-    def test_says_first_who_how_much_and_which_way(self, visitor, link):
+    def test_page_begins_with_sender_amount_and_direction(self, visitor, link):
         text = text_of(visitor.get(address(link)))
 
         assert text.startswith("Acme sends you 25.00 USD")
@@ -90,20 +90,20 @@ class TestPage:
             ("123456789012.12345678", "money money-longer"),
         ],
     )
-    def test_breaks_no_amount_at_the_end_of_a_line(self, visitor, make, amount, size):
+    def test_amounts_are_not_broken_across_lines(self, visitor, make, amount, size):
         page = visitor.get(address(make(direction="RECEIVE", amount=Decimal(amount))))
 
         assert f'<span class="{size}">' in page.content.decode()
 
-    def test_does_not_doubt_a_verified_sender(self, visitor, link, acme):
+    def test_verified_sender_has_no_warning(self, visitor, link, acme):
         world.activate_production(acme)
 
         assert "not verified" not in text_of(visitor.get(address(link)))
 
-    def test_says_that_sandbox_money_is_not_real(self, visitor, link):
+    def test_sandbox_page_says_that_money_is_not_real(self, visitor, link):
         assert "A test page. No real money moves." in visitor.get(address(link)).content.decode()
 
-    def test_of_production_says_nothing_of_tests(self, visitor, make, live_wallet):
+    def test_production_page_does_not_mention_tests(self, visitor, make, live_wallet):
         world.deposit(live_wallet, "100")
         world.activate_production(live_wallet.organization)
 
@@ -112,12 +112,12 @@ class TestPage:
         assert "test page" not in page
         assert "Acme" in page
 
-    def test_says_until_when_the_link_is_open(self, visitor, make):
+    def test_page_says_when_the_link_expires(self, visitor, make):
         link = make(expires_at=clock.real_now() + timedelta(days=7))
 
         assert "Open until" in text_of(visitor.get(address(link)))
 
-    def test_offers_the_ways_that_there_are(self, visitor, link):
+    def test_page_offers_the_links_methods(self, visitor, link):
         page = visitor.get(address(link)).content.decode()
 
         ways = re.findall(r'href="[^"]*\?method=(\w+)"( aria-current="true")?', page)
@@ -125,13 +125,13 @@ class TestPage:
         assert [name for name, current in ways if current] == ["ach"]
         assert "Where should the money go?" in text_of(visitor.get(address(link)))
 
-    def test_shows_one_way_at_a_time(self, visitor, link):
+    def test_page_shows_one_method_at_a_time(self, visitor, link):
         for way, label in {"ach": "Routing number", "wallet": "Wallet id"}.items():
             text = text_of(visitor.get(f"{address(link)}?method={way}"))
             assert label in text
         assert visitor.get(f"{address(link)}?method=nonsense").status_code == 200
 
-    def test_of_a_link_that_asks_for_money_says_so(self, visitor, make):
+    def test_page_of_a_payment_request_says_so(self, visitor, make):
         text = text_of(visitor.get(address(make(direction="RECEIVE"))))
 
         assert text.startswith("Acme asks you for 25.00 USD")
@@ -150,7 +150,7 @@ class TestPage:
             "two\nlines",
         ],
     )
-    def test_quotes_a_description_without_carrying_it_out(self, visitor, make, description):
+    def test_description_is_escaped(self, visitor, make, description):
         page = visitor.get(address(make(description=description))).content.decode()
         quote = re.search(r'<blockquote[^>]* dir="auto">(.*?)</blockquote>', page, re.DOTALL)[1]
 
@@ -158,7 +158,7 @@ class TestPage:
         assert set(re.findall(r"<\w+", quote)) <= {"<br"}
         assert "evil.example" not in "".join(re.findall(r'(?:href|src)="[^"]*"', page))
 
-    def test_shows_a_hostile_name_as_text(self, visitor, link, acme):
+    def test_hostile_name_is_escaped(self, visitor, link, acme):
         Organization.objects.filter(pk=acme.pk).update(name='<script>alert("1")</script>')
 
         page = visitor.get(address(link)).content.decode()
@@ -168,7 +168,7 @@ class TestPage:
 
 
 class TestHeaders:
-    def test_keep_the_address_out_of_indexes_caches_and_other_sites(self, visitor, link):
+    def test_url_stays_out_of_indexes_caches_and_referrers(self, visitor, link):
         for path in (address(link), "/pay/unknown", address(link, "review")):
             headers = visitor.get(path).headers
             assert "noindex" in headers["X-Robots-Tag"]
@@ -177,7 +177,7 @@ class TestHeaders:
             assert "default-src 'none'" in headers["Content-Security-Policy"]
             assert headers["X-Frame-Options"] == "DENY"
 
-    def test_nothing_comes_from_elsewhere_or_stands_in_the_text(self, visitor, link):
+    def test_page_has_no_external_and_no_inline_code(self, visitor, link):
         page = visitor.get(address(link)).content.decode()
 
         sources = re.findall(r'<(?:script|link|img)\b[^>]*(?:src|href)="([^"]*)"', page)
@@ -187,25 +187,25 @@ class TestHeaders:
         assert not re.search(r"<script[^>]*>[^<]", page)
         assert '<meta name="robots" content="noindex' in page
 
-    def test_its_forms_can_be_sent_although_no_referrer_is(self, visitor, link):
-        """Under no-referrer a browser sends `Origin: null`; within the site there must be one."""
+    def test_forms_can_be_sent_without_a_referrer(self, visitor, link):
+        """Under no-referrer browsers send `Origin: null`, so our own site needs a referrer."""
         page = visitor.get(address(link)).content.decode()
 
         assert '<meta name="referrer" content="same-origin">' in page
 
-    def test_it_is_all_there_in_60_kilobytes(self, visitor, link):
-        """As our own server sends it."""
+    def test_page_and_assets_take_60_kilobytes(self, visitor, link):
+        """Measured as compressed by our server."""
         page = visitor.get(address(link)).content
         paths = re.findall(r'(?:href|src)="(/static/[^"?]+)', page.decode())
         sent = [len(sent_by_our_server(path)) for path in paths]
 
         assert len(sent) >= 3
         assert len(page) + sum(sent) <= 60_000
-        assert "htmx" not in page.decode().replace("htmx-config", "")  # it looks for no news
+        assert "htmx" not in page.decode().replace("htmx-config", "")  # this page does not poll
 
 
-class TestReading:
-    def test_changes_nothing_and_makes_no_session(self, visitor, link):
+class TestGet:
+    def test_get_changes_nothing_and_creates_no_session(self, visitor, link):
         before = everything()
 
         for method in (visitor.get, visitor.head):
@@ -215,7 +215,7 @@ class TestReading:
         assert everything() == before
         assert settings.SESSION_COOKIE_NAME not in visitor.cookies
 
-    def test_takes_few_queries(self, visitor, link):
+    def test_page_takes_few_queries(self, visitor, link):
         with CaptureQueriesContext(
             connection,
         ) as queries:
@@ -228,7 +228,7 @@ class TestReading:
         assert getattr(visitor, method)(address(link)).status_code == 405
 
     @pytest.mark.parametrize("slug", ["x", "a" * 32, "a" * 500, "%00", "..%2f", "ключ", "a b"])
-    def test_an_unknown_slug_is_a_calm_404(self, visitor, db, slug):
+    def test_unknown_slug_is_not_found(self, visitor, db, slug):
         answer = visitor.get(f"/pay/{slug}")
 
         assert answer.status_code == 404
@@ -237,13 +237,13 @@ class TestReading:
 
 
 class TestClaim:
-    def test_pays_at_once_and_shows_the_receipt(self, visitor, link, shop, wallet):
-        answer = say_wallet(visitor, link, shop.id)
+    def test_claim_to_a_wallet_is_paid_and_shows_the_receipt(self, visitor, link, shop, wallet):
+        answer = enter_wallet(visitor, link, shop.id)
         assert (answer.status_code, answer.url) == (303, address(link, "review"))
         review = text_of(visitor.get(answer.url))
         assert "Is this right?" in review
         assert f"{shop.id[:10]}…{shop.id[-6:]}" in review
-        assert shop.name not in review  # what a stranger calls their wallet
+        assert shop.name not in review  # names of wallets are private
         assert "At once" in review
 
         answer = claim(visitor, link, shop.id)
@@ -256,10 +256,8 @@ class TestClaim:
         assert "Acme" in text_of(receipt)
         assert (balance_of(shop), balance_of(wallet)) == (Decimal(25), Decimal(975))
 
-    def test_twice_by_a_double_click_pays_once_and_leads_to_the_same_receipt(
-        self, visitor, link, shop
-    ):
-        say_wallet(visitor, link, shop.id)
+    def test_double_click_pays_once_and_leads_to_the_same_receipt(self, visitor, link, shop):
+        enter_wallet(visitor, link, shop.id)
         key = ids.new("sub")
 
         first = claim(visitor, link, shop.id, key)
@@ -268,8 +266,8 @@ class TestClaim:
         assert (again.status_code, again.url) == (303, first.url)
         assert balance_of(shop) == Decimal(25)
 
-    def test_after_back_and_another_click_says_that_it_was_claimed(self, visitor, link, shop):
-        say_wallet(visitor, link, shop.id)
+    def test_second_click_after_back_says_that_the_link_was_claimed(self, visitor, link, shop):
+        enter_wallet(visitor, link, shop.id)
         claim(visitor, link, shop.id)
 
         again = claim(visitor, link, shop.id)
@@ -281,20 +279,20 @@ class TestClaim:
         assert "You get" not in text_of(again)
         assert balance_of(shop) == Decimal(25)
 
-    def test_works_with_scripts_off_and_the_token_of_its_own_page(self, link, shop):
+    def test_form_works_without_scripts_with_its_csrf_token(self, link, shop):
         visitor = Client(enforce_csrf_checks=True)
         page = visitor.get(address(link)).content.decode()
         token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)[1]
-        say_wallet(visitor, link, shop.id, csrfmiddlewaretoken=token)
+        enter_wallet(visitor, link, shop.id, csrfmiddlewaretoken=token)
         page = visitor.get(address(link, "review")).content.decode()
-        said = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page))
+        data = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page))
 
-        answer = visitor.post(address(link, "review"), said)
+        answer = visitor.post(address(link, "review"), data)
 
         assert answer.status_code == 303
         assert "You have been paid" in text_of(visitor.get(answer.url))
 
-    def test_without_its_token_does_nothing(self, link, shop):
+    def test_form_without_a_csrf_token_changes_nothing(self, link, shop):
         visitor = Client(enforce_csrf_checks=True)
         before = everything()
 
@@ -304,7 +302,7 @@ class TestClaim:
         assert "noindex" in answer.headers["X-Robots-Tag"]
         assert everything() == before
 
-    def test_of_several_uses_pays_each_visitor_once(self, make, shop, globex):
+    def test_link_with_several_uses_pays_each_visitor_once(self, make, shop, globex):
         link = make(max_uses=2)
         other = world.make_wallet(globex, "Other")
 
@@ -314,18 +312,18 @@ class TestClaim:
         assert (balance_of(shop), balance_of(other)) == (Decimal(25), Decimal(25))
         assert PaymentLink.objects.get(pk=link.pk).status == "SETTLED"
 
-    def test_by_the_same_wallet_again_is_refused_beside_it(self, make, shop):
+    def test_second_claim_by_a_wallet_is_refused_beside_its_field(self, make, shop):
         link = make(max_uses=2)
         claimed(link, shop)
 
-        answer = say_wallet(Client(), link, shop.id)
+        answer = enter_wallet(Client(), link, shop.id)
 
         assert answer.status_code == 422
         assert "has claimed this payment link already" in text_of(answer)
 
 
 class TestReceipt:
-    def test_is_not_for_others_who_know_the_link(self, link, shop):
+    def test_other_visitors_of_the_link_do_not_see_the_receipt(self, link, shop):
         claimed(link, shop)
 
         page = text_of(Client().get(address(link)))
@@ -334,7 +332,7 @@ class TestReceipt:
         assert Claim.objects.get(link=link).payment_id not in page
         assert "Acme" not in page
 
-    def test_stays_within_reach_of_the_one_who_claimed(self, link, shop):
+    def test_claimant_finds_the_receipt_from_the_link(self, link, shop):
         visitor = claimed(link, shop)
 
         page = visitor.get(address(link)).content.decode()
@@ -344,35 +342,35 @@ class TestReceipt:
         assert Claim.objects.get(link=link).payment_id in text_of(Client().get(url))
 
     @pytest.mark.parametrize("change", [lambda t: t[:-1], lambda t: "x", lambda t: t.split(":")[0]])
-    def test_needs_its_whole_token(self, visitor, link, shop, change):
+    def test_receipt_needs_its_whole_token(self, visitor, link, shop, change):
         claimed(link, shop)
         paid = Claim.objects.get(link=link)
         token = change(claim_status.token_of(paid))
 
         assert visitor.get(address(link, "receipt", token)).status_code == 404
 
-    def test_belongs_to_its_own_link(self, visitor, make, link, shop):
+    def test_token_belongs_to_its_link(self, visitor, make, link, shop):
         claimed(link, shop)
         token = claim_status.token_of(Claim.objects.get(link=link))
 
         assert visitor.get(address(make(), "receipt", token)).status_code == 404
 
 
-class TestWallet:
-    def test_that_is_malformed_is_told_beside_the_field_and_kept(self, visitor, link):
-        answer = say_wallet(visitor, link, "wal_nonsense")
+class TestWalletForm:
+    def test_malformed_wallet_id_is_refused_beside_its_field_and_kept(self, visitor, link):
+        answer = enter_wallet(visitor, link, "wal_nonsense")
 
         assert answer.status_code == 422
         assert "“wal_nonsense” is not a wallet id" in text_of(answer)
         assert 'value="wal_nonsense"' in answer.content.decode()
 
-    def test_must_be_named(self, visitor, link):
-        answer = say_wallet(visitor, link, "")
+    def test_wallet_id_is_required(self, visitor, link):
+        answer = enter_wallet(visitor, link, "")
 
         assert answer.status_code == 422
         assert "Type the id of the wallet" in text_of(answer)
 
-    def test_must_be_one_that_could_get_the_money(self, visitor, link, funded, globex):
+    def test_wallet_that_cannot_receive_is_refused(self, visitor, link, funded, globex):
         world.make_key(globex, "PRODUCTION")
         closed = world.make_wallet(globex, "Closed")
         wallets.close(closed, actor=world.actor_for(globex))
@@ -386,7 +384,7 @@ class TestWallet:
         before = everything()
 
         for wallet_id, words in wrong.items():
-            answer = say_wallet(visitor, link, wallet_id)
+            answer = enter_wallet(visitor, link, wallet_id)
             assert answer.status_code == 422
             assert words in text_of(answer)
             assert f'value="{wallet_id}"' in answer.content.decode()
@@ -394,14 +392,14 @@ class TestWallet:
             assert list(field) == ["wallet_id"]
         assert everything() == before
 
-    def test_that_is_frozen_still_takes_money(self, visitor, link, shop, globex):
+    def test_frozen_wallet_can_receive(self, visitor, link, shop, globex):
         wallets.freeze(shop, actor=world.actor_for(globex))
 
         claimed(link, shop)
 
         assert balance_of(shop) == Decimal(25)
 
-    def test_wrong_at_the_last_step_is_refused_and_kept(self, visitor, link, funded):
+    def test_error_at_the_review_step_keeps_the_draft(self, visitor, link, funded):
         answer = claim(visitor, link, funded.id)
 
         assert answer.status_code == 422
@@ -409,12 +407,12 @@ class TestWallet:
         assert f"{funded.id[:10]}…{funded.id[-6:]}" in text_of(answer)
 
 
-class TestVisitorWhoIsSignedIn:
+class TestSignedInVisitor:
     @pytest.fixture
     def member(self, globex):
         return world.make_member(globex, "VIEWER")
 
-    def test_chooses_among_the_wallets_that_fit(self, link, shop, globex, member):
+    def test_visitor_chooses_among_suitable_wallets(self, link, shop, globex, member):
         coins = world.make_wallet(globex, "Coins", currency="USDC")
         closed = world.make_wallet(globex, "Closed")
         wallets.close(closed, actor=world.actor_for(globex))
@@ -434,44 +432,44 @@ class TestVisitorWhoIsSignedIn:
         assert claim(visitor, link, shop.id).status_code == 303
         assert balance_of(shop) == Decimal(25)
 
-    def test_is_not_offered_the_links_own_wallet(self, link, funded, savings, acme):
+    def test_links_own_wallet_is_not_offered(self, link, funded, savings, acme):
         page = world.browser(world.make_member(acme, "OWNER")).get(address(link)).content.decode()
 
         assert savings.id in page
         assert funded.id not in page
 
-    def test_may_name_another_by_its_id(self, link, shop, acme, globex, member):
+    def test_visitor_can_enter_another_wallet_id(self, link, shop, acme, globex, member):
         other = world.make_wallet(acme, "Other")
         visitor = world.browser(member)
 
-        answer = say_wallet(visitor, link, other.id, own="other")
+        answer = enter_wallet(visitor, link, other.id, own="other")
 
         assert (answer.status_code, answer.url) == (303, address(link, "review"))
         assert "Other" not in text_of(visitor.get(answer.url))
 
-    def test_finds_the_choice_again_after_looking_at_it(self, link, shop, globex, member, savings):
+    def test_choice_is_kept_after_the_review(self, link, shop, globex, member, savings):
         visitor, second = world.browser(member), world.make_wallet(globex, "Second")
 
         visitor.post(address(link), {"step": "wallet", "own": second.id})
         form = visitor.get(address(link)).context["form"]
         assert (form["own"].value(), form["wallet_id"].value()) == (second.id, "")
 
-        say_wallet(visitor, link, savings.id, own="other")
+        enter_wallet(visitor, link, savings.id, own="other")
         form = visitor.get(address(link)).context["form"]
         assert (form["own"].value(), form["wallet_id"].value()) == ("other", savings.id)
 
-    def test_who_names_two_wallets_is_asked_which(self, link, shop, savings, member):
-        answer = say_wallet(world.browser(member), link, savings.id, own=shop.id)
+    def test_choosing_two_wallets_is_refused(self, link, shop, savings, member):
+        answer = enter_wallet(world.browser(member), link, savings.id, own=shop.id)
 
         assert answer.status_code == 422
         assert list(answer.context["form"].errors) == ["wallet_id"]
 
-    def test_cannot_choose_a_strangers_wallet_from_the_list(self, link, savings, member):
+    def test_wallet_of_another_cannot_be_chosen_from_the_list(self, link, savings, member):
         answer = world.browser(member).post(address(link), {"step": "wallet", "own": savings.id})
 
         assert answer.status_code == 422
 
-    def test_is_told_where_the_chosen_wallet_was_refused(self, make, shop, member):
+    def test_refusal_of_the_chosen_wallet_is_shown_beside_the_list(self, make, shop, member):
         link = make(max_uses=2)
         claimed(link, shop)
 
@@ -480,14 +478,14 @@ class TestVisitorWhoIsSignedIn:
         assert answer.status_code == 422
         assert list(answer.context["form"].errors) == ["own"]
 
-    def test_signed_out_is_led_to_sign_in_and_back(self, visitor, link):
+    def test_signed_out_visitor_can_sign_in_and_return(self, visitor, link):
         page = visitor.get(f"{address(link)}?method=wallet").content.decode()
 
         assert f'href="/account/login/?next={address(link)}"' in page
 
 
 class TestRestriction:
-    def test_withholds_the_sender_until_the_address_is_typed(self, visitor, make, shop):
+    def test_sender_is_withheld_until_the_address_is_entered(self, visitor, make, shop):
         link = make(emails=[ADA], description="Prize")
         text = text_of(visitor.get(address(link)))
         assert text.startswith("Somebody sends you 25.00 USD")
@@ -495,11 +493,11 @@ class TestRestriction:
         assert "Acme" not in visitor.get(address(link)).content.decode()
         assert ADA not in visitor.get(address(link)).content.decode()
 
-        answer = say_email(visitor, link, "  ADA@Example.com ")
+        answer = enter_email(visitor, link, "  ADA@Example.com ")
 
         assert (answer.status_code, answer.url) == (303, address(link))
         assert text_of(visitor.get(address(link))).startswith("Acme sends you")
-        say_wallet(visitor, link, shop.id)
+        enter_wallet(visitor, link, shop.id)
         claim(visitor, link, shop.id)
         assert Claim.objects.get(link=link).recipient_email == ADA
 
@@ -507,21 +505,21 @@ class TestRestriction:
         "email",
         ["eve@example.com", "аda@example.com", "ada@exаmple.com", f"{ADA}.evil.example", "ada"],
     )
-    def test_does_not_believe_another_or_a_lookalike(self, visitor, make, shop, email):
+    def test_other_and_lookalike_addresses_are_refused(self, visitor, make, shop, email):
         link = make(emails=[ADA])
 
-        answer = say_email(visitor, link, email)
+        answer = enter_email(visitor, link, email)
 
         assert answer.status_code == 422
         assert list(answer.context["form"].errors) == ["email"]
         assert f'value="{email}"' in answer.content.decode()
         assert "Acme" not in answer.content.decode()
 
-    def test_is_not_got_around_by_the_later_steps(self, visitor, make, shop):
+    def test_later_steps_do_not_bypass_the_restriction(self, visitor, make, shop):
         link = make(emails=[ADA])
         before = everything()
 
-        say_wallet(visitor, link, shop.id)
+        enter_wallet(visitor, link, shop.id)
         assert visitor.get(address(link, "review")).status_code == 303
         answer = claim(visitor, link, shop.id)
 
@@ -529,39 +527,41 @@ class TestRestriction:
         assert "Acme" not in visitor.get(answer.url).content.decode()
         assert everything() == before
 
-    def test_met_in_one_session_is_not_met_in_another(self, visitor, make):
+    def test_restriction_is_met_per_session(self, visitor, make):
         link = make(emails=[ADA])
-        say_email(visitor, link, ADA)
+        enter_email(visitor, link, ADA)
 
         assert "Acme" not in Client().get(address(link)).content.decode()
 
-    def test_to_wallets_names_the_sender_only_to_them(self, visitor, make, shop, globex):
+    def test_link_restricted_to_wallets_reveals_the_sender_to_them_only(
+        self, visitor, make, shop, globex
+    ):
         link = make(wallet_ids=[shop.id])
         other = world.make_wallet(globex, "Other")
         assert "Acme" not in visitor.get(address(link)).content.decode()
 
-        refused = say_wallet(visitor, link, other.id)
+        refused = enter_wallet(visitor, link, other.id)
         assert refused.status_code == 422
         assert "not for that wallet" in text_of(refused)
         assert "Acme" not in refused.content.decode()
 
-        say_wallet(visitor, link, shop.id)
+        enter_wallet(visitor, link, shop.id)
         assert "Acme" in text_of(visitor.get(address(link, "review")))
 
-    def test_of_a_link_that_asks_for_money_withholds_who_asks(self, visitor, make):
+    def test_payment_request_withholds_the_requester(self, visitor, make):
         link = make(direction="RECEIVE", emails=[ADA])
         assert text_of(visitor.get(address(link))).startswith("Somebody asks you for 25.00 USD")
 
-        say_email(visitor, link, ADA)
+        enter_email(visitor, link, ADA)
 
         assert text_of(visitor.get(address(link))).startswith("Acme asks you for")
 
 
-class TestLinkThatIsOver:
+class TestInactiveLink:
     def _cancel(self, link):
         payment_links.cancel(link, actor=world.actor_for(link.organization))
 
-    def test_says_what_became_of_it(self, visitor, make, acme, shop):
+    def test_page_says_how_the_link_ended(self, visitor, make, acme, shop):
         used, gone = make(), make()
         late = make(expires_at=clock.real_now() + timedelta(hours=1))
         claimed(used, shop)
@@ -572,7 +572,9 @@ class TestLinkThatIsOver:
         assert "This link was cancelled" in text_of(visitor.get(address(gone)))
         assert "This link has expired" in text_of(visitor.get(address(late)))
 
-    def test_of_a_frozen_sender_has_to_wait(self, visitor, link, funded, acme):
+    def test_link_of_a_frozen_wallet_is_unavailable_until_it_is_unfrozen(
+        self, visitor, link, funded, acme
+    ):
         wallets.freeze(funded, actor=world.actor_for(acme))
 
         page = text_of(visitor.get(address(link)))
@@ -588,11 +590,9 @@ class TestLinkThatIsOver:
             ("expired", "has expired"),
         ],
     )
-    def test_in_the_middle_of_the_form_says_so_clearly(
-        self, visitor, make, shop, savings, end, words
-    ):
+    def test_link_that_ends_during_the_form_says_so(self, visitor, make, shop, savings, end, words):
         link = make(expires_at=clock.real_now() + timedelta(hours=1))
-        say_wallet(visitor, link, shop.id)
+        enter_wallet(visitor, link, shop.id)
         visitor.get(address(link, "review"))
         if end == "claimed":
             claimed(link, savings)
@@ -609,16 +609,16 @@ class TestLinkThatIsOver:
         assert "Claim the money" not in text_of(answer)
         assert balance_of(shop) == 0
 
-    def test_before_the_wallet_was_chosen_leads_back_to_its_page(self, visitor, link, shop):
+    def test_link_that_ends_before_the_choice_redirects_to_its_page(self, visitor, link, shop):
         self._cancel(link)
 
-        answer = say_wallet(visitor, link, shop.id)
+        answer = enter_wallet(visitor, link, shop.id)
 
         assert answer.url == address(link)
         assert visitor.get(address(link, "review")).url == address(link)
 
-    def test_frozen_in_the_middle_keeps_its_money(self, visitor, link, shop, funded, acme):
-        say_wallet(visitor, link, shop.id)
+    def test_wallet_frozen_during_the_form_keeps_its_money(self, visitor, link, shop, funded, acme):
+        enter_wallet(visitor, link, shop.id)
         wallets.freeze(funded, actor=world.actor_for(acme))
 
         answer = claim(visitor, link, shop.id)
@@ -629,59 +629,61 @@ class TestLinkThatIsOver:
 
 
 class TestRates:
-    def test_of_typed_addresses_stop_guessing(self, visitor, make, monkeypatch):
-        monkeypatch.setattr(rate_limits, "ADDRESSES", 0)  # but three for one whom it is for
+    def test_entered_addresses_are_limited_per_network(self, visitor, make, monkeypatch):
+        monkeypatch.setattr(
+            rate_limits, "ADDRESSES", 0
+        )  # which leaves three for the one address of the link
         link, other = make(emails=[ADA]), make(emails=[ADA])
-        guesses = [say_email(visitor, link, f"g{n}@example.com") for n in range(5)]
+        guesses = [enter_email(visitor, link, f"g{n}@example.com") for n in range(5)]
 
         assert [guess.status_code for guess in guesses] == [422, 422, 422, 429, 429]
         assert int(guesses[-1].headers["Retry-After"]) > 0
-        assert say_email(visitor, link, ADA).status_code == 429
-        assert say_email(visitor, other, ADA).status_code == 303
+        assert enter_email(visitor, link, ADA).status_code == 429
+        assert enter_email(visitor, other, ADA).status_code == 303
         assert visitor.get(address(link)).status_code == 200
 
-    def test_of_typed_addresses_let_in_everybody_whom_a_link_is_for(self, make):
+    def test_limit_of_addresses_admits_everyone_the_link_is_for(self, make):
         people = [f"p{n}@example.com" for n in range(25)]
         link = make(emails=people, max_uses=25)
 
-        assert {say_email(Client(), link, one).status_code for one in people} == {303}
+        assert {enter_email(Client(), link, one).status_code for one in people} == {303}
 
-    def test_of_unknown_slugs_leave_the_known_alone(self, visitor, link, monkeypatch):
-        monkeypatch.setattr(access, "UNKNOWN", 3)
+    def test_limit_of_unknown_slugs_does_not_affect_known_ones(self, visitor, link, monkeypatch):
+        monkeypatch.setattr(public_pages, "UNKNOWN", 3)
 
         tries = [visitor.get(f"/pay/{'a' * 30}{n}").status_code for n in range(5)]
 
         assert tries == [404, 404, 404, 429, 429]
         assert visitor.get(address(link)).status_code == 200
 
-    def test_count_each_address_apart(self, link, monkeypatch):
-        monkeypatch.setattr(access, "READS", 2)
+    def test_networks_are_limited_separately(self, link, monkeypatch):
+        monkeypatch.setattr(public_pages, "READS", 2)
         here, there = Client(REMOTE_ADDR="192.0.2.1"), Client(REMOTE_ADDR="192.0.2.2")
 
         assert [here.get(address(link)).status_code for _ in range(3)] == [200, 200, 429]
         assert there.get(address(link)).status_code == 200
 
-    def test_say_how_what_was_typed_is_sent_after_all(self, visitor, link, monkeypatch):
-        monkeypatch.setattr(access, "WRITES", 0)
+    def test_refused_post_says_how_to_send_the_form_again(self, visitor, link, monkeypatch):
+        monkeypatch.setattr(public_pages, "WRITES", 0)
 
         answer = visitor.post(address(link), {"step": "ach"})
 
         assert answer.status_code == 429
         assert "reload this page" in text_of(answer)
 
-    def test_of_pages_that_look_for_news_leave_the_link_to_others(self, make, shop, monkeypatch):
-        """They ask every few seconds, in an office from one address."""
+    def test_polling_a_claim_does_not_use_up_the_links_limit(self, make, shop, monkeypatch):
+        """These pages poll every few seconds, in an office from one network."""
         link = make(max_uses=2)
         visitor = claimed(link, shop)
         news = claim_status.token_of(Claim.objects.get())
-        monkeypatch.setattr(access, "READS", 3)
+        monkeypatch.setattr(public_pages, "READS", 3)
 
         asked = [visitor.get(address(link, "receipt", news)).status_code for _ in range(4)]
 
         assert asked == [200, 200, 200, 429]
         assert Client().get(address(link)).status_code == 200
 
-    def test_let_an_office_behind_one_address_claim(self, make, globex):
+    def test_office_behind_one_network_can_claim(self, make, globex):
         link = make(max_uses=15)
         for number in range(15):
             claimed(link, world.make_wallet(globex, f"Desk {number}"))
@@ -691,7 +693,7 @@ class TestRates:
 
 @pytest.mark.django_db(transaction=True)
 class TestRaces:
-    def test_many_visitors_one_use(self, make, globex):
+    def test_one_of_many_visitors_claims_a_single_use(self, make, globex):
         link = make()
         desks = [world.make_wallet(globex, f"Desk {number}") for number in range(8)]
 
@@ -704,7 +706,7 @@ class TestRaces:
         assert sorted(answer.status_code for answer in answers) == [303, *[422] * 7]
         assert sum(balance_of(desk) for desk in desks) == Decimal(25)
 
-    def test_one_visitor_clicking_many_times(self, make, shop):
+    def test_visitor_who_clicks_many_times_claims_once(self, make, shop):
         link, key = make(), ids.new("sub")
         sealed(link, shop.id)
 

@@ -1,4 +1,4 @@
-"""Verbs of somebody who opens the public page of a payment link."""
+"""What a visitor of a payment link's public page does."""
 
 import re
 from functools import cache
@@ -17,7 +17,7 @@ def address(link: PaymentLink, *rest: str) -> str:
 
 
 def text_of(response) -> str:
-    """What a person reads, in one line."""
+    """Return the visible text in one line."""
     body = re.search(r"<main.*</main>", response.content.decode(), re.DOTALL)[0]
     return read(body)
 
@@ -26,36 +26,36 @@ def read(markup: str) -> str:
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", markup)).split())
 
 
-def say_email(visitor, link, email):
+def enter_email(visitor, link, email):
     return visitor.post(address(link), {"step": "email", "email": email})
 
 
-def say_wallet(visitor, link, wallet_id, **said):
-    return visitor.post(address(link), {"step": "wallet", "wallet_id": wallet_id} | said)
+def enter_wallet(visitor, link, wallet_id, **data):
+    return visitor.post(address(link), {"step": "wallet", "wallet_id": wallet_id} | data)
 
 
 @cache
 def sealed(link: PaymentLink, wallet_id: str) -> str:
-    """What the page of the last look holds of a visitor's choice: the same for each click."""
+    """Return the sealed draft on the review page, the same for each click."""
     return Visit(None, link).seal("draft", {"method": "WALLET", "wallet_id": wallet_id})
 
 
 def claim(visitor, link, wallet_id, submission=None):
-    """Send the last look's form, whatever was said before."""
-    said = {"draft": sealed(link, wallet_id), "submission": submission or ids.new("sub")}
-    return visitor.post(address(link, "review"), said)
+    """Send the review form, without the steps before it."""
+    data = {"draft": sealed(link, wallet_id), "submission": submission or ids.new("sub")}
+    return visitor.post(address(link, "review"), data)
 
 
 def claimed(link, shop) -> Client:
-    """A visitor who claimed the link to a wallet."""
+    """Return a visitor who claimed the link with a wallet."""
     visitor = Client()
-    say_wallet(visitor, link, shop.id)
+    enter_wallet(visitor, link, shop.id)
     assert claim(visitor, link, shop.id).status_code == 303
     return visitor
 
 
 def hidden_of(response) -> dict[str, str]:
-    """What the hidden fields of a page's form hold; of several forms, of the first."""
+    """Return the hidden fields of a page's first form."""
     form = re.search(r"<form(?:(?!theme-choice).)*?</form>", response.content.decode(), re.DOTALL)[
         0
     ]

@@ -1,18 +1,16 @@
-"""Links as support sees them."""
-
-from datetime import UTC
+"""Payment links in the admin."""
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
 from accounts.organizations.models import Organization, User
+from accounts.pay_ins.models import Mandate
 from links.payment_links.models import PaymentLink
-from links.payment_links.services import import_uploads
 from tests.accounts.test_admin import listed, path, signed_in
-from tests.links.conftest import stored
+from tests.links.conftest import ach_body, agreed, send_claim, stored
 from tests.links.pay_page import visiting
-from tests.world import actor_for, available_of, facts_of, make_wallet
+from tests.world import available_of, events_of, make_wallet
 from wallgent.api.models import IdempotencyRecord
 from wallgent.events.models import Event
 
@@ -20,13 +18,13 @@ LINKS = "links.paymentlink"
 
 
 @pytest.fixture
-def boss(db):
-    return User.objects.create_superuser("boss@wallgent.example")
+def superuser(db):
+    return User.objects.create_superuser("root@wallgent.example")
 
 
 @pytest.fixture
-def support(boss):
-    return signed_in(boss)
+def support(superuser):
+    return signed_in(superuser)
 
 
 def act(browser, model, pk, action, **fields):
@@ -34,7 +32,7 @@ def act(browser, model, pk, action, **fields):
     return browser.post(path(model, "changelist"), form, follow=True)
 
 
-def test_a_link_is_found_by_what_belongs_to_it(support, make, claim, payer, shop, acme):
+def test_search_finds_a_link_by_the_ids_of_related_objects(support, make, claim, payer, shop, acme):
     link = make()
     claimed = claim(link, shop).json()
     make(amount="1")
@@ -50,50 +48,62 @@ def test_a_link_is_found_by_what_belongs_to_it(support, make, claim, payer, shop
     assert listed(support, LINKS, link["slug"]) == set()
 
 
-def test_its_secret_is_shown_nowhere(support, make, claim, stranger, shop, acme):
-    """Not even where a claim was refused, and whoever knows it may still take the money."""
+def test_the_page_of_a_claim_leads_to_its_mandate(support, make):
+    link = make(direction="RECEIVE")
+    claimed = send_claim(link, ach_body() | agreed()).json()
+    mandate = Mandate.objects.get()
+
+    page = support.get(path("links.claim", "change", claimed["id"])).text
+
+    assert f"{path('accounts.mandate', 'changelist')}?q={claimed['id']}" in page
+    assert listed(support, "accounts.mandate", claimed["id"]) == {mandate.id}
+    assert mandate.wording in support.get(path("accounts.mandate", "change", mandate.id)).text
+
+
+def test_no_page_shows_the_whole_slug(support, make, claim, stranger, shop, acme):
+    """Not even after a refused claim, when the slug can still be used to claim."""
     link, other = make(maxUses=3, idempotencyKey="made"), make_wallet(acme, "Other")
-    given = claim(link, shop, idempotencyKey="once").json()["transactionId"]
+    paid = claim(link, shop, idempotencyKey="once").json()["transactionId"]
     claim(link, shop, idempotencyKey="twice")
     assert visiting.claim(Client(), stored(link), other.id).status_code == 303
-    stranger.post(f"/v1/payments/{given}/reverse", {"idempotencyKey": "back"})
-    keys, events = "api.idempotencyrecord", "events.event"
+    stranger.post(f"/v1/payments/{paid}/reverse", {"idempotencyKey": "back"})
+    keys, events = "wallgent.idempotencyrecord", "wallgent.event"
     used = IdempotencyRecord.objects.values_list("pk", flat=True)
-    told = Event.objects.filter(subject=link["id"]).values_list("pk", flat=True)
+    recorded = Event.objects.filter(subject=link["id"]).values_list("pk", flat=True)
 
     pages = support.get(path(LINKS, "changelist")).text
     pages += support.get(path(LINKS, "change", link["id"])).text
     pages += support.get(path(LINKS, "history", link["id"])).text
     pages += support.get(path(keys, "changelist")).text
     pages += "".join(support.get(path(keys, "change", pk)).text for pk in used)
-    pages += "".join(support.get(path(events, "change", pk)).text for pk in told)
+    pages += "".join(support.get(path(events, "change", pk)).text for pk in recorded)
 
-    assert (len(used), len(told)) == (5, 5)
+    assert (len(used), len(recorded)) == (5, 5)
     assert link["slug"] not in pages
     assert f"{link['slug'][:6]}…" in pages
-    for called in (
+    for path_shown in (
         *("/v1/payment-links/claim/…/claim<", "/pay/…/review<", "/v1/payment-links<"),
-        f"/v1/payments/{given}/reverse<",
+        f"/v1/payments/{paid}/reverse<",
     ):
-        assert called in pages, called
+        assert path_shown in pages, path_shown
     assert f"&quot;{link['id']}&quot;" in pages
 
 
-def test_support_cancels_it(support, boss, make, payer, acme):
+def test_action_cancels_a_link(support, superuser, make, payer, acme):
     link = make()
 
-    shown = act(support, LINKS, link["id"], "cancel").text
+    cancelled = act(support, LINKS, link["id"], "cancel").text
     again = act(support, LINKS, link["id"], "cancel").text
 
-    assert "done (cancel)" in shown
+    assert "done (cancel)" in cancelled
     assert "Only an ACTIVE payment link can be cancelled" in again
     assert (stored(link).status, available_of(payer)) == ("CANCELLED", 100)
-    [fact] = facts_of(acme, "payment_link.cancelled")
-    assert (fact.actor_type, fact.actor_id) == ("USER", boss.id)
+    [event] = events_of(acme, "payment_link.cancelled")
+    assert (event.actor_type, event.actor_id) == ("USER", superuser.id)
 
 
-def test_support_says_which_way_an_organizations_links_go(support, make, acme):
-    shown = act(
+def test_action_sets_the_default_direction_of_links(support, make, acme):
+    answer = act(
         support,
         "accounts.organization",
         acme.id,
@@ -101,12 +111,12 @@ def test_support_says_which_way_an_organizations_links_go(support, make, acme):
         default_link_direction="SEND",
     )
 
-    assert shown.status_code == 200
+    assert answer.status_code == 200
     assert Organization.objects.get(pk=acme.pk).default_link_direction == "SEND"
     assert make(direction=None)["direction"] == "SEND"
 
 
-def test_text_of_a_link_is_only_text(support, make):
+def test_html_in_a_link_is_escaped(support, make):
     link = make(description="<script>alert(1)</script>", metadata={"<b>": "<i>"})
 
     page = support.get(reverse("admin:links_paymentlink_change", args=[link["id"]])).text
@@ -114,16 +124,3 @@ def test_text_of_a_link_is_only_text(support, make):
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
     assert PaymentLink.objects.count() == 1
-
-
-def test_a_file_of_links_is_counted_and_not_read_out(support, acme, payer):
-    actor = actor_for(acme)
-    text = f"wallet,amount,description\n{payer.id},5,For your eyes\n{payer.id},none,\n"
-    reading = import_uploads.read(text.encode(), actor=actor, zone=UTC)
-    batch = import_uploads.keep(reading, actor=actor, file_name="links.csv")
-
-    for term in (batch.id, acme.id):
-        assert listed(support, "links.linkbatch", term) == {batch.id}
-    page = support.get(path("links.linkbatch", "change", batch.id)).content.decode()
-    assert "1 ready, 1 wrong" in page
-    assert "For your eyes" not in page

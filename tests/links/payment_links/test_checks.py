@@ -1,4 +1,4 @@
-"""The database refuses links in wrong states; what it cannot refuse, check_books finds."""
+"""Constraints refuse invalid links and claims; `check_books` finds the other errors."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -25,9 +25,9 @@ UNPAID = {"payment": None, "transaction": None, "settled_at": None}
 
 @pytest.fixture
 def link(make, claim, acme):
-    """A link of three uses, of which one is taken."""
+    """A link with three uses, one of them claimed."""
     link = make(amount="10", maxUses=3, expiresAt=soon())
-    assert claim(link, make_wallet(acme, "Taker")).status_code == 200
+    assert claim(link, make_wallet(acme, "Recipient")).status_code == 200
     return link
 
 
@@ -62,7 +62,7 @@ class TestConstraints:
         ],
         ids=str,
     )
-    def test_of_a_link(self, link, name, change):
+    def test_refuse_an_invalid_link(self, link, name, change):
         with pytest.raises(IntegrityError, match=f"payment_link_{name}"), transaction.atomic():
             PaymentLink.objects.filter(pk=link["id"]).update(**change)
 
@@ -76,15 +76,15 @@ class TestConstraints:
             ("settled_with_payment", {"settled_at": None}),
             ("settled_with_payment", {"status": "CLAIMED"}),
             ("settled_with_payment", {"transaction": None}),
-            ("takes_its_use", {"takes_use": False}),
-            ("takes_its_use", {"status": "EXPIRED", "ended_at": NOW, **UNPAID}),
+            ("consumes_its_use", {"consumes_use": False}),
+            ("consumes_its_use", {"status": "EXPIRED", "ended_at": NOW, **UNPAID}),
             ("ended_at_with_status", {"ended_at": NOW}),
-            ("ended_at_with_status", {"status": "FAILED", "takes_use": False, **UNPAID}),
+            ("ended_at_with_status", {"status": "FAILED", "consumes_use": False, **UNPAID}),
             ("open_has_a_deadline", {"status": "CLAIMED", "deadline_at": None, **UNPAID}),
         ],
         ids=str,
     )
-    def test_of_a_claim(self, link, name, change):
+    def test_refuse_an_invalid_claim(self, link, name, change):
         with (
             pytest.raises(IntegrityError, match=f"payment_link_claim_{name}"),
             transaction.atomic(),
@@ -94,40 +94,44 @@ class TestConstraints:
     @pytest.mark.parametrize(
         ("name", "change"),
         [
-            ("claimed_once_by_person", {"recipient_email": "other@example.com"}),
-            ("claimed_once_by_email", {"person": "other"}),
+            ("claimed_once_by_claimant", {"recipient_email": "other@example.com"}),
+            ("claimed_once_by_email", {"claimant_fingerprint": "other"}),
         ],
     )
-    def test_one_use_for_each_person(self, link, name, change):
+    def test_allow_one_use_per_claimant(self, link, name, change):
         Claim.objects.update(recipient_email="ada@example.com", is_by_email=True)
-        again = Claim.objects.get()
+        second = Claim.objects.get()
         for field, value in {**UNPAID, "status": "CLAIMED", **change}.items():
-            setattr(again, field, value)
-        again.pk = Claim._meta.pk.generate()
+            setattr(second, field, value)
+        second.pk = Claim._meta.pk.generate()
 
         with pytest.raises(IntegrityError, match=name), transaction.atomic():
-            again.save(force_insert=True)
+            second.save(force_insert=True)
 
-    def test_one_pay_request_for_each_wallet(self, link):
-        asked = Claim.objects.get()
+    def test_allow_one_pay_request_per_wallet(self, link):
+        claim = Claim.objects.get()
         for field, value in UNPAID.items():
-            setattr(asked, field, value)
-        asked.status, asked.takes_use, asked.person = "PENDING_APPROVAL", False, "other"
-        asked.pk = Claim._meta.pk.generate()
-        asked.save(force_insert=True)
-        asked.pk = Claim._meta.pk.generate()
+            setattr(claim, field, value)
+        claim.status, claim.consumes_use, claim.claimant_fingerprint = (
+            "PENDING_APPROVAL",
+            False,
+            "other",
+        )
+        claim.pk = Claim._meta.pk.generate()
+        claim.save(force_insert=True)
+        claim.pk = Claim._meta.pk.generate()
 
         with pytest.raises(IntegrityError, match="asks_a_wallet_once"), transaction.atomic():
-            asked.save(force_insert=True)
+            claim.save(force_insert=True)
         Claim.objects.filter(status="PENDING_APPROVAL").delete()
 
-    def test_no_two_links_share_a_slug_or_a_hold(self, link, make):
+    def test_slug_and_hold_of_a_link_are_unique(self, link, make):
         other = PaymentLink.objects.filter(pk=make()["id"])
         for change in ({"slug": link["slug"]}, {"hold": stored(link).hold}):
             with pytest.raises(IntegrityError), transaction.atomic():
                 other.update(**change)
 
-    def test_a_status_changes_along_its_arrows_only(self, link):
+    def test_status_changes_only_by_a_transition(self, link):
         for status in set(PaymentLink.Status) - {"ACTIVE"}:
             with pytest.raises(AssertionError):
                 PaymentLink(status="SETTLED").advance(status, at=NOW)
@@ -159,28 +163,34 @@ class TestCheckBooks:
         ],
         ids=lambda value: value if isinstance(value, str) else "",
     )
-    def test_finds_what_was_changed_behind_its_back(self, link, capsys, change, sentence):
+    def test_finds_a_link_or_claim_that_disagrees_with_the_ledger(
+        self, link, capsys, change, sentence
+    ):
         with transaction.atomic():
             change(PaymentLink.objects.filter(pk=link["id"]))
             with pytest.raises(CommandError):
                 call_command("check_books")
             transaction.set_rollback(True)
 
-        told = capsys.readouterr()
-        assert re.search(sentence, told.out + told.err)
+        output = capsys.readouterr()
+        assert re.search(sentence, output.out + output.err)
 
     @pytest.mark.parametrize(
         ("end", "change", "sentence"),
         [
-            (False, {"status": "FAILED", "takes_use": False, "ended_at": NOW}, "claimed 1 times"),
-            (False, {"status": "FAILED", "takes_use": False, "ended_at": NOW}, "is PENDING"),
+            (
+                False,
+                {"status": "FAILED", "consumes_use": False, "ended_at": NOW},
+                "claimed 1 times",
+            ),
+            (False, {"status": "FAILED", "consumes_use": False, "ended_at": NOW}, "is PENDING"),
             (False, {"hold": None}, "0 claims under way|its link is of"),
             (True, {"status": "RETURNED", "ended_at": NOW}, "RETURNED, but its transfer"),
             (True, {"status": "CLAIMED", **UNPAID}, "CLAIMED, but its transfer"),
             (True, {"status": "CLAIMED", **UNPAID}, "hold paid 20"),
         ],
     )
-    def test_finds_claims_that_their_transfer_does_not_know(
+    def test_finds_a_claim_that_disagrees_with_its_transfer(
         self, link, acme, capsys, end, change, sentence
     ):
         send_claim(link, ach_body())
@@ -192,47 +202,45 @@ class TestCheckBooks:
                 call_command("check_books")
             transaction.set_rollback(True)
 
-        told = capsys.readouterr()
-        assert re.search(sentence, told.out + told.err)
+        output = capsys.readouterr()
+        assert re.search(sentence, output.out + output.err)
 
-    @pytest.mark.parametrize("whose", [Approval, Claim])
-    def test_finds_a_request_that_nobody_decides_about(self, make, shop, capsys, whose):
+    @pytest.mark.parametrize("model", [Approval, Claim])
+    def test_finds_a_pay_request_without_a_pending_approval(self, make, shop, capsys, model):
         for _ in range(2):
             send_claim(make(direction="RECEIVE"), claim_body(shop))
-        ended = {"status": "EXPIRED"} | {
-            "expired_at" if whose is Approval else "ended_at": NOW  # how each of them says when
-        }
+        ended = {"status": "EXPIRED"} | {"expired_at" if model is Approval else "ended_at": NOW}
         with transaction.atomic():
-            whose.objects.filter(pk=whose.objects.latest("pk").pk).update(**ended)
+            model.objects.filter(pk=model.objects.latest("pk").pk).update(**ended)
             with pytest.raises(CommandError):
                 call_command("check_books")
             transaction.set_rollback(True)
 
-        told = capsys.readouterr()
-        asked = (2, 1) if whose is Approval else (1, 2)
-        sentence = "{} claims wait for its approval, and {} approvals are pending".format(*asked)
-        assert sentence in told.out + told.err
+        output = capsys.readouterr()
+        counts = (2, 1) if model is Approval else (1, 2)
+        sentence = "{} claims wait for its approval, and {} approvals are pending".format(*counts)
+        assert sentence in output.out + output.err
 
-    def test_finds_a_claim_that_counts_as_paid_and_is_not(self, make, acme, capsys):
+    def test_finds_a_settled_claim_without_its_money(self, make, acme, capsys):
         coins = make_wallet(acme, "Coins", currency="USDC")
         link = make(walletId=coins.id, direction="RECEIVE")
         address = send_claim(link, usdc_body()).json()["deposit"]["address"]
         rails.sweep()
         pay_address(address, Decimal(10), "ethereum")
         rails.settle(acme, seconds=3700)
-        part = IncomingPayment.objects.get()
-        paid = {"status": "SETTLED", "settled_at": NOW, "transaction_id": part.transaction_id}
+        partial = IncomingPayment.objects.get()
+        paid = {"status": "SETTLED", "settled_at": NOW, "transaction_id": partial.transaction_id}
         with transaction.atomic():
-            Claim.objects.update(takes_use=True, ended_at=None, **paid)
+            Claim.objects.update(consumes_use=True, ended_at=None, **paid)
             PaymentLink.objects.update(use_count=1, claimed_at=NOW, **paid)
             with pytest.raises(CommandError):
                 call_command("check_books")
             transaction.set_rollback(True)
 
-        told = capsys.readouterr()
-        assert re.search("SETTLED, but its transfer xfr_?.* is FAILED", told.out + told.err)
+        output = capsys.readouterr()
+        assert re.search("SETTLED, but its transfer xfr_?.* is FAILED", output.out + output.err)
 
-    def test_finds_a_transfer_of_no_claim(self, link, capsys):
+    def test_finds_a_transfer_without_a_claim(self, link, capsys):
         send_claim(link, ach_body())
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("DELETE FROM links_claimstep")
@@ -241,10 +249,10 @@ class TestCheckBooks:
                 call_command("check_books")
             transaction.set_rollback(True)
 
-        told = capsys.readouterr()
-        assert "for a payment link, but of no claim" in told.out + told.err
+        output = capsys.readouterr()
+        assert "for a payment link, but of no claim" in output.out + output.err
 
-    def test_finds_a_payment_out_of_nowhere(self, link, capsys):
+    def test_finds_a_payment_and_a_hold_without_a_claim(self, link, capsys):
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("UPDATE links_paymentlink SET use_count = 0")
             cursor.execute("UPDATE links_paymentlink SET direction = 'RECEIVE', hold_id = NULL")
@@ -254,13 +262,13 @@ class TestCheckBooks:
                 call_command("check_books")
             transaction.set_rollback(True)
 
-        told = capsys.readouterr()
-        assert "out of a link, but without a claim" in told.out + told.err
-        assert "for a link that does not know it" in told.out + told.err
+        output = capsys.readouterr()
+        assert "out of a link, but without a claim" in output.out + output.err
+        assert "for a link that does not know it" in output.out + output.err
 
 
-def test_time_ahead_leaves_no_hold_open(make, api, acme, payer):
-    """What a sandbox ahead of time releases is dated by its own clock."""
+def test_cancelling_ends_the_hold_at_the_sandbox_time(make, api, acme, payer):
+    """A release in a sandbox whose clock is ahead is dated by that clock."""
     acme.sandbox_offset = timedelta(days=3)
     acme.save()
     link = make()

@@ -1,4 +1,4 @@
-"""Claims, as whoever got a link makes them."""
+"""Claims of links over the public API."""
 
 import uuid
 from datetime import timedelta
@@ -18,8 +18,8 @@ from tests.world import (
     available_of,
     balance_of,
     error_of,
+    events_of,
     everything,
-    facts_of,
     make_key,
     make_wallet,
 )
@@ -38,7 +38,7 @@ def refusal(response) -> tuple[int, str]:
 
 
 class TestPublicView:
-    def test_shows_what_one_needs_and_no_more(self, make):
+    def test_shows_only_what_a_recipient_needs(self, make):
         until = soon()
         limits = {"emails": ["ada@example.com"], "walletIds": ["wal_x"]}
         link = make(
@@ -74,7 +74,7 @@ class TestPublicView:
 
         assert everything() == before
 
-    def test_says_what_became_of_it(self, make, claim, api, shop):
+    def test_shows_the_status(self, make, claim, api, shop):
         claimed, cancelled, lapsed = make(), make(), make(expiresAt=soon())
         claim(claimed, shop)
         api.patch(f"/v1/payment-links/{cancelled['id']}")
@@ -88,8 +88,8 @@ class TestPublicView:
         assert statuses == ["SETTLED", "CANCELLED", "EXPIRED"]
 
 
-class TestToAWallet:
-    def test_pays_it_out_of_the_hold_at_once(self, make, claim, api, payer, shop, acme, globex):
+class TestClaimToWallet:
+    def test_pays_out_of_the_hold_at_once(self, make, claim, api, payer, shop, acme, globex):
         link = make(description="Design work")
 
         response = claim(link, shop, recipientEmail="ada@example.com")
@@ -125,7 +125,7 @@ class TestToAWallet:
             "settledAt": A_TIME,
         }
 
-    def test_is_a_payment_to_both_sides(self, make, claim, api, stranger, payer, shop):
+    def test_both_sides_see_the_payment(self, make, claim, api, stranger, payer, shop):
         link = make(description="Design work")
         id = claim(link, shop).json()["transactionId"]
 
@@ -143,7 +143,9 @@ class TestToAWallet:
             assert line["amount"] == "25.00"
         assert api.get(f"/v1/payments/{id}").json()["fee"] == "0.00"
 
-    def test_is_told_to_whom_it_concerns(self, make, claim, acme, globex, shop):
+    def test_events_go_to_the_links_owner_and_the_payment_to_both_sides(
+        self, make, claim, acme, globex, shop
+    ):
         link = make()
         answer = claim(link, shop).json()
 
@@ -158,38 +160,38 @@ class TestToAWallet:
             "expiresAt": None,
             "environment": "SANDBOX",
         }
-        [claimed] = facts_of(acme, "payment_link.claimed")
-        [settled] = facts_of(acme, "payment_link.settled")
+        [claimed] = events_of(acme, "payment_link.claimed")
+        [settled] = events_of(acme, "payment_link.settled")
         assert claimed.data == common | {
             "status": "CLAIMED",
             "method": "wallet",
             "claimedAt": A_TIME,
         }
         assert settled.data == common | {"status": "SETTLED", "settledAt": A_TIME}
-        assert {fact.subject for fact in (claimed, settled)} == {link["id"]}
+        assert {event.subject for event in (claimed, settled)} == {link["id"]}
         for organization in (acme, globex):
-            [paid] = facts_of(organization, "payment.completed")
+            [paid] = events_of(organization, "payment.completed")
             assert paid.data["transactionId"] == answer["transactionId"]
-        assert facts_of(globex, "payment_link.claimed") == []
+        assert events_of(globex, "payment_link.claimed") == []
         assert (claimed.actor_type, claimed.actor_id, claimed.origin_digest) == ("SYSTEM", "", None)
 
-    def test_of_several_uses_the_last_settles_the_link(self, make, claim, api, acme, payer):
+    def test_the_last_of_several_uses_settles_the_link(self, make, claim, api, acme, payer):
         link = make(amount="10", maxUses=3)
-        takers = [make_wallet(acme, str(number)) for number in range(4)]
+        recipients = [make_wallet(acme, str(number)) for number in range(4)]
 
         statuses = []
-        for taker in takers:
-            statuses.append(claim(link, taker).status_code)
+        for recipient in recipients:
+            statuses.append(claim(link, recipient).status_code)
             statuses.append(stored(link).status)
 
         assert statuses == [200, "ACTIVE", 200, "ACTIVE", 200, "SETTLED", 409, "SETTLED"]
-        assert [balance_of(taker) for taker in takers] == [10, 10, 10, 0]
+        assert [balance_of(recipient) for recipient in recipients] == [10, 10, 10, 0]
         assert (balance_of(payer), available_of(payer)) == (70, 70)
-        told = [
-            [fact.data["status"] for fact in facts_of(acme, f"payment_link.{type}")]
+        reported = [
+            [event.data["status"] for event in events_of(acme, f"payment_link.{type}")]
             for type in ("claimed", "settled")
         ]
-        assert told == [["ACTIVE", "ACTIVE", "CLAIMED"], ["ACTIVE", "ACTIVE", "SETTLED"]]
+        assert reported == [["ACTIVE", "ACTIVE", "CLAIMED"], ["ACTIVE", "ACTIVE", "SETTLED"]]
 
     def test_one_wallet_takes_one_use(self, make, claim, shop):
         link = make(amount="10", maxUses=3)
@@ -199,7 +201,7 @@ class TestToAWallet:
         assert refusal(claim(link, shop)) == (409, "CONFLICT")
         assert everything() == before
 
-    def test_a_second_time_is_refused(self, make, claim, shop, acme):
+    def test_a_claimed_link_is_refused(self, make, claim, shop, acme):
         link = make()
         claim(link, shop)
         before = everything()
@@ -211,7 +213,7 @@ class TestToAWallet:
         assert "claimed already" in again.json()["error"]["message"]
         assert everything()["links_claim"] == before["links_claim"]
 
-    def test_once_for_each_key(self, make, claim, shop, acme):
+    def test_repeating_the_idempotency_key_claims_once(self, make, claim, shop, acme):
         link, other = make(), make()
 
         first = claim(link, shop, idempotencyKey="k")
@@ -226,19 +228,19 @@ class TestToAWallet:
         assert refusal(changed) == (409, "IDEMPOTENCY_KEY_REUSE")
         assert balance_of(shop) == 50
 
-    def test_a_key_sent_along_is_not_looked_at(self, make, claim, acme, shop):
+    def test_an_api_key_is_ignored(self, make, claim, acme, shop):
         useless = Client(make_key(acme, permissions=["wallets:read"]))
 
         for client in (Client("wg_test_unknown"), useless):
             assert claim(make(amount="5"), shop, client=client).status_code == 200
 
-    def test_with_the_last_cent(self, make, claim, payer, shop):
+    def test_may_use_up_the_wallet(self, make, claim, payer, shop):
         link = make(amount="100")
 
         assert claim(link, shop).status_code == 200
         assert (balance_of(payer), balance_of(shop)) == (0, 100)
 
-    def test_snake_case_and_any_case_of_the_method(self, make, shop):
+    def test_accepts_snake_case_and_any_case_of_the_method(self, make, shop):
         body = {
             "method": "WALLET",
             "destination": {"type": "wallet", "wallet_id": shop.id},
@@ -257,16 +259,16 @@ def _lines(client, wallet) -> list[dict]:
 
 
 class TestReversal:
-    def test_the_recipient_gives_back_and_the_link_keeps_its_history(
+    def test_only_the_recipient_may_reverse_and_the_link_stays_settled(
         self, make, claim, api, stranger, payer, shop
     ):
         link = make()
         id = claim(link, shop).json()["transactionId"]
 
         assert refusal(api.post(f"/v1/payments/{id}/reverse")) == (422, "REVERSAL_NOT_ALLOWED")
-        given = stranger.post(f"/v1/payments/{id}/reverse")
+        given_back = stranger.post(f"/v1/payments/{id}/reverse")
 
-        assert (given.status_code, given.json()["status"]) == (200, "REVERSED")
+        assert (given_back.status_code, given_back.json()["status"]) == (200, "REVERSED")
         assert (balance_of(payer), balance_of(shop)) == (100, 0)
         assert stored(link).status == "SETTLED"
         assert refusal(claim(link, shop)) == (409, "INVALID_STATE")
@@ -302,7 +304,7 @@ class TestRefused:
         ids=lambda body: str(body)[:70],
     )
     @pytest.mark.parametrize("direction", ["SEND", "RECEIVE"])
-    def test_malformed(self, make, body, direction):
+    def test_malformed_body(self, make, body, direction):
         link = make(direction=direction)
         before = everything()
 
@@ -312,7 +314,9 @@ class TestRefused:
         assert response.json()["error"]["details"]["fields"]
         assert everything() == before
 
-    def test_to_a_wallet_that_cannot(self, make, claim, acme, payer, live_wallet, stranger, shop):
+    def test_wallets_that_cannot_be_paid(
+        self, make, claim, acme, payer, live_wallet, stranger, shop
+    ):
         link = make()
         coins = make_wallet(acme, "Coins", currency="USDC")
         closed = make_wallet(acme, "Closed")
@@ -328,12 +332,12 @@ class TestRefused:
         assert everything() == before
         assert claim(link, shop).status_code == 200
 
-    def test_a_frozen_wallet_is_paid_all_the_same(self, make, claim, stranger, shop):
+    def test_a_frozen_wallet_is_paid(self, make, claim, stranger, shop):
         stranger.post(f"/v1/wallets/{shop.id}/freeze")
 
         assert claim(make(), shop).status_code == 200
 
-    def test_while_the_sender_cannot_pay_nothing_says_why(self, make, claim, api, payer, shop):
+    def test_a_sender_that_is_frozen_is_not_named(self, make, claim, api, payer, shop):
         link = make()
         api.post(f"/v1/wallets/{payer.id}/freeze", {"reason": "Fraud"})
         before = everything()
@@ -348,7 +352,7 @@ class TestRefused:
         api.post(f"/v1/wallets/{payer.id}/unfreeze")
         assert claim(link, shop).status_code == 200
 
-    def test_while_the_sender_is_in_debt(self, make, claim, payer, shop, savings):
+    def test_a_sender_in_debt(self, make, claim, payer, shop, savings):
         link = make(amount="60")
         force = journal.Move(payer.account_id, savings.account_id, Decimal(90), "USD")
         posting = journal.Posting(id=ids.new("txn"), moves=(force,), reason="card")
@@ -360,7 +364,7 @@ class TestRefused:
         assert "cannot be paid out right now" in refused.json()["error"]["message"]
         assert stored(link).status == "ACTIVE"
 
-    def test_a_hold_that_lost_its_money_is_a_bug_and_no_excuse(self, make, claim, shop):
+    def test_a_hold_without_the_money_is_an_internal_error(self, make, claim, shop):
         link = make()
 
         with transaction.atomic():
@@ -373,14 +377,14 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("status", "words"), [("CANCELLED", "was cancelled"), ("EXPIRED", "has expired")]
     )
-    def test_when_it_is_over(self, make, claim, api, shop, payer, status, words):
+    def test_a_canceled_or_expired_link(self, make, claim, api, shop, payer, status, words):
         link = make(expiresAt=soon())
         if status == "CANCELLED":
             api.patch(f"/v1/payment-links/{link['id']}")
         else:
             lapse(link)
 
-        for _ in range(2):  # the first to come late expires it
+        for _ in range(2):  # the first late claim expires it
             refused = claim(link, shop)
             assert refusal(refused) == (409, "INVALID_STATE")
             assert refused.json()["error"]["details"] == {"status": status}
@@ -393,7 +397,7 @@ class TestRestrictions:
         "typed",
         ["ada@example.com", "ADA@Example.COM", "  ada@example.com\t", "ａｄａ@example.com"],
     )
-    def test_an_address_is_compared_as_people_mean_it(self, make, claim, shop, typed):
+    def test_an_email_is_compared_in_normal_form(self, make, claim, shop, typed):
         link = make(recipientRestrictions={"emails": ["Ada@example.com"]})
 
         assert claim(link, shop, recipientEmail=typed).status_code == 200
@@ -409,7 +413,7 @@ class TestRestrictions:
             "ada+1@example.com",
         ],
     )
-    def test_another_address_is_refused(self, make, claim, shop, typed):
+    def test_another_email_is_refused(self, make, claim, shop, typed):
         link = make(recipientRestrictions={"emails": ["ada@example.com", "bob@example.com"]})
         before = everything()
 
@@ -420,16 +424,16 @@ class TestRestrictions:
         assert "ada@example.com" not in refused.text
         assert everything() == before
 
-    def test_an_address_takes_one_use_even_if_it_was_only_typed(self, make, claim, shop, savings):
-        people = ["ada@example.com", "bob@example.com"]
-        link = make(maxUses=2, recipientRestrictions={"emails": people})
-        assert claim(link, shop, recipientEmail=people[0]).status_code == 200
+    def test_an_email_takes_one_use_even_without_proof(self, make, claim, shop, savings):
+        emails = ["ada@example.com", "bob@example.com"]
+        link = make(maxUses=2, recipientRestrictions={"emails": emails})
+        assert claim(link, shop, recipientEmail=emails[0]).status_code == 200
 
-        refused = claim(link, savings, recipientEmail=people[0].upper())
+        refused = claim(link, savings, recipientEmail=emails[0].upper())
 
         assert refusal(refused) == (409, "CONFLICT")
         assert "e-mail address was used" in refused.json()["error"]["message"]
-        assert claim(link, savings, recipientEmail=people[1]).status_code == 200
+        assert claim(link, savings, recipientEmail=emails[1]).status_code == 200
 
     def test_wallets_are_compared_by_id(self, make, claim, shop, acme):
         other = make_wallet(acme, "Other")
@@ -438,7 +442,7 @@ class TestRestrictions:
         assert refusal(claim(link, other)) == (403, "PERMISSION_DENIED")
         assert claim(link, shop).status_code == 200
 
-    def test_both_must_be_met(self, make, claim, shop, acme):
+    def test_email_and_wallet_must_both_match(self, make, claim, shop, acme):
         other = make_wallet(acme, "Other")
         link = make(recipientRestrictions={"emails": ["a@b.example"], "walletIds": [shop.id]})
 
@@ -446,13 +450,13 @@ class TestRestrictions:
         assert refusal(claim(link, other, recipientEmail="a@b.example"))[0] == 403
         assert claim(link, shop, recipientEmail="a@b.example").status_code == 200
 
-    def test_empty_lists_restrict_nobody(self, make, claim, shop):
+    def test_empty_lists_are_no_restriction(self, make, claim, shop):
         link = make(recipientRestrictions={"emails": [], "walletIds": []})
 
         assert link["recipientRestrictions"] is None
         assert claim(link, shop).status_code == 200
 
-    def test_a_refusal_binds_no_key(self, make, claim, shop):
+    def test_a_refusal_does_not_use_up_the_idempotency_key(self, make, claim, shop):
         link = make(recipientRestrictions={"emails": ["a@b.example"]})
 
         assert claim(link, shop, idempotencyKey="k").status_code == 403
@@ -460,7 +464,7 @@ class TestRestrictions:
 
         assert right.status_code == 200
 
-    def test_whose_it_is_is_withheld_where_not_everybody_may(self, make, shop):
+    def test_the_public_view_of_a_restricted_link_names_no_one(self, make, shop):
         link = make(recipientRestrictions={"walletIds": [shop.id]})
 
         shown = Client().get(f"/v1/payment-links/claim/{link['slug']}").text
@@ -470,7 +474,7 @@ class TestRestrictions:
 
 
 class TestThrottling:
-    def test_is_for_each_address_and_link(self, make, claim, monkeypatch, shop):
+    def test_reading_is_limited_by_network_address_and_link(self, make, claim, monkeypatch, shop):
         monkeypatch.setattr(public, "PER_MINUTE_AND_PATH", 3)
         one, other = make(amount="5"), make(amount="5")
         path = f"/v1/payment-links/claim/{one['slug']}"
@@ -485,8 +489,8 @@ class TestThrottling:
         assert Client().get(f"/v1/payment-links/claim/{other['slug']}").status_code == 200
         assert Client(ip="192.0.2.9").get(path).status_code == 200
 
-    def test_of_ipv6_is_for_each_network(self, db, monkeypatch):
-        """Whoever has one such address has 2 ** 64 of them."""
+    def test_ipv6_is_limited_by_network(self, db, monkeypatch):
+        """A client with one such address has 2 ** 64 of them."""
         monkeypatch.setattr(public, "PER_MINUTE", 3)
         path = "/v1/payment-links/claim/nope"
 
@@ -496,8 +500,8 @@ class TestThrottling:
         assert Client(ip="2001:db8:0:2::1").get(path).status_code == 404
         assert Client(ip="fe80::1%eth0").get(path).status_code == 404
 
-    def test_of_guesses_at_whom_a_link_is_for(self, make, claim, monkeypatch, shop):
-        monkeypatch.setattr(rate_limits, "ADDRESSES", 0)  # but three for the one it is for
+    def test_guesses_at_the_email_of_a_link_are_limited(self, make, claim, monkeypatch, shop):
+        monkeypatch.setattr(rate_limits, "ADDRESSES", 0)  # but three for each email of the link
         link = make(amount="5", recipientRestrictions={"emails": ["ada@example.com"]})
         other = make(amount="5", recipientRestrictions={"emails": ["ada@example.com"]})
 
@@ -514,7 +518,7 @@ class TestThrottling:
             claim(link, shop, client=elsewhere, recipientEmail="ada@example.com").status_code == 200
         )
 
-    def test_of_one_address_in_all(self, db, monkeypatch):
+    def test_one_network_address_is_limited_over_all_links(self, db, monkeypatch):
         monkeypatch.setattr(public, "PER_MINUTE", 3)
 
         seen = [Client().get(f"/v1/payment-links/claim/{n}").status_code for n in range(5)]
@@ -522,8 +526,8 @@ class TestThrottling:
         assert seen == [404, 404, 404, 429, 429]
 
 
-def test_time_is_the_makers(make, claim, acme, shop, payer):
-    """Between two organizations the payer's clock rules."""
+def test_expiry_follows_the_clock_of_the_links_owner(make, claim, acme, shop, payer):
+    """Between two organizations the clock of the payer counts."""
     link = make(expiresAt=soon(3600))
     acme.sandbox_offset = timedelta(hours=2)
     acme.save()
@@ -533,7 +537,7 @@ def test_time_is_the_makers(make, claim, acme, shop, payer):
     assert available_of(payer) == 100
 
 
-def test_the_transfer_of_a_claim_is_answered_to_the_links_owner_alone(make, api, stranger):
+def test_only_the_links_owner_sees_the_transfer_of_a_claim(make, api, stranger):
     link = make()
     claimed = send_claim(link, ACH).json()
     path = f"/v1/transfers/{claimed['transferId']}"

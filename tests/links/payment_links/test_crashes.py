@@ -1,4 +1,4 @@
-"""Whatever goes wrong, wherever it does: a link is claimed and paid, or it is neither."""
+"""An error at any SQL statement leaves a link fully claimed and paid, or unchanged."""
 
 import itertools
 from contextlib import suppress
@@ -14,7 +14,7 @@ from links.payment_links import tasks
 from links.payment_links.models import Claim, PaymentLink
 from links.payment_links.services import settings
 from tests.accounts import rails
-from tests.accounts.payments.test_crashes import ERRORS, Strike
+from tests.accounts.payments.test_crashes import ERRORS, FailAt
 from tests.links.conftest import (
     ach_body,
     agreed,
@@ -29,25 +29,25 @@ from tests.world import (
     actor_for,
     available_of,
     balance_of,
+    events_of,
     everything,
-    facts_of,
-    forget_rates,
     make_wallet,
+    reset_rate_limits,
 )
 
 pytestmark = pytest.mark.django_db
 
-DEEDS = {
+OPERATIONS = {
     "a new link": 201,
     "a refused link": 402,
     "a claim": 200,
     "the last of two claims": 200,
     "a late claim": 409,
-    "a cancelling": 200,
+    "a cancellation": 200,
     "a sweep": 1,
     "a claim by bank": 200,
     "a debit": 200,
-    "an address to pay to": 200,
+    "an address to pay": 200,
     "a payment with a key": 200,
     "a request to pay": 202,
     "an approval": 200,
@@ -56,7 +56,7 @@ DEEDS = {
 
 
 @pytest.fixture
-def deeds(make, api, stranger, claim, payer, shop, acme, globex, savings):
+def operations(make, api, stranger, claim, payer, shop, acme, globex, savings):
     settings.set_conversion(acme, actor=actor_for(acme), allowed=True)
     purse = make_wallet(globex, "Purse", funds="50")
     links = {
@@ -68,23 +68,23 @@ def deeds(make, api, stranger, claim, payer, shop, acme, globex, savings):
     claim(links["the last of two claims"], savings)
     new = {"walletId": payer.id, "amount": "10", "direction": "SEND", "idempotencyKey": "new"}
 
-    def claiming(link, body=None, client=None):
+    def claim_with(link, body=None, client=None):
         body = (body or claim_body(shop)) | {"idempotencyKey": "key"}
         return lambda: send_claim(link, body, client=client).status_code
 
-    def deciding(verb):
+    def decide(verb):
         send_claim(make(amount="10", direction="RECEIVE"), claim_body(purse))
         approval = Approval.objects.latest("pk")
         return lambda: stranger.post(f"/v1/approvals/{approval.id}/{verb}").status_code
 
-    def receiving(body, client=None):
-        return claiming(make(amount="10", direction="RECEIVE"), body, client)
+    def pay_with(body, client=None):
+        return claim_with(make(amount="10", direction="RECEIVE"), body, client)
 
     def sweep():
         try:
             return tasks.expire_links()
         except (RuntimeError, OperationalError):
-            # What a set did before stays done.
+            # Batches that were committed before stay expired.
             return PaymentLink.objects.filter(status="EXPIRED").count() or 500
 
     made = {
@@ -92,47 +92,47 @@ def deeds(make, api, stranger, claim, payer, shop, acme, globex, savings):
         "a refused link": lambda: (
             api.post("/v1/payment-links", new | {"amount": "1000"}).status_code
         ),
-        "a cancelling": lambda: api.patch(f"/v1/payment-links/{cancelled['id']}").status_code,
+        "a cancellation": lambda: api.patch(f"/v1/payment-links/{cancelled['id']}").status_code,
         "a sweep": sweep,
-        "a claim by bank": claiming(make(amount="10"), ach_body()),
-        "a debit": receiving(ach_body() | agreed()),
-        "an address to pay to": receiving(usdc_body()),
-        "a payment with a key": receiving(claim_body(purse), stranger),
-        "a request to pay": receiving(claim_body(purse)),
-        "an approval": deciding("approve"),
-        "a rejection": deciding("reject"),
+        "a claim by bank": claim_with(make(amount="10"), ach_body()),
+        "a debit": pay_with(ach_body() | agreed()),
+        "an address to pay": pay_with(usdc_body()),
+        "a payment with a key": pay_with(claim_body(purse), stranger),
+        "a request to pay": pay_with(claim_body(purse)),
+        "an approval": decide("approve"),
+        "a rejection": decide("reject"),
     }
     lapse(links["a late claim"])
-    return made | {name: claiming(link) for name, link in links.items()}
+    return made | {name: claim_with(link) for name, link in links.items()}
 
 
-@pytest.mark.parametrize("what", DEEDS)
-def test_interrupted_anywhere_nothing_was_done(deeds, what):
+@pytest.mark.parametrize("what", OPERATIONS)
+def test_error_at_any_statement_changes_nothing(operations, what):
     before = everything()
 
     for number in itertools.count(1):
-        strike = Strike(number, ERRORS[number % 2])
-        forget_rates()
-        with connection.execute_wrapper(strike):
-            status = deeds[what]()
-        if not strike.struck:
+        failure = FailAt(number, ERRORS[number % 2])
+        reset_rate_limits()
+        with connection.execute_wrapper(failure):
+            status = operations[what]()
+        if not failure.statement:
             break
         if what == "a sweep" and status == 1:
-            break  # each was then tried alone, or had been expired before
-        assert status in (0, 500, 503), strike.struck
-        assert everything() == before, strike.struck
+            break  # each link was then tried alone, or was expired before
+        assert status in (0, 500, 503), failure.statement
+        assert everything() == before, failure.statement
 
-    assert status == DEEDS[what]
+    assert status == OPERATIONS[what]
     assert everything() != before
 
 
-# What is under way, how long it takes, and how it ends.
+# Claims under way: the direction, the claim, the seconds to wait, and the final state.
 ENDS = {
     "completed": ("SEND", ach_body(), 5, ("SETTLED", "SETTLED", 75, 75)),
     "failed": ("SEND", ach_body(1), 5, ("ACTIVE", "FAILED", 100, 75)),
     "returned": ("SEND", ach_body(10), 60, ("ACTIVE", "RETURNED", 100, 75)),
     "debited": ("RECEIVE", ach_body() | agreed(), 5, ("SETTLED", "SETTLED", 125, 125)),
-    "taken back": ("RECEIVE", ach_body(10) | agreed(), 60, ("ACTIVE", "RETURNED", 100, 100)),
+    "debit returned": ("RECEIVE", ach_body(10) | agreed(), 60, ("ACTIVE", "RETURNED", 100, 100)),
     "paid": ("RECEIVE", usdc_body(), 5, ("SETTLED", "SETTLED", 125, 125)),
     "paid late": ("RECEIVE", usdc_body(), 3700, ("SETTLED", "SETTLED", 125, 125)),
     "abandoned": ("RECEIVE", usdc_body(), 3700, ("ACTIVE", "EXPIRED", 100, 100)),
@@ -140,8 +140,8 @@ ENDS = {
 
 
 @pytest.mark.parametrize("what", ENDS)
-def test_interrupted_anywhere_a_settlement_ends_the_same(make, acme, payer, what):
-    """Whichever statement of it is the last before the worker dies, the next one goes on."""
+def test_settlement_interrupted_at_any_statement_ends_the_same(make, acme, payer, what):
+    """Whichever statement the worker stops at, the next worker continues."""
     direction, body, seconds, expected = ENDS[what]
     settings.set_conversion(acme, actor=actor_for(acme), allowed=True)
     link = make(direction=direction)
@@ -153,10 +153,10 @@ def test_interrupted_anywhere_a_settlement_ends_the_same(make, acme, payer, what
         worker.check_now(Claim.objects.get().transfer)
 
     for number in itertools.count(1):
-        strike = Strike(number, RuntimeError("the worker dies"))
+        failure = FailAt(number, RuntimeError("the worker dies"))
         with transaction.atomic():
-            connection.atomic_blocks[-1]._from_testcase = True  # what is durable is undone, too
-            with connection.execute_wrapper(strike), suppress(RuntimeError):
+            connection.atomic_blocks[-1]._from_testcase = True  # also rolls back durable blocks
+            with connection.execute_wrapper(failure), suppress(RuntimeError):
                 rails.sweep()
             rails.advance(acme, seconds=120)
             rails.sweep()
@@ -164,9 +164,11 @@ def test_interrupted_anywhere_a_settlement_ends_the_same(make, acme, payer, what
             rails.sweep()
             end = (stored(link).status, Claim.objects.get().status)
             end += (balance_of(payer), available_of(payer))
-            told = [len(facts_of(acme, f"payment_link.{type}")) for type in ("settled", "reopened")]
+            counts = [
+                len(events_of(acme, f"payment_link.{type}")) for type in ("settled", "reopened")
+            ]
             transaction.set_rollback(True)
-        assert end == expected, strike.struck
-        assert told == [expected[1] in ("SETTLED", "RETURNED"), expected[0] == "ACTIVE"]
-        if not strike.struck:
+        assert end == expected, failure.statement
+        assert counts == [expected[1] in ("SETTLED", "RETURNED"), expected[0] == "ACTIVE"]
+        if not failure.statement:
             break

@@ -1,4 +1,4 @@
-"""Codes that prove an e-mail address, over HTTP and at the service that pages call."""
+"""Codes that verify an email address, over HTTP and by the service that pages call."""
 
 import re
 from datetime import timedelta
@@ -10,7 +10,7 @@ from django.db.models import F
 
 from links.payment_links import tasks
 from links.payment_links.errors import CodeExpired, WrongCode
-from links.payment_links.models import Claim, CodeVisitor, EmailProof
+from links.payment_links.models import Claim, CodeVisitor, EmailVerification
 from links.payment_links.services import email_verification, rate_limits
 from tests.links.conftest import ach_body, agreed, claim_body, lapse, send_claim, soon, stored
 from tests.world import (
@@ -22,7 +22,7 @@ from tests.world import (
     make_wallet,
 )
 from wallgent.errors import PermissionDenied, RateLimitExceeded
-from wallgent.mail.models import Letter
+from wallgent.mail.models import SandboxEmail
 
 ADA = "ada@example.com"
 VISITOR = email_verification.visitor_of_network("127.0.0.1")  # of a Client
@@ -30,18 +30,18 @@ VISITOR = email_verification.visitor_of_network("127.0.0.1")  # of a Client
 
 @pytest.fixture
 def link(make):
-    """A link for two people, who have to prove who they are."""
+    """A link for two people, who have to verify their addresses."""
     limits = {"emails": [ADA, "bob@example.com"], "proof": "CODE"}
     return make(amount="10", maxUses=2, recipientRestrictions=limits)
 
 
 def code_of(link: dict, email: str = ADA) -> str:
-    """The code last sent, without an email: six digits, or twelve letters in groups of four."""
-    return email_verification._code(EmailProof.objects.get(link=link["id"], email=email))
+    """Return the current code: six digits, or twelve characters in groups of four."""
+    return email_verification._code(EmailVerification.objects.get(link=link["id"], email=email))
 
 
 def wrong_for(link: dict, number: int = 0) -> str:
-    """Six digits that are not the code last sent."""
+    """Return six digits that are not the current code."""
     return f"{(int(code_of(link)) + 1 + number) % 10**6:06}"
 
 
@@ -55,16 +55,16 @@ def refusal(response) -> tuple[int, str]:
 
 
 def age(link, **by) -> None:
-    """Let so much real time have passed since the code was sent."""
-    proof = EmailProof.objects.get(link=link["id"])
-    for field in ("sent_at", "expires_at", "letters_since"):
+    """Move the times of the verification into the past, as if real time had passed."""
+    proof = EmailVerification.objects.get(link=link["id"])
+    for field in ("sent_at", "expires_at", "hour_started_at"):
         setattr(proof, field, getattr(proof, field) - timedelta(**by))
     proof.save()
     proof.visitors.update(verified_at=F("verified_at") - timedelta(**by))
 
 
-class TestClaim:
-    def test_without_a_code_sends_one_and_says_so(
+class TestClaimWithCode:
+    def test_claim_without_a_code_sends_one_and_says_so(
         self, link, shop, django_capture_on_commit_callbacks
     ):
         with django_capture_on_commit_callbacks(execute=True):
@@ -72,26 +72,26 @@ class TestClaim:
 
         assert refusal(answer) == (202, "VERIFICATION_REQUIRED")
         assert answer.json()["error"]["details"] == {"email": ADA, "resendAfterSeconds": 60}
-        [letter] = mail.outbox
-        code = re.search(r"\b\d{6}\b", letter.body)[0]
-        assert letter.to == [ADA]
-        assert code in letter.subject
-        assert "10.00 USD" in letter.body
+        [email] = mail.outbox
+        code = re.search(r"\b\d{6}\b", email.body)[0]
+        assert email.to == [ADA]
+        assert code in email.subject
+        assert "10.00 USD" in email.body
         assert code not in answer.text
         assert not Claim.objects.exists()
         assert try_claim(link, shop, code).status_code == 200
         assert balance_of(shop) == 10
 
-    def test_shows_the_code_in_the_sandboxs_mailbox_alone(self, link, shop, acme):
+    def test_code_is_shown_in_the_test_inbox_only(self, link, shop, acme):
         try_claim(link, shop)
 
-        [letter] = Letter.objects.all()
-        assert (letter.organization, letter.recipients) == (acme, [ADA])
-        code = re.search(r"\b\d{6}\b", letter.text)[0]
-        assert code not in _rows("links_emailproof")
-        assert code not in _rows("events_event")
+        [email] = SandboxEmail.objects.all()
+        assert (email.organization, email.recipients) == (acme, [ADA])
+        code = re.search(r"\b\d{6}\b", email.text)[0]
+        assert code not in _rows("links_emailverification")
+        assert code not in _rows("wallgent_event")
 
-    def test_with_the_code_in_any_spelling(self, link, shop):
+    def test_code_is_accepted_in_any_spelling(self, link, shop):
         try_claim(link, shop)
         code = code_of(link)
 
@@ -101,7 +101,7 @@ class TestClaim:
         assert Claim.objects.get().is_by_email
 
     @pytest.mark.parametrize("email", ["eve@example.com", "аda@example.com"])
-    def test_sends_nothing_to_whom_the_link_is_not_for(self, link, shop, email):
+    def test_address_that_the_link_is_not_for_gets_no_email(self, link, shop, email):
         before = everything()
 
         assert refusal(try_claim(link, shop, email=email)) == (403, "PERMISSION_DENIED")
@@ -109,10 +109,10 @@ class TestClaim:
         assert everything() == before
         assert mail.outbox == []
 
-    def test_needs_an_address_at_all(self, link, shop):
+    def test_claim_needs_an_address(self, link, shop):
         assert refusal(send_claim(link, claim_body(shop))) == (403, "PERMISSION_DENIED")
 
-    def test_an_idempotency_key_stays_free_until_it_is_done(self, link, shop):
+    def test_idempotency_key_stays_unused_until_the_claim_succeeds(self, link, shop):
         key = {"idempotencyKey": "k"}
 
         assert try_claim(link, shop, **key).status_code == 202
@@ -125,14 +125,14 @@ class TestClaim:
         assert again.content == done.content
         assert balance_of(shop) == 10
 
-    def test_asking_too_soon_keeps_no_idempotency_key(self, link, shop):
+    def test_requesting_a_code_too_soon_leaves_the_idempotency_key_unused(self, link, shop):
         key = {"idempotencyKey": "k"}
         try_claim(link, shop, **key)
 
         assert refusal(try_claim(link, shop, **key)) == (429, "RATE_LIMIT_EXCEEDED")
         assert try_claim(link, shop, code_of(link), **key).status_code == 200
 
-    def test_a_used_code_is_used_up(self, link, shop, acme):
+    def test_used_code_is_refused(self, link, shop, acme):
         try_claim(link, shop)
         code = code_of(link)
         try_claim(link, shop, code)
@@ -144,7 +144,7 @@ class TestClaim:
         assert "used already" in refused.json()["error"]["message"]
         assert stored(link).use_count == 1
 
-    def test_one_address_takes_one_use(self, link, shop, acme):
+    def test_each_address_can_claim_once(self, link, shop, acme):
         try_claim(link, shop)
         try_claim(link, shop, code_of(link))
         age(link, seconds=61)
@@ -156,14 +156,14 @@ class TestClaim:
         bob = code_of(link, "bob@example.com")
         assert try_claim(link, other, bob, email="bob@example.com").status_code == 200
 
-    def test_a_claim_that_is_refused_does_not_use_the_code(self, link, payer, shop):
+    def test_refused_claim_does_not_use_the_code(self, link, payer, shop):
         try_claim(link, shop)
         code = code_of(link)
 
         assert refusal(try_claim(link, payer, code)) == (400, "VALIDATION_ERROR")
         assert try_claim(link, shop, code).status_code == 200
 
-    def test_of_every_method_and_direction(self, make, shop):
+    def test_every_method_and_direction_needs_a_code(self, make, shop):
         limits = {"emails": [ADA], "proof": "CODE"}
         for body, terms in (
             (ach_body(), {}),
@@ -177,14 +177,14 @@ class TestClaim:
             assert done.status_code in (200, 202), done.content
             assert "error" not in done.json()
 
-    def test_of_a_link_that_is_over_sends_nothing(self, make, shop):
+    def test_inactive_link_sends_no_code(self, make, shop):
         link = make(expiresAt=soon(), recipientRestrictions={"emails": [ADA], "proof": "CODE"})
         lapse(link)
 
         assert refusal(try_claim(link, shop)) == (409, "INVALID_STATE")
-        assert not EmailProof.objects.exists()
+        assert not EmailVerification.objects.exists()
 
-    def test_of_real_money_works_too(self, make, live_api, live_wallet, acme):
+    def test_production_link_needs_a_code(self, make, live_api, live_wallet, acme):
         other = make_wallet(acme, "Other", environment="PRODUCTION")
         link = make(
             client=live_api,
@@ -194,11 +194,11 @@ class TestClaim:
         )
 
         assert refusal(try_claim(link, other)) == (202, "VERIFICATION_REQUIRED")
-        assert not Letter.objects.exists()
+        assert not SandboxEmail.objects.exists()
 
 
 class TestTries:
-    def test_end_after_five_wrong_codes(self, link, shop):
+    def test_tries_end_after_five_wrong_codes(self, link, shop):
         try_claim(link, shop)
         code = code_of(link)
 
@@ -214,10 +214,10 @@ class TestTries:
         try_claim(link, shop)
         assert try_claim(link, shop, code_of(link)).status_code == 200
 
-    def test_end_after_ten_minutes_of_real_time(self, link, shop, acme):
+    def test_verification_expires_in_real_time(self, link, shop, acme):
         try_claim(link, shop)
         code = code_of(link)
-        acme.sandbox_offset = timedelta(days=1)  # a clock that is set forward does not count
+        acme.sandbox_offset = timedelta(days=1)  # an advanced sandbox clock has no effect
         acme.save()
         age(link, seconds=599)
         assert verification_of(link, code) is None
@@ -225,7 +225,7 @@ class TestTries:
 
         assert refusal(try_claim(link, shop, code)) == (403, "PERMISSION_DENIED")
 
-    def test_of_a_code_never_typed_end_earlier(self, link, shop):
+    def test_code_that_was_not_entered_expires_after_ten_minutes(self, link, shop):
         try_claim(link, shop)
         code = code_of(link)
         age(link, seconds=600)
@@ -235,7 +235,7 @@ class TestTries:
         assert refusal(refused) == (403, "PERMISSION_DENIED")
         assert "no longer valid" in refused.json()["error"]["message"]
 
-    def test_of_an_older_code_are_wrong(self, link, shop):
+    def test_older_code_is_wrong(self, link, shop):
         try_claim(link, shop)
         old = code_of(link)
         age(link, seconds=601)
@@ -245,7 +245,7 @@ class TestTries:
         assert refusal(try_claim(link, shop, old)) == (403, "PERMISSION_DENIED")
 
     @pytest.mark.django_db(transaction=True)
-    def test_of_24_guesses_at_once_five_are_tried(self, link, shop):
+    def test_concurrent_guesses_get_five_tries(self, link, shop):
         try_claim(link, shop)
         code_of(link)
 
@@ -254,10 +254,10 @@ class TestTries:
         assert {answer.status_code for answer in answers} == {403}
         tried = [a for a in answers if "triesLeft" in a.json()["error"].get("details", {})]
         assert len(tried) == 5
-        assert EmailProof.objects.get().tries == CodeVisitor.objects.get().tries == 5
+        assert EmailVerification.objects.get().tries == CodeVisitor.objects.get().tries == 5
 
     @pytest.mark.django_db(transaction=True)
-    def test_with_one_code_at_once_take_one_use(self, link, globex):
+    def test_concurrent_claims_with_one_code_make_one_claim(self, link, globex):
         takers = [make_wallet(globex, str(n)) for n in range(6)]
         try_claim(link, takers[0])
         code = code_of(link)
@@ -268,16 +268,18 @@ class TestTries:
         assert [a.status_code for a in answers].count(200) == 1
         assert stored(link).use_count == 1
 
-    def test_at_whom_a_link_is_for_are_limited(self, link, shop, monkeypatch):
-        monkeypatch.setattr(rate_limits, "ADDRESSES", 0)  # but three for each it is for
+    def test_guesses_of_addresses_are_limited(self, link, shop, monkeypatch):
+        monkeypatch.setattr(
+            rate_limits, "ADDRESSES", 0
+        )  # which leaves three for each address of the link
 
         seen = [try_claim(link, shop, email=f"{n}@example.com").status_code for n in range(7)]
 
         assert seen == [*[403] * 6, 429]
 
 
-class TestStrangers:
-    """Somebody who knows link and address, and reads none of its mail."""
+class TestGuessesOfStrangers:
+    """A stranger knows the link and the address, and cannot read its emails."""
 
     @staticmethod
     def guess(link, shop, times=5, ip="198.51.100.1"):
@@ -286,7 +288,7 @@ class TestStrangers:
         body = claim_body(shop, recipientEmail=ADA, verificationCode=wrong)
         return [send_claim(link, body, client=stranger) for _ in range(times)]
 
-    def test_use_up_their_own_tries_alone(self, link, shop):
+    def test_guesses_use_up_only_the_strangers_tries(self, link, shop):
         try_claim(link, shop)
 
         *_, last = self.guess(link, shop, 6)
@@ -294,7 +296,7 @@ class TestStrangers:
         assert "Too many" in last.json()["error"]["message"]
         assert try_claim(link, shop, code_of(link)).status_code == 200
 
-    def test_keep_nobody_out_who_has_typed_the_code(self, link, shop):
+    def test_guesses_do_not_lock_out_a_verified_visitor(self, link, shop):
         try_claim(link, shop)
         code = code_of(link)
         verification_of(link, code)
@@ -305,7 +307,7 @@ class TestStrangers:
 
         assert try_claim(link, shop, code).status_code == 200
 
-    def test_void_no_code_by_asking_for_another_email(self, link, shop):
+    def test_requesting_another_email_does_not_void_the_code(self, link, shop):
         try_claim(link, shop)
         code = code_of(link)
         for _ in range(5):
@@ -315,7 +317,7 @@ class TestStrangers:
         assert code_of(link) == code
         assert try_claim(link, shop, code).status_code == 200
 
-    def test_leave_the_newest_code_valid_until_another_can_be_sent(self, link, shop):
+    def test_newest_code_is_valid_until_another_can_be_sent(self, link, shop):
         for _ in range(6):
             assert try_claim(link, shop).status_code == 202
             age(link, seconds=61)
@@ -327,17 +329,19 @@ class TestStrangers:
         assert refusal(try_claim(link, shop)) == (429, "RATE_LIMIT_EXCEEDED")
         assert try_claim(link, shop, code_of(link)).status_code == 200
 
-    def test_with_many_addresses_end_codes_that_can_be_guessed(self, link, shop):
+    def test_guesses_from_many_networks_lead_to_a_long_code(self, link, shop):
         try_claim(link, shop)
         short = code_of(link)
         for number in range(10):
             self.guess(link, shop, ip=f"198.51.100.{number}")
-        assert EmailProof.objects.get().tries == email_verification.SHORT_TRIES
+        assert EmailVerification.objects.get().tries == email_verification.SHORT_CODE_TRIES
 
         refused = try_claim(link, shop, short)
         assert refusal(refused) == (403, "PERMISSION_DENIED")
         assert refused.json()["error"]["details"] == {"resendAfterSeconds": 0}
-        assert try_claim(link, shop).status_code == 202  # at once, whatever was sent before
+        assert (
+            try_claim(link, shop).status_code == 202
+        )  # without a wait, in spite of the emails before
         long = code_of(link)
         assert re.fullmatch(r"([0-9A-HJKMNP-TV-Z]{4}-?){3}", long)
         for number in range(10):
@@ -348,19 +352,19 @@ class TestStrangers:
         assert refusal(try_claim(link, shop, short)) == (403, "PERMISSION_DENIED")
         assert try_claim(link, shop, long.lower().replace("-", " ")).status_code == 200
 
-    def test_are_counted_for_a_day(self, link, shop):
+    def test_wrong_codes_are_counted_for_a_day(self, link, shop):
         try_claim(link, shop)
         self.guess(link, shop)
         age(link, hours=23)
         assert tasks.forget_codes() == 0
         try_claim(link, shop)
-        assert EmailProof.objects.get().tries == 5
+        assert EmailVerification.objects.get().tries == 5
         age(link, hours=25)
         assert tasks.forget_codes() == 1
 
 
-class TestLetters:
-    def test_are_not_sent_twice_in_a_minute(self, link, shop):
+class TestCodeEmails:
+    def test_one_code_email_is_sent_per_minute(self, link, shop):
         try_claim(link, shop)
 
         refused = try_claim(link, shop)
@@ -370,7 +374,7 @@ class TestLetters:
         age(link, seconds=61)
         assert try_claim(link, shop).status_code == 202
 
-    def test_are_six_an_hour(self, link, shop):
+    def test_six_code_emails_are_sent_per_hour(self, link, shop):
         for _ in range(6):
             assert try_claim(link, shop).status_code == 202
             age(link, seconds=61)
@@ -383,24 +387,24 @@ class TestLetters:
         assert try_claim(link, shop).status_code == 202
 
     @pytest.mark.django_db(transaction=True)
-    def test_asked_for_at_once_one_is_sent(self, link, shop):
+    def test_concurrent_requests_send_one_email(self, link, shop):
         answers = in_parallel(6, lambda n: try_claim(link, shop))
 
         assert sorted(answer.status_code for answer in answers) == [202] + [429] * 5
-        assert EmailProof.objects.count() == 1
+        assert EmailVerification.objects.count() == 1
         assert len(mail.outbox) == 1
 
-    def test_hold_no_more_than_a_name_in_our_name(self, acme, make, shop):
+    def test_organization_name_is_shortened_to_one_line(self, acme, make, shop):
         acme.name = "Acme\n\nDear customer, send your password to x@evil.example" + "y" * 150
         acme.save()
         link = make(recipientRestrictions={"emails": [ADA], "proof": "CODE"})
         try_claim(link, shop)
 
-        [letter] = Letter.objects.all()
-        assert "Acme\n" not in letter.text
-        assert "y" * 40 not in letter.text
+        [email] = SandboxEmail.objects.all()
+        assert "Acme\n" not in email.text
+        assert "y" * 40 not in email.text
 
-    def test_that_nobody_can_use_any_more_are_forgotten(self, link, shop):
+    def test_task_deletes_codes_that_can_no_longer_be_used(self, link, shop):
         try_claim(link, shop)
         assert tasks.forget_codes() == 0
         age(link, hours=3)
@@ -409,12 +413,12 @@ class TestLetters:
 
 
 def verification_of(link: dict, code: str):
-    """What the service says of a code, as pages ask it."""
+    """Check a code by the service, as pages do."""
     return email_verification.check_code(stored(link), email=ADA, code=code, visitor=VISITOR)
 
 
-class TestForPages:
-    def test_a_checked_code_stays_good_for_an_hour(self, link, shop):
+class TestService:
+    def test_address_stays_verified_for_an_hour(self, link, shop):
         email_verification.send_code(stored(link), email=ADA)
         code = code_of(link)
         assert not email_verification.is_verified(stored(link), email=ADA, visitor=VISITOR)
@@ -429,7 +433,7 @@ class TestForPages:
         with pytest.raises(CodeExpired):
             verification_of(link, code)
 
-    def test_refusals_are_errors_of_their_own(self, link):
+    def test_each_refusal_has_its_error_class(self, link):
         with pytest.raises(CodeExpired, match="Ask for one"):
             verification_of(link, "123456")
         email_verification.send_code(stored(link), email=ADA)
@@ -441,7 +445,7 @@ class TestForPages:
             email_verification.send_code(stored(link), email="eve@example.com")
 
 
-def test_the_public_view_says_that_a_code_is_asked_for(link):
+def test_public_view_says_that_a_code_is_needed(link):
     shown = Client().get(f"/v1/payment-links/claim/{link['slug']}").json()
 
     assert shown["verification"] == {"emailRequired": True, "proof": "CODE"}

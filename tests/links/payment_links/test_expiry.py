@@ -1,4 +1,4 @@
-"""Links whose time is over: swept by beat, by each organization's own clock."""
+"""Payment links expire by the clock of their organization."""
 
 import re
 from datetime import timedelta
@@ -16,8 +16,8 @@ from tests.links.conftest import lapse, soon, stored
 from tests.world import (
     Client,
     available_of,
+    events_of,
     everything,
-    facts_of,
     fund,
     in_parallel,
     make_key,
@@ -26,19 +26,19 @@ from tests.world import (
 from wallgent import clock
 
 
-def break_on(monkeypatch, links: list[dict], error: Exception) -> list:
-    """Let no hold of these be released. Answers where each refusal is noted."""
-    release_set, refused = holds.release_set, []
-    kept = {stored(link).hold_id for link in links}
+def fail_releases(monkeypatch, links: list[dict], error: Exception) -> list:
+    """Make releasing the holds of these links fail. Return a list that collects the attempts."""
+    release_set, attempts = holds.release_set, []
+    failing = {stored(link).hold_id for link in links}
 
     def release_others(releases):
-        if kept & {release.hold_id for release in releases}:
-            refused.append(releases)
+        if failing & {release.hold_id for release in releases}:
+            attempts.append(releases)
             raise error
         release_set(releases)
 
     monkeypatch.setattr(holds, "release_set", release_others)
-    return refused
+    return attempts
 
 
 def _pass_time(links: list[dict], organization, ahead: bool) -> None:
@@ -51,23 +51,23 @@ def _pass_time(links: list[dict], organization, ahead: bool) -> None:
 
 
 class TestSweep:
-    def test_frees_what_was_promised_and_tells(self, make, claim, acme, payer, shop):
+    def test_releases_the_hold_and_records_an_event(self, make, claim, acme, payer, shop):
         link = make(amount="10", maxUses=3, expiresAt=soon())
         claim(link, shop)
         lapse(link)
 
         assert tasks.expire_links() == 1
 
-        over = stored(link)
-        assert (over.status, over.use_count) == ("EXPIRED", 1)
-        assert abs(over.expired_at - clock.real_now()) < timedelta(seconds=30)
-        assert (over.hold.captured, over.hold.released, over.hold.remaining) == (10, 20, 0)
+        expired = stored(link)
+        assert (expired.status, expired.use_count) == ("EXPIRED", 1)
+        assert abs(expired.expired_at - clock.real_now()) < timedelta(seconds=30)
+        assert (expired.hold.captured, expired.hold.released, expired.hold.remaining) == (10, 20, 0)
         assert available_of(payer) == 90
-        [fact] = facts_of(acme, "payment_link.expired")
-        assert (fact.data["paymentLinkId"], fact.data["status"]) == (link["id"], "EXPIRED")
-        assert (fact.actor_type, fact.is_public) == ("SYSTEM", True)
+        [event] = events_of(acme, "payment_link.expired")
+        assert (event.data["paymentLinkId"], event.data["status"]) == (link["id"], "EXPIRED")
+        assert (event.actor_type, event.is_public) == ("SYSTEM", True)
 
-    def test_again_does_nothing(self, make):
+    def test_repeated_does_nothing(self, make):
         lapse(make(expiresAt=soon()))
         tasks.expire_links()
         before = everything()
@@ -75,7 +75,7 @@ class TestSweep:
         assert tasks.expire_links() == 0
         assert everything() == before
 
-    def test_leaves_the_others(self, make, claim, api, shop):
+    def test_leaves_links_that_are_not_due(self, make, claim, api, shop):
         make()
         make(expiresAt=soon())
         claimed, cancelled = make(expiresAt=soon()), make(expiresAt=soon())
@@ -86,7 +86,7 @@ class TestSweep:
 
         assert tasks.expire_links() == 0
 
-    def test_of_every_direction_environment_and_organization(
+    def test_covers_every_direction_environment_and_organization(
         self, make, acme, stranger, shop, live_api, live_wallet
     ):
         fund(shop, "5")
@@ -99,11 +99,13 @@ class TestSweep:
             lapse(link)
 
         assert tasks.expire_links() == 4
-        assert len(facts_of(acme, "payment_link.expired")) == 2
-        assert len(facts_of(acme, "payment_link.expired", "PRODUCTION")) == 1
-        assert len(facts_of(shop.organization, "payment_link.expired")) == 1
+        assert len(events_of(acme, "payment_link.expired")) == 2
+        assert len(events_of(acme, "payment_link.expired", "PRODUCTION")) == 1
+        assert len(events_of(shop.organization, "payment_link.expired")) == 1
 
-    def test_goes_by_each_sandboxs_clock(self, make, acme, live_api, live_wallet, stranger, shop):
+    def test_uses_the_clock_of_each_sandbox(
+        self, make, acme, live_api, live_wallet, stranger, shop
+    ):
         late = {"direction": "RECEIVE", "expiresAt": soon(3600)}
         ahead = make(**late)
         live = make(client=live_api, walletId=live_wallet.id, **late)
@@ -120,7 +122,7 @@ class TestSweep:
         ]
         assert stored(ahead).expired_at > clock.real_now() + timedelta(minutes=119)
 
-    def test_in_batches(self, make, monkeypatch, payer):
+    def test_processes_all_batches(self, make, monkeypatch, payer):
         monkeypatch.setattr(expiry, "SWEEP_BATCH", 2)
         for _ in range(5):
             lapse(make(amount="1", expiresAt=soon()))
@@ -128,8 +130,8 @@ class TestSweep:
         assert tasks.expire_links() == 5
         assert available_of(payer) == 100
 
-    def test_takes_no_more_for_many_than_for_one(self, make, acme):
-        def asked(count):
+    def test_query_count_does_not_grow_with_the_number_of_links(self, make, acme):
+        def query_count(count):
             for number in range(count):
                 wallet = make_wallet(acme, str(number), funds="5")
                 lapse(make(walletId=wallet.id, amount="5", expiresAt=soon()))
@@ -137,19 +139,19 @@ class TestSweep:
                 assert expiry.expire_due() == count
             return len(captured)
 
-        assert asked(1) == asked(7)
+        assert query_count(1) == query_count(7)
 
     @pytest.mark.parametrize("bad", [[0], [0, 1], [0, 1, 2, 4], [4]])
     @pytest.mark.parametrize("ahead", [False, True])
-    def test_those_that_cannot_keep_no_other_waiting(
+    def test_failing_links_do_not_delay_the_others(
         self, make, monkeypatch, payer, acme, caplog, bad, ahead
     ):
-        """More of them than a set holds, and longer due than all others."""
+        """Even when more of them than a batch holds are due first."""
         monkeypatch.setattr(expiry, "SWEEP_BATCH", 2)
         links = [make(amount="1", expiresAt=soon(60 + number)) for number in range(6)]
         broken = [links[number] for number in bad]
         _pass_time(links, acme, ahead)
-        break_on(monkeypatch, broken, RuntimeError("a bug"))
+        fail_releases(monkeypatch, broken, RuntimeError("a bug"))
 
         assert tasks.expire_links() == 6 - len(bad)
 
@@ -158,19 +160,19 @@ class TestSweep:
             assert (link["id"] in caplog.text) == (link in broken)
         assert available_of(payer) == 100 - len(bad)
 
-    def test_a_lock_that_somebody_keeps_delays_its_set_alone(self, make, monkeypatch, payer, acme):
+    def test_lock_timeout_delays_only_its_batch(self, make, monkeypatch, payer, acme):
         monkeypatch.setattr(expiry, "SWEEP_BATCH", 2)
         links = [make(amount="1", expiresAt=soon(60 + number)) for number in range(5)]
         _pass_time(links, acme, ahead=False)
         with monkeypatch.context() as patched:
-            tried = break_on(patched, links[:1], OperationalError("lock timeout"))
+            attempts = fail_releases(patched, links[:1], OperationalError("lock timeout"))
             assert tasks.expire_links() == 3
-        assert len(tried) == 1  # waiting for it once is enough
+        assert len(attempts) == 1  # the lock is waited for only once
 
         assert tasks.expire_links() == 2
         assert available_of(payer) == 100
 
-    def test_a_frozen_wallet_gets_its_money_back(self, make, api, payer):
+    def test_releases_the_hold_of_a_frozen_wallet(self, make, api, payer):
         lapse(make(expiresAt=soon()))
         api.post(f"/v1/wallets/{payer.id}/freeze")
 
@@ -179,18 +181,18 @@ class TestSweep:
 
 
 @pytest.mark.django_db(transaction=True)
-class TestSweepers:
-    def test_several_at_once_expire_each_once(self, make, acme, payer):
+class TestConcurrentSweeps:
+    def test_each_link_expires_once(self, make, acme, payer):
         for _ in range(20):
             lapse(make(amount="1", expiresAt=soon()))
 
         counts = in_parallel(4, lambda n: tasks.expire_links())
 
         assert sum(counts) == 20
-        assert len(facts_of(acme, "payment_link.expired")) == 20
+        assert len(events_of(acme, "payment_link.expired")) == 20
         assert available_of(payer) == 100
 
-    def test_do_not_wait_for_one_that_is_at_work(self, make, payer):
+    def test_locked_links_are_skipped(self, make, payer):
         busy, idle = make(amount="1", expiresAt=soon()), make(amount="1", expiresAt=soon())
         lapse(busy)
         lapse(idle)
@@ -203,16 +205,16 @@ class TestSweepers:
         assert tasks.expire_links() == 1
 
 
-def test_open_links_with_a_far_expiry_cost_the_sweep_nothing(make, acme, payer, stranger, shop):
-    """However many there are, and though somebody else's sandbox lives ahead."""
-    late = clock.real_now() + timedelta(minutes=30)  # for who lives ahead it would be over
-    common = {"organization": acme, "environment": "SANDBOX", "wallet": payer, "amount": 1}
-    common |= {"currency": "USD", "direction": "RECEIVE", "created_at": clock.real_now()}
-    far = (
-        PaymentLink(slug=f"{number:032}", expires_at=late + timedelta(seconds=number), **common)
+def test_sweep_does_not_read_links_that_expire_later(make, acme, payer, stranger, shop):
+    """However many there are, even if the sandbox clock of another organization is ahead."""
+    late = clock.real_now() + timedelta(minutes=30)  # past by the clock that is ahead
+    fields = {"organization": acme, "environment": "SANDBOX", "wallet": payer, "amount": 1}
+    fields |= {"currency": "USD", "direction": "RECEIVE", "created_at": clock.real_now()}
+    later = (
+        PaymentLink(slug=f"{number:032}", expires_at=late + timedelta(seconds=number), **fields)
         for number in range(3000)
     )
-    PaymentLink.objects.bulk_create(far, batch_size=1000)
+    PaymentLink.objects.bulk_create(later, batch_size=1000)
     due = make(expiresAt=soon(), amount="1")
     lapse(due)
     body = {"walletId": shop.id, "amount": "1", "direction": "RECEIVE", "expiresAt": soon(3600)}
@@ -222,17 +224,17 @@ def test_open_links_with_a_far_expiry_cost_the_sweep_nothing(make, acme, payer, 
         cursor.execute("ANALYZE links_paymentlink")
         with CaptureQueriesContext(connection) as captured:
             assert tasks.expire_links() == 2
-        asked = [query["sql"] for query in captured if "LIMIT 100" in query["sql"]]
-        assert len(asked) == 2
-        for sql in asked:
+        queries = [query["sql"] for query in captured if "LIMIT 100" in query["sql"]]
+        assert len(queries) == 2
+        for sql in queries:
             cursor.execute(f"EXPLAIN ANALYZE {sql}")
             plan = "\n".join(line for (line,) in cursor.fetchall())
-            read = re.findall(r"(?:actual time=\S+ rows=|Rows Removed by .*: )(\d+)", plan)
-            assert max(map(int, read)) < 100, plan
+            rows_read = re.findall(r"(?:actual time=\S+ rows=|Rows Removed by .*: )(\d+)", plan)
+            assert max(map(int, rows_read)) < 100, plan
     assert {stored(link).status for link in (due, ahead)} == {"EXPIRED"}
 
 
-def test_is_on_the_timetable(settings):
+def test_sweep_is_scheduled(settings):
     [entry] = [
         entry
         for entry in settings.CELERY_BEAT_SCHEDULE.values()
@@ -242,7 +244,7 @@ def test_is_on_the_timetable(settings):
     assert entry["options"]["expires"] <= entry["schedule"]
 
 
-def test_a_key_of_the_makers_sees_when(make, api, acme):
+def test_api_shows_when_a_link_expired(make, api, acme):
     link = make(expiresAt=soon())
     lapse(link)
     tasks.expire_links()

@@ -1,4 +1,4 @@
-"""A link sent by e-mail, and on paper."""
+"""Links sent by email, and the page to print."""
 
 import re
 from contextlib import suppress
@@ -8,15 +8,14 @@ from decimal import Decimal
 import pytest
 
 from accounts.organizations.models import Organization
-from links.payment_links import tasks
-from links.payment_links.models import Sending
 from links.payment_links.services import link_emails, payment_links
 from links.payment_links.services.payment_links import Restrictions
 from tests import world
 from tests.links.payment_links.test_link_pages import text_of
 from wallgent import clock, ids
 from wallgent.errors import RateLimitExceeded
-from wallgent.mail.models import Letter
+from wallgent.mail import limits
+from wallgent.mail.models import EmailSendLog, SandboxEmail
 
 
 @pytest.fixture
@@ -39,10 +38,10 @@ def browser(acme):
 
 @pytest.fixture
 def send(browser, acme, django_capture_on_commit_callbacks):
-    def send(link, email="bob@example.com", message="", **said):
-        said = {"submission": ids.new("sub"), "email": email, "message": message} | said
+    def send(link, email="bob@example.com", message="", **fields):
+        data = {"submission": ids.new("sub"), "email": email, "message": message} | fields
         with django_capture_on_commit_callbacks(execute=True):
-            return browser.post(path(acme, link, "send"), said)
+            return browser.post(path(acme, link, "send"), data)
 
     return send
 
@@ -51,34 +50,36 @@ def path(organization, link, *rest, environment="sandbox"):
     return "/".join([f"/{organization.id}/{environment}/payment-links/{link.id}", *rest])
 
 
-class TestSending:
+class TestSendLink:
     @pytest.mark.parametrize(("direction", "words"), [("SEND", "sends you"), ("RECEIVE", "asks")])
-    def test_says_who_how_much_and_which_way(self, send, make, mailoutbox, direction, words):
+    def test_email_names_sender_amount_and_direction(
+        self, send, make, mailoutbox, direction, words
+    ):
         expiry = clock.real_now() + timedelta(days=3)
         link = make(direction=direction, amount=Decimal(125), expires_at=expiry)
 
         answer = send(link, message="As agreed.\nSee you")
 
         assert answer.status_code == 303
-        (letter,) = mailoutbox
-        assert letter.to == ["bob@example.com"]
-        assert letter.subject.startswith("[Test] Acme")
-        assert words in letter.subject
-        assert "125.00 USD" in letter.subject
-        assert link.url in letter.body
-        assert "> As agreed.\n> See you" in letter.body
-        assert f"{expiry:%Y, %H:%M} UTC" in letter.body
-        assert "No real money moves" in letter.body
-        assert "We have not verified who Acme is" in letter.body
-        assert "\n\n\n" not in letter.body
+        (email,) = mailoutbox
+        assert email.to == ["bob@example.com"]
+        assert email.subject.startswith("[Test] Acme")
+        assert words in email.subject
+        assert "125.00 USD" in email.subject
+        assert link.url in email.body
+        assert "> As agreed.\n> See you" in email.body
+        assert f"{expiry:%Y, %H:%M} UTC" in email.body
+        assert "No real money moves" in email.body
+        assert "We have not verified who Acme is" in email.body
+        assert "\n\n\n" not in email.body
 
-    def test_says_thousands_apart_and_quotes_the_description(self, send, make, mailoutbox):
+    def test_email_groups_thousands_and_quotes_the_description(self, send, make, mailoutbox):
         send(make(description="Rent\n\nfor May"))
 
         assert "1,250.00 USD" in mailoutbox[0].subject
         assert "> Rent\n> \n> for May" in mailoutbox[0].body
 
-    def test_holds_no_address_but_the_links(self, send, make, acme, mailoutbox):
+    def test_email_contains_no_url_but_the_links(self, send, make, acme, mailoutbox):
         Organization.objects.update(name="Acme, see https://evil.example")
 
         link = make(description="Rent\nPay at www.evil.example instead")
@@ -87,24 +88,24 @@ class TestSending:
         assert re.findall(r"\S*(?:://|www)\S*", mailoutbox[0].body) == [link.url]
         assert "evil" not in mailoutbox[0].subject
 
-    def test_is_a_fact_that_names_no_address(self, send, make, browser, acme):
+    def test_event_masks_the_address(self, send, make, browser, acme):
         link = make()
         send(link, "Bob@Example.com")
 
-        (fact,) = world.facts_of(acme, "payment_link.sent")
-        assert not fact.is_public
-        assert fact.data["recipient"] == "b…@example.com"
-        assert "bob" not in str(fact.data)
+        (event,) = world.events_of(acme, "payment_link.sent")
+        assert not event.is_public
+        assert event.data["recipient"] == "b…@example.com"
+        assert "bob" not in str(event.data)
         text = text_of(browser.get(path(acme, link)))
         assert re.search(r"Link sent to b…@example\.com .* Ada", text)
-        assert b"bob" not in bytes(Sending.objects.get().address_digest)
+        assert b"bob" not in bytes(EmailSendLog.objects.get().address_digest)
 
-    def test_comes_into_the_test_mailbox(self, send, make):
+    def test_sandbox_email_is_kept_in_the_test_inbox(self, send, make):
         send(make())
 
-        assert Letter.objects.get().recipients == ["bob@example.com"]
+        assert SandboxEmail.objects.get().recipients == ["bob@example.com"]
 
-    def test_twice_by_one_form_is_one_letter(self, send, make, mailoutbox):
+    def test_repeated_form_sends_one_email(self, send, make, mailoutbox):
         link, key = make(), ids.new("sub")
 
         first, again = send(link, submission=key), send(link, submission=key)
@@ -112,23 +113,23 @@ class TestSending:
         assert first.url == again.url
         assert len(mailoutbox) == 1
 
-    def test_in_production_is_no_test_and_kept_nowhere(
+    def test_production_email_is_not_marked_as_test_and_not_kept(
         self, acme, browser, make, live_wallet, mailoutbox, django_capture_on_commit_callbacks
     ):
         world.activate_production(acme)
         link = make(live_wallet)
-        said = {"submission": ids.new("sub"), "email": "bob@example.com", "message": ""}
+        data = {"submission": ids.new("sub"), "email": "bob@example.com", "message": ""}
 
         with django_capture_on_commit_callbacks(execute=True):
-            browser.post(path(acme, link, "send", environment="production"), said)
+            browser.post(path(acme, link, "send", environment="production"), data)
 
         assert "Test" not in mailoutbox[0].subject
         assert "This is a test" not in mailoutbox[0].body
         assert "not verified" not in mailoutbox[0].body
-        assert not Letter.objects.exists()
+        assert not SandboxEmail.objects.exists()
 
     @pytest.mark.parametrize(
-        "said",
+        "fields",
         [
             {"email": ""},
             {"email": "bob"},
@@ -141,25 +142,27 @@ class TestSending:
             {"message": "Go to evil.example/x"},
         ],
     )
-    def test_tells_beside_the_field_what_is_wrong_and_keeps_the_rest(
-        self, send, make, mailoutbox, said
+    def test_error_is_shown_beside_its_field_and_input_is_kept(
+        self, send, make, mailoutbox, fields
     ):
-        answer = send(make(), **({"message": "Kept words"} | said))
+        answer = send(make(), **({"message": "Kept words"} | fields))
 
         assert answer.status_code == 422
-        assert list(answer.context["form"].errors) == list(said)
-        assert (said.get("message") or "Kept words") in answer.content.decode()
+        assert list(answer.context["form"].errors) == list(fields)
+        assert (fields.get("message") or "Kept words") in answer.content.decode()
         assert mailoutbox == []
 
-    def test_goes_only_to_those_who_may_use_it(self, send, make, browser, acme, mailoutbox):
+    def test_restricted_link_is_sent_to_its_addresses_only(
+        self, send, make, browser, acme, mailoutbox
+    ):
         link = make(restrictions=Restrictions(emails=("grace@example.com",)))
         assert 'value="grace@example.com"' in browser.get(path(acme, link, "send")).content.decode()
 
         assert list(send(link).context["form"].errors) == ["email"]
         assert send(link, "GRACE@example.com").status_code == 303
-        assert [letter.to for letter in mailoutbox] == [["grace@example.com"]]
+        assert [email.to for email in mailoutbox] == [["grace@example.com"]]
 
-    def test_of_a_link_that_is_over_is_refused(self, send, make, browser, acme, mailoutbox):
+    def test_inactive_link_is_not_sent(self, send, make, browser, acme, mailoutbox):
         link = make()
         payment_links.cancel(link, actor=world.actor_for(acme))
 
@@ -170,7 +173,7 @@ class TestSending:
         assert send(late).status_code == 422
         assert mailoutbox == []
 
-    def test_a_name_writes_no_header_and_no_paragraph(self, send, make, acme, mailoutbox):
+    def test_organization_name_adds_no_header_and_no_paragraph(self, send, make, acme, mailoutbox):
         Organization.objects.update(name="Acme\r\nBcc: eve@example.com\n\nYour bank writes:")
 
         assert send(make()).status_code == 303
@@ -178,8 +181,8 @@ class TestSending:
         assert "\nBcc" not in mailoutbox[0].body
         assert "\nYour bank" not in mailoutbox[0].body
 
-    def test_one_address_gets_few_a_day(self, send, make, mailoutbox):
-        for _ in range(link_emails.LETTERS_PER_ADDRESS):
+    def test_emails_to_one_address_are_limited_per_day(self, send, make, mailoutbox):
+        for _ in range(limits.MESSAGES_PER_ADDRESS):
             assert send(make()).status_code == 303
 
         refused = send(make(), "BOB@example.com")
@@ -187,35 +190,37 @@ class TestSending:
         assert refused.status_code == 422
         assert "Copy the link and send it yourself" in text_of(refused)
         assert send(make(), "grace@example.com").status_code == 303
-        Sending.objects.update(created_at=clock.real_now() - timedelta(days=1))
+        EmailSendLog.objects.update(created_at=clock.real_now() - timedelta(days=1))
         assert send(make()).status_code == 303
 
-    def test_one_organization_uses_up_no_address_for_others(self, send, make, monkeypatch):
-        for _ in range(link_emails.LETTERS_PER_ADDRESS):
+    def test_organization_cannot_use_up_the_limit_of_an_address_for_others(
+        self, send, make, monkeypatch
+    ):
+        for _ in range(limits.MESSAGES_PER_ADDRESS):
             send(make())
-        Sending.objects.update(organization=world.make_organization("Another"))
+        EmailSendLog.objects.update(organization=world.make_organization("Another"))
 
         assert send(make()).status_code == 303
-        monkeypatch.setattr(link_emails, "LETTERS_PER_ADDRESS_OF_ALL", Sending.objects.count())
+        monkeypatch.setattr(limits, "MESSAGES_PER_ADDRESS_OF_ALL", EmailSendLog.objects.count())
         assert send(make()).status_code == 422
 
-    def test_receipts_to_an_address_use_up_none_of_its_links(self, send, make):
-        for _ in range(link_emails.LETTERS_PER_ADDRESS):
+    def test_receipts_do_not_count_as_link_emails(self, send, make):
+        for _ in range(limits.MESSAGES_PER_ADDRESS):
             send(make())
-        Sending.objects.update(sent_by="clm_01J00000000000000000000000")
+        EmailSendLog.objects.update(kind="RECEIPT")
 
         assert send(make()).status_code == 303
 
-    def test_of_the_sandbox_use_up_none_of_production(self, make, acme, live_wallet, monkeypatch):
-        monkeypatch.setattr(link_emails, "LETTERS_PER_ADDRESS_OF_ALL", 1)
+    def test_sandbox_emails_do_not_count_in_production(self, make, acme, live_wallet, monkeypatch):
+        monkeypatch.setattr(limits, "MESSAGES_PER_ADDRESS_OF_ALL", 1)
         for link in (make(), make(live_wallet)):
             actor = world.actor_for(acme, link.environment)
             link_emails.send(link, actor=actor, address="bob@example.com")
 
-        assert Sending.objects.count() == 2
+        assert EmailSendLog.objects.count() == 2
 
     @pytest.mark.django_db(transaction=True)
-    def test_at_once_one_address_gets_no_more(self, make, acme):
+    def test_concurrent_emails_do_not_exceed_the_limit_of_an_address(self, make, acme):
         actor, links = world.actor_for(acme), [make() for _ in range(8)]
 
         def send(number):
@@ -224,31 +229,21 @@ class TestSending:
 
         world.in_parallel(len(links), send)
 
-        assert Sending.objects.count() == link_emails.LETTERS_PER_ADDRESS
+        assert EmailSendLog.objects.count() == limits.MESSAGES_PER_ADDRESS
 
-    def test_a_person_sends_so_many_an_hour_whatever_clock_and_organization(
+    def test_person_has_an_hourly_limit_across_organizations_in_real_time(
         self, send, make, acme, browser, monkeypatch
     ):
-        monkeypatch.setattr(link_emails, "LETTERS_PER_HOUR", 1)
+        monkeypatch.setattr(limits, "MESSAGES_PER_HOUR", 1)
         send(make())
         Organization.objects.update(sandbox_offset=timedelta(days=2))
-        Sending.objects.update(organization=world.make_organization("Another"))
+        EmailSendLog.objects.update(organization=world.make_organization("Another"))
 
         assert "a little later" in text_of(send(make(), "grace@example.com"))
 
-    def test_whom_letters_were_sent_to_is_forgotten_after_a_day(self, send, make):
-        send(make())
-        tasks.forget_files()
-        assert Sending.objects.count() == 1
 
-        Sending.objects.update(created_at=clock.real_now() - timedelta(days=1, seconds=1))
-        tasks.forget_files()
-
-        assert not Sending.objects.exists()
-
-
-class TestOnPaper:
-    def test_holds_all_it_takes_and_nothing_of_the_dashboard(self, make, browser, acme):
+class TestPrintPage:
+    def test_page_shows_the_link_without_the_dashboard(self, make, browser, acme):
         link = make(description="Rent", expires_at=clock.real_now() + timedelta(days=3))
 
         page = browser.get(path(acme, link, "print"))
@@ -262,7 +257,7 @@ class TestOnPaper:
         assert "<nav" not in page.content.decode()
         assert "QR code" in page.content.decode()
 
-    def test_of_a_link_that_is_over_says_so(self, make, browser, acme):
+    def test_inactive_link_has_no_qr_code(self, make, browser, acme):
         link = make()
         payment_links.cancel(link, actor=world.actor_for(acme))
 

@@ -1,4 +1,4 @@
-"""Payment links in the dashboard: listed, made, looked at, cancelled."""
+"""Dashboard pages that list, create, show and cancel payment links."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -48,7 +48,7 @@ def viewer(acme):
 
 @pytest.fixture
 def at(acme):
-    """The path of a page of Acme's links."""
+    """A function that returns the path of a page of Acme's links."""
 
     def at(*rest, environment="sandbox"):
         return "/".join([f"/{acme.id}/{environment}/payment-links", *rest])
@@ -59,11 +59,11 @@ def at(acme):
 def text_of(response) -> str:
     body = re.search(r"<main.*</main>", response.content.decode(), re.DOTALL)[0]
     text = unescape(re.sub(r"<[^>]+>", " ", body))
-    return " ".join(re.sub("[\u2068\u2069]", "", text).split())  # around names in sentences
+    return " ".join(re.sub("[\u2068\u2069]", "", text).split())  # isolates around names
 
 
-def order(wallet, **said):
-    """A form as a browser sends it."""
+def form_data(wallet, **fields):
+    """Return the fields of the form for a new link, as a browser sends them."""
     return {
         "submission": ids.new("sub"),
         "direction": "RECEIVE",
@@ -76,15 +76,15 @@ def order(wallet, **said):
         "emails": "",
         "proof": "",
         "wallet_ids": "",
-    } | said
+    } | fields
 
 
 def newest() -> PaymentLink:
     return PaymentLink.objects.latest("pk")
 
 
-class TestList:
-    def test_tells_the_direction_by_words_and_sign(self, browser, make, at):
+class TestListPage:
+    def test_shows_the_direction_in_words_and_by_sign(self, browser, make, at):
         make(description="Prize")
         make(direction="RECEIVE", amount=Decimal(40), description="Rent")
 
@@ -93,12 +93,12 @@ class TestList:
         assert re.search(r"Prize .{10,30} You pay −25\.00 USD", text)
         assert re.search(r"Rent .{10,30} You are paid \+40\.00 USD", text)
 
-    def test_is_empty_at_first_and_says_how_to_begin(self, browser, viewer, at):
+    def test_without_links_offers_to_create_one(self, browser, viewer, at):
         assert "Make the first link" in text_of(browser.get(at()))
         assert "Make the first link" not in text_of(viewer.get(at()))
         assert "No payment links yet" in text_of(viewer.get(at()))
 
-    def test_claimed_also_finds_what_is_settled(self, browser, make, at, shop):
+    def test_claimed_filter_includes_settled_links(self, browser, make, at, shop):
         link = make(description="Paid out")
         make(description="Still open")
         _claim(link, shop)
@@ -109,7 +109,7 @@ class TestList:
         assert "Still open" not in text
 
     @pytest.mark.parametrize(
-        "asked",
+        "filters",
         [
             {"direction": "SEND"},
             {"q": "PRIZ"},
@@ -123,7 +123,7 @@ class TestList:
             {"method": "WALLET"},
         ],
     )
-    def test_narrows_by(self, browser, make, at, asked, funded, savings, shop):
+    def test_filters_by(self, browser, make, at, filters, funded, savings, shop):
         grace = Restrictions(emails=("grace@example.com",))
         prize = make(description="Prize", restrictions=grace, max_uses=2)
         make(savings, direction="RECEIVE", description="Rent")
@@ -134,30 +134,30 @@ class TestList:
         values = {"funded": funded.id, "id": prize.id, "url": prize.url}
         values |= {"today": f"{day}", "yesterday": f"{day - timedelta(days=1)}"}
 
-        text = text_of(browser.get(at(), {k: values.get(v, v) for k, v in asked.items()}))
+        text = text_of(browser.get(at(), {k: values.get(v, v) for k, v in filters.items()}))
 
         assert "Prize" in text
         assert "Rent" not in text
 
-    def test_narrows_to_what_is_older(self, browser, make, at):
+    def test_filters_by_creation_date(self, browser, make, at):
         make(description="Prize")
         day = clock.real_now().date() - timedelta(days=2)
 
         assert "Prize" not in text_of(browser.get(at(), {"until": f"{day}"}))
 
     @pytest.mark.parametrize(
-        "asked",
+        "filters",
         [
             *({"status": "x"}, {"wallet": "x"}, {"q": "\x00"}, {"q": "%"}, {"method": "x"}),
             *({"since": "x"}, {"since": "0001-01-01"}, {"until": "9999-12-31"}, {"q": "/pay/"}),
         ],
     )
-    def test_does_not_stumble_over_what_it_cannot_mean(self, browser, make, at, asked):
+    def test_accepts_invalid_filters(self, browser, make, at, filters):
         make(description="Prize")
 
-        assert browser.get(at(), asked).status_code == 200
+        assert browser.get(at(), filters).status_code == 200
 
-    def test_says_that_nothing_fits(self, browser, make, at):
+    def test_shows_that_no_link_matches(self, browser, make, at):
         make(description="Prize")
 
         assert "Nothing fits this filter" in text_of(browser.get(at(), {"q": "nothing"}))
@@ -167,15 +167,15 @@ class TestList:
         first = make(amount=Decimal(1), description="first")
         second = make(amount=Decimal(2), description="second")
 
-        up = text_of(browser.get(at(), {"sort": column}))
-        down = text_of(browser.get(at(), {"sort": f"-{column}"}))
+        ascending = text_of(browser.get(at(), {"sort": column}))
+        descending = text_of(browser.get(at(), {"sort": f"-{column}"}))
 
-        assert first.description in up
-        assert (up.index("first") < up.index("second")) is True
-        assert (down.index("first") > down.index("second")) is True
-        assert second.id not in up
+        assert first.description in ascending
+        assert (ascending.index("first") < ascending.index("second")) is True
+        assert (descending.index("first") > descending.index("second")) is True
+        assert second.id not in ascending
 
-    def test_turns_pages_in_the_same_queries(
+    def test_pages_need_a_constant_number_of_queries(
         self, browser, make, at, django_assert_max_num_queries
     ):
         for number in range(30):
@@ -190,7 +190,7 @@ class TestList:
         assert "number 4." not in first
         assert "number 4." in second
 
-    def test_holds_only_this_organizations_and_environments(
+    def test_shows_only_links_of_the_organization_and_environment(
         self, browser, make, at, shop, live_wallet, acme
     ):
         world.activate_production(acme)
@@ -207,9 +207,9 @@ def _claim(link, destination, **more):
     return claims.open(link, actor=claims.public_actor(link), destination=destination, **more)
 
 
-class TestNew:
-    def test_to_be_paid_is_made_at_once_and_leads_to_its_page(self, browser, at, wallet):
-        answer = browser.post(at("new"), order(wallet, description="Rent", max_uses="3"))
+class TestCreatePage:
+    def test_receive_link_is_created_without_a_review(self, browser, at, wallet):
+        answer = browser.post(at("new"), form_data(wallet, description="Rent", max_uses="3"))
 
         link = newest()
         assert (answer.status_code, answer.url) == (303, at(link.id))
@@ -217,11 +217,11 @@ class TestNew:
         assert link.description == "Rent"
         assert "The link is ready." in browser.get(answer.url).content.decode()
 
-    def test_to_pay_says_first_what_it_sets_aside(self, browser, at, funded):
-        said = order(funded, direction="SEND", max_uses="2", expires="7")
+    def test_send_link_is_reviewed_before_its_amount_is_held(self, browser, at, funded):
+        form = form_data(funded, direction="SEND", max_uses="2", expires="7")
         before = everything()
 
-        review = browser.get(browser.post(at("new"), said).url)
+        review = browser.get(browser.post(at("new"), form).url)
 
         assert review.status_code == 200
         text = text_of(review)
@@ -229,13 +229,13 @@ class TestNew:
         assert "comes back if the link is cancelled or expires" in text
         assert everything() == before
 
-        answer = browser.post(at("new"), said | {"step": "create"})
+        answer = browser.post(at("new"), form | {"step": "create"})
         assert answer.status_code == 303
         assert newest().direction == "SEND"
         assert available_of(funded) == Decimal(950)
 
-    def test_review_carries_everything_that_was_said(self, browser, at, funded, shop):
-        said = order(
+    def test_review_submits_every_field(self, browser, at, funded, shop):
+        form = form_data(
             funded,
             direction="SEND",
             description="Two\nlines <b>",
@@ -244,24 +244,24 @@ class TestNew:
             expires="at",
             expires_at=f"{clock.real_now() + timedelta(days=3):%Y-%m-%dT%H:%M}",
         )
-        page = browser.get(browser.post(at("new"), said).url).content.decode()
+        page = browser.get(browser.post(at("new"), form).url).content.decode()
         hidden = re.findall(
             r'<input type="hidden" name="(\w+)" value="([^"]*)"|<textarea[^>]*name="(\w+)"', page
         )
         assert hidden
-        carried = _fields_of(page)
+        submitted = _fields_of(page)
 
-        browser.post(at("new"), carried | {"step": "create"})
+        browser.post(at("new"), submitted | {"step": "create"})
 
         link = newest()
         assert link.description.replace("\r", "") == "Two\nlines <b>"
         assert link.emails == ["ada@example.com", "bob@example.com"]
         assert link.wallet_ids == [shop.id]
-        assert f"{link.expires_at:%Y-%m-%dT%H:%M}" == said["expires_at"]
+        assert f"{link.expires_at:%Y-%m-%dT%H:%M}" == form["expires_at"]
 
-    def test_can_be_changed_after_the_review(self, browser, at, funded):
-        said = order(funded, direction="SEND", description="Prize")
-        review = browser.get(browser.post(at("new"), said).url).content.decode()
+    def test_form_can_be_edited_after_the_review(self, browser, at, funded):
+        form = form_data(funded, direction="SEND", description="Prize")
+        review = browser.get(browser.post(at("new"), form).url).content.decode()
 
         page = browser.get(re.search(r'href="([^"]*\?draft=[^"]*)"', review)[1])
 
@@ -270,7 +270,7 @@ class TestNew:
         assert "New payment link" in text_of(page)
         assert not PaymentLink.objects.exists()
 
-    def test_begins_with_the_organizations_own_direction(self, browser, at, acme, wallet):
+    def test_preselects_the_organizations_default_direction(self, browser, at, acme, wallet):
         page = browser.get(at("new")).content.decode()
         assert re.search(r'value="RECEIVE"[^>]* checked', page)
 
@@ -278,53 +278,51 @@ class TestNew:
 
         assert re.search(r'value="SEND"[^>]* checked', browser.get(at("new")).content.decode())
 
-    def test_shows_what_each_wallet_has_available(self, browser, at, funded):
+    def test_shows_the_available_balance_of_each_wallet(self, browser, at, funded):
         world.hold(funded, "100")
 
         assert "Research agent (900.00 USD available)" in browser.get(at("new")).content.decode()
 
-    def test_where_production_is_not_activated_can_be_looked_at_only(self, browser, acme):
-        place = f"/{acme.id}/production/payment-links"
+    def test_before_production_is_activated_no_link_can_be_created(self, browser, acme):
+        path = f"/{acme.id}/production/payment-links"
 
         for page in ("new", "bulk"):
-            text = text_of(browser.get(f"{place}/{page}"))
+            text = text_of(browser.get(f"{path}/{page}"))
             assert "Production is not activated yet" in text
             assert not re.search("Continue|Look at it", text)
-        assert "New link" not in text_of(browser.get(place))
+        assert "New link" not in text_of(browser.get(path))
 
-    def test_sent_twice_makes_one(self, browser, at, wallet):
-        said = order(wallet)
+    def test_submitting_twice_creates_one_link(self, browser, at, wallet):
+        form = form_data(wallet)
 
-        first, again = browser.post(at("new"), said), browser.post(at("new"), said)
+        first, again = browser.post(at("new"), form), browser.post(at("new"), form)
 
         assert again.url == first.url
         assert PaymentLink.objects.count() == 1
 
     @pytest.mark.parametrize(("choice", "days"), [("1", 1), ("7", 7), ("30", 30)])
     def test_expires_after_days(self, browser, at, wallet, choice, days):
-        browser.post(at("new"), order(wallet, expires=choice))
+        browser.post(at("new"), form_data(wallet, expires=choice))
 
         link = newest()
         assert link.expires_at - link.created_at == pytest.approx(
             timedelta(days=days), abs=timedelta(seconds=5)
         )
 
-    def test_expires_at_the_time_that_is_given_whatever_the_menu_still_says(
-        self, browser, at, wallet
-    ):
-        browser.post(at("new"), order(wallet, expires="", expires_at="2099-01-01T00:00"))
+    def test_custom_date_overrides_the_default_choice(self, browser, at, wallet):
+        browser.post(at("new"), form_data(wallet, expires="", expires_at="2099-01-01T00:00"))
 
         assert newest().expires_at == datetime(2099, 1, 1, tzinfo=UTC)
 
-    def test_expires_by_the_clock_of_the_sandbox(self, browser, at, wallet, acme):
+    def test_expiry_uses_the_sandbox_clock(self, browser, at, wallet, acme):
         Organization.objects.filter(pk=acme.pk).update(sandbox_offset=timedelta(days=100))
 
-        browser.post(at("new"), order(wallet, expires="1"))
+        browser.post(at("new"), form_data(wallet, expires="1"))
 
         assert newest().expires_at > clock.real_now() + timedelta(days=100)
 
     @pytest.mark.parametrize(
-        ("said", "field"),
+        ("change", "field"),
         [
             ({"amount": ""}, "amount"),
             ({"amount": "0"}, "amount"),
@@ -351,10 +349,10 @@ class TestNew:
             ({"wallet_ids": "wal_1"}, "wallet_ids"),
         ],
     )
-    def test_tells_beside_the_field_what_is_wrong_and_keeps_the_rest(
-        self, browser, at, wallet, said, field
+    def test_shows_the_error_at_its_field_and_keeps_the_other_values(
+        self, browser, at, wallet, change, field
     ):
-        answer = browser.post(at("new"), order(wallet, description="Kept") | said)
+        answer = browser.post(at("new"), form_data(wallet, description="Kept") | change)
 
         assert answer.status_code == 422
         assert list(answer.context["form"].errors) == [field]
@@ -362,47 +360,47 @@ class TestNew:
         if field != "description":
             assert "Kept" in answer.content.decode()
 
-    def test_without_money_is_refused_beside_the_amount(self, browser, at, wallet):
-        answer = browser.post(at("new"), order(wallet, direction="SEND", step="create"))
+    def test_without_funds_shows_the_error_at_the_amount(self, browser, at, wallet):
+        answer = browser.post(at("new"), form_data(wallet, direction="SEND", step="create"))
 
         assert answer.status_code == 422
         assert "does not cover this link" in text_of(answer)
         assert list(answer.context["form"].errors) == ["amount"]
 
-    def test_from_a_frozen_wallet_is_refused_beside_it(self, browser, at, funded, acme):
+    def test_of_a_frozen_wallet_shows_the_error_at_the_wallet(self, browser, at, funded, acme):
         wallets.freeze(funded, actor=world.actor_for(acme))
 
-        answer = browser.post(at("new"), order(funded, direction="SEND", step="create"))
+        answer = browser.post(at("new"), form_data(funded, direction="SEND", step="create"))
 
         assert answer.status_code == 422
         assert list(answer.context["form"].errors) == ["wallet"]
 
-    def test_refused_can_be_sent_again_with_the_same_key(self, browser, at, wallet):
-        said = order(wallet, direction="SEND", step="create")
-        browser.post(at("new"), said)
+    def test_refused_form_can_be_submitted_again_with_the_same_key(self, browser, at, wallet):
+        form = form_data(wallet, direction="SEND", step="create")
+        browser.post(at("new"), form)
         world.fund(wallet, "100")
 
-        assert browser.post(at("new"), said).status_code == 303
+        assert browser.post(at("new"), form).status_code == 303
 
-    def test_does_not_take_a_strangers_wallet(self, browser, at, shop):
-        assert browser.post(at("new"), order(shop)).status_code == 422
+    def test_refuses_a_strangers_wallet(self, browser, at, shop):
+        assert browser.post(at("new"), form_data(shop)).status_code == 422
 
-    def test_in_production_sends_codes_unless_typed_addresses_are_believed(
+    def test_in_production_emails_are_verified_by_code_by_default(
         self, browser, at, acme, live_wallet
     ):
         world.activate_production(acme)
-        said = order(live_wallet, emails="ada@example.com")
+        form = form_data(live_wallet, emails="ada@example.com")
 
-        assert browser.post(at("new", environment="production"), said).status_code == 303
+        assert browser.post(at("new", environment="production"), form).status_code == 303
         assert newest().proof == "CODE"
 
-        said |= {"proof": "TYPED", "submission": ids.new("sub")}
-        assert browser.post(at("new", environment="production"), said).status_code == 303
+        form |= {"proof": "TYPED", "submission": ids.new("sub")}
+        assert browser.post(at("new", environment="production"), form).status_code == 303
         assert newest().proof == "TYPED"
 
 
 def _fields_of(page: str) -> dict[str, str]:
-    """What the form of a page would send."""
+    """Return the fields that the form of a page would submit."""
     form = re.search(r'<form class="form".*?</form>', page, re.DOTALL)[0]
     fields = {}
     for tag in re.findall(r"<input[^>]*>", form):
@@ -414,8 +412,8 @@ def _fields_of(page: str) -> dict[str, str]:
     return fields
 
 
-class TestDuplicate:
-    def test_fills_in_what_the_other_says(self, browser, make, at, savings, shop):
+class TestDuplicateLink:
+    def test_fills_in_the_values_of_the_link(self, browser, make, at, savings, shop):
         grace = Restrictions(emails=("grace@example.com",), wallet_ids=(shop.id,), proof="CODE")
         link = make(
             description="Two\nlines <b>",
@@ -427,9 +425,9 @@ class TestDuplicate:
         page = browser.get(at(link.id)).content.decode()
         assert f"{at('new')}?like={link.id}" in page
 
-        said = browser.get(at("new"), {"like": link.id}).context["form"].initial
+        initial = browser.get(at("new"), {"like": link.id}).context["form"].initial
 
-        assert said == {
+        assert initial == {
             "direction": "SEND",
             "wallet": link.wallet_id,
             "amount": "12.50",
@@ -442,25 +440,25 @@ class TestDuplicate:
         }
         assert PaymentLink.objects.count() == 1
 
-    def test_can_be_sent_as_it_is(self, browser, make, at):
+    def test_can_be_submitted_unchanged(self, browser, make, at):
         link = make(direction="RECEIVE", description="Rent")
         page = browser.get(at("new"), {"like": link.id})
         assert re.search(r'value="RECEIVE"[^>]* checked', page.content.decode())
 
-        said = page.context["form"].initial | {"submission": ids.new("sub")}
-        assert browser.post(at("new"), said).status_code == 303
+        form = page.context["form"].initial | {"submission": ids.new("sub")}
+        assert browser.post(at("new"), form).status_code == 303
 
         assert newest().id != link.id
         assert (newest().description, newest().amount) == ("Rent", link.amount)
 
-    def test_of_a_time_of_its_own_asks_for_another(self, browser, make, at):
+    def test_of_a_link_with_a_custom_date_asks_for_a_new_date(self, browser, make, at):
         link = make(expires_at=clock.real_now() + timedelta(hours=5))
 
         form = browser.get(at("new"), {"like": link.id}).context["form"]
 
         assert form.initial["expires"] == "at"
 
-    def test_of_a_closed_wallet_takes_no_other_unasked(self, browser, make, at, acme, savings):
+    def test_of_a_closed_wallet_selects_no_other_wallet(self, browser, make, at, acme, savings):
         link = make(savings, direction="RECEIVE")
         wallets.close(savings, actor=world.actor_for(acme))
 
@@ -468,15 +466,15 @@ class TestDuplicate:
 
         assert form.fields["wallet"].choices[0] == ("", "Choose a wallet")
 
-    def test_of_a_strangers_or_unknown_link_is_not_there(self, browser, make, at, shop):
+    def test_of_a_strangers_or_unknown_link_is_not_found(self, browser, make, at, shop):
         world.fund(shop, "100")
 
         for id in (make(shop).id, world.unknown_id("lnk"), "x"):
             assert browser.get(at("new"), {"like": id}).status_code == 404
 
 
-class TestPage:
-    def test_hands_on_the_address_with_a_code_to_scan(self, browser, make, at):
+class TestLinkPage:
+    def test_shows_the_address_and_its_qr_code(self, browser, make, at):
         link = make(description="Prize")
 
         page = browser.get(at(link.id)).content.decode()
@@ -485,7 +483,7 @@ class TestPage:
         assert f'data-copy="{link.url}"' in page
         assert "QR code" in page
 
-    def test_shows_what_programs_and_files_keep_with_it(self, browser, make, at):
+    def test_shows_the_metadata(self, browser, make, at):
         link = make(metadata={"invoice": "A-17", "<b>": {"n": Decimal("1.50")}})
 
         text = text_of(browser.get(at(link.id)))
@@ -493,7 +491,7 @@ class TestPage:
         assert "invoice A-17" in text
         assert '<b> {"n": 1.50}' in text
 
-    def test_keeps_the_address_from_whoever_may_not_pay(self, viewer, make, at):
+    def test_hides_the_address_from_users_who_may_not_pay(self, viewer, make, at):
         for link in (make(), make(direction="RECEIVE")):
             page = viewer.get(at(link.id)).content.decode()
             assert link.slug not in page
@@ -501,16 +499,16 @@ class TestPage:
             assert "Cancel the link" not in page
             assert link.slug not in viewer.get(at()).content.decode()
 
-    def test_says_what_is_set_aside(self, browser, make, at):
+    def test_shows_the_held_amount(self, browser, make, at):
         text = text_of(browser.get(at(make(max_uses=4).id)))
 
         assert "Set aside 100.00 USD" in text
         assert "0 of 4" in text
 
-    def test_of_a_link_that_asks_sets_nothing_aside(self, browser, make, at):
+    def test_receive_link_shows_no_held_amount(self, browser, make, at):
         assert "Set aside" not in text_of(browser.get(at(make(direction="RECEIVE").id)))
 
-    def test_tells_who_used_it_and_what_happened(self, browser, make, at, shop):
+    def test_shows_claims_and_timeline(self, browser, make, at, shop):
         link = make(max_uses=2)
         _claim(link, shop)
 
@@ -522,7 +520,7 @@ class TestPage:
         assert "Set aside 25.00 USD" in text
         assert shop.name not in text
 
-    def test_of_a_link_past_its_time_calls_it_expired(self, browser, make, at, acme):
+    def test_link_past_its_expiry_is_shown_as_expired(self, browser, make, at, acme):
         link = make(expires_at=clock.real_now() + timedelta(hours=1))
         Organization.objects.filter(pk=acme.pk).update(sandbox_offset=timedelta(hours=2))
 
@@ -531,7 +529,7 @@ class TestPage:
         assert "Expired" in text_of(page)
         assert "Cancel the link" not in text_of(page)
 
-    def test_is_not_there_for_strangers_or_the_other_environment(self, browser, make, at, shop):
+    def test_is_not_found_by_strangers_or_in_the_other_environment(self, browser, make, at, shop):
         world.fund(shop, "100")
         foreign, own = make(shop), make()
 
@@ -539,12 +537,12 @@ class TestPage:
         assert browser.get(at(own.id, environment="production")).status_code == 404
         assert browser.get(at(world.unknown_id("lnk"))).status_code == 404
 
-    def test_answers_older_spellings_of_its_id(self, browser, make, at):
+    def test_accepts_older_id_prefixes(self, browser, make, at):
         ulid = make().id.removeprefix("lnk_")
 
         assert browser.get(at(f"plink_{ulid}")).status_code == 200
 
-    def test_takes_the_same_queries_however_often_it_was_used(
+    def test_needs_a_constant_number_of_queries(
         self, browser, make, at, globex, django_assert_max_num_queries
     ):
         link = make(max_uses=10)
@@ -556,10 +554,10 @@ class TestPage:
             browser.get(at(link.id))
 
 
-class TestClaims:
-    """What the page of a link tells of them, without saying whose accounts they are."""
+class TestClaimsOnLinkPage:
+    """The page shows claims without whole account numbers or addresses."""
 
-    def test_to_a_bank_is_told_with_its_history(self, browser, make, at, acme):
+    def test_bank_claim_is_shown_with_its_history(self, browser, make, at, acme):
         link = make()
         claim = _claim(link, rails.bank(number="000987654321"))
         page = browser.get(at(link.id))
@@ -575,17 +573,19 @@ class TestClaims:
         assert re.search(r"History .*Claimed .*Settled", text)
         assert claim.id not in text
 
-    def test_with_a_typed_address_is_not_told_as_proved(self, browser, make, at, shop):
+    def test_typed_email_is_not_shown_as_verified(self, browser, make, at, shop):
         link = make(restrictions=Restrictions(emails=("ada@example.com",), proof="TYPED"))
         _claim(link, shop, recipient_email="ada@example.com")
 
         assert "E-mail typed: ada@example.com" in text_of(browser.get(at(link.id)))
 
-    def test_from_a_wallet_is_told_as_paid_and_not_as_paid_out(self, browser, make, at, shop):
+    def test_claim_from_a_wallet_is_shown_as_paid_and_not_as_paid_out(
+        self, browser, make, at, shop
+    ):
         world.fund(shop, "100")
         link = make(direction="RECEIVE")
         owner = world.actor_for(shop.organization)
-        _claim(link, shop, authorised_by=owner)
+        _claim(link, shop, authorized_by=owner)
 
         text = text_of(browser.get(at(link.id)))
 
@@ -593,7 +593,9 @@ class TestClaims:
         assert re.search(r"Link over 25\.00 USD paid \d", text)
         assert "paid out" not in text
 
-    def test_that_failed_says_why_and_that_the_link_is_open_again(self, browser, make, at, acme):
+    def test_failed_claim_shows_its_reason_and_that_the_link_reopened(
+        self, browser, make, at, acme
+    ):
         link = make()
         _claim(link, rails.bank(3))
 
@@ -605,7 +607,7 @@ class TestClaims:
         assert re.search(r"A use of this link came free again on .*R03", text)
         assert re.search(r"open again: .*R03", text)
 
-    def test_that_came_back_says_why(self, browser, make, at, acme):
+    def test_returned_claim_shows_its_reason(self, browser, make, at, acme):
         link = make()
         _claim(link, rails.bank(10))
 
@@ -615,7 +617,7 @@ class TestClaims:
         text = text_of(browser.get(at(link.id)))
         assert re.search(r"History .*Claimed .*Settled .*Returned .*R10", text)
 
-    def test_to_a_chain_shows_a_part_of_the_address(self, browser, at, acme):
+    def test_usdc_claim_shows_a_shortened_address(self, browser, at, acme):
         wallet = world.make_wallet(acme, "Coins", currency="USDC", funds="100")
         actor = world.actor_for(acme)
         terms = {"wallet": wallet, "amount": Decimal(5), "direction": "SEND"}
@@ -627,7 +629,7 @@ class TestClaims:
         assert "To address 0x5290…9EE7" in text_of(page)
         assert rails.chain_address().address not in page.content.decode()
 
-    def test_of_each_kind_take_the_same_queries(
+    def test_claims_of_each_method_need_a_constant_number_of_queries(
         self, browser, make, at, globex, django_assert_max_num_queries
     ):
         link = make(max_uses=20)
@@ -640,12 +642,12 @@ class TestClaims:
             browser.get(at(link.id))
 
 
-class TestSettings:
+class TestSettingsPage:
     @pytest.fixture
     def admin(self, acme):
         return world.browser(world.make_member(acme, "ADMIN"))
 
-    def test_exchanging_is_allowed_and_forbidden_again(self, admin, viewer, at, acme):
+    def test_conversion_is_allowed_and_forbidden(self, admin, viewer, at, acme):
         def converts():
             return [
                 settings.converts_currencies(acme, environment)
@@ -660,28 +662,28 @@ class TestSettings:
         assert converts() == [False, False]
         assert "Not exchanged" in text_of(viewer.get(at("settings")))
 
-        said = {"converts_currencies": "on", "submission": ids.new("sub")}
-        assert admin.post(at("settings"), said).status_code == 303
+        form = {"converts_currencies": "on", "submission": ids.new("sub")}
+        assert admin.post(at("settings"), form).status_code == 303
         assert converts() == [True, False]
 
-    def test_of_production_are_its_own(self, admin, viewer, acme):
+    def test_production_has_its_own_settings(self, admin, viewer, acme):
         world.activate_production(acme)
         path = f"/{acme.id}/production/payment-links/settings"
         assert "Not exchanged" in text_of(viewer.get(path))
         assert "off at first here, on in the sandbox" in text_of(viewer.get(path))
 
-        said = {"converts_currencies": "on", "submission": ids.new("sub")}
-        assert admin.post(path, said).status_code == 303
+        form = {"converts_currencies": "on", "submission": ids.new("sub")}
+        assert admin.post(path, form).status_code == 303
         assert settings.converts_currencies(acme, "PRODUCTION")
         assert "Exchanged 1:1" in text_of(viewer.get(path))
 
-    def test_is_found_on_the_list_and_among_the_organizations_settings(self, admin, at, acme):
+    def test_is_linked_from_the_list_and_the_organizations_settings(self, admin, at, acme):
         for path in (at(), f"/{acme.id}/sandbox/settings"):
             assert f'href="{at("settings")}"' in admin.get(path).content.decode()
 
 
-class TestCancel:
-    def test_says_what_goes_on(self, browser, make, at, acme, funded):
+class TestCancelPage:
+    def test_shows_claims_that_continue(self, browser, make, at, acme, funded):
         link = make(max_uses=2)
         _claim(link, rails.bank())
 
@@ -694,7 +696,7 @@ class TestCancel:
         rails.settle(acme)
         assert world.balance_of(funded) == Decimal(975)
 
-    def test_says_what_happens_to_the_money_then_does_it(self, browser, make, at, funded):
+    def test_shows_the_released_amount_and_releases_it(self, browser, make, at, funded):
         link = make(max_uses=2)
         question = text_of(browser.get(at(link.id, "cancel")))
         assert "50.00 USD comes back to Research agent at once" in question
@@ -705,7 +707,7 @@ class TestCancel:
         assert available_of(funded) == Decimal(1000)
         assert "Cancelled" in text_of(browser.get(answer.url))
 
-    def test_leaves_what_was_claimed(self, browser, make, at, shop, funded):
+    def test_does_not_change_settled_claims(self, browser, make, at, shop, funded):
         link = make(max_uses=2)
         _claim(link, shop)
         assert "25.00 USD that nobody has claimed" in text_of(browser.get(at(link.id, "cancel")))
@@ -714,20 +716,20 @@ class TestCancel:
 
         assert available_of(funded) == Decimal(975)
 
-    def test_of_a_link_that_asks_moves_nothing(self, browser, make, at):
+    def test_of_a_receive_link_moves_no_money(self, browser, make, at):
         link = make(direction="RECEIVE")
 
         assert "No money moves" in text_of(browser.get(at(link.id, "cancel")))
 
-    def test_sent_twice_leads_to_the_same_place(self, browser, make, at):
-        link, said = make(), {"submission": ids.new("sub")}
+    def test_submitting_twice_leads_to_the_same_page(self, browser, make, at):
+        link, form = make(), {"submission": ids.new("sub")}
 
-        first = browser.post(at(link.id, "cancel"), said)
-        again = browser.post(at(link.id, "cancel"), said)
+        first = browser.post(at(link.id, "cancel"), form)
+        again = browser.post(at(link.id, "cancel"), form)
 
         assert (again.status_code, again.url) == (303, first.url)
 
-    def test_after_somebody_claimed_it_says_so(self, browser, make, at, shop):
+    def test_of_a_claimed_link_shows_that_it_has_ended(self, browser, make, at, shop):
         link = make()
         _claim(link, shop)
 
@@ -737,7 +739,7 @@ class TestCancel:
         assert "This link was over before" in text_of(answer)
         assert "Back to the link" in text_of(answer)
 
-    def test_is_not_for_those_who_only_read(self, viewer, make, at):
+    def test_is_forbidden_for_viewers(self, viewer, make, at):
         link = make()
 
         assert viewer.get(at(link.id, "cancel")).status_code == 403
@@ -746,7 +748,7 @@ class TestCancel:
         assert PaymentLink.objects.get(pk=link.pk).status == "ACTIVE"
 
 
-def test_navigation_leads_to_the_links(browser, at):
+def test_navigation_links_to_the_list(browser, at):
     page = browser.get(at()).content.decode()
 
     assert re.search(rf'<a href="{at()}" aria-current="page">.*?Payment links', page)

@@ -1,17 +1,18 @@
-"""Links that receive, paid from a wallet: at once by whoever may spend from it, else on request."""
+"""Links that receive, paid from a wallet: with a key at once, else by a pay request."""
 
 from datetime import timedelta
 
 import pytest
 
-from accounts import tasks as account_tasks
+from accounts.controls import tasks as approval_tasks
 from accounts.controls.models import Approval
 from accounts.controls.services import approvals
 from accounts.organizations.models import Organization
+from accounts.pay_ins.services import pay_requests
 from accounts.payments.models import Payment
 from links.payment_links import tasks
 from links.payment_links.models import Claim
-from links.payment_links.services import pay_requests, rate_limits
+from links.payment_links.services import rate_limits
 from tests.accounts import rails
 from tests.links.conftest import (
     claim_body,
@@ -28,8 +29,8 @@ from tests.world import (
     available_of,
     balance_of,
     error_of,
+    events_of,
     everything,
-    facts_of,
     fund,
     in_parallel,
     make_key,
@@ -41,7 +42,7 @@ from wallgent.api.schemas import timestamp_text
 
 @pytest.fixture
 def ask(make):
-    """Makes a link of 25 that asks for money."""
+    """Creates a link that receives 25."""
 
     def ask(**fields) -> dict:
         return make(**{"direction": "RECEIVE"} | fields)
@@ -51,7 +52,7 @@ def ask(make):
 
 @pytest.fixture
 def till(shop):
-    """Globex's wallet, with 100 to spend: it is the one that pays here."""
+    """Globex's wallet, with 100: the one that pays in these tests."""
     fund(shop, "100")
     return shop
 
@@ -60,12 +61,13 @@ def refusal(response) -> tuple[int, str]:
     return response.status_code, error_of(response)
 
 
-def asked_of(organization) -> Approval:
+def pending_of(organization) -> Approval:
+    """The pending approval of an organization."""
     return Approval.objects.get(organization=organization, status="PENDING")
 
 
-class TestWithAKey:
-    def test_that_may_spend_it_is_paid_at_once(self, ask, stranger, payer, till, acme, globex):
+class TestPayWithKey:
+    def test_a_key_that_may_spend_pays_at_once(self, ask, stranger, payer, till, acme, globex):
         link = ask(description="Invoice 7")
 
         paid = send_claim(link, claim_body(till), client=stranger)
@@ -85,13 +87,13 @@ class TestWithAKey:
             till.id,
         )
         assert payment["description"] == "Invoice 7"
-        [told] = facts_of(acme, "payment_link.settled")
-        assert (told.actor_type, told.actor_id) == ("SYSTEM", "")  # who pays is no key of Acme's
-        [told] = facts_of(globex, "payment.completed")
-        assert told.actor_type == "API_KEY"
+        [settled] = events_of(acme, "payment_link.settled")
+        assert (settled.actor_type, settled.actor_id) == ("SYSTEM", "")  # the key is not Acme's
+        [completed] = events_of(globex, "payment.completed")
+        assert completed.actor_type == "API_KEY"
         assert not Approval.objects.exists()
 
-    def test_without_the_money_it_is_refused_and_told_to_its_payer(
+    def test_insufficient_funds_are_refused_and_recorded_for_the_payer(
         self, ask, stranger, acme, globex, shop
     ):
         link = ask()
@@ -100,11 +102,11 @@ class TestWithAKey:
 
         assert refusal(refused) == (402, "INSUFFICIENT_FUNDS")
         assert stored(link).status == "ACTIVE"
-        assert len(facts_of(globex, "payment.failed")) == 1
-        assert facts_of(acme, "payment.failed") == []
+        assert len(events_of(globex, "payment.failed")) == 1
+        assert events_of(acme, "payment.failed") == []
         assert not Claim.objects.exists()
 
-    def test_of_a_frozen_wallet_it_is_refused(self, ask, stranger, till):
+    def test_a_frozen_wallet_is_refused(self, ask, stranger, till):
         stranger.post(f"/v1/wallets/{till.id}/freeze")
 
         assert refusal(send_claim(ask(), claim_body(till), client=stranger)) == (
@@ -112,22 +114,22 @@ class TestWithAKey:
             "WALLET_FROZEN",
         )
 
-    @pytest.mark.parametrize("what", ["reader", "scoped", "another organization's", "nonsense"])
-    def test_that_may_not_spend_asks_like_anybody(self, ask, till, api, globex, what):
+    @pytest.mark.parametrize("case", ["reader", "scoped", "another organization's", "nonsense"])
+    def test_a_key_that_may_not_spend_creates_a_pay_request(self, ask, till, api, globex, case):
         other = make_wallet(globex, "Other")
         client = {
             "reader": lambda: Client(make_key(globex, permissions=["payments:read"])),
             "scoped": lambda: Client(make_key(globex, wallet_scope=[other.id])),
             "another organization's": lambda: api,
             "nonsense": lambda: Client("wg_test_nonsense"),
-        }[what]()
+        }[case]()
 
         answer = send_claim(ask(), claim_body(till), client=client)
 
         assert (answer.status_code, answer.json()["status"]) == (202, "PENDING_APPROVAL")
         assert balance_of(till) == 100
 
-    def test_of_the_sandbox_pays_nothing_where_money_is_real(
+    def test_a_sandbox_key_pays_nothing_in_production(
         self, make, live_api, live_wallet, stranger, till
     ):
         link = make(client=live_api, walletId=live_wallet.id, direction="RECEIVE")
@@ -138,10 +140,10 @@ class TestWithAKey:
         assert refusal(refused) == (401, "UNAUTHORIZED")
         assert everything() == before
 
-    def test_that_pays_ends_what_the_wallet_was_asked_for(self, ask, stranger, till, globex):
+    def test_paying_ends_the_wallets_pending_pay_request(self, ask, stranger, till, globex):
         link = ask(maxUses=2)
         waiting = send_claim(link, claim_body(till))
-        approval = asked_of(globex)
+        approval = pending_of(globex)
 
         assert send_claim(link, claim_body(till), client=stranger).status_code == 200
 
@@ -151,12 +153,12 @@ class TestWithAKey:
         assert refusal(stranger.post(f"/v1/approvals/{approval.id}/approve"))[0] == 409
         assert balance_of(till) == 75
 
-    def test_of_a_link_that_sends_it_is_not_looked_at(self, make, stranger, till):
+    def test_a_link_that_sends_ignores_the_key(self, make, stranger, till):
         assert send_claim(make(), claim_body(till), client=stranger).status_code == 200
         assert balance_of(till) == 125
 
 
-class TestRequest:
+class TestPayRequest:
     def test_moves_nothing_and_takes_no_use(self, ask, acme, globex, payer, till):
         link = ask(description="Invoice 7")
 
@@ -165,63 +167,61 @@ class TestRequest:
         assert (answer.status_code, answer.json()["status"]) == (202, "PENDING_APPROVAL")
         assert (balance_of(till), available_of(till)) == (100, 100)
         assert (stored(link).status, stored(link).use_count) == ("ACTIVE", 0)
-        approval = asked_of(globex)
+        approval = pending_of(globex)
         assert (approval.wallet_id, approval.recipient_id) == (till.id, payer.id)
         assert (approval.amount, approval.currency) == (25, "USD")
         assert (approval.description, approval.subject_id) == ("Invoice 7", link["id"])
-        assert facts_of(acme, "payment_link.claimed") == []
-        assert len(facts_of(globex, "approval.created")) == 1
+        assert events_of(acme, "payment_link.claimed") == []
+        assert len(events_of(globex, "approval.created")) == 1
 
-    def test_that_is_approved_pays(self, ask, stranger, acme, payer, till, globex):
+    def test_approving_it_pays(self, ask, stranger, acme, payer, till, globex):
         link = ask()
         asked = send_claim(link, claim_body(till))
 
-        done = stranger.post(f"/v1/approvals/{asked_of(globex).id}/approve")
+        done = stranger.post(f"/v1/approvals/{pending_of(globex).id}/approve")
 
         assert (done.status_code, done.json()["status"]) == (200, "APPROVED")
         assert (balance_of(till), balance_of(payer)) == (75, 125)
         assert look(link, asked)["status"] == "SETTLED"
         assert look(link, asked)["transactionId"] == done.json()["transactionId"]
         assert stored(link).status == "SETTLED"
-        assert [fact.data["claimId"] for fact in facts_of(acme, "payment_link.claimed")] == [
+        assert [event.data["claimId"] for event in events_of(acme, "payment_link.claimed")] == [
             asked.json()["id"]
         ]
 
-    def test_takes_its_use_when_it_is_approved(self, ask, stranger, acme, globex, till):
+    def test_takes_its_use_at_the_time_of_approval(self, ask, stranger, acme, globex, till):
         link = ask()
         asked = send_claim(link, claim_body(till)).json()
         rails.advance(acme, hours=2)
 
-        stranger.post(f"/v1/approvals/{asked_of(globex).id}/approve")
+        stranger.post(f"/v1/approvals/{pending_of(globex).id}/approve")
 
-        [event] = facts_of(acme, "payment_link.claimed")
+        [event] = events_of(acme, "payment_link.claimed")
         assert event.data["claimedAt"] > asked["createdAt"]
         assert event.data["claimedAt"] == timestamp_text(stored(link).claimed_at)
 
-    def test_that_is_rejected_pays_nothing_and_can_be_asked_again(
-        self, ask, stranger, globex, till
-    ):
+    def test_rejecting_it_pays_nothing_and_allows_another(self, ask, stranger, globex, till):
         link = ask()
         asked = send_claim(link, claim_body(till))
 
-        stranger.post(f"/v1/approvals/{asked_of(globex).id}/reject", {"reason": "Who are you?"})
+        stranger.post(f"/v1/approvals/{pending_of(globex).id}/reject", {"reason": "Who are you?"})
 
         assert look(link, asked)["status"] == "REJECTED"
         assert "Who are you?" not in look(link, asked)["reason"]
         assert (stored(link).status, balance_of(till)) == ("ACTIVE", 100)
         assert send_claim(link, claim_body(till)).status_code == 202
 
-    def test_that_nobody_decides_about_ends_by_itself(self, ask, globex, till):
+    def test_expires_without_a_decision(self, ask, globex, till):
         link = ask()
         asked = send_claim(link, claim_body(till))
         rails.advance(globex, hours=25)
 
-        account_tasks.expire_approvals()
+        approval_tasks.expire_approvals()
 
         assert look(link, asked)["status"] == "EXPIRED"
         assert send_claim(link, claim_body(till)).status_code == 202
 
-    def test_that_has_run_out_unseen_makes_room_for_another(self, ask, globex, till):
+    def test_a_new_one_replaces_one_past_its_expiry(self, ask, globex, till):
         link = ask()
         asked = send_claim(link, claim_body(till))
         rails.advance(globex, hours=25)
@@ -229,7 +229,7 @@ class TestRequest:
         assert send_claim(link, claim_body(till)).status_code == 202
         assert look(link, asked)["status"] == "EXPIRED"
 
-    def test_is_made_once_for_each_link_and_wallet(self, ask, till, globex):
+    def test_is_pending_once_for_each_link_and_wallet(self, ask, till, globex):
         link, other = ask(), ask()
         more = make_wallet(globex, "More")
 
@@ -256,8 +256,8 @@ class TestRequest:
         assert Approval.objects.get().status == "EXPIRED"
         assert balance_of(till) == 100
 
-    def test_waits_while_another_payer_is_expected(self, ask, acme, stranger, globex):
-        """A use that is taken may come free again: the request stays, and pays only then."""
+    def test_stays_pending_while_another_claim_has_the_last_use(self, ask, acme, stranger, globex):
+        """That use may become free again; only then can the request be approved."""
         coins, purse = (
             make_wallet(one, "Coins", currency="USDC", funds=funds)
             for one, funds in ((acme, "0"), (globex, "50"))
@@ -266,44 +266,44 @@ class TestRequest:
         send_claim(link, claim_body(purse))
         send_claim(link, usdc_body())
 
-        refused = stranger.post(f"/v1/approvals/{asked_of(globex).id}/approve")
+        refused = stranger.post(f"/v1/approvals/{pending_of(globex).id}/approve")
         assert refusal(refused) == (409, "INVALID_STATE")
-        assert (asked_of(globex).status, balance_of(purse)) == ("PENDING", 50)
+        assert (pending_of(globex).status, balance_of(purse)) == ("PENDING", 50)
         rails.settle(acme, seconds=3700)
-        assert stranger.post(f"/v1/approvals/{asked_of(globex).id}/approve").status_code == 200
+        assert stranger.post(f"/v1/approvals/{pending_of(globex).id}/approve").status_code == 200
 
         assert (stored(link).status, balance_of(purse)) == ("SETTLED", 25)
 
-    def test_without_the_money_stays_until_there_is_some(self, ask, stranger, globex, shop):
+    def test_stays_pending_until_the_wallet_has_the_funds(self, ask, stranger, globex, shop):
         link = ask()
         send_claim(link, claim_body(shop))
-        approve = f"/v1/approvals/{asked_of(globex).id}/approve"
+        approve = f"/v1/approvals/{pending_of(globex).id}/approve"
 
         assert refusal(stranger.post(approve)) == (402, "INSUFFICIENT_FUNDS")
-        assert (stored(link).status, asked_of(globex).status) == ("ACTIVE", "PENDING")
+        assert (stored(link).status, pending_of(globex).status) == ("ACTIVE", "PENDING")
         fund(shop, "25")
         assert stranger.post(approve).status_code == 200
         assert Payment.objects.filter(status="FAILED").count() == 1
 
-    def test_of_a_link_of_several_uses_pays_each_wallet_once(self, ask, stranger, globex, till):
+    def test_a_wallet_pays_a_link_of_several_uses_once(self, ask, stranger, globex, till):
         link = ask(amount="10", maxUses=3)
         send_claim(link, claim_body(till))
-        stranger.post(f"/v1/approvals/{asked_of(globex).id}/approve")
+        stranger.post(f"/v1/approvals/{pending_of(globex).id}/approve")
 
         assert refusal(send_claim(link, claim_body(till))) == (409, "CONFLICT")
         assert (stored(link).use_count, balance_of(till)) == (1, 90)
 
-    def test_may_be_made_of_an_organizations_own_wallet(self, ask, api, acme, savings):
+    def test_an_organization_may_ask_itself(self, ask, api, acme, savings):
         link = ask()
         fund(savings, "30")
 
         assert send_claim(link, claim_body(savings)).status_code == 202
-        assert api.post(f"/v1/approvals/{asked_of(acme).id}/approve").status_code == 200
+        assert api.post(f"/v1/approvals/{pending_of(acme).id}/approve").status_code == 200
         assert balance_of(savings) == 5
 
 
 class TestRefused:
-    def test_unknown_wallets_and_those_that_nobody_may_ask_answer_alike(
+    def test_unknown_wallets_and_those_that_accept_none_answer_alike(
         self, ask, globex, till, live_wallet
     ):
         link = ask()
@@ -320,9 +320,7 @@ class TestRefused:
         assert error_of(answers[0]) == "UNAUTHORIZED"
         assert everything() == before
 
-    def test_in_production_nobody_is_asked_unless_they_say_so(
-        self, ask, live_api, live_wallet, acme
-    ):
+    def test_production_accepts_none_until_it_is_allowed(self, ask, live_api, live_wallet, acme):
         other = make_wallet(acme, "Other", environment="PRODUCTION")
         link = ask(client=live_api, walletId=live_wallet.id)
 
@@ -341,7 +339,7 @@ class TestRefused:
             assert "destination.walletId" in refused.json()["error"]["details"]["fields"]
         assert everything() == before
 
-    def test_whom_the_link_is_not_for(self, ask, till, globex, stranger):
+    def test_wallets_that_the_link_is_not_for(self, ask, till, globex, stranger):
         other = make_wallet(globex, "Other", funds="50")
         link = ask(recipientRestrictions={"walletIds": [till.id]})
 
@@ -349,7 +347,7 @@ class TestRefused:
         assert refusal(send_claim(link, claim_body(other), client=stranger))[0] == 403
         assert send_claim(link, claim_body(till)).status_code == 202
 
-    def test_asking_is_throttled(self, ask, till, monkeypatch):
+    def test_too_many_calls(self, ask, till, monkeypatch):
         monkeypatch.setattr(rate_limits, "REQUESTS", 2)
         link = ask()
 
@@ -357,24 +355,24 @@ class TestRefused:
 
         assert seen == [202, 409, 429]
 
-    def test_many_at_a_time_of_a_stranger_wait_until_some_are_decided(
+    def test_more_than_may_be_pending_with_another_organization(
         self, ask, till, savings, monkeypatch
     ):
-        monkeypatch.setattr(pay_requests, "ASKED_AT_ONCE", 2)
+        monkeypatch.setattr(pay_requests, "MAX_PENDING", 2)
         for _ in "12":
             assert send_claim(ask(), claim_body(till)).status_code == 202
 
         assert refusal(send_claim(ask(), claim_body(till))) == (409, "CONFLICT")
 
         assert send_claim(ask(), claim_body(savings)).status_code == 202, (
-            "one's own are no strangers"
+            "an organization asks itself without limit"
         )
         approvals.reject(
             Approval.objects.filter(wallet=till).first(), actor=actor_for(till.organization)
         )
         assert send_claim(ask(), claim_body(till)).status_code == 202
 
-    def test_when_the_link_is_over(self, ask, api, till):
+    def test_canceled_link(self, ask, api, till):
         link = ask()
         api.patch(f"/v1/payment-links/{link['id']}")
 
@@ -383,8 +381,8 @@ class TestRefused:
 
 
 @pytest.mark.django_db(transaction=True)
-class TestAtOnce:
-    def test_of_24_requests_for_one_wallet_one_is_made(self, ask, till):
+class TestConcurrency:
+    def test_of_8_requests_for_one_link_and_wallet_one_is_created(self, ask, till):
         link = ask()
 
         answers = in_parallel(8, lambda n: send_claim(link, claim_body(till)))
@@ -392,8 +390,8 @@ class TestAtOnce:
         assert sorted(answer.status_code for answer in answers) == [202] + [409] * 7
         assert Approval.objects.count() == Claim.objects.count() == 1
 
-    def test_over_many_links_no_more_are_made_than_may_wait(self, ask, till, globex, monkeypatch):
-        monkeypatch.setattr(pay_requests, "ASKED_AT_ONCE", 3)
+    def test_requests_over_many_links_do_not_exceed_the_limit(self, ask, till, globex, monkeypatch):
+        monkeypatch.setattr(pay_requests, "MAX_PENDING", 3)
         more = make_wallet(globex, "More")
         links = [ask() for _ in range(12)]
 
@@ -405,12 +403,12 @@ class TestAtOnce:
         assert Approval.objects.count() == Claim.objects.count() == 3
 
     @pytest.mark.parametrize("round", range(3))
-    def test_approved_and_cancelled_or_both_the_money_agrees(
+    def test_approving_races_canceling_and_one_wins(
         self, ask, api, stranger, globex, till, payer, round
     ):
         link = ask()
         send_claim(link, claim_body(till))
-        approve = f"/v1/approvals/{asked_of(globex).id}/approve"
+        approve = f"/v1/approvals/{pending_of(globex).id}/approve"
 
         def act(number):
             if number == round % 2:
@@ -422,7 +420,7 @@ class TestAtOnce:
         assert (balance_of(till), balance_of(payer)) == (100 - paid, 100 + paid)
         assert Approval.objects.get().status == ("APPROVED" if paid else "EXPIRED")
 
-    def test_of_several_payers_of_one_use_one_pays(self, ask, stranger, globex, payer):
+    def test_of_several_approvals_for_one_use_one_pays(self, ask, stranger, globex, payer):
         link = ask()
         purses = [make_wallet(globex, f"Purse {n}", funds="30") for n in range(4)]
         for purse in purses:
@@ -438,12 +436,12 @@ class TestAtOnce:
         assert {claim.status for claim in Claim.objects.all()} == {"SETTLED", "EXPIRED"}
 
 
-def test_time_to_decide_is_the_payers(ask, globex, till):
+def test_expiry_follows_the_clock_of_the_paying_organization(ask, globex, till):
     rails.advance(globex, days=3)
     link = ask()
 
     asked = send_claim(link, claim_body(till))
 
-    waits = asked_of(globex).expires_at - Claim.objects.get().created_at
+    waits = pending_of(globex).expires_at - Claim.objects.get().created_at
     assert timedelta(days=3) < waits < timedelta(days=5)
     assert asked.json()["expiresAt"] is not None

@@ -1,4 +1,4 @@
-"""Payment links as their organization makes, sees and cancels them."""
+"""The API with which organizations create, read and cancel payment links."""
 
 import re
 from decimal import Decimal
@@ -20,8 +20,8 @@ from tests.world import (
     an_id,
     available_of,
     error_of,
+    events_of,
     everything,
-    facts_of,
     fund,
     make_key,
     make_wallet,
@@ -29,8 +29,8 @@ from tests.world import (
 from wallgent.errors import PermissionDenied
 
 
-class TestCreate:
-    def test_answers_all_of_it(self, make, payer):
+class TestCreateLink:
+    def test_returns_every_field(self, make, payer):
         until = soon()
 
         link = make(
@@ -73,7 +73,7 @@ class TestCreate:
         }
         assert available_of(payer) == 49
 
-    def test_sending_keeps_the_amount_for_every_use(self, make, payer, api):
+    def test_send_link_holds_the_amount_of_every_use(self, make, payer, api):
         link = make(amount="10", maxUses=3, expiresAt=soon())
 
         hold = stored(link).hold
@@ -84,14 +84,14 @@ class TestCreate:
         [shown] = api.get(f"/v1/wallets/{payer.id}/holds").json()["data"]
         assert shown["status"] == "PENDING"
 
-    def test_receiving_needs_no_money(self, make, acme, payer):
+    def test_receive_link_needs_no_money(self, make, acme, payer):
         empty = make_wallet(acme)
 
         link = make(walletId=empty.id, direction="RECEIVE", amount="1000000")
 
         assert (link["direction"], stored(link).hold) == ("RECEIVE", None)
 
-    def test_the_organization_says_which_way_links_go_by_themselves(self, make, acme):
+    def test_direction_defaults_to_that_of_the_organization(self, make, acme):
         assert make(direction=None)["direction"] == "RECEIVE"
 
         organizations.set_link_direction(acme, actor=actor_for(acme), direction="SEND")
@@ -99,16 +99,16 @@ class TestCreate:
         assert make(direction=None)["direction"] == "SEND"
         assert make(direction="RECEIVE")["direction"] == "RECEIVE"
         assert Organization.objects.get(pk=acme.pk).default_link_direction == "SEND"
-        [fact] = facts_of(acme, "organization.updated")
-        assert fact.data["changes"] == {"defaultLinkDirection": "SEND"}
+        [event] = events_of(acme, "organization.updated")
+        assert event.data["changes"] == {"defaultLinkDirection": "SEND"}
 
-    def test_no_two_slugs_are_alike_and_none_can_be_guessed(self, make):
+    def test_slugs_are_unique_and_long(self, make):
         slugs = {make(amount="1")["slug"] for _ in range(20)}
 
         assert len(slugs) == 20
         assert all(re.fullmatch(r"[A-Za-z0-9_-]{32}", slug) for slug in slugs)
 
-    def test_snake_case_is_read_too(self, api, payer):
+    def test_snake_case_is_accepted(self, api, payer):
         body = {
             "wallet_id": payer.id,
             "amount": "5",
@@ -123,20 +123,20 @@ class TestCreate:
         assert (link["maxUses"], link["walletId"]) == (2, payer.id)
         assert link["recipientRestrictions"]["walletIds"] == ["wal_x"]
 
-    def test_is_told(self, make, acme):
+    def test_records_an_event(self, make, acme):
         link = make(expiresAt=soon())
 
-        [fact] = facts_of(acme, "payment_link.created")
-        assert (fact.subject, fact.is_public) == (link["id"], True)
-        assert fact.data == {
+        [event] = events_of(acme, "payment_link.created")
+        assert (event.subject, event.is_public) == (link["id"], True)
+        assert event.data == {
             "paymentLinkId": link["id"],
-            **{"slug": None, "url": None},  # with them anyone who reads the event could claim
+            **{"slug": None, "url": None},  # with them, every reader of the event could claim
             **{k: link[k] for k in ("walletId", "currency", "direction")},
             **{k: link[k] for k in ("amount", "status", "expiresAt")},
             "environment": "SANDBOX",
         }
 
-    def test_once_for_each_key(self, make, payer):
+    def test_repeated_key_creates_one_link(self, make, payer):
         first = make(idempotencyKey="k")
 
         assert make(idempotencyKey="k") == first
@@ -146,7 +146,7 @@ class TestCreate:
             "IDEMPOTENCY_KEY_REUSE"
         )
 
-    def test_of_a_usdc_wallet_it_is_in_usdc(self, make, acme):
+    def test_has_the_currency_of_its_wallet(self, make, acme):
         coins = make_wallet(acme, currency="USDC", funds="10")
 
         assert make(walletId=coins.id, amount="10")["currency"] == "USDC"
@@ -154,8 +154,8 @@ class TestCreate:
         assert "currency" in refused["error"]["details"]["fields"]
 
 
-class TestCreateRefused:
-    def test_without_the_money(self, make, payer):
+class TestRefuseLink:
+    def test_without_funds(self, make, payer):
         before = everything()
 
         error = make(amount="100.01", status=402)["error"]
@@ -178,7 +178,7 @@ class TestCreateRefused:
             ("CLOSED", "RECEIVE", 409, "INVALID_STATE"),
         ],
     )
-    def test_on_a_wallet_that_cannot(self, make, acme, payer, state, direction, status, code):
+    def test_of_a_frozen_or_closed_wallet(self, make, acme, payer, state, direction, status, code):
         other = make_wallet(acme)
         chart.set_state(other.account_id, state)
 
@@ -224,33 +224,33 @@ class TestCreateRefused:
         ],
         ids=lambda change: str(change)[:50],
     )
-    def test_with_wrong_terms(self, make, change):
+    def test_with_invalid_fields(self, make, change):
         before = everything()
 
         assert make(status=400, **change)["error"]["code"] in ("VALIDATION_ERROR", "INVALID_AMOUNT")
         assert everything() == before
 
-    def test_for_other_peoples_wallets(self, make, stranger, live_api, acme, savings):
+    def test_of_a_wallet_that_the_key_may_not_use(self, make, stranger, live_api, acme, savings):
         scoped = Client(make_key(acme, wallet_scope=[savings.id]))
 
         assert make(client=stranger, status=404)["error"]["code"] == "WALLET_NOT_FOUND"
         assert make(client=live_api, status=403)["error"]["code"] == "ENVIRONMENT_MISMATCH"
         assert make(client=scoped, status=403)["error"]["code"] == "PERMISSION_DENIED"
 
-    def test_how_an_address_is_proven_where_nobody_says(self, make, live_api, live_wallet):
-        """Real money asks for a code; in the sandbox the documented claim works at once."""
-        limits = {"emails": ["ada@example.com"]}
+    def test_proof_of_email_defaults_to_a_code_in_production(self, make, live_api, live_wallet):
+        """In the sandbox, the documented claim works without a code."""
+        restrictions = {"emails": ["ada@example.com"]}
         live = {"client": live_api, "walletId": live_wallet.id, "direction": "RECEIVE"}
 
         def proof(**terms):
             return make(**terms)["recipientRestrictions"]["proof"]
 
-        assert proof(recipientRestrictions=limits) == "TYPED"
-        assert proof(recipientRestrictions=limits | {"proof": "CODE"}) == "CODE"
-        assert proof(recipientRestrictions=limits, **live) == "CODE"
-        assert proof(recipientRestrictions=limits | {"proof": "TYPED"}, **live) == "TYPED"
+        assert proof(recipientRestrictions=restrictions) == "TYPED"
+        assert proof(recipientRestrictions=restrictions | {"proof": "CODE"}) == "CODE"
+        assert proof(recipientRestrictions=restrictions, **live) == "CODE"
+        assert proof(recipientRestrictions=restrictions | {"proof": "TYPED"}, **live) == "TYPED"
 
-    def test_text_of_any_script_is_kept_as_it_is(self, make, api):
+    def test_text_of_any_script_is_stored_unchanged(self, make, api):
         text = "<script>alert(1)</script> \u202eאבג\u202c 😀 ' \" & \x01"
         metadata = {"<b>": [text, 1.5, None]}
 
@@ -261,8 +261,8 @@ class TestCreateRefused:
         assert api.get(f"/v1/payment-links/{link['id']}").json() == link
 
 
-class TestRead:
-    def test_by_any_of_its_prefixes(self, make, api):
+class TestReadLinks:
+    def test_finds_a_link_by_each_id_prefix(self, make, api):
         link = make()
         ulid = link["id"].removeprefix("lnk_")
 
@@ -284,7 +284,7 @@ class TestRead:
         assert listed(walletId=savings.id) == [other["id"]]
         assert listed(wallet_id=savings.id, status="CANCELLED") == []
 
-    def test_claimed_ones_include_the_settled(self, make, claim, api, shop):
+    def test_claimed_filter_includes_settled_links(self, make, claim, api, shop):
         link = make()
         make()
         assert claim(link, shop).status_code == 200
@@ -295,25 +295,25 @@ class TestRead:
             assert found[0]["status"] == "SETTLED"
 
     @pytest.mark.parametrize("query", ["status=active", "status=", "limit=x", "cursor=x"])
-    def test_refuses_filters_that_are_none(self, api, query):
+    def test_refuses_invalid_filters(self, api, query):
         assert api.request("GET", f"/v1/payment-links?{query}").status_code == 400
 
-    def test_a_scoped_key_sees_its_wallets_links_only(self, make, acme, savings):
+    def test_scoped_key_sees_only_links_of_its_wallets(self, make, acme, savings):
         make()
-        ours = make(walletId=savings.id, direction="RECEIVE")
+        own = make(walletId=savings.id, direction="RECEIVE")
         scoped = Client(make_key(acme, wallet_scope=[savings.id]))
 
         [seen] = scoped.get("/v1/payment-links").json()["data"]
 
-        assert seen["id"] == ours["id"]
+        assert seen["id"] == own["id"]
 
-    def test_a_stranger_sees_none(self, make, stranger, live_api):
+    def test_stranger_sees_no_link(self, make, stranger, live_api):
         make()
 
         assert stranger.get("/v1/payment-links").json()["data"] == []
         assert live_api.get("/v1/payment-links").json()["data"] == []
 
-    def test_services_refuse_what_the_door_refuses(self, make, acme, globex, savings):
+    def test_service_checks_access_too(self, make, acme, globex, savings):
         link = make()
         scoped = actor_for(acme, wallet_scope=frozenset([savings.id]))
 
@@ -324,9 +324,9 @@ class TestRead:
             payment_links.access(link["id"], actor=actor_for(globex))
 
 
-class TestCancel:
+class TestCancelLink:
     @pytest.mark.parametrize("body", [None, {}, {"status": "CANCELLED"}, {"idempotencyKey": "k"}])
-    def test_frees_what_it_promised(self, make, api, acme, payer, body):
+    def test_releases_the_hold(self, make, api, acme, payer, body):
         link = make(amount="10", maxUses=3)
 
         response = api.patch(f"/v1/payment-links/{link['id']}", body)
@@ -336,29 +336,29 @@ class TestCancel:
         assert cancelled == link | {"status": "CANCELLED", "cancelledAt": A_TIME}
         assert available_of(payer) == 100
         assert stored(link).hold.released == 30
-        [fact] = facts_of(acme, "payment_link.cancelled")
-        assert (fact.data["paymentLinkId"], fact.data["status"]) == (link["id"], "CANCELLED")
+        [event] = events_of(acme, "payment_link.cancelled")
+        assert (event.data["paymentLinkId"], event.data["status"]) == (link["id"], "CANCELLED")
 
-    def test_frees_only_what_is_left(self, make, claim, api, payer, shop):
+    def test_releases_only_the_remaining_uses(self, make, claim, api, payer, shop):
         link = make(amount="10", maxUses=3)
         claim(link, shop)
 
         assert api.patch(f"/v1/payment-links/{link['id']}").json()["useCount"] == 1
         assert available_of(payer) == 90
 
-    def test_of_a_frozen_wallet_works_too(self, make, api, payer):
+    def test_releases_the_hold_of_a_frozen_wallet(self, make, api, payer):
         link = make()
         api.post(f"/v1/wallets/{payer.id}/freeze")
 
         assert api.patch(f"/v1/payment-links/{link['id']}").status_code == 200
         assert available_of(payer) == 100
 
-    def test_of_a_link_that_asks_for_money(self, make, api):
+    def test_cancels_a_receive_link(self, make, api):
         link = make(direction="RECEIVE")
 
         assert api.patch(f"/v1/payment-links/{link['id']}").json()["status"] == "CANCELLED"
 
-    def test_once(self, make, claim, api, shop):
+    def test_refuses_a_link_that_is_not_active(self, make, claim, api, shop):
         cancelled, claimed = make(), make()
         api.patch(f"/v1/payment-links/{cancelled['id']}")
         claim(claimed, shop)
@@ -371,7 +371,7 @@ class TestCancel:
             assert status in response.json()["error"]["message"]
         assert everything() == before
 
-    def test_of_one_whose_time_is_over_expires_it(self, make, api, payer):
+    def test_of_a_link_past_its_expiry_expires_it(self, make, api, payer):
         link = make(expiresAt=soon())
         lapse(link)
 
@@ -385,7 +385,7 @@ class TestCancel:
         "body",
         [{"status": "ACTIVE"}, {"status": None}, {"amount": "5"}, {"status": "CANCELLED", "x": 1}],
     )
-    def test_is_the_only_change_there_is(self, make, api, body):
+    def test_refuses_any_other_change(self, make, api, body):
         link = make()
         before = everything()
 
@@ -395,23 +395,25 @@ class TestCancel:
         assert everything() == before
 
 
-class TestWallet:
-    def test_one_that_owes_a_link_is_not_closed(self, make, api, acme):
+class TestWalletOfLink:
+    def test_wallet_with_a_held_amount_cannot_be_closed(self, make, api, acme):
         wallet = make_wallet(acme, funds="25")
         link = make(walletId=wallet.id)
 
         assert api.post(f"/v1/wallets/{wallet.id}/close").status_code == 409
         api.patch(f"/v1/payment-links/{link['id']}")
-        assert api.post(f"/v1/wallets/{wallet.id}/close").status_code == 409  # its money is back
+        assert (
+            api.post(f"/v1/wallets/{wallet.id}/close").status_code == 409
+        )  # the released money is in it
 
-    def test_what_is_promised_cannot_be_spent(self, make, api, payer, shop):
+    def test_held_amount_cannot_be_spent(self, make, api, payer, shop):
         make(amount="90")
 
         paid = api.post("/v1/payments", {"from": payer.id, "to": shop.id, "amount": "10"})
 
         assert (paid.status_code, error_of(paid)) == (402, "INSUFFICIENT_FUNDS")
 
-    def test_new_money_can_be(self, make, payer, acme):
+    def test_money_that_is_not_held_can_be_spent(self, make, payer, acme):
         make(amount="100")
         fund(payer, "5")
 

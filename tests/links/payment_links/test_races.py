@@ -1,4 +1,4 @@
-"""Many at once at one link, with real commits: each use is taken once, and nothing else happens."""
+"""Concurrent claims of a link, with real commits, consume each use once."""
 
 from collections import Counter
 from decimal import Decimal
@@ -12,7 +12,7 @@ from tests.world import (
     available_of,
     balance_of,
     error_of,
-    facts_of,
+    events_of,
     in_parallel,
     make_wallet,
 )
@@ -25,14 +25,14 @@ def statuses(answers) -> dict[int, int]:
 
 
 @pytest.fixture
-def takers(globex):
-    return [make_wallet(globex, f"Taker {number}") for number in range(24)]
+def recipients(globex):
+    return [make_wallet(globex, f"Recipient {number}") for number in range(24)]
 
 
-def test_of_24_claimers_one_is_paid(make, claim, takers, payer, acme):
+def test_one_of_24_claimants_is_paid(make, claim, recipients, payer, acme):
     link = make()
 
-    answers = in_parallel(24, lambda n: claim(link, takers[n]))
+    answers = in_parallel(24, lambda n: claim(link, recipients[n]))
 
     assert statuses(answers) == {200: 1, 409: 23}
     refused = [answer for answer in answers if answer.status_code == 409]
@@ -40,31 +40,31 @@ def test_of_24_claimers_one_is_paid(make, claim, takers, payer, acme):
     assert {answer.json()["error"]["message"] for answer in refused} == {
         "This payment link was claimed already."
     }
-    assert sorted(map(balance_of, takers)) == [0] * 23 + [25]
+    assert sorted(map(balance_of, recipients)) == [0] * 23 + [25]
     assert (balance_of(payer), available_of(payer)) == (75, 75)
-    assert len(facts_of(acme, "payment_link.claimed")) == 1
+    assert len(events_of(acme, "payment_link.claimed")) == 1
 
 
-def test_of_24_claimers_as_many_are_paid_as_there_are_uses(make, claim, takers, payer):
+def test_24_claimants_consume_no_more_than_the_uses(make, claim, recipients, payer):
     link = make(amount="10", maxUses=5)
 
-    answers = in_parallel(24, lambda n: claim(link, takers[n]))
+    answers = in_parallel(24, lambda n: claim(link, recipients[n]))
 
     assert statuses(answers) == {200: 5, 409: 19}
-    assert sum(map(balance_of, takers)) == 50
+    assert sum(map(balance_of, recipients)) == 50
     assert stored(link).status == "SETTLED"
 
 
-def test_one_wallet_at_once_takes_one_use(make, claim, takers):
+def test_concurrent_claims_of_one_wallet_consume_one_use(make, claim, recipients):
     link = make(amount="10", maxUses=5)
 
-    answers = in_parallel(8, lambda n: claim(link, takers[0]))
+    answers = in_parallel(8, lambda n: claim(link, recipients[0]))
 
     assert statuses(answers) == {200: 1, 409: 7}
-    assert balance_of(takers[0]) == 10
+    assert balance_of(recipients[0]) == 10
 
 
-def test_twins_with_a_key_get_one_answer(make, claim, shop):
+def test_concurrent_calls_with_one_key_get_one_answer(make, claim, shop):
     link = make()
 
     answers = in_parallel(8, lambda n: claim(link, shop, idempotencyKey="k"))
@@ -75,7 +75,7 @@ def test_twins_with_a_key_get_one_answer(make, claim, shop):
 
 
 @pytest.mark.parametrize("round", range(4))
-def test_it_is_claimed_or_cancelled(make, claim, api, payer, shop, round):
+def test_a_link_is_either_claimed_or_cancelled(make, claim, api, payer, shop, round):
     link = make()
 
     def act(number):
@@ -93,8 +93,8 @@ def test_it_is_claimed_or_cancelled(make, claim, api, payer, shop, round):
 
 
 @pytest.mark.parametrize("round", range(4))
-def test_it_is_claimed_or_expired(make, claim, payer, takers, round):
-    """Some claim, some sweep, and its time is over in between."""
+def test_a_use_is_either_claimed_or_expired(make, claim, payer, recipients, round):
+    """The link expires while claims and sweeps run."""
     link = make(amount="10", maxUses=2, expiresAt=soon())
 
     def act(number):
@@ -103,7 +103,7 @@ def test_it_is_claimed_or_expired(make, claim, payer, takers, round):
             return tasks.expire_links()
         if number == 1:
             return tasks.expire_links()
-        return claim(link, takers[number])
+        return claim(link, recipients[number])
 
     _, _, *answers = in_parallel(4, act)
     tasks.expire_links()
@@ -115,7 +115,7 @@ def test_it_is_claimed_or_expired(make, claim, payer, takers, round):
     assert available_of(payer) == balance_of(payer) == 100 - 10 * claimed
 
 
-def test_links_promise_no_more_than_there_is(api, payer):
+def test_links_hold_no_more_than_the_balance(api, payer):
     body = {"walletId": payer.id, "amount": "30", "direction": "SEND"}
 
     answers = in_parallel(8, lambda n: api.post("/v1/payment-links", body))
@@ -125,7 +125,7 @@ def test_links_promise_no_more_than_there_is(api, payer):
     assert PaymentLink.objects.count() == 3
 
 
-def test_payments_and_links_share_what_there_is(api, payer, shop):
+def test_payments_and_links_spend_no_more_than_the_balance(api, payer, shop):
     def act(number):
         if number % 2:
             body = {"walletId": payer.id, "amount": "20", "direction": "SEND"}
@@ -140,8 +140,8 @@ def test_payments_and_links_share_what_there_is(api, payer, shop):
     assert available_of(payer) == 0
 
 
-def test_claims_that_cross_all_arrive(make, claim, acme, api):
-    """Two wallets, each claiming links of the other: locks are taken in one order."""
+def test_claims_in_opposite_directions_do_not_deadlock(make, claim, acme, api):
+    """Two wallets claim links of each other: locks are always taken in the same order."""
     one, other = (make_wallet(acme, name, funds="50") for name in ("One", "Other"))
     ours = [make(walletId=one.id, amount="5") for _ in range(6)]
     theirs = [make(walletId=other.id, amount="5") for _ in range(6)]
@@ -151,14 +151,14 @@ def test_claims_that_cross_all_arrive(make, claim, acme, api):
             return [claim(link, other) for link in ours[number // 2 :: 2]]
         return [claim(link, one) for link in theirs[number // 2 :: 2]]
 
-    answers = [answer for some in in_parallel(4, act) for answer in some]
+    answers = [answer for group in in_parallel(4, act) for answer in group]
 
     assert statuses(answers) == {200: 12}
     assert balance_of(one) == balance_of(other) == 50
 
 
-def test_while_the_wallet_is_frozen_and_thawed_each_link_is_paid_once_or_not(
-    make, claim, api, payer, takers
+def test_freezing_and_unfreezing_the_wallet_never_pays_a_link_twice(
+    make, claim, api, payer, recipients
 ):
     links = [make(amount="5") for _ in range(8)]
 
@@ -166,11 +166,11 @@ def test_while_the_wallet_is_frozen_and_thawed_each_link_is_paid_once_or_not(
         if number == 0:
             verbs = ("freeze", "unfreeze") * 3
             return [api.post(f"/v1/wallets/{payer.id}/{verb}") for verb in verbs]
-        return [claim(link, takers[number]) for link in links[number - 1 :: 3]]
+        return [claim(link, recipients[number]) for link in links[number - 1 :: 3]]
 
     _, *claimed = in_parallel(4, act)
 
-    answers = [answer for some in claimed for answer in some]
+    answers = [answer for group in claimed for answer in group]
     assert set(statuses(answers)) <= {200, 409}
     paid = statuses(answers).get(200, 0)
     assert PaymentLink.objects.filter(status="SETTLED").count() == paid

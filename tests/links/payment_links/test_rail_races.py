@@ -1,4 +1,4 @@
-"""Many at once at one link whose money goes over a rail, with real commits."""
+"""Concurrent claims of a link over rails, with real commits."""
 
 from collections import Counter
 
@@ -21,7 +21,7 @@ from tests.world import (
     available_of,
     balance_of,
     error_of,
-    facts_of,
+    events_of,
     fund,
     in_parallel,
     make_wallet,
@@ -39,7 +39,7 @@ def statuses(answers) -> dict[int, int]:
 
 
 @pytest.mark.parametrize("uses", [1, 5])
-def test_of_24_claimers_as_many_are_paid_as_there_are_uses(make, acme, payer, uses):
+def test_24_claimants_consume_no_more_than_the_uses(make, acme, payer, uses):
     link = make(amount="10", maxUses=uses)
 
     answers = in_parallel(24, lambda n: send_claim(link, bank(n)))
@@ -53,7 +53,7 @@ def test_of_24_claimers_as_many_are_paid_as_there_are_uses(make, acme, payer, us
     assert (stored(link).status, SimulatorEntry.objects.count()) == ("SETTLED", uses)
 
 
-def test_of_24_payers_as_many_are_debited_as_there_are_uses(make, acme, payer):
+def test_24_payers_are_debited_no_more_than_the_uses(make, acme, payer):
     link = make(direction="RECEIVE", amount="10", maxUses=3)
 
     answers = in_parallel(24, lambda n: send_claim(link, bank(n) | agreed()))
@@ -63,7 +63,7 @@ def test_of_24_payers_as_many_are_debited_as_there_are_uses(make, acme, payer):
     assert balance_of(payer) == 130
 
 
-def test_one_bank_account_at_once_takes_one_use(make):
+def test_concurrent_claims_of_one_bank_account_consume_one_use(make):
     link = make(amount="10", maxUses=5)
 
     answers = in_parallel(8, lambda n: send_claim(link, bank(0)))
@@ -73,7 +73,7 @@ def test_one_bank_account_at_once_takes_one_use(make):
 
 
 @pytest.mark.parametrize("round", range(3))
-def test_claimed_cancelled_and_expired_at_once(make, api, acme, payer, round):
+def test_claiming_cancelling_and_expiring_at_once_keeps_the_balance(make, api, acme, payer, round):
     link = make(amount="10", maxUses=3, expiresAt=soon())
 
     def act(number):
@@ -96,10 +96,10 @@ def test_claimed_cancelled_and_expired_at_once(make, api, acme, payer, round):
 
 @pytest.mark.parametrize("fault", [0, 1, 10])
 @pytest.mark.parametrize("verb", ["claim", "cancel"])
-def test_what_the_bank_says_and_what_people_do_cross(
+def test_transfer_outcomes_and_claims_do_not_deadlock(
     make, claim, api, acme, payer, shop, fault, verb
 ):
-    """Transfers end while the link is claimed by wallet, or cancelled: locks have one order."""
+    """Transfers end while the link is claimed or cancelled: locks have one order."""
     link = make(amount="10", maxUses=4)
     for number in range(2):
         send_claim(link, bank(number, fault if number else 0))
@@ -118,11 +118,11 @@ def test_what_the_bank_says_and_what_people_do_cross(
     rails.advance(acme, seconds=60)
     rails.sweep()
 
-    kept = Claim.objects.filter(status="SETTLED").count()
-    assert balance_of(payer) == 100 - 10 * kept
+    settled = Claim.objects.filter(status="SETTLED").count()
+    assert balance_of(payer) == 100 - 10 * settled
     assert not Claim.objects.filter(status="CLAIMED").exists()
-    left = 0 if verb == "cancel" else 10 * (4 - stored(link).use_count)
-    assert available_of(payer) == 100 - 10 * kept - left
+    held = 0 if verb == "cancel" else 10 * (4 - stored(link).use_count)
+    assert available_of(payer) == 100 - 10 * settled - held
 
 
 def test_several_workers_settle_each_claim_once(make, acme, payer):
@@ -135,11 +135,11 @@ def test_several_workers_settle_each_claim_once(make, acme, payer):
     in_parallel(4, lambda n: rails.sweep())
 
     assert (stored(link).status, balance_of(payer)) == ("SETTLED", 60)
-    assert len(facts_of(acme, "payment_link.settled")) == 8
+    assert len(events_of(acme, "payment_link.settled")) == 8
 
 
-def test_a_return_and_a_spending_of_the_same_money_agree(make, api, acme, payer, shop):
-    """The link opens again if its wallet still has the money: whichever comes first."""
+def test_returned_money_is_either_held_again_or_spent(make, api, acme, payer, shop):
+    """The link reopens if its wallet still has the money."""
     link = make(amount="100")
     send_claim(link, bank(0, 10))
     rails.settle(acme)
@@ -148,8 +148,8 @@ def test_a_return_and_a_spending_of_the_same_money_agree(make, api, acme, payer,
 
     def act(number):
         if number:
-            order = {"from": payer.id, "to": shop.id, "amount": "60"}
-            return api.post("/v1/payments", order).status_code
+            payment = {"from": payer.id, "to": shop.id, "amount": "60"}
+            return api.post("/v1/payments", payment).status_code
         return rails.sweep()
 
     _, spent = in_parallel(2, act)
@@ -163,7 +163,7 @@ def test_a_return_and_a_spending_of_the_same_money_agree(make, api, acme, payer,
         assert (stored(link).status, available_of(payer)) == ("ACTIVE", 50)
 
 
-def test_an_approval_and_a_payer_with_a_key_cross(make, stranger, globex, payer):
+def test_an_approval_and_a_payment_with_a_key_consume_one_use(make, stranger, globex, payer):
     link = make(direction="RECEIVE", amount="10")
     purses = [make_wallet(globex, str(number), funds="20") for number in range(2)]
     send_claim(link, claim_body(purses[0]))

@@ -1,13 +1,14 @@
-"""Links that receive, over rails: a bank account is debited, a payment in USDC is waited for."""
+"""Links that receive over rails: by debiting a bank account, or in USDC."""
 
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
+from accounts.pay_ins.models import Mandate
 from accounts.transfers.models import SimulatorEntry
 from accounts.transfers.rails.simulator import pay_address
-from links.payment_links.models import Claim, Mandate
+from links.payment_links.models import Claim
 from links.payment_links.services import claim_status, settings
 from tests.accounts import rails
 from tests.links.conftest import (
@@ -30,8 +31,8 @@ from tests.world import (
     available_of,
     balance_of,
     error_of,
+    events_of,
     everything,
-    facts_of,
     make_wallet,
 )
 from wallgent import clock
@@ -39,7 +40,7 @@ from wallgent import clock
 
 @pytest.fixture
 def ask(make):
-    """Makes a link of 25 that asks for money."""
+    """Creates a link that receives 25."""
 
     def ask(**fields) -> dict:
         return make(**{"direction": "RECEIVE"} | fields)
@@ -54,7 +55,7 @@ def coins(acme):
 
 @pytest.fixture
 def wait(ask, coins):
-    """A link of 25 USDC that somebody said they would pay; the claim and where to pay."""
+    """Creates a link of 25 USDC and a claim that waits for the payment; answers both."""
 
     def wait(**fields):
         link = ask(walletId=coins.id, **fields)
@@ -68,7 +69,7 @@ def wait(ask, coins):
 
 @pytest.fixture
 def pay(django_capture_on_commit_callbacks):
-    """Sends so much to a claim's address, and lets the rail tell."""
+    """Pays an amount to the address of a claim, and processes what the rail reports."""
 
     def pay(claimed, amount: str, chain: str = "ethereum") -> None:
         with django_capture_on_commit_callbacks(execute=True):
@@ -82,12 +83,13 @@ def refusal(response) -> tuple[int, str]:
     return response.status_code, error_of(response)
 
 
-def said() -> list[str]:
+def reasons() -> list[str]:
+    """The reasons in the history of the latest claim."""
     return [step.reason for step in Claim.objects.latest("pk").history.all() if step.reason]
 
 
-class TestFromABank:
-    def test_debits_it_once_the_mandate_is_accepted(self, ask, acme, payer):
+class TestBankDebit:
+    def test_settles_the_link_when_the_debit_completes(self, ask, acme, payer):
         link = ask()
 
         claimed = send_claim(link, ach_body() | agreed())
@@ -99,9 +101,9 @@ class TestFromABank:
         assert (stored(link).status, balance_of(payer)) == ("SETTLED", 125)
         assert stored(link).transaction_id == look(link, claimed)["transactionId"] == an_id("txn")
         assert [entry.amount for entry in SimulatorEntry.objects.all()] == [25]
-        assert len(facts_of(acme, "payment_link.settled")) == 1
+        assert len(events_of(acme, "payment_link.settled")) == 1
 
-    def test_keeps_what_was_agreed_to_when_and_from_where(self, ask):
+    def test_records_the_mandate_with_its_time_and_network_address(self, ask):
         link = ask()
         shown = Client().get(f"/v1/payment-links/claim/{link['slug']}").json()["mandate"]
         assert "Acme" in shown["wording"]
@@ -112,13 +114,13 @@ class TestFromABank:
             f"/v1/payment-links/claim/{link['slug']}/claim", body, **{"User-Agent": "A browser"}
         )
 
-        kept = Mandate.objects.get()
-        assert (kept.version, kept.wording) == (shown["version"], shown["wording"])
-        assert (kept.ip, kept.user_agent) == ("192.0.2.7", "A browser")
-        assert abs(kept.accepted_at - clock.real_now()) < timedelta(seconds=30)
-        assert kept.claim == Claim.objects.get()
+        mandate = Mandate.objects.get()
+        assert (mandate.version, mandate.wording) == (shown["version"], shown["wording"])
+        assert (mandate.ip, mandate.user_agent) == ("192.0.2.7", "A browser")
+        assert abs(mandate.accepted_at - clock.real_now()) < timedelta(seconds=30)
+        assert (mandate.purpose, mandate.reference) == ("payment_link", Claim.objects.get().id)
 
-    def test_from_an_address_that_no_proxy_told_us_it_is_kept_all_the_same(self, ask):
+    def test_records_the_mandate_without_a_network_address_if_it_is_unknown(self, ask):
         claimed = send_claim(ask(), ach_body() | agreed(), client=Client(ip=""))
 
         assert claimed.status_code == 200
@@ -135,7 +137,7 @@ class TestFromABank:
             "yes",
         ],
     )
-    def test_debits_nobody_without_it(self, ask, mandate):
+    def test_without_an_accepted_mandate_is_refused(self, ask, mandate):
         link = ask()
         before = everything()
 
@@ -147,21 +149,21 @@ class TestFromABank:
         )
         assert everything() == before
 
-    def test_takes_no_agreement_to_words_that_have_changed_since(self, ask, acme):
+    def test_refuses_a_mandate_whose_wording_has_changed(self, ask, acme):
         link = ask()
-        acme.name = "Somebody else"
+        acme.name = "Acme Robotics"
         acme.save()
 
         refused = send_claim(link, ach_body() | agreed())
 
         assert refusal(refused) == (400, "VALIDATION_ERROR")
         mandate = refused.json()["error"]["details"]["mandate"]
-        assert "Somebody else" in mandate["wording"]
+        assert "Acme Robotics" in mandate["wording"]
         body = ach_body(mandate={"version": mandate["version"], "accepted": True})
         assert send_claim(link, body).status_code == 200
         assert Mandate.objects.get().wording == mandate["wording"]
 
-    def test_says_what_has_to_be_agreed_to(self, ask):
+    def test_a_refusal_shows_the_current_mandate_unless_the_link_is_restricted(self, ask):
         stale = {"mandate": {"version": "2020-01", "accepted": True}}
         limits = {"emails": ["a@b.example"]}
         refused = send_claim(ask(recipientRestrictions=limits), ach_body() | stale)
@@ -173,7 +175,7 @@ class TestFromABank:
         assert len(details["mandate"]["version"]) == 16
         assert "debit" in details["mandate"]["wording"]
 
-    def test_that_refuses_leaves_the_link_open(self, ask, acme, payer):
+    def test_that_fails_leaves_the_link_open(self, ask, acme, payer):
         link = ask()
         claimed = send_claim(link, ach_body(1) | agreed())
 
@@ -182,13 +184,13 @@ class TestFromABank:
         assert (stored(link).status, stored(link).use_count) == ("ACTIVE", 0)
         assert "R01" in look(link, claimed)["reason"]
         assert balance_of(payer) == 100
-        assert len(facts_of(acme, "payment_link.reopened")) == 1
+        assert len(events_of(acme, "payment_link.reopened")) == 1
 
-    def test_that_takes_it_back_later_opens_the_link_again(self, ask, acme, api, payer, shop):
+    def test_that_is_returned_opens_the_link_again(self, ask, acme, api, payer, shop):
         link = ask()
         claimed = send_claim(link, ach_body(10) | agreed())
         rails.settle(acme)
-        # What was paid is spent already: the rest of it becomes a debt.
+        # The money is spent already, so the return leaves a debt.
         api.post("/v1/payments", {"from": payer.id, "to": shop.id, "amount": "120"})
 
         rails.settle(acme, seconds=60)
@@ -198,7 +200,7 @@ class TestFromABank:
         assert balance_of(payer) < 0
         assert "R10" in stored(link).reopen_reason
 
-    def test_of_a_frozen_wallet_takes_money_in(self, ask, acme, api, payer):
+    def test_into_a_frozen_wallet_is_credited(self, ask, acme, api, payer):
         link = ask()
         api.post(f"/v1/wallets/{payer.id}/freeze")
 
@@ -207,7 +209,7 @@ class TestFromABank:
 
         assert (stored(link).status, balance_of(payer)) == ("SETTLED", 125)
 
-    def test_into_coins_only_where_the_organization_allows_it(self, ask, acme, coins):
+    def test_into_a_usdc_wallet_needs_the_organizations_consent(self, ask, acme, coins):
         link = ask(walletId=coins.id)
         settings.set_conversion(acme, actor=actor_for(acme), allowed=False)
         assert refusal(send_claim(link, ach_body() | agreed())) == (400, "VALIDATION_ERROR")
@@ -219,8 +221,8 @@ class TestFromABank:
         assert (stored(link).status, balance_of(coins)) == ("SETTLED", 25)
 
 
-class TestFromAChain:
-    def test_shows_an_address_of_its_own_and_waits(self, wait, acme, coins):
+class TestUsdcPayment:
+    def test_each_claim_waits_at_its_own_address(self, wait, acme, coins):
         link, claimed = wait(maxUses=2)
         answer = claimed.json()
 
@@ -237,10 +239,10 @@ class TestFromAChain:
         other = send_claim(link, {"method": "usdc", "destination": {"type": "USDC"}}).json()
         assert other["deposit"]["address"] != deposit["address"]
         assert stored(link).status == "CLAIMED"
-        assert facts_of(acme, "payment_link.claimed")[0].data["method"] == "usdc"
+        assert events_of(acme, "payment_link.claimed")[0].data["method"] == "usdc"
         assert balance_of(coins) == 0
 
-    def test_is_settled_by_the_exact_amount(self, wait, pay, coins):
+    def test_of_the_exact_amount_settles_the_link(self, wait, pay, coins):
         link, claimed = wait()
 
         pay(claimed, "25")
@@ -248,9 +250,9 @@ class TestFromAChain:
         assert look(link, claimed)["status"] == "SETTLED"
         assert (stored(link).status, balance_of(coins)) == ("SETTLED", 25)
         assert stored(link).transaction_id is not None
-        assert look(link, claimed)["deposit"]["address"] is None  # nothing more is wanted
+        assert look(link, claimed)["deposit"]["address"] is None  # nothing is missing
 
-    def test_waits_for_the_rest_of_a_part(self, wait, pay, coins):
+    def test_in_part_waits_for_the_rest(self, wait, pay, coins):
         link, claimed = wait()
 
         pay(claimed, "10")
@@ -264,12 +266,12 @@ class TestFromAChain:
             "arrivedAt": A_TIME,
             "credited": True,
         }
-        assert "15.00 USDC is missing" in said()[0]
+        assert "15.00 USDC is missing" in reasons()[0]
         pay(claimed, "15")
 
         assert (stored(link).status, balance_of(coins)) == ("SETTLED", 25)
 
-    def test_keeps_what_is_too_much_and_says_so(self, wait, pay, coins):
+    def test_of_too_much_is_credited_and_reported(self, wait, pay, coins):
         link, claimed = wait()
 
         pay(claimed, "30")
@@ -280,9 +282,9 @@ class TestFromAChain:
             "EXCESS",
             "EXCESS",
         ]
-        assert "more than was asked for" in said()[0]
+        assert "more than was asked for" in reasons()[0]
 
-    def test_does_not_count_what_comes_on_another_chain(self, wait, pay, coins):
+    def test_on_another_chain_is_not_credited(self, wait, pay, coins):
         link, claimed = wait()
 
         pay(claimed, "25", chain="polygon")
@@ -290,10 +292,10 @@ class TestFromAChain:
         seen = look(link, claimed)
         assert (seen["status"], seen["deposit"]["received"]) == ("AWAITING_PAYMENT", "0.00")
         assert seen["deposit"]["payments"][0]["credited"] is False
-        assert "polygon" in said()[0]
+        assert "polygon" in reasons()[0]
         assert balance_of(coins) == 0
 
-    def test_that_nobody_pays_frees_its_use(self, wait, acme):
+    def test_that_does_not_arrive_frees_the_use(self, wait, acme):
         link, claimed = wait()
 
         rails.settle(acme, seconds=3700)
@@ -301,10 +303,10 @@ class TestFromAChain:
         assert look(link, claimed)["status"] == "EXPIRED"
         assert look(link, claimed)["reason"] == "Nobody paid in time."
         assert (stored(link).status, stored(link).use_count) == ("ACTIVE", 0)
-        assert len(facts_of(acme, "payment_link.reopened")) == 1
+        assert len(events_of(acme, "payment_link.reopened")) == 1
         assert send_claim(link, usdc_body()).status_code == 200
 
-    def test_that_was_paid_in_part_says_where_that_is(self, wait, pay, acme, coins):
+    def test_that_expires_in_part_stays_in_the_wallet(self, wait, pay, acme, coins):
         link, claimed = wait()
         pay(claimed, "10")
 
@@ -314,7 +316,7 @@ class TestFromAChain:
         assert "Only 10.00 USDC of 25.00 USDC came" in look(link, claimed)["reason"]
         assert (stored(link).status, balance_of(coins)) == ("ACTIVE", 10)
 
-    def test_paid_late_settles_a_link_that_is_still_open(self, wait, pay, acme, coins):
+    def test_that_is_late_settles_a_link_that_is_still_open(self, wait, pay, acme, coins):
         link, claimed = wait()
         rails.settle(acme, seconds=3700)
 
@@ -325,11 +327,13 @@ class TestFromAChain:
         assert [step.status for step in Claim.objects.get().history.all()] == [
             "AWAITING_PAYMENT",
             "EXPIRED",
-            "EXPIRED",  # what came is said first
+            "EXPIRED",  # the late payment is recorded first
             "SETTLED",
         ]
 
-    def test_paid_late_while_another_pays_is_kept_and_said(self, wait, pay, acme, coins):
+    def test_that_is_late_while_another_claim_has_the_use_is_credited_and_reported(
+        self, wait, pay, acme, coins
+    ):
         link, claimed = wait()
         rails.settle(acme, seconds=3700)
         other = send_claim(link, {"method": "usdc", "destination": {"type": "USDC"}})
@@ -344,7 +348,7 @@ class TestFromAChain:
         assert "It came late" in Claim.objects.earliest("pk").history.last().reason
 
     @pytest.mark.parametrize("parts", [["24"], ["10", "14.999999"]])
-    def test_paid_late_in_part_does_not_settle_it(self, wait, pay, acme, parts):
+    def test_that_is_late_and_in_part_does_not_settle_the_link(self, wait, pay, acme, parts):
         link, claimed = wait()
         rails.settle(acme, seconds=3700)
 
@@ -354,7 +358,7 @@ class TestFromAChain:
         assert look(link, claimed)["status"] == "EXPIRED"
         assert stored(link).status == "ACTIVE"
 
-    def test_paid_the_rest_late_settles_it(self, wait, pay, acme):
+    def test_whose_rest_is_late_settles_the_link(self, wait, pay, acme):
         link, claimed = wait()
         pay(claimed, "10")
         rails.settle(acme, seconds=3700)
@@ -363,7 +367,7 @@ class TestFromAChain:
 
         assert look(link, claimed)["status"] == "SETTLED"
 
-    def test_paid_past_its_time_before_anybody_looked_counts(self, wait, acme, coins):
+    def test_past_the_deadline_counts_if_the_claim_has_not_expired_yet(self, wait, acme, coins):
         link, claimed = wait()
         rails.advance(acme, seconds=3700)
         pay_address(claimed.json()["deposit"]["address"], Decimal(25))
@@ -373,7 +377,7 @@ class TestFromAChain:
         assert look(link, claimed)["status"] == "SETTLED"
         assert (stored(link).status, balance_of(coins)) == ("SETTLED", 25)
 
-    def test_paid_late_for_a_link_that_is_over_is_kept(self, wait, pay, acme, api, coins):
+    def test_that_is_late_for_a_canceled_link_is_credited(self, wait, pay, acme, api, coins):
         link, claimed = wait()
         rails.settle(acme, seconds=3700)
         api.patch(f"/v1/payment-links/{link['id']}")
@@ -383,7 +387,7 @@ class TestFromAChain:
         assert (stored(link).status, look(link, claimed)["status"]) == ("CANCELLED", "EXPIRED")
         assert balance_of(coins) == 25
 
-    def test_into_dollars_only_where_the_organization_allows_it(self, ask, pay, acme, payer):
+    def test_into_a_usd_wallet_needs_the_organizations_consent(self, ask, pay, acme, payer):
         settings.set_conversion(acme, actor=actor_for(acme), allowed=False)
         link = ask()
         assert refusal(send_claim(link, usdc_body())) == (400, "VALIDATION_ERROR")
@@ -395,12 +399,12 @@ class TestFromAChain:
 
         assert (stored(link).status, balance_of(payer)) == ("SETTLED", 125)
 
-    def test_each_address_once(self, wait):
+    def test_an_address_pays_a_link_once(self, wait):
         link, _ = wait(maxUses=3)
 
         assert refusal(send_claim(link, usdc_body())) == (409, "CONFLICT")
 
-    def test_goes_on_when_the_link_expires_meanwhile(self, wait, pay, claim, coins):
+    def test_settles_a_link_that_expires_meanwhile(self, wait, pay, claim, coins):
         link, claimed = wait(expiresAt=soon())
         lapse(link)
 
@@ -409,9 +413,9 @@ class TestFromAChain:
         assert (stored(link).status, balance_of(coins)) == ("SETTLED", 25)
 
 
-class TestIntoAClosedWallet:
+class TestClosedWallet:
     @pytest.mark.parametrize("body", [ach_body() | agreed(), usdc_body()], ids=["ach", "usdc"])
-    def test_nothing_is_taken_and_it_is_not_named(self, ask, api, acme, body):
+    def test_claims_are_refused_without_naming_the_wallet(self, ask, api, acme, body):
         wallet = make_wallet(acme, "Closing", currency="USDC" if "usdc" in body.values() else "USD")
         link = ask(walletId=wallet.id)
         assert api.post(f"/v1/wallets/{wallet.id}/close").status_code == 200
@@ -423,7 +427,7 @@ class TestIntoAClosedWallet:
         assert wallet.id not in refused.text
         assert everything() == before
 
-    def test_that_was_open_when_it_was_claimed_the_books_still_agree(self, ask, api, acme):
+    def test_a_claim_made_before_it_closed_still_settles(self, ask, api, acme):
         wallet = make_wallet(acme, "Closing")
         link = ask(walletId=wallet.id)
         send_claim(link, ach_body() | agreed())
@@ -434,8 +438,8 @@ class TestIntoAClosedWallet:
         assert Claim.objects.get().status == "SETTLED"
 
 
-class TestStatus:
-    def test_tells_of_the_latest_payments_where_somebody_sends_dust(
+class TestPublicStatus:
+    def test_shows_the_latest_of_many_small_payments(
         self, wait, monkeypatch, django_capture_on_commit_callbacks
     ):
         monkeypatch.setattr(claim_status, "INCOMING_SHOWN", 2)
@@ -450,7 +454,7 @@ class TestStatus:
         assert [payment.amount for payment in status.incoming] == [Decimal("0.02"), Decimal("0.03")]
         assert status.received == Decimal("0.06")
 
-    def test_is_for_the_claimer_alone(self, make, acme):
+    def test_needs_the_token_of_the_claim(self, make, acme):
         link, other = make(amount="5", maxUses=2), make(amount="5")
         claimed = send_claim(link, ach_body()).json()
         path = f"/v1/payment-links/claim/{link['slug']}"
@@ -475,7 +479,7 @@ class TestStatus:
 @pytest.mark.parametrize(
     "body", [ach_body() | agreed(), usdc_body(), None], ids=["ach", "usdc", "wallet"]
 )
-def test_a_link_for_certain_wallets_is_for_nothing_else(ask, shop, body):
+def test_a_link_for_certain_wallets_accepts_no_other_method_or_wallet(ask, shop, body):
     link = ask(recipientRestrictions={"walletIds": ["wal_x"]})
     before = everything()
 

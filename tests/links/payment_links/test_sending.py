@@ -1,4 +1,4 @@
-"""Links that send, over rails: what is promised leaves its hold when it has arrived, or never."""
+"""SEND links over rails: the held money leaves the wallet only when a transfer completes."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -29,8 +29,8 @@ from tests.world import (
     available_of,
     balance_of,
     error_of,
+    events_of,
     everything,
-    facts_of,
     fund,
     make_wallet,
 )
@@ -53,8 +53,8 @@ def steps() -> list[str]:
     return [step.status for step in Claim.objects.latest("pk").history.all()]
 
 
-class TestToABank:
-    def test_is_claimed_at_once_and_settled_when_it_arrives(self, make, acme, payer):
+class TestPayToBank:
+    def test_claims_at_once_and_settles_when_the_transfer_completes(self, make, acme, payer):
         link = make(description="Design work")
 
         claimed = send_claim(link, ach_body())
@@ -93,22 +93,22 @@ class TestToABank:
         assert [entry.amount for entry in SimulatorEntry.objects.all()] == [-25]
         assert steps() == ["CLAIMED", "SETTLED"]
 
-    def test_is_told_when_it_is_claimed_and_when_it_is_settled(self, make, acme):
+    def test_records_events_of_claim_and_settlement(self, make, acme):
         link = make()
         claimed = send_claim(link, ach_body()).json()
 
-        [told] = facts_of(acme, "payment_link.claimed")
-        assert (told.data["method"], told.data["transferId"]) == ("ach", claimed["transferId"])
-        assert (told.data["status"], told.data["transactionId"]) == ("CLAIMED", None)
-        assert facts_of(acme, "payment_link.settled") == []
+        [event] = events_of(acme, "payment_link.claimed")
+        assert (event.data["method"], event.data["transferId"]) == ("ach", claimed["transferId"])
+        assert (event.data["status"], event.data["transactionId"]) == ("CLAIMED", None)
+        assert events_of(acme, "payment_link.settled") == []
         rails.settle(acme)
 
-        [told] = facts_of(acme, "payment_link.settled")
-        assert told.data["transactionId"] == stored(link).transaction_id
-        assert told.data["transferId"] == claimed["transferId"]
-        assert (told.data["status"], told.data["claimId"]) == ("SETTLED", claimed["id"])
+        [event] = events_of(acme, "payment_link.settled")
+        assert event.data["transactionId"] == stored(link).transaction_id
+        assert event.data["transferId"] == claimed["transferId"]
+        assert (event.data["status"], event.data["claimId"]) == ("SETTLED", claimed["id"])
 
-    def test_keeps_no_account_number_in_clear(self, make, acme):
+    def test_stores_no_account_number_in_plain_text(self, make, acme):
         link = make()
         body = ach_body(number="123454321")
 
@@ -116,16 +116,19 @@ class TestToABank:
         rails.settle(acme)
 
         assert "123454321" not in answer
-        for table in ("links_claim", "accounts_transfer", "events_event", "api_idempotencyrecord"):
+        for table in (
+            "links_claim",
+            "accounts_transfer",
+            "wallgent_event",
+            "wallgent_idempotencyrecord",
+        ):
             assert "123454321" not in _rows(table), table
         transfer = Transfer.objects.get()
         assert transfer.account_last4 == "4321"
         assert "123454321" in credentials.decrypt(transfer.counterparty)
 
     @pytest.mark.parametrize(("fault", "code"), [(1, "R01"), (2, "R02"), (3, "R03")])
-    def test_that_refuses_it_gives_the_link_back_to_its_maker(
-        self, make, api, acme, payer, fault, code
-    ):
+    def test_failed_transfer_reopens_the_link(self, make, api, acme, payer, fault, code):
         link = make()
         claimed = send_claim(link, ach_body(fault))
 
@@ -138,12 +141,12 @@ class TestToABank:
         assert (available_of(payer), stored(link).hold.remaining) == (75, 25)
         assert look(link, claimed)["status"] == "FAILED"
         assert code in look(link, claimed)["reason"]
-        [told] = facts_of(acme, "payment_link.reopened")
-        assert told.data["reason"] == after["reopenReason"]
-        assert (told.data["status"], told.data["claimStatus"]) == ("ACTIVE", "FAILED")
-        assert told.is_public
+        [event] = events_of(acme, "payment_link.reopened")
+        assert event.data["reason"] == after["reopenReason"]
+        assert (event.data["status"], event.data["claimStatus"]) == ("ACTIVE", "FAILED")
+        assert event.is_public
 
-    def test_after_a_failure_it_is_claimed_again_even_by_the_same_person(self, make, acme, payer):
+    def test_after_a_failure_the_same_claimant_can_claim_again(self, make, acme, payer):
         link = make()
         send_claim(link, ach_body(1))
         rails.settle(acme)
@@ -162,7 +165,7 @@ class TestToABank:
         assert (balance_of(payer), available_of(payer)) == (75, 75)
 
     @pytest.mark.parametrize("fault", [20, 30, 31, 40, 50])
-    def test_slow_silent_or_chatty_it_is_paid_once(self, make, acme, payer, fault):
+    def test_slow_or_repeated_rail_events_pay_once(self, make, acme, payer, fault):
         link = make()
         send_claim(link, ach_body(fault))
 
@@ -172,9 +175,9 @@ class TestToABank:
         assert stored(link).status == "SETTLED"
         assert balance_of(payer) == 75
         assert [entry.amount for entry in SimulatorEntry.objects.all()] == [-25]
-        assert len(facts_of(acme, "payment_link.settled")) == 1
+        assert len(events_of(acme, "payment_link.settled")) == 1
 
-    def test_that_never_answers_is_given_up_at_its_deadline(self, make, acme, payer):
+    def test_transfer_without_answer_fails_at_its_deadline(self, make, acme, payer):
         link = make()
         send_claim(link, ach_body(60))
 
@@ -185,7 +188,7 @@ class TestToABank:
         assert (stored(link).status, available_of(payer)) == ("ACTIVE", 75)
         assert Claim.objects.get().status == "FAILED"
 
-    def test_of_a_wallet_frozen_meanwhile_waits(self, make, acme, api, payer):
+    def test_transfer_waits_while_the_wallet_is_frozen(self, make, acme, api, payer):
         link = make()
         send_claim(link, ach_body())
         api.post(f"/v1/wallets/{payer.id}/freeze")
@@ -198,7 +201,7 @@ class TestToABank:
 
         assert stored(link).status == "SETTLED"
 
-    def test_of_a_frozen_wallet_is_not_claimed_and_says_nothing(self, make, api, payer):
+    def test_claim_from_a_frozen_wallet_is_refused_without_disclosing_it(self, make, api, payer):
         link = make()
         api.post(f"/v1/wallets/{payer.id}/freeze")
         before = everything()
@@ -209,13 +212,13 @@ class TestToABank:
         assert "roze" not in refused.text
         assert everything() == before
 
-    @pytest.mark.parametrize("when", ["before", "meanwhile"])
-    def test_of_a_wallet_in_debt_nothing_leaves(self, make, acme, payer, when):
+    @pytest.mark.parametrize("when", ["before", "after"])
+    def test_wallet_in_debt_pays_nothing(self, make, acme, payer, when):
         link = make(amount="60")
-        if when == "meanwhile":
+        if when == "after":
             claimed = send_claim(link, ach_body())
-        taken_back = journal.Move(payer.account_id, TREASURY, Decimal(90), "USD")
-        posting = journal.Posting(id=ids.new("txn"), moves=(taken_back,), reason="transfer_return")
+        returned = journal.Move(payer.account_id, TREASURY, Decimal(90), "USD")
+        posting = journal.Posting(id=ids.new("txn"), moves=(returned,), reason="transfer_return")
         journal.post_set([posting], book="SANDBOX", forced=True)
 
         if when == "before":
@@ -225,15 +228,15 @@ class TestToABank:
         rails.settle(acme, seconds=60)
 
         assert balance_of(payer) == 10
-        fund(payer, "50")  # what is lacking
+        fund(payer, "50")  # covers the debt and the link
         if when == "before":
             claimed = send_claim(link, ach_body())
-        for _ in range(2):  # it is looked at again after a while
+        for _ in range(2):  # the transfer is retried after a while
             rails.settle(acme, seconds=60)
         assert look(link, claimed)["status"] == "SETTLED"
         assert balance_of(payer) == 0
 
-    def test_each_bank_account_once(self, make, acme):
+    def test_each_bank_account_claims_once(self, make, acme):
         link = make(amount="10", maxUses=3)
 
         assert send_claim(link, ach_body()).status_code == 200
@@ -243,7 +246,7 @@ class TestToABank:
         assert send_claim(link, ach_body(number="987654321")).status_code == 200
         assert stored(link).use_count == 2
 
-    def test_once_for_each_key(self, make):
+    def test_repeated_key_claims_once(self, make):
         link = make()
 
         first = send_claim(link, ach_body(idempotencyKey="k"))
@@ -252,7 +255,7 @@ class TestToABank:
         assert again.content == first.content
         assert Transfer.objects.count() == 1
 
-    def test_of_an_amount_that_no_bank_carries_is_refused(self, make):
+    def test_amount_with_fractions_of_a_cent_is_refused(self, make):
         link = make(amount="0.125")
 
         shown = Client().get(f"/v1/payment-links/claim/{link['slug']}").json()
@@ -263,8 +266,8 @@ class TestToABank:
         assert stored(link).status == "ACTIVE"
 
 
-class TestReturned:
-    def test_keeps_its_history_and_opens_the_link_again(self, make, acme, payer):
+class TestReturnedPayout:
+    def test_keeps_its_history_and_reopens_the_link(self, make, acme, payer):
         link = make()
         claimed = send_claim(link, ach_body(10))
         rails.settle(acme)
@@ -281,13 +284,13 @@ class TestReturned:
         assert look(link, claimed)["status"] == "RETURNED"
         assert look(link, claimed)["settledAt"] == A_TIME
         assert steps() == ["CLAIMED", "SETTLED", "RETURNED"]
-        [told] = facts_of(acme, "payment_link.reopened")
-        assert told.data["claimStatus"] == "RETURNED"
+        [event] = events_of(acme, "payment_link.reopened")
+        assert event.data["claimStatus"] == "RETURNED"
         assert send_claim(link, ach_body()).status_code == 200
         rails.settle(acme)
         assert (stored(link).status, balance_of(payer)) == ("SETTLED", 75)
 
-    def test_of_a_link_with_uses_left_grows_the_hold(self, make, acme, payer):
+    def test_increases_the_hold_of_a_link_with_remaining_uses(self, make, acme, payer):
         link = make(amount="10", maxUses=3)
         send_claim(link, ach_body(10))
 
@@ -297,7 +300,7 @@ class TestReturned:
         assert (stored(link).use_count, stored(link).hold.remaining) == (0, 30)
         assert (balance_of(payer), available_of(payer)) == (100, 70)
 
-    def test_does_not_open_it_where_the_wallet_cannot_promise_again(
+    def test_does_not_reopen_a_link_if_the_wallet_cannot_place_a_hold(
         self, make, acme, api, payer, shop
     ):
         link = make(amount="100")
@@ -311,10 +314,10 @@ class TestReturned:
         assert (stored(link).status, stored(link).use_count) == ("SETTLED", 1)
         assert Claim.objects.get().status == "RETURNED"
         assert (balance_of(payer), available_of(payer)) == (110, 110)
-        assert facts_of(acme, "payment_link.reopened") == []
+        assert events_of(acme, "payment_link.reopened") == []
         assert refusal(send_claim(link, ach_body())) == (409, "INVALID_STATE")
 
-    def test_does_not_open_one_whose_time_is_over(self, make, acme, payer):
+    def test_does_not_reopen_a_link_past_its_expiry(self, make, acme, payer):
         link = make(expiresAt=soon(30))
         send_claim(link, ach_body(10))
         rails.settle(acme)
@@ -324,7 +327,7 @@ class TestReturned:
         assert stored(link).status == "SETTLED"
         assert available_of(payer) == 100
 
-    def test_of_an_expired_link_goes_to_its_wallet(self, make, acme, payer):
+    def test_of_an_expired_link_goes_back_to_the_wallet(self, make, acme, payer):
         link = make(amount="10", maxUses=2, expiresAt=soon(30))
         send_claim(link, ach_body(10))
         rails.settle(acme)
@@ -338,9 +341,9 @@ class TestReturned:
         assert available_of(payer) == 100
 
 
-class TestWhileUnderWay:
+class TestPayoutUnderWay:
     @pytest.mark.parametrize("end", ["cancelled", "expired"])
-    def test_what_is_under_way_stays_promised_when_the_link_ends(self, make, api, acme, payer, end):
+    def test_stays_on_hold_when_the_link_ends(self, make, api, acme, payer, end):
         link = make(amount="10", maxUses=3, expiresAt=soon())
         send_claim(link, ach_body())
         send_claim(link, ach_body(1))
@@ -355,22 +358,22 @@ class TestWhileUnderWay:
 
         assert stored(link).status == end.upper()
         assert (balance_of(payer), available_of(payer)) == (90, 90)
-        assert facts_of(acme, "payment_link.reopened") == []
+        assert events_of(acme, "payment_link.reopened") == []
 
-    def test_a_failure_past_the_links_time_lets_it_expire(self, make, acme, payer):
+    def test_failure_after_the_expiry_lets_the_link_expire(self, make, acme, payer):
         link = make(expiresAt=soon())
         send_claim(link, ach_body(1))
         lapse(link)
-        assert tasks.expire_links() == 0  # it is claimed
+        assert tasks.expire_links() == 0  # a claimed link does not expire
 
         rails.settle(acme)
         assert tasks.expire_links() == 1
 
         assert (stored(link).status, available_of(payer)) == ("EXPIRED", 100)
 
-    def test_of_several_claims_the_last_to_arrive_settles_the_link(self, make, claim, acme, shop):
+    def test_the_last_claim_to_complete_settles_the_link(self, make, claim, acme, shop):
         link = make(amount="10", maxUses=3)
-        send_claim(link, ach_body(20))  # it takes its time
+        send_claim(link, ach_body(20))  # a slow transfer
         claim(link, shop)
         send_claim(link, ach_body())
         rails.settle(acme)
@@ -380,8 +383,8 @@ class TestWhileUnderWay:
         assert stored(link).status == "SETTLED"
 
 
-class TestToAnAddress:
-    def test_pays_coins_from_coins(self, make, acme, coins):
+class TestPayToAddress:
+    def test_pays_usdc_from_a_usdc_wallet(self, make, acme, coins):
         link = make(walletId=coins.id)
 
         claimed = send_claim(link, usdc_body())
@@ -392,7 +395,7 @@ class TestToAnAddress:
         assert [entry.currency for entry in SimulatorEntry.objects.all()] == ["USDC"]
 
     @pytest.mark.parametrize("fault", [1, 10])
-    def test_that_fails_or_returns_it(self, make, acme, coins, fault):
+    def test_failed_or_returned_transfer_reopens_the_link(self, make, acme, coins, fault):
         link = make(walletId=coins.id)
         send_claim(link, usdc_body(fault))
 
@@ -401,7 +404,7 @@ class TestToAnAddress:
 
         assert (stored(link).status, available_of(coins)) == ("ACTIVE", 75)
 
-    def test_however_its_letters_are_written_it_is_one_person(self, make, coins):
+    def test_address_in_any_letter_case_is_one_claimant(self, make, coins):
         link = make(walletId=coins.id, amount="5", maxUses=3)
         body = usdc_body()
         small = usdc_body()
@@ -410,7 +413,7 @@ class TestToAnAddress:
         assert send_claim(link, body).status_code == 200
         assert refusal(send_claim(link, small)) == (409, "CONFLICT")
 
-    def test_needs_an_address(self, make, coins):
+    def test_requires_an_address(self, make, coins):
         link = make(walletId=coins.id)
         before = everything()
 
@@ -447,7 +450,7 @@ class TestConversion:
         paid = {entry.currency: entry.amount for entry in SimulatorEntry.objects.all()}
         assert paid == {"USD": -25, "USDC": -25}
 
-    def test_comes_back_as_it_went(self, make, acme, payer):
+    def test_returned_transfer_is_converted_back(self, make, acme, payer):
         link = make()
         send_claim(link, usdc_body(10))
 
@@ -456,13 +459,13 @@ class TestConversion:
 
         assert (stored(link).status, balance_of(payer)) == ("ACTIVE", 100)
 
-    def test_is_a_setting_that_is_told(self, acme):
+    def test_changing_the_setting_records_an_event(self, acme):
         for allowed in (True, False, False, True):
             settings.set_conversion(acme, actor=actor_for(acme), allowed=allowed)
             assert settings.converts_currencies(acme, "SANDBOX") == allowed
 
-        told = [fact.data["changes"] for fact in facts_of(acme, "organization.updated")]
-        assert told == [{"convertsLinkCurrencies": False}, {"convertsLinkCurrencies": True}]
+        changes = [event.data["changes"] for event in events_of(acme, "organization.updated")]
+        assert changes == [{"convertsLinkCurrencies": False}, {"convertsLinkCurrencies": True}]
 
     def test_is_on_in_the_sandbox_and_off_in_production_until_changed(self, acme):
         def converts():
@@ -479,7 +482,7 @@ class TestConversion:
         assert converts() == [False, True]
 
 
-def test_sandbox_time_past_a_deadline_changes_nothing_that_has_arrived(make, acme, payer):
+def test_sandbox_time_past_a_deadline_does_not_change_a_settled_claim(make, acme, payer):
     link = make()
     send_claim(link, ach_body())
     rails.settle(acme)

@@ -1,4 +1,4 @@
-"""A request with a key is done once, and its answer given again."""
+"""A request with an idempotency key is done once; repetitions get the stored answer."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -16,8 +16,8 @@ from tests.world import (
     Client,
     balance_of,
     error_of,
+    events_of,
     everything,
-    facts_of,
     fund,
     in_parallel,
     make_key,
@@ -48,7 +48,7 @@ def replayed(response) -> bool:
 class TestReplay:
     @pytest.mark.parametrize("first_in", ["header", "body"])
     @pytest.mark.parametrize("again_in", ["header", "body", "both"])
-    def test_wherever_the_key_stands(self, api, order, wallet, first_in, again_in):
+    def test_key_in_header_or_body_replays_the_answer(self, api, order, wallet, first_in, again_in):
         def send(where):
             body = order | ({"idempotencyKey": "k"} if where != "header" else {})
             return api.post(PATH, body, **(with_key("k") if where != "body" else {}))
@@ -62,7 +62,7 @@ class TestReplay:
         assert balance_of(wallet) == Decimal("899.50")
         assert IdempotencyRecord.objects.count() == 1
 
-    def test_the_snake_case_spelling(self, api, order, wallet):
+    def test_snake_case_key_is_the_same_key(self, api, order, wallet):
         first = api.post(PATH, order | {"idempotency_key": "k"})
         again = api.post(PATH, order, **with_key("k"))
 
@@ -79,18 +79,20 @@ class TestReplay:
             {"description": None},
         ],
     )
-    def test_the_same_request_in_other_words(self, api, order, same):
+    def test_equivalent_request_is_replayed(self, api, order, same):
         api.post(PATH, order, **with_key("k"))
 
         assert replayed(api.post(PATH, order | same, **with_key("k")))
 
-    def test_the_other_spelling_of_the_wallets(self, api, order):
+    def test_other_spelling_of_the_wallets_is_replayed(self, api, order):
         api.post(PATH, order, **with_key("k"))
         long = {"fromWalletId": order["from"], "toWalletId": order["to"], "amount": "100"}
 
         assert replayed(api.post(PATH, long, **with_key("k")))
 
-    def test_after_the_payment_has_moved_on(self, api, order, shop, stranger):
+    def test_replay_shows_the_first_answer_after_the_payment_has_changed(
+        self, api, order, shop, stranger
+    ):
         first = api.post(PATH, order, **with_key("k")).json()
         stranger.post(f"{PATH}/{first['id']}/reverse")
 
@@ -99,17 +101,17 @@ class TestReplay:
         assert (again, again["status"]) == (first, "POSTED")
         assert api.get(f"{PATH}/{first['id']}").json()["status"] == "REVERSED"
 
-    def test_nothing_is_done_or_told_twice(self, api, acme, order):
+    def test_replay_changes_nothing_and_records_no_event(self, api, acme, order):
         api.post(PATH, order, **with_key("k"))
         before = everything()
 
         api.post(PATH, order, **with_key("k"))
 
         assert everything() == before
-        assert len(facts_of(acme, "payment.completed")) == 1
+        assert len(events_of(acme, "payment.completed")) == 1
 
     @pytest.mark.parametrize("endpoint", POSTS, ids=str)
-    def test_every_post_takes_a_key(self, api, acme, endpoint):
+    def test_every_post_accepts_a_key(self, api, acme, endpoint):
         things = scene(acme)
 
         first = endpoint.request(api, things, **with_key("k"))
@@ -134,7 +136,7 @@ class TestReuse:
             {"currency": "USD"},
         ],
     )
-    def test_another_request_under_the_key_is_refused(self, api, order, wallet, other):
+    def test_different_request_with_the_same_key_is_refused(self, api, order, wallet, other):
         api.post(PATH, order, **with_key("k"))
 
         response = api.post(PATH, order | other, **with_key("k"))
@@ -142,20 +144,20 @@ class TestReuse:
         assert (response.status_code, error_of(response)) == (409, "IDEMPOTENCY_KEY_REUSE")
         assert balance_of(wallet) == Decimal("899.50")
 
-    def test_another_payee(self, api, order, savings):
+    def test_different_payee_with_the_same_key_is_refused(self, api, order, savings):
         api.post(PATH, order, **with_key("k"))
 
         response = api.post(PATH, order | {"to": savings.id}, **with_key("k"))
 
         assert (response.status_code, error_of(response)) == (409, "IDEMPOTENCY_KEY_REUSE")
 
-    def test_the_first_answer_still_stands(self, api, order):
+    def test_refused_reuse_keeps_the_first_answer(self, api, order):
         first = api.post(PATH, order, **with_key("k"))
         api.post(PATH, order | {"amount": "1"}, **with_key("k"))
 
         assert api.post(PATH, order, **with_key("k")).json() == first.json()
 
-    def test_a_number_in_metadata_is_not_the_text_of_it(self, api):
+    def test_number_in_metadata_differs_from_its_text(self, api):
         api.post("/v1/wallets", {"name": "A", "metadata": {"n": 1.5}}, **with_key("k"))
 
         response = api.post("/v1/wallets", {"name": "A", "metadata": {"n": "1.5"}}, **with_key("k"))
@@ -163,8 +165,8 @@ class TestReuse:
         assert (response.status_code, error_of(response)) == (409, "IDEMPOTENCY_KEY_REUSE")
 
 
-class TestRefusals:
-    def test_a_refusal_is_the_answer(self, api, acme, order, wallet):
+class TestErrors:
+    def test_error_is_stored_and_replayed(self, api, acme, order, wallet):
         order["amount"] = "5000"
         first = api.post(PATH, order, **with_key("k"))
         fund(wallet, "9000")
@@ -174,10 +176,10 @@ class TestRefusals:
         assert (first.status_code, again.status_code) == (402, 402)
         assert again.json() == first.json()
         assert replayed(again)
-        assert len(facts_of(acme, "payment.failed")) == 1
+        assert len(events_of(acme, "payment.failed")) == 1
         assert Payment.objects.count() == 1
 
-    def test_a_refusal_binds_the_key_to_its_request(self, api, order):
+    def test_error_binds_the_key_to_its_request(self, api, order):
         api.post(PATH, order | {"amount": "5000"}, **with_key("k"))
 
         assert error_of(api.post(PATH, order, **with_key("k"))) == "IDEMPOTENCY_KEY_REUSE"
@@ -193,7 +195,7 @@ class TestRefusals:
             ({"merchantId": "mer_1"}, "MERCHANT_NOT_FOUND"),
         ],
     )
-    def test_what_is_refused_before_the_service_leaves_the_key_free(self, api, order, fault, code):
+    def test_error_before_the_service_leaves_the_key_unused(self, api, order, fault, code):
         refused = api.post(PATH, order | fault, **with_key("k"))
         assert error_of(refused) == code
         assert not IdempotencyRecord.objects.exists()
@@ -202,7 +204,7 @@ class TestRefusals:
 
         assert (paid.status_code, replayed(paid)) == (201, False)
 
-    def test_so_does_a_denied_access(self, api, acme, order, savings, live_wallet):
+    def test_denied_access_leaves_the_key_unused(self, api, acme, order, savings, live_wallet):
         scoped = Client(make_key(acme, wallet_scope=[savings.id]))
         reader = Client(make_key(acme, permissions=["payments:read"]))
         mismatch = order | {"from": live_wallet.id}
@@ -218,7 +220,7 @@ class TestRefusals:
         assert not IdempotencyRecord.objects.exists()
         assert api.post(PATH, order, **with_key("k")).status_code == 201
 
-    def test_what_one_key_may_not_another_may_under_the_same_key(self, api, acme):
+    def test_permission_error_is_not_replayed_to_another_api_key(self, api, acme):
         clerk = Client(make_key(acme, permissions=["organizations:write"]))
         grant = {"name": "CI", "permissions": ["payments:write"]}
 
@@ -227,14 +229,14 @@ class TestRefusals:
 
         assert (denied.status_code, granted.status_code) == (403, 201)
 
-    def test_malformed_json_leaves_the_key_free(self, api, order):
+    def test_malformed_json_leaves_the_key_unused(self, api, order):
         api.request("POST", PATH, raw=b"{", **with_key("k"))
 
         assert api.post(PATH, order, **with_key("k")).status_code == 201
 
 
 class TestScope:
-    def test_environments_have_their_own_keys(self, api, live_api):
+    def test_environments_have_separate_keys(self, api, live_api):
         body = {"name": "A"}
         first = api.post("/v1/wallets", body, **with_key("k"))
         live = live_api.post("/v1/wallets", body, **with_key("k"))
@@ -242,18 +244,18 @@ class TestScope:
         assert not replayed(live)
         assert live.json()["id"] != first.json()["id"]
 
-    def test_organizations_have_their_own_keys(self, api, stranger):
+    def test_organizations_have_separate_keys(self, api, stranger):
         api.post("/v1/wallets", {"name": "A"}, **with_key("k"))
 
         assert not replayed(stranger.post("/v1/wallets", {"name": "A"}, **with_key("k")))
 
-    def test_paths_have_their_own_keys(self, api, wallet, savings):
+    def test_paths_have_separate_keys(self, api, wallet, savings):
         for target in (wallet, savings):
             path = f"/v1/wallets/{target.id}/fund"
             assert not replayed(api.post(path, {"amount": "5"}, **with_key("k")))
         assert (balance_of(wallet), balance_of(savings)) == (5, 5)
 
-    def test_keys_of_one_organization_share_them(self, api, acme, order, wallet):
+    def test_api_keys_of_one_organization_share_idempotency_keys(self, api, acme, order, wallet):
         first = api.post(PATH, order, **with_key("k"))
 
         again = Client(make_key(acme)).post(PATH, order, **with_key("k"))
@@ -262,7 +264,9 @@ class TestScope:
         assert again.json() == first.json()
         assert balance_of(wallet) == Decimal("899.50")
 
-    def test_a_scoped_key_shares_them_with_the_key_that_replaces_it(self, api, acme, order, wallet):
+    def test_scoped_api_key_shares_idempotency_keys_with_its_replacement(
+        self, api, acme, order, wallet
+    ):
         old = Client(make_key(acme, wallet_scope=[wallet.id]))
         old.post(PATH, order, **with_key("k"))
         ApiKey.objects.filter(wallet_scope=[wallet.id]).delete()
@@ -272,7 +276,7 @@ class TestScope:
         assert replayed(new.post(PATH, order, **with_key("k")))
         assert not replayed(api.post(PATH, order, **with_key("k")))
 
-    def test_nobody_is_shown_what_they_may_not_do(self, api, acme, order):
+    def test_replay_needs_the_permission_of_the_request(self, api, acme, order):
         api.post(PATH, order, **with_key("k"))
         reader = Client(make_key(acme, permissions=["payments:read"]))
 
@@ -280,7 +284,7 @@ class TestScope:
 
         assert (response.status_code, error_of(response)) == (403, "PERMISSION_DENIED")
 
-    def test_only_posts_have_one(self, api, wallet):
+    def test_only_post_requests_use_a_key(self, api, wallet):
         path = f"/v1/wallets/{wallet.id}"
         for name in ("A", "B"):
             changed = api.patch(path, {"name": name}, **with_key("k"))
@@ -288,7 +292,7 @@ class TestScope:
 
 
 class TestSecrets:
-    def test_are_not_kept_with_the_answer(self, api):
+    def test_secrets_are_not_stored_with_the_answer(self, api):
         first = api.post("/v1/api-keys", {"name": "CI"}, **with_key("k")).json()
         secret = first.pop("secret")
 
@@ -301,11 +305,11 @@ class TestSecrets:
         assert ApiKey.objects.filter(name="CI").count() == 1
 
 
-class TestForm:
+class TestKeyFormat:
     @pytest.mark.parametrize(
         "key", ["", "x" * 256, "a\nb", "a\tb", "\x7f", " \u200b", 5, ["k"], {"k": 1}, True]
     )
-    def test_in_the_body(self, api, order, wallet, key):
+    def test_invalid_key_in_the_body_is_refused(self, api, order, wallet, key):
         response = api.post(PATH, order | {"idempotencyKey": key})
 
         assert (response.status_code, error_of(response)) == (400, "VALIDATION_ERROR")
@@ -313,21 +317,21 @@ class TestForm:
         assert balance_of(wallet) == 1000
 
     @pytest.mark.parametrize("key", ["", "x" * 256, "a\tb"])
-    def test_in_the_header(self, api, order, wallet, key):
+    def test_invalid_key_in_the_header_is_refused(self, api, order, wallet, key):
         response = api.post(PATH, order, **with_key(key))
 
         assert (response.status_code, error_of(response)) == (400, "VALIDATION_ERROR")
         assert balance_of(wallet) == 1000
 
     @pytest.mark.parametrize("key", ["x", "x" * 255, "Bestellung 5 – ü", "订单", "😀", "'; --"])
-    def test_any_printable_text(self, api, order, wallet, key):
+    def test_any_printable_text_is_a_key(self, api, order, wallet, key):
         for _ in range(2):
             response = api.post(PATH, order | {"idempotencyKey": key})
 
         assert response.json()["idempotencyKey"] == key
         assert balance_of(wallet) == Decimal("899.50")
 
-    def test_text_beyond_ascii_is_the_same_in_header_and_body(self, api, order, wallet):
+    def test_non_ascii_key_is_the_same_in_header_and_body(self, api, order, wallet):
         on_the_wire = "Bestellung ü".encode().decode("latin-1")
 
         api.post(PATH, order | {"idempotencyKey": "Bestellung ü"})
@@ -336,13 +340,13 @@ class TestForm:
         assert replayed(again)
         assert balance_of(wallet) == Decimal("899.50")
 
-    def test_null_is_none(self, api, order, wallet):
+    def test_null_means_no_key(self, api, order, wallet):
         for _ in range(2):
             api.post(PATH, order | {"idempotencyKey": None})
 
         assert balance_of(wallet) == 799
 
-    def test_header_and_body_must_agree(self, api, order, wallet):
+    def test_different_keys_in_header_and_body_are_refused(self, api, order, wallet):
         response = api.post(PATH, order | {"idempotencyKey": "b"}, **with_key("a"))
 
         assert (response.status_code, error_of(response)) == (400, "VALIDATION_ERROR")
@@ -350,7 +354,7 @@ class TestForm:
 
 
 class TestLifetime:
-    def test_a_key_is_free_again_after_a_day(self, api, order, wallet):
+    def test_key_can_be_used_again_after_a_day(self, api, order, wallet):
         api.post(PATH, order, **with_key("k"))
         record = IdempotencyRecord.objects.get()
         for age, is_replayed in (
@@ -363,7 +367,7 @@ class TestLifetime:
         assert balance_of(wallet) == 799
         assert replayed(api.post(PATH, order, **with_key("k")))
 
-    def test_old_keys_are_forgotten(self, api, order):
+    def test_task_deletes_old_keys(self, api, order):
         api.post(PATH, order, **with_key("old"))
         IdempotencyRecord.objects.update(
             created_at=IdempotencyRecord.objects.get().created_at - idempotency.LIFETIME
@@ -375,8 +379,8 @@ class TestLifetime:
 
 
 @pytest.mark.django_db(transaction=True)
-class TestRacesAndFaults:
-    def test_twins_get_one_answer(self, api, order, wallet):
+class TestRacesAndFailures:
+    def test_concurrent_equal_requests_get_one_answer(self, api, order, wallet):
         answers = in_parallel(5, lambda n: api.post(PATH, order, **with_key("k")))
 
         assert {a.status_code for a in answers} == {201}
@@ -384,16 +388,16 @@ class TestRacesAndFaults:
         assert sum(replayed(a) for a in answers) == 4
         assert balance_of(wallet) == Decimal("899.50")
 
-    def test_twins_of_a_refusal_get_one_answer(self, api, acme, order):
+    def test_concurrent_refused_requests_get_one_answer(self, api, acme, order):
         order["amount"] = "5000"
 
         answers = in_parallel(4, lambda n: api.post(PATH, order, **with_key("k")))
 
         assert {a.status_code for a in answers} == {402}
         assert len({a.content for a in answers}) == 1
-        assert len(facts_of(acme, "payment.failed")) == 1
+        assert len(events_of(acme, "payment.failed")) == 1
 
-    def test_of_different_requests_one_wins(self, api, order, wallet):
+    def test_one_of_concurrent_different_requests_succeeds(self, api, order, wallet):
         answers = in_parallel(
             4, lambda n: api.post(PATH, order | {"amount": str(n + 1)}, **with_key("k"))
         )
@@ -405,7 +409,7 @@ class TestRacesAndFaults:
     @pytest.mark.parametrize(
         ("error", "status"), [(OperationalError("lock timeout"), 503), (KeyError("bug"), 500)]
     )
-    def test_a_fault_of_ours_leaves_the_key_free(self, api, order, monkeypatch, error, status):
+    def test_server_error_leaves_the_key_unused(self, api, order, monkeypatch, error, status):
         def fail(*args, **options):
             raise error
 

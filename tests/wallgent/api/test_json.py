@@ -1,4 +1,4 @@
-"""Reading bodies: numbers keep their digits, and nothing hostile gets further."""
+"""Bodies are read with all digits of their numbers, and hostile input is refused."""
 
 import io
 import json as stdlib_json
@@ -16,10 +16,10 @@ from wallgent.errors import PayloadTooLarge, ValidationError
 
 
 class TestRead:
-    def test_no_body_is_an_empty_object(self):
+    def test_missing_body_is_an_empty_object(self):
         assert json.read_object(RequestFactory().generic("POST", "/"), 10) == {}
 
-    def test_a_body_over_the_limit_is_refused_unread(self):
+    def test_body_over_the_limit_is_refused_without_reading(self):
         request = RequestFactory().post("/", b"{}", content_type="text/plain")
 
         assert json.read_object(request, 2) == {}
@@ -27,14 +27,14 @@ class TestRead:
             json.read_object(request, 1)
 
     @pytest.mark.parametrize("arrived", [b"", b"{}"])
-    def test_a_part_of_a_body_is_not_taken_for_all_of_it(self, arrived):
+    def test_truncated_body_is_refused(self, arrived):
         extra = {"CONTENT_LENGTH": "3", "wsgi.input": io.BytesIO(arrived)}
         request = RequestFactory().generic("POST", "/", **extra)
 
         with pytest.raises(ValidationError, match="in full"):
             json.read_object(request, 10)
 
-    def test_chunks_are_not_taken_for_an_empty_body(self):
+    def test_chunked_body_is_refused(self):
         headers = {"Transfer-Encoding": "chunked"}
         request = RequestFactory().generic("POST", "/", headers=headers)
 
@@ -55,7 +55,7 @@ class TestParse:
         }
         assert type(read["c"]) is int
 
-    def test_a_number_of_5000_digits_is_read(self):
+    def test_number_of_5000_digits_is_read(self):
         assert json.parse_object(b'{"a": %b}' % (b"9" * 5_000))["a"] == Decimal("9" * 5_000)
 
     @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ class TestParse:
         ],
         ids=lambda body: repr(body[:30]),
     )
-    def test_refused(self, body):
+    def test_invalid_body_is_refused(self, body):
         with pytest.raises(ValidationError):
             json.parse_object(body)
 
@@ -126,21 +126,21 @@ class TestParse:
             (b'{"a": "\\\\u0000"}', "\\u0000"),
         ],
     )
-    def test_text_of_every_script(self, body, text):
+    def test_text_of_every_script_is_read(self, body, text):
         assert json.parse_object(body) == {"a": text}
 
     @pytest.mark.parametrize(
         "item",
         [b"[]", b"{}", b"1", b'""', b'"\\\\"', b'"\\""', b"[[[[]]]]", b'{"a":1}', b'[",,,,"]'],
     )
-    def test_more_values_than_any_call_needs_are_refused_unparsed(self, item, monkeypatch):
+    def test_too_many_values_are_refused_without_parsing(self, item, monkeypatch):
         monkeypatch.setattr(json.simplejson, "loads", None)
 
         with pytest.raises(ValidationError, match="more than 10,000 values"):
             json.parse_object(b'{"a":[' + b",".join([item] * (json.VALUES_LIMIT + 1)) + b"]}")
 
     @pytest.mark.parametrize("text", [b",[{", b'\\",', b"\\\\", b"\\u002c,"])
-    def test_text_counts_as_one_value_whatever_it_holds(self, text):
+    def test_text_counts_as_one_value(self, text):
         body = b'{"a":["' + text * 50_000 + b'","b"]}'
 
         assert len(json.parse_object(body)["a"]) == 2
@@ -150,7 +150,7 @@ class TestParse:
         [b'"\\"' * 350_000, b'"' + b'\\",' * 350_000, b'",' * 500_000],
         ids=["escaped", "open", "short"],
     )
-    def test_counting_takes_no_longer_for_strings_that_do_not_end(self, text):
+    def test_counting_unterminated_strings_takes_linear_time(self, text):
         started = time.process_time()
 
         with pytest.raises(ValidationError):
@@ -161,19 +161,19 @@ class TestParse:
     @pytest.mark.parametrize(
         "number", [b"1e10001", b"1e99999999", b"9" * 10_001, b"1e-10001"], ids=len
     )
-    def test_a_number_that_nobody_means_is_out_of_range(self, number):
+    def test_huge_number_is_out_of_range(self, number):
         with pytest.raises(ValidationError, match="out of range"):
             json.parse_object(b'{"a": ' + number + b"}")
 
-    def test_nesting_up_to_the_limit(self):
+    def test_nesting_up_to_the_limit_is_read(self):
         body = b'{"a": ' + b"[" * 98 + b"]" * 98 + b"}"
 
         assert json.parse_object(body)["a"]
 
-    def test_the_last_of_two_equal_keys_counts(self):
+    def test_last_of_two_equal_keys_is_used(self):
         assert json.parse_object(b'{"a": 1, "a": 2}') == {"a": 2}
 
-    def test_an_error_does_not_repeat_the_body(self):
+    def test_error_does_not_quote_the_body(self):
         with pytest.raises(ValidationError) as caught:
             json.parse_object(b'{"card": 4242424242424242, oops}')
 
@@ -190,7 +190,7 @@ trees = st.recursive(
 
 class TestWrite:
     @given(st.dictionaries(st.just("a"), numbers))
-    def test_what_is_written_reads_back_digit_for_digit(self, value):
+    def test_written_numbers_are_read_back_digit_for_digit(self, value):
         read = stdlib_json.loads(json.write(value), parse_float=Decimal, parse_int=Decimal)
 
         assert {k: v.as_tuple() for k, v in read.items()} == {
@@ -198,8 +198,8 @@ class TestWrite:
         }
 
     @given(trees)
-    def test_columns_give_back_what_they_were_given(self, tree):
-        # As Django calls them.
+    def test_columns_return_what_was_stored(self, tree):
+        # As Django calls the encoder and the decoder.
         text = stdlib_json.dumps(tree, cls=MetadataEncoder)
 
         assert stdlib_json.loads(text, cls=MetadataDecoder) == tree

@@ -1,4 +1,4 @@
-"""Lists: one shape, opaque cursors, every item once."""
+"""Lists have one format and opaque cursors, and their pages show every row once."""
 
 import base64
 
@@ -35,7 +35,7 @@ FOREIGN_CURSORS = [
 
 @each_list
 class TestEveryList:
-    def test_answers_the_superset_shape(self, endpoint, api, acme):
+    def test_response_has_all_keys_of_a_page(self, endpoint, api, acme):
         page = api.get(endpoint.url(scene(acme))).json()
 
         if endpoint.path.endswith("/transfers"):  # the Python client reads them there
@@ -44,7 +44,7 @@ class TestEveryList:
         assert isinstance(page["data"], list)
         assert (page["hasMore"], page["cursor"], page["nextCursor"]) == (False, None, None)
 
-    def test_clamps_the_limit(self, endpoint, api, acme):
+    def test_limit_is_clamped(self, endpoint, api, acme):
         url = endpoint.url(scene(acme))
 
         for limit in ("1", "100", "1000", "-5", "0", "99999999999999999999"):
@@ -52,7 +52,7 @@ class TestEveryList:
             assert response.status_code == 200, limit
             assert len(response.json()["data"]) <= min(max(int(limit), 1), 100)
 
-    def test_refuses_a_limit_that_is_no_number(self, endpoint, api, acme):
+    def test_limit_that_is_not_a_number_is_refused(self, endpoint, api, acme):
         url = endpoint.url(scene(acme))
 
         for limit in ("abc", "", "1.5", "1e2", "\0", "null", "9" * 5_000, "１０"):
@@ -60,7 +60,7 @@ class TestEveryList:
             assert (response.status_code, error_of(response)) == (400, "VALIDATION_ERROR"), limit
             assert "limit" in response.json()["error"]["details"]["fields"]
 
-    def test_refuses_a_cursor_that_is_not_ours(self, endpoint, api, acme):
+    def test_unknown_cursor_is_refused(self, endpoint, api, acme):
         url = endpoint.url(scene(acme))
 
         for cursor in FOREIGN_CURSORS:
@@ -68,7 +68,7 @@ class TestEveryList:
             assert (response.status_code, error_of(response)) == (400, "VALIDATION_ERROR"), cursor
             assert "cursor" in response.json()["error"]["details"]["fields"]
 
-    def test_ignores_unknown_filters(self, endpoint, api, acme):
+    def test_unknown_filters_are_ignored(self, endpoint, api, acme):
         things = scene(acme)
 
         assert api.get(endpoint.url(things), colour="red").json() == (
@@ -77,7 +77,7 @@ class TestEveryList:
 
 
 class TestPages:
-    def test_twenty_by_default(self, api, acme):
+    def test_default_page_has_twenty_rows(self, api, acme):
         for number in range(22):
             make_wallet(acme, str(number))
 
@@ -88,14 +88,14 @@ class TestPages:
         assert first["cursor"] == first["nextCursor"] is not None
         assert (len(second["data"]), second["hasMore"], second["cursor"]) == (3, False, None)
 
-    def test_a_full_last_page_has_no_more(self, api, acme):
+    def test_full_last_page_has_no_more(self, api, acme):
         make_wallet(acme)
 
         page = api.get("/v1/wallets", limit=2).json()
 
         assert (len(page["data"]), page["hasMore"], page["cursor"]) == (2, False, None)
 
-    def test_what_comes_in_meanwhile_shifts_nothing(self, api, acme):
+    def test_new_rows_do_not_shift_the_next_page(self, api, acme):
         older = [make_wallet(acme, str(number)).id for number in range(4)]
         first = api.get("/v1/wallets", limit=2).json()
         make_wallet(acme, "new")
@@ -104,7 +104,7 @@ class TestPages:
 
         assert [w["id"] for w in first["data"] + second["data"]] == older[::-1]
 
-    def test_a_cursor_shows_nothing_of_others(self, api, stranger, acme, globex):
+    def test_cursor_shows_nothing_of_other_organizations(self, api, stranger, acme, globex):
         make_wallet(acme)
         cursor = api.get("/v1/wallets", limit=1).json()["cursor"]
         make_wallet(globex, "Later")
@@ -113,10 +113,10 @@ class TestPages:
 
         assert [(w["organizationId"], w["name"]) for w in seen] == [(globex.id, "Main wallet")]
 
-    def test_an_empty_cursor_starts_at_the_newest(self, api, wallet):
+    def test_empty_cursor_starts_at_the_newest(self, api, wallet):
         assert api.get("/v1/wallets", cursor="").json() == api.get("/v1/wallets").json()
 
-    def test_the_end_is_an_empty_page(self, api, wallet):
+    def test_page_after_the_last_row_is_empty(self, api, wallet):
         fund(wallet, "5")
 
         page = api.get("/v1/wallets", cursor=encoded(ids.to_text("wal", ids.uuid.UUID(int=0))))

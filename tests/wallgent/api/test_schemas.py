@@ -39,7 +39,7 @@ class TestNames:
         assert Order.read({name: "wal_1"}).from_wallet_id == "wal_1"
 
     @pytest.mark.parametrize("name", ["unitPrice", "unit_price"])
-    def test_camel_and_snake_case(self, name):
+    def test_camel_case_and_snake_case_are_read(self, name):
         assert read(**{name: "5"}).unit_price == 5
 
     def test_every_spelling_is_written(self):
@@ -52,29 +52,29 @@ class TestNames:
     def test_unknown_keys_are_ignored(self):
         assert "colour" not in read(colour="red").to_json()
 
-    def test_spellings_that_agree_or_are_null(self):
+    def test_equal_or_null_spellings_are_read(self):
         assert Order.read({"from": "wal_1", "fromWalletId": "wal_1"}).from_wallet_id == "wal_1"
         assert Order.read({"from": "wal_1", "fromWalletId": None}).from_wallet_id == "wal_1"
 
-    def test_spellings_that_differ(self):
+    def test_different_values_of_spellings_are_refused(self):
         with pytest.raises(ValidationError, match="from and fromWalletId say different things"):
             Order.read({"from": "wal_1", "fromWalletId": "wal_2"})
 
-    def test_given_is_what_the_caller_sent(self):
+    def test_given_returns_the_fields_that_were_sent(self):
         assert read(unit_price=None, name="B").given() == {
             "from_wallet_id": "wal_1",
             "unit_price": None,
             "name": "B",
         }
 
-    def test_metadata_keeps_its_own_keys(self):
+    def test_metadata_keeps_its_keys(self):
         metadata = {"cost_center": 1, "unitPrice": {"due_at": 2}}
 
         assert read(metadata=metadata).to_json()["metadata"] == metadata
 
 
-class TestRefusals:
-    def test_every_field_is_told(self):
+class TestErrors:
+    def test_error_names_every_wrong_field(self):
         with pytest.raises(ValidationError) as caught:
             read(**{"from": 5}, name="", dueAt="x")
 
@@ -83,19 +83,19 @@ class TestRefusals:
         assert all(isinstance(text, str) for text in fields.values())
         assert "name" in caught.value.message
 
-    def test_a_bad_amount_has_its_own_code(self):
+    def test_wrong_amount_is_an_invalid_amount(self):
         with pytest.raises(InvalidAmount) as caught:
             read(amount="x", unitPrice=-1)
 
         assert set(caught.value.details["fields"]) == {"amount", "unitPrice"}
 
-    def test_a_bad_amount_among_other_faults_is_one_of_them(self):
+    def test_wrong_amount_among_other_errors_is_a_validation_error(self):
         with pytest.raises(ValidationError) as caught:
             read(amount="x", name=5)
 
         assert set(caught.value.details["fields"]) == {"amount", "name"}
 
-    def test_a_missing_field_is_told_by_its_wire_name(self):
+    def test_missing_field_is_named_as_in_json(self):
         with pytest.raises(ValidationError) as caught:
             Order.read({})
 
@@ -113,7 +113,7 @@ class TestTimestamp:
             ("2026-04-01", datetime(2026, 4, 1, tzinfo=UTC)),
         ],
     )
-    def test_is_read_as_utc(self, text, instant):
+    def test_timestamp_is_read_as_utc(self, text, instant):
         assert read(dueAt=text).due_at == instant
 
     @pytest.mark.parametrize(
@@ -136,11 +136,11 @@ class TestTimestamp:
             "2026-04-01T00:00:00Z" + "0" * 5_000,
         ],
     )
-    def test_anything_else_is_refused(self, text):
+    def test_other_values_are_refused(self, text):
         with pytest.raises(ValidationError):
             read(dueAt=text)
 
-    def test_is_printed_in_utc_with_a_z(self):
+    def test_timestamp_is_written_in_utc_with_a_z(self):
         instant = datetime.fromisoformat("2026-04-01T02:00:00.123999+02:00")
 
         assert timestamp_text(instant) == "2026-04-01T00:00:00.123Z"
@@ -162,7 +162,7 @@ class TestMetadata:
         ],
         ids=lambda value: repr(value)[:20],
     )
-    def test_refused(self, metadata):
+    def test_unsuitable_metadata_is_refused(self, metadata):
         with pytest.raises(ValidationError):
             read(metadata=metadata)
 
@@ -178,13 +178,13 @@ class TestMetadata:
         with pytest.raises(ValidationError, match=why):
             read(metadata=metadata)
 
-    def test_as_many_values_as_allowed_are_taken(self):
+    def test_metadata_up_to_the_limits_is_accepted(self):
         metadata = {"a": [[]] * 99, "b": json.loads("[" * 9 + "]" * 9)}
         del metadata["a"][:9]
 
         assert read(metadata=metadata).metadata == metadata
 
-    def test_taken(self):
+    def test_any_json_object_is_accepted(self):
         metadata = {"": None, "a": [1, Decimal("1.50"), {"b": True}], "é": "x" * 10_000}
 
         assert read(metadata=metadata).metadata == metadata
@@ -196,8 +196,8 @@ class Answer(Schema):
     metadata: dict[str, Any] | None
 
 
-class TestWire:
-    def test_prints_money_and_time_as_text(self):
+class TestToJson:
+    def test_money_and_time_are_written_as_text(self):
         answer = Answer.model_construct(
             amount=Decimal("25"),
             paid_at=datetime(2026, 4, 1, tzinfo=UTC),

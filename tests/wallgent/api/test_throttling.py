@@ -1,4 +1,4 @@
-"""Rate limits: per plan, organization and environment, reads and writes apart."""
+"""Rate limits per plan, organization and environment, for reads and for writes."""
 
 import time
 
@@ -21,7 +21,7 @@ def remaining(response) -> int:
 
 @pytest.fixture
 def minute(monkeypatch):
-    """A clock that stands at the beginning of a minute; move it by setting `minute.now`."""
+    """A clock at the beginning of a minute. Set `minute.now` to move it."""
 
     class Minute:
         now = 1_800_000_000.0
@@ -35,7 +35,7 @@ class TestLimits:
         ("plan", "reads", "writes"),
         [("FREE", 60, 10), ("STARTER", 200, 50), ("GROWTH", 500, 100), ("ENTERPRISE", 2000, 500)],
     )
-    def test_follow_the_plan(self, api, acme, minute, plan, reads, writes):
+    def test_limits_follow_the_plan(self, api, acme, minute, plan, reads, writes):
         limit(acme, plan=plan)
 
         read = api.get("/v1/wallets")
@@ -46,7 +46,7 @@ class TestLimits:
         assert (remaining(read), remaining(write)) == (reads - 1, writes - 1)
         assert int(read.headers["X-RateLimit-Reset"]) == minute.now + 60
 
-    def test_the_tenth_write_is_the_last_on_the_free_plan(self, api, acme, wallet, minute):
+    def test_tenth_write_is_the_last_on_the_free_plan(self, api, acme, wallet, minute):
         limit(acme, plan="FREE")
 
         answers = [api.post(f"/v1/wallets/{wallet.id}/fund", {"amount": "1"}) for _ in range(12)]
@@ -60,7 +60,7 @@ class TestLimits:
         assert refused.headers["Content-Type"] == "application/json"
         assert balance_of(wallet) == 10
 
-    def test_reads_and_writes_are_counted_apart(self, api, acme, minute):
+    def test_reads_and_writes_are_counted_separately(self, api, acme, minute):
         limit(acme, custom_reads_per_minute=1, custom_writes_per_minute=1)
 
         assert api.get("/v1/wallets").status_code == 200
@@ -68,7 +68,7 @@ class TestLimits:
         assert api.get("/v1/wallets").status_code == 429
         assert api.post("/v1/wallets", {"name": "A"}).status_code == 429
 
-    def test_head_is_a_read(self, api, acme, minute):
+    def test_head_counts_as_a_read(self, api, acme, minute):
         limit(acme, custom_reads_per_minute=1)
 
         assert api.request("HEAD", "/v1/wallets").status_code == 200
@@ -80,14 +80,16 @@ class TestLimits:
 
         assert Client(make_key(acme)).get("/v1/wallets").status_code == 429
 
-    def test_environments_and_organizations_do_not(self, api, live_api, stranger, acme, minute):
+    def test_environments_and_organizations_have_separate_limits(
+        self, api, live_api, stranger, acme, minute
+    ):
         limit(acme, custom_reads_per_minute=1)
         assert [api.get("/v1/wallets").status_code for _ in range(2)] == [200, 429]
 
         assert live_api.get("/v1/wallets").status_code == 200
         assert stranger.get("/v1/wallets").status_code == 200
 
-    def test_what_was_agreed_goes_before_the_plan(self, api, acme, minute):
+    def test_custom_limit_replaces_the_plans_limit(self, api, acme, minute):
         limit(acme, plan="FREE", custom_writes_per_minute=5_000)
 
         response = api.patch("/v1/organizations/me", {})
@@ -100,7 +102,7 @@ class TestLimits:
 
         assert api.post("/v1/wallets", {"name": "A"}).status_code == 429
 
-    def test_a_plan_holds_from_the_next_call(self, api, acme, minute):
+    def test_new_plan_applies_to_the_next_call(self, api, acme, minute):
         limit(acme, plan="FREE")
         for _ in range(10):
             api.patch("/v1/organizations/me", {})
@@ -110,7 +112,7 @@ class TestLimits:
 
         assert api.patch("/v1/organizations/me", {}).status_code == 200
 
-    def test_refused_requests_count_too_whatever_they_are_refused_for(self, api, acme, minute):
+    def test_requests_refused_for_other_reasons_count(self, api, acme, minute):
         limit(acme, custom_reads_per_minute=2)
 
         api.get("/v1/wallets/unknown")
@@ -118,7 +120,7 @@ class TestLimits:
 
         assert api.get("/v1/wallets").status_code == 429
 
-    def test_every_answer_tells(self, api, acme, minute):
+    def test_every_response_has_rate_limit_headers(self, api, acme, minute):
         for response in (
             api.get("/v1/wallets/unknown"),
             api.post("/v1/payments", {}),
@@ -130,7 +132,7 @@ class TestLimits:
             assert response.headers["X-RateLimit-Remaining"]
             assert response.headers["X-RateLimit-Reset"]
 
-    def test_a_limited_call_does_nothing(self, api, acme, wallet, savings, minute):
+    def test_limited_call_changes_nothing(self, api, acme, wallet, savings, minute):
         fund(wallet, "100")
         limit(acme, custom_writes_per_minute=0)
         before = everything()
@@ -144,11 +146,11 @@ class TestLimits:
 
 
 class TestSlidingMinute:
-    def test_no_double_burst_at_the_turn_of_a_minute(self, minute):
+    def test_no_double_burst_is_possible_at_the_end_of_a_minute(self, minute):
         minute.now += 59
         for _ in range(10):
             throttling.check(subject="s", limit=10)
-        minute.now += 2  # the next minute, one second old: there is room for part of one
+        minute.now += 2  # one second into the next minute, which leaves room for one request
 
         throttling.check(subject="s", limit=10)
         with pytest.raises(throttling.RateLimitExceeded):
@@ -156,7 +158,7 @@ class TestSlidingMinute:
 
     @pytest.mark.parametrize("at", [0, 17, 59.9])
     @pytest.mark.parametrize("later", [0, 30, 61, 75, 100])
-    def test_waiting_as_long_as_told_is_enough(self, minute, at, later):
+    def test_waiting_as_long_as_retry_after_says_is_enough(self, minute, at, later):
         def call(times):
             for _ in range(times):
                 throttling.check(subject="s", limit=10)
@@ -172,7 +174,7 @@ class TestSlidingMinute:
         throttling.check(subject="s", limit=10)
         assert 1 <= wait <= 61
 
-    def test_a_refused_call_does_not_count(self, minute):
+    def test_refused_call_does_not_count(self, minute):
         throttling.check(subject="s", limit=1)
         for _ in range(50):
             with pytest.raises(throttling.RateLimitExceeded):
@@ -181,7 +183,7 @@ class TestSlidingMinute:
 
         assert throttling.check(subject="s", limit=1)["X-RateLimit-Remaining"] == "0"
 
-    def test_counters_do_not_stay(self, minute):
+    def test_counters_expire(self, minute):
         throttling.check(subject="s", limit=10)
 
         (key,) = redis.client().keys("rate:*")
@@ -191,15 +193,15 @@ class TestSlidingMinute:
 class TestWithoutRedis:
     @pytest.fixture
     def no_redis(self, settings, tmp_path, monkeypatch):
-        monkeypatch.setattr(redis, "_resting_until", 0.0)
-        settings.REDIS_URL = f"unix://{tmp_path}/nobody.sock"
+        monkeypatch.setattr(redis, "_unavailable_until", 0.0)
+        settings.REDIS_URL = f"unix://{tmp_path}/missing.sock"
         for cached in (redis.client, throttling._script):
             cached.cache_clear()
         yield
         for cached in (redis.client, throttling._script):
             cached.cache_clear()
 
-    def test_everybody_is_let_through(self, no_redis, api, acme, wallet, savings):
+    def test_no_request_is_refused(self, no_redis, api, acme, wallet, savings):
         limit(acme, custom_reads_per_minute=0, custom_writes_per_minute=0)
         fund(wallet, "100")
 
@@ -210,11 +212,11 @@ class TestWithoutRedis:
         assert (read.status_code, write.status_code) == (200, 201)
         assert "X-RateLimit-Limit" not in read.headers
 
-    def test_after_one_failure_nobody_waits_for_it(self, no_redis, api):
+    def test_later_requests_do_not_wait_for_redis(self, no_redis, api):
         api.get("/v1/wallets")
         started = time.monotonic()
 
         for _ in range(3):
             api.get("/v1/wallets")
 
-        assert redis._resting_until > started
+        assert redis._unavailable_until > started

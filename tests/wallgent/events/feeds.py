@@ -1,4 +1,4 @@
-"""What the tests of events and of their relay share."""
+"""Helpers for the tests of events and of the relay."""
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ _number = itertools.count(1)
 
 
 def declare(monkeypatch):
-    """A catalogue of two types, whatever the apps have declared."""
+    """Replace the catalogue by one with two event types."""
     monkeypatch.setattr(catalogue, "_declared", {})
     catalogue.declare("thing.made", lambda thing, *, organization, **extra: extra)
     catalogue.declare(
@@ -38,22 +38,22 @@ def actor_of(organization, environment=Environment.SANDBOX, **fields) -> Actor:
     )
 
 
-def make_things(actor, count: int = 1, **extra) -> None:
-    """Record `count` facts, each committed by itself unless the test is in a transaction."""
+def record_things(actor, count: int = 1, **extra) -> None:
+    """Record `count` events, each in its own transaction unless the test has one."""
     for number in range(count):
         with transaction.atomic():
             events.record("thing.made", f"thing_{number}", actor=actor, number=number, **extra)
 
 
 def run_sql(sql: str, *values):
-    """The first column of what `sql` answers, if it answers."""
+    """Run a statement and return the first column of its rows, if any."""
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         return [row[0] for row in cursor.fetchall()] if cursor.description else []
 
 
 def in_threads(*calls) -> list:
-    """What the calls return, run at once; each thread closes its connections."""
+    """Return the results of calls that run in parallel. Each thread closes its connections."""
 
     def run(call):
         try:

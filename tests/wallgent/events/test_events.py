@@ -1,3 +1,5 @@
+"""Recording and reading of events, and their hash chain."""
+
 from datetime import timedelta
 from decimal import Decimal
 from io import StringIO
@@ -8,9 +10,8 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 
 from tests.wallgent.events import feeds
-from tests.wallgent.events.feeds import actor_of, make_things, run_sql
-from wallgent import clock, ids
-from wallgent import events as facts
+from tests.wallgent.events.feeds import actor_of, record_things, run_sql
+from wallgent import clock, events, ids
 from wallgent.environments import Environment
 from wallgent.events import catalogue, chain, relay
 from wallgent.events.models import Event, EventOrigin, EventPosition, OutboxEntry
@@ -34,10 +35,10 @@ def shop():
 
 
 class TestRecord:
-    def test_it_writes_what_happened(self, acme):
+    def test_all_fields_are_stored(self, acme):
         actor = actor_of(acme, ip="192.0.2.7", user_agent="agent/1")
 
-        facts.record("thing.made", acme, actor=actor, amount="25.00")
+        events.record("thing.made", acme, actor=actor, amount="25.00")
 
         event = Event.objects.get()
         assert ids.parse(event.id, "evt")
@@ -50,61 +51,61 @@ class TestRecord:
         assert OutboxEntry.objects.get().event == event
 
     @pytest.mark.parametrize("ip", ["", "192.0.2.7"])
-    def test_it_is_one_statement(self, acme, shop, ip, django_assert_num_queries):
+    def test_recording_takes_one_statement(self, acme, shop, ip, django_assert_num_queries):
         actor = actor_of(acme, ip=ip)
 
         with django_assert_num_queries(1):
-            facts.record("thing.made", "thing_1", actor=actor)
+            events.record("thing.made", "thing_1", actor=actor)
         with django_assert_num_queries(1):
-            facts.record("thing.made", "thing_1", actor=actor, organizations=[acme, shop])
+            events.record("thing.made", "thing_1", actor=actor, organizations=[acme, shop])
 
         assert Event.objects.count() == OutboxEntry.objects.count() == 3
 
-    def test_many_are_one_statement_too(self, acme, shop, django_assert_num_queries):
-        happened = [(f"thing_{number}", [acme, shop]) for number in range(100)]
+    def test_recording_many_takes_one_statement(self, acme, shop, django_assert_num_queries):
+        subjects = [(f"thing_{number}", [acme, shop]) for number in range(100)]
 
         with django_assert_num_queries(1):
-            facts.record_all("thing.seen", happened, actor=actor_of(acme, ip="192.0.2.7"))
+            events.record_all("thing.seen", subjects, actor=actor_of(acme, ip="192.0.2.7"))
         with django_assert_num_queries(0):
-            facts.record_all("thing.seen", [], actor=actor_of(acme, ip="192.0.2.7"))
+            events.record_all("thing.seen", [], actor=actor_of(acme, ip="192.0.2.7"))
 
         relay.run_once()
         for organization in (acme, shop):
             feed = Event.objects.after(organization, 0)
-            assert [event.subject for event in feed] == [thing for thing, _ in happened]
+            assert [event.subject for event in feed] == [thing for thing, _ in subjects]
         assert EventOrigin.objects.count() == 100
         assert chain.verify(acme) == chain.verify(shop) == []
 
-    def test_each_organization_gets_its_own_row(self, acme, shop):
-        facts.record("thing.seen", "thing_1", actor=actor_of(acme), organizations=[acme, shop])
+    def test_each_organization_gets_its_own_event(self, acme, shop):
+        events.record("thing.seen", "thing_1", actor=actor_of(acme), organizations=[acme, shop])
 
-        events = {event.organization: event for event in Event.objects.all()}
-        assert events[acme].data == {"seenBy": "Acme", "environment": "SANDBOX"}
-        assert events[shop].data == {"seenBy": "Shop", "environment": "SANDBOX"}
-        assert not events[shop].is_public
+        by_organization = {event.organization: event for event in Event.objects.all()}
+        assert by_organization[acme].data == {"seenBy": "Acme", "environment": "SANDBOX"}
+        assert by_organization[shop].data == {"seenBy": "Shop", "environment": "SANDBOX"}
+        assert not by_organization[shop].is_public
 
-    def test_a_stranger_does_not_learn_who_acted(self, acme, shop):
+    def test_other_organization_does_not_see_the_actor(self, acme, shop):
         actor = actor_of(acme, ip="192.0.2.7", user_agent="agent/1")
 
-        facts.record("thing.seen", "thing_1", actor=actor, organizations=[shop, acme])
+        events.record("thing.seen", "thing_1", actor=actor, organizations=[shop, acme])
 
         seen = Event.objects.get(organization=shop)
         assert (seen.actor_id, seen.origin_digest) == ("", None)
         assert EventOrigin.objects.get().event.organization == acme
 
-    def test_an_organization_named_twice_gets_one_row(self, acme):
-        facts.record("thing.made", "thing_1", actor=actor_of(acme), organizations=[acme, acme])
+    def test_organization_named_twice_gets_one_event(self, acme):
+        events.record("thing.made", "thing_1", actor=actor_of(acme), organizations=[acme, acme])
 
         assert Event.objects.count() == 1
 
-    def test_it_happens_at_the_organizations_time(self, shop):
+    def test_time_is_that_of_the_organizations_clock(self, shop):
         ahead = feeds.organization(sandbox_offset=timedelta(days=30))
         both = [ahead, shop]
         before = clock.real_now()
 
-        facts.record("thing.made", "thing_1", actor=actor_of(ahead), organizations=both)
+        events.record("thing.made", "thing_1", actor=actor_of(ahead), organizations=both)
         production = actor_of(ahead, Environment.PRODUCTION)
-        facts.record("thing.made", "thing_1", actor=production)
+        events.record("thing.made", "thing_1", actor=production)
 
         now = clock.real_now()
         theirs, ours, real = Event.objects.order_by("created_at")[::-1]
@@ -118,29 +119,29 @@ class TestRecord:
             <= now + (timedelta(seconds=9))
         )
 
-    def test_a_rollback_leaves_nothing(self, acme):
+    def test_rollback_leaves_no_event(self, acme):
         with transaction.atomic():
-            facts.record("thing.made", "thing_1", actor=actor_of(acme, ip="192.0.2.7"))
+            events.record("thing.made", "thing_1", actor=actor_of(acme, ip="192.0.2.7"))
             transaction.set_rollback(True)
 
         for model in (Event, EventOrigin, OutboxEntry):
             assert not model.objects.exists()
 
     @pytest.mark.django_db(transaction=True)
-    def test_it_needs_the_callers_transaction(self, acme):
+    def test_recording_requires_a_transaction(self, acme):
         with pytest.raises(AssertionError, match="transaction"):
-            facts.record("thing.made", "thing_1", actor=actor_of(acme))
+            events.record("thing.made", "thing_1", actor=actor_of(acme))
 
-    def test_a_payload_is_json_of_its_own(self, acme):
+    def test_data_that_is_not_json_is_refused(self, acme):
         for value in (Decimal(1), float("nan"), acme):
             with pytest.raises((TypeError, ValueError)):
-                facts.record("thing.made", "thing_1", actor=actor_of(acme), value=value)
+                events.record("thing.made", "thing_1", actor=actor_of(acme), value=value)
 
-    def test_text_arrives_as_it_was(self, acme):
+    def test_text_is_stored_unchanged(self, acme):
         text = "100% {} ' \" \\ 漢字 🙂 \n"
 
         actor = actor_of(acme, ip="192.0.2.7", user_agent="🙂" * 1000)
-        facts.record("thing.made", text, actor=actor, text=text)
+        events.record("thing.made", text, actor=actor, text=text)
 
         event = Event.objects.get()
         assert (event.subject, event.data["text"]) == (text, text)
@@ -148,7 +149,7 @@ class TestRecord:
 
 
 class TestCatalogue:
-    def test_types_say_what_they_are(self):
+    def test_types_are_listed_with_their_properties(self):
         catalogue.declare("thing.planned")
 
         shown = {t.name: (t.is_public, t.is_available) for t in catalogue.types()}
@@ -161,22 +162,22 @@ class TestCatalogue:
     @pytest.mark.parametrize(
         "type", ["thing.made", "thing", "Thing.made", "a.b.c.d", "thing.made "]
     )
-    def test_a_name_is_well_formed_and_new(self, type):
+    def test_malformed_or_repeated_name_is_refused(self, type):
         with pytest.raises(AssertionError):
             catalogue.declare(type, lambda thing, *, organization: {})
 
-    def test_only_what_is_built_can_be_recorded(self, acme):
+    def test_only_available_types_can_be_recorded(self, acme):
         catalogue.declare("thing.planned")
 
         for type in ("thing.planned", "thing.unheard_of"):
             with pytest.raises(AssertionError, match=type):
-                facts.record(type, "thing_1", actor=actor_of(acme))
+                events.record(type, "thing_1", actor=actor_of(acme))
 
 
 class TestAppendOnly:
-    @pytest.mark.parametrize("table", ["events_event", "events_eventposition"])
-    def test_the_database_refuses_to_change_or_delete(self, acme, table):
-        make_things(actor_of(acme))
+    @pytest.mark.parametrize("table", ["wallgent_event", "wallgent_eventposition"])
+    def test_database_refuses_updates_and_deletes(self, acme, table):
+        record_things(actor_of(acme))
         relay.run_once()
 
         changes = [f"UPDATE {table} SET organization_id = organization_id", f"DELETE FROM {table}"]
@@ -184,8 +185,8 @@ class TestAppendOnly:
             with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
                 run_sql(change)
 
-    def test_so_do_the_models(self, acme):
-        make_things(actor_of(acme))
+    def test_models_refuse_updates_and_deletes(self, acme):
+        record_things(actor_of(acme))
         event = Event.objects.get()
 
         for change in (event.save, event.delete, Event.objects.all().delete):
@@ -194,29 +195,29 @@ class TestAppendOnly:
 
 
 class TestReading:
-    def test_the_newest_comes_first(self, acme, shop):
-        make_things(actor_of(acme), 3)
-        make_things(actor_of(acme, Environment.PRODUCTION))
-        make_things(actor_of(shop))
+    def test_list_is_newest_first(self, acme, shop):
+        record_things(actor_of(acme), 3)
+        record_things(actor_of(acme, Environment.PRODUCTION))
+        record_things(actor_of(shop))
 
         seen = Event.objects.visible_to(actor_of(acme))
 
         assert [event.subject for event in seen] == ["thing_2", "thing_1", "thing_0"]
 
-    def test_a_scoped_key_sees_its_own_wallets(self, acme):
+    def test_scoped_key_sees_events_of_its_wallets(self, acme):
         for wallet in ("wal_1", "wal_2"):
-            facts.record("thing.made", wallet, actor=actor_of(acme))
+            events.record("thing.made", wallet, actor=actor_of(acme))
 
         seen = Event.objects.visible_to(actor_of(acme, wallet_scope=frozenset(["wal_1"])))
 
         assert [event.subject for event in seen] == ["wal_1"]
 
-    def test_a_feed_goes_on_after_a_position(self, acme, shop):
-        make_things(actor_of(acme), 2)
-        make_things(actor_of(shop))
-        make_things(actor_of(acme, Environment.PRODUCTION))
+    def test_feed_continues_after_a_position(self, acme, shop):
+        record_things(actor_of(acme), 2)
+        record_things(actor_of(shop))
+        record_things(actor_of(acme, Environment.PRODUCTION))
         relay.run_once()
-        make_things(actor_of(acme))
+        record_things(actor_of(acme))
 
         def feed(*args):
             return [(e.position, e.environment) for e in Event.objects.after(*args)]
@@ -231,32 +232,32 @@ class TestReading:
 class TestChain:
     @pytest.fixture
     def chained(self, acme, shop):
-        """Acme's five events among those of another organization."""
+        """Five chained events of Acme among those of another organization."""
         for _ in range(5):
-            make_things(actor_of(acme, ip="192.0.2.7", user_agent="agent/1"))
-            make_things(actor_of(shop))
+            record_things(actor_of(acme, ip="192.0.2.7", user_agent="agent/1"))
+            record_things(actor_of(shop))
             relay.run_once(2)
-        make_things(actor_of(acme))  # waits in the outbox, which is no fault
+        record_things(actor_of(acme))  # waits in the outbox, which is not a difference
         assert chain.verify(acme) == []
         return acme
 
     @staticmethod
     def tamper(sql, *values):
-        """As the tables' owner could, who may switch off what guards them."""
+        """Change rows with triggers and constraints switched off, as the tables' owner can."""
         run_sql("SET CONSTRAINTS ALL IMMEDIATE")
-        for table in ("events_event", "events_eventposition"):
+        for table in ("wallgent_event", "wallgent_eventposition"):
             run_sql(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         for key in run_sql(
             "SELECT conname FROM pg_constraint"
-            " WHERE contype = 'f' AND conrelid = 'events_eventposition'::regclass"
+            " WHERE contype = 'f' AND conrelid = 'wallgent_eventposition'::regclass"
         ):
-            run_sql(f"ALTER TABLE events_eventposition DROP CONSTRAINT {key}")
+            run_sql(f"ALTER TABLE wallgent_eventposition DROP CONSTRAINT {key}")
         run_sql(sql, *values)
 
     @staticmethod
-    def at(position):
-        place = EventPosition.objects.get(organization__name="Acme", position=position)
-        return ids.to_uuid(place.event_id)
+    def event_at(position):
+        row = EventPosition.objects.get(organization__name="Acme", position=position)
+        return ids.to_uuid(row.event_id)
 
     @pytest.mark.parametrize(
         "change",
@@ -273,48 +274,48 @@ class TestChain:
             "origin_digest = NULL",
         ],
     )
-    def test_a_changed_event_shows(self, chained, change):
-        event = self.at(2)
+    def test_changed_event_is_reported(self, chained, change):
+        event = self.event_at(2)
 
-        self.tamper(f"UPDATE events_event SET {change} WHERE id = %s", event)
+        self.tamper(f"UPDATE wallgent_event SET {change} WHERE id = %s", event)
 
         changed = f"Position 2: event {ids.to_text('evt', event)} or its hash was changed."
         assert changed in chain.verify(chained)
 
-    def test_an_event_given_to_another_organization_shows(self, chained, shop):
-        event = self.at(2)
+    def test_event_moved_to_another_organization_is_reported(self, chained, shop):
+        event = self.event_at(2)
 
         self.tamper(
-            "UPDATE events_event SET organization_id = %s WHERE id = %s",
+            "UPDATE wallgent_event SET organization_id = %s WHERE id = %s",
             ids.to_uuid(shop.id),
             event,
         )
 
         assert len(chain.verify(chained)) == 1
 
-    def test_a_missing_link_shows(self, chained):
-        event = self.at(3)
+    def test_missing_position_is_reported(self, chained):
+        event = self.event_at(3)
 
-        self.tamper("DELETE FROM events_eventposition WHERE event_id = %s", event)
+        self.tamper("DELETE FROM wallgent_eventposition WHERE event_id = %s", event)
 
         assert chain.verify(chained) == [
             "Positions 3 to 3 are missing.",
             f"Event {ids.to_text('evt', event)} has no position and does not wait for one.",
         ]
 
-    def test_a_deleted_event_shows(self, chained):
-        event = self.at(3)
+    def test_deleted_event_is_reported(self, chained):
+        event = self.event_at(3)
 
-        self.tamper("DELETE FROM events_event WHERE id = %s", event)
+        self.tamper("DELETE FROM wallgent_event WHERE id = %s", event)
 
         assert chain.verify(chained) == [f"Position 3: event {ids.to_text('evt', event)} is gone."]
 
-    def test_events_that_changed_places_show(self, chained):
-        second, third = self.at(2), self.at(3)
+    def test_swapped_events_are_reported(self, chained):
+        second, third = self.event_at(2), self.event_at(3)
 
         for event, position in ((second, 99), (third, 2), (second, 3)):
             self.tamper(
-                "UPDATE events_eventposition SET position = %s WHERE event_id = %s",
+                "UPDATE wallgent_eventposition SET position = %s WHERE event_id = %s",
                 position,
                 event,
             )
@@ -325,22 +326,22 @@ class TestChain:
             "Position 4:",
         ]
 
-    def test_a_position_given_twice_shows(self, chained):
-        event = self.at(3)
+    def test_repeated_position_is_reported(self, chained):
+        event = self.event_at(3)
 
         run_sql("SET CONSTRAINTS ALL IMMEDIATE")
-        run_sql("ALTER TABLE events_eventposition DROP CONSTRAINT event_position_given_once")
-        self.tamper("UPDATE events_eventposition SET position = 2 WHERE event_id = %s", event)
+        run_sql("ALTER TABLE wallgent_eventposition DROP CONSTRAINT event_position_given_once")
+        self.tamper("UPDATE wallgent_eventposition SET position = 2 WHERE event_id = %s", event)
 
         assert chain.verify(chained)[0] == "Position 2 is given twice."
 
-    def test_an_event_dropped_from_the_outbox_shows(self, chained):
+    def test_event_removed_from_the_outbox_is_reported(self, chained):
         OutboxEntry.objects.all().delete()
 
         assert len(chain.verify(chained)) == 1
 
-    def test_an_origin_can_be_erased_but_not_changed(self, chained):
-        first, second = ids.to_text("evt", self.at(1)), self.at(2)
+    def test_origin_can_be_erased_but_not_changed(self, chained):
+        first, second = ids.to_text("evt", self.event_at(1)), self.event_at(2)
 
         EventOrigin.objects.get(event=first).delete()
         assert chain.verify(chained) == []
@@ -350,13 +351,13 @@ class TestChain:
             f"Position 2: the origin of event {ids.to_text('evt', second)} was changed."
         ]
 
-    def test_the_command_prints_heads_and_fails_on_a_difference(self, chained, shop):
+    def test_command_prints_heads_and_fails_on_a_difference(self, chained, shop):
         head = EventPosition.objects.get(organization=chained, position=5)
         output = StringIO()
         call_command("check_events", stdout=output)
         assert f"{chained.id}: 5 events, head {bytes(head.hash).hex()}" in output.getvalue()
 
-        self.tamper("UPDATE events_event SET subject = '' WHERE id = %s", self.at(1))
+        self.tamper("UPDATE wallgent_event SET subject = '' WHERE id = %s", self.event_at(1))
         with pytest.raises(CommandError, match=chained.id):
             call_command("check_events", stdout=StringIO())
         call_command("check_events", shop.id, stdout=StringIO())
@@ -367,25 +368,25 @@ class TestAdmin:
     def pages(self):
         return admin.site._registry[Event]
 
-    def test_it_is_for_reading(self, admin_client, acme):
-        make_things(actor_of(acme, ip="192.0.2.7", user_agent="agent/1"), amount="25.00")
+    def test_admin_is_read_only(self, admin_client, acme):
+        record_things(actor_of(acme, ip="192.0.2.7", user_agent="agent/1"), amount="25.00")
         relay.run_once()
         event = Event.objects.get()
 
-        listed = admin_client.get("/admin/events/event/", {"q": acme.id}, secure=True)
-        shown = admin_client.get(f"/admin/events/event/{event.id}/change/", secure=True)
+        listed = admin_client.get("/admin/wallgent/event/", {"q": acme.id}, secure=True)
+        shown = admin_client.get(f"/admin/wallgent/event/{event.id}/change/", secure=True)
 
         assert event.id in listed.text
         assert "25.00" in shown.text
         assert "192.0.2.7" in shown.text
         assert "_save" not in shown.text
         for path in ("add/", f"{event.id}/delete/"):
-            refused = admin_client.post(f"/admin/events/event/{path}", secure=True)
-            assert refused.status_code == 403
+            response = admin_client.post(f"/admin/wallgent/event/{path}", secure=True)
+            assert response.status_code == 403
 
-    def test_it_finds_by_any_id(self, pages, acme, shop):
-        make_things(actor_of(acme), 2)
-        make_things(actor_of(shop))
+    def test_search_finds_events_by_any_id(self, pages, acme, shop):
+        record_things(actor_of(acme), 2)
+        record_things(actor_of(shop))
         event = Event.objects.get(organization=acme, subject="thing_1")
 
         def found(term):
@@ -396,12 +397,12 @@ class TestAdmin:
         assert found("").count() == 3
         assert not found("nothing")
 
-    def test_it_shows_position_and_origin(self, pages, acme):
-        make_things(actor_of(acme, ip="192.0.2.7", user_agent="agent/1"))
+    def test_position_and_origin_are_shown(self, pages, acme):
+        record_things(actor_of(acme, ip="192.0.2.7", user_agent="agent/1"))
         assert pages.position(Event.objects.get()) is None
 
         relay.run_once()
         EventOrigin.objects.all().delete()
 
         assert pages.position(Event.objects.get()) == 1
-        assert pages.came_from(Event.objects.get()) is None
+        assert pages.request_origin(Event.objects.get()) is None

@@ -1,3 +1,5 @@
+"""The relay: positions are complete and in order, whatever is killed meanwhile."""
+
 import os
 import random
 import signal
@@ -13,7 +15,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from tests.wallgent.events import feeds
-from tests.wallgent.events.feeds import actor_of, in_threads, make_things, run_sql
+from tests.wallgent.events.feeds import actor_of, in_threads, record_things, run_sql
 from wallgent import events
 from wallgent.events import chain, relay
 from wallgent.events.models import Event, EventPosition, OutboxEntry
@@ -30,8 +32,8 @@ LEADERS = (
     f" AND granted AND {HERE}"
 )
 # Unlike pg_stat_activity, pg_locks is read anew within a transaction.
-HELD_UP = (
-    "SELECT pid FROM pg_locks WHERE relation = 'events_eventposition'::regclass"
+BLOCKED = (
+    "SELECT pid FROM pg_locks WHERE relation = 'wallgent_eventposition'::regclass"
     f" AND NOT granted AND {HERE}"
 )
 
@@ -54,12 +56,12 @@ def shop():
 def wait_until(condition, seconds=20):
     deadline = time.monotonic() + seconds
     while not (found := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "timed out"
         time.sleep(0.01)
     return found
 
 
-def all_placed() -> bool:
+def all_have_positions() -> bool:
     return not OutboxEntry.objects.exists()
 
 
@@ -74,7 +76,7 @@ def assert_complete(organization, count):
 
 @contextmanager
 def relaying():
-    """A relay in a thread of this process."""
+    """Run a relay in a thread of this process."""
     stopping = threading.Event()
     thread = threading.Thread(target=relay.run_forever, args=[stopping])
     thread.start()
@@ -88,7 +90,7 @@ def relaying():
 
 @contextmanager
 def process(*command, **environment):
-    """A process of the project's, working on the test's database."""
+    """Run a program of the project on the database of the test."""
     database = connection.settings_dict
     user, password = quote(database["USER"]), quote(database["PASSWORD"])
     url = f"postgres://{user}:{password}@/{database['NAME']}?host={quote(database['HOST'])}"
@@ -110,9 +112,9 @@ def process(*command, **environment):
 
 
 class TestOnePass:
-    def test_it_places_what_is_committed_in_order(self, acme, shop):
-        make_things(actor_of(acme), 3)
-        make_things(actor_of(shop), 2)
+    def test_committed_events_get_positions_in_order(self, acme, shop):
+        record_things(actor_of(acme), 3)
+        record_things(actor_of(shop), 2)
 
         assert [relay.run_once(limit=4), relay.run_once(), relay.run_once()] == [4, 1, 0]
 
@@ -120,9 +122,9 @@ class TestOnePass:
         assert_complete(shop, 2)
         feed = Event.objects.after(acme, 0)
         assert [event.subject for event in feed] == ["thing_0", "thing_1", "thing_2"]
-        assert all_placed()
+        assert all_have_positions()
 
-    def test_what_commits_late_comes_later(self, acme):
+    def test_late_commit_gets_a_later_position(self, acme):
         recorded, go_on = threading.Event(), threading.Event()
 
         def slow_writer():
@@ -133,7 +135,7 @@ class TestOnePass:
 
         def passes():
             recorded.wait(10)
-            make_things(actor_of(acme))
+            record_things(actor_of(acme))
             before = relay.run_once()
             go_on.set()
             return before
@@ -143,8 +145,8 @@ class TestOnePass:
         assert [before, relay.run_once()] == [1, 1]
         assert [event.subject for event in Event.objects.after(acme, 0)] == ["thing_0", "slow"]
 
-    def test_a_pass_that_fails_leaves_everything(self, acme):
-        make_things(actor_of(acme), 3)
+    def test_failed_pass_changes_nothing(self, acme):
+        record_things(actor_of(acme), 3)
 
         with transaction.atomic():
             assert relay.run_once() == 3
@@ -155,28 +157,27 @@ class TestOnePass:
         assert_complete(acme, 3)
 
     def test_only_one_pass_runs_at_a_time(self, acme):
-        make_things(actor_of(acme), 3)
+        record_things(actor_of(acme), 3)
         inside, go_on = threading.Event(), threading.Event()
 
         def first():
             with transaction.atomic():
-                placed = relay.run_once(limit=1)
+                count = relay.run_once(limit=1)
                 inside.set()
                 go_on.wait(10)
-            return placed
+            return count
 
         def second():
             inside.wait(10)
-            placed = relay.run_once()
+            count = relay.run_once()
             go_on.set()
-            return placed
+            return count
 
         assert in_threads(first, second) == [1, 0]
         assert relay.run_once() == 2
         assert_complete(acme, 3)
 
-    def test_many_writers_and_readers(self, acme, shop):
-        """Readers that follow by position see each event once, in order, while 8 others write."""
+    def test_readers_see_each_event_once_and_in_order_while_others_write(self, acme, shop):
         writers, each = 8, 25
         total = writers * each
 
@@ -189,7 +190,7 @@ class TestOnePass:
                         actor=actor_of(acme),
                         organizations=[acme, shop],
                     )
-                    if random.random() < 0.2:  # commits in another order than it began
+                    if random.random() < 0.2:  # commits in another order than it started
                         time.sleep(0.005)
 
         def follow(organization):
@@ -209,92 +210,92 @@ class TestOnePass:
         for seen in (first, second):
             assert len(seen) == total
             assert set(seen) == expected
-            for number in range(writers):  # what one writer did in turn stays in turn
-                mine = [subject for subject in seen if subject.startswith(f"thing_{number}_")]
-                assert mine == [f"thing_{number}_{nth}" for nth in range(each)]
+            for number in range(writers):  # the events of one writer stay in order
+                own = [subject for subject in seen if subject.startswith(f"thing_{number}_")]
+                assert own == [f"thing_{number}_{nth}" for nth in range(each)]
         assert_complete(acme, total)
         assert_complete(shop, total)
 
 
 class TestRunForever:
-    def test_it_is_there_within_a_moment(self, acme):
+    def test_event_gets_its_position_within_two_seconds(self, acme):
         with relaying():
             wait_until(lambda: run_sql(LEADERS))
-            began = time.monotonic()
-            make_things(actor_of(acme))
-            wait_until(all_placed)
+            started = time.monotonic()
+            record_things(actor_of(acme))
+            wait_until(all_have_positions)
 
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - started < 2
         assert_complete(acme, 1)
 
-    def test_two_relays_share_no_work(self, acme):
+    def test_only_one_of_two_relays_leads(self, acme):
         with relaying(), relaying():
-            make_things(actor_of(acme), 100)
-            wait_until(all_placed)
+            record_things(actor_of(acme), 100)
+            wait_until(all_have_positions)
             assert len(run_sql(LEADERS)) == 1
 
         assert_complete(acme, 100)
 
-    def test_it_recovers_when_its_session_is_killed(self, acme, caplog):
+    def test_relay_recovers_when_its_session_is_killed(self, acme, caplog):
         with relaying():
             for _ in range(2):
                 (leader,) = wait_until(lambda: run_sql(LEADERS))
                 run_sql("SELECT pg_terminate_backend(%s)", leader)
-                make_things(actor_of(acme))
-                wait_until(all_placed)
+                record_things(actor_of(acme))
+                wait_until(all_have_positions)
 
         assert_complete(acme, 2)
         assert "The relay lost the database" in caplog.text
 
-    def test_a_standby_takes_over(self, acme):
+    def test_standby_takes_over(self, acme):
         with relaying():
             with relaying():
                 wait_until(lambda: len(run_sql(SESSIONS)) == 2 and run_sql(LEADERS))
-            make_things(actor_of(acme))
-            wait_until(all_placed)
+            record_things(actor_of(acme))
+            wait_until(all_have_positions)
 
         assert_complete(acme, 1)
 
-    def test_no_error_ends_it(self, acme, monkeypatch, caplog):
-        place, failures = relay._place, iter([RuntimeError("surprise")])
+    def test_error_does_not_end_the_relay(self, acme, monkeypatch, caplog):
+        assign_positions, failures = relay._assign_positions, iter([RuntimeError("surprise")])
 
-        def sometimes(cursor, limit):
+        def fail_once(cursor, limit):
             for failure in failures:
                 raise failure
-            return place(cursor, limit)
+            return assign_positions(cursor, limit)
 
-        monkeypatch.setattr(relay, "_place", sometimes)
-        make_things(actor_of(acme))
+        monkeypatch.setattr(relay, "_assign_positions", fail_once)
+        record_things(actor_of(acme))
 
         with relaying():
-            wait_until(all_placed)
+            wait_until(all_have_positions)
 
         assert "surprise" in caplog.text
 
-    def test_it_waits_for_an_absent_database(self, acme, monkeypatch, caplog):
+    def test_relay_waits_for_an_unavailable_database(self, acme, monkeypatch, caplog):
         connect = relay.psycopg.connect
-        away = [{"host": "/nonexistent"}, {"dbname": "nonexistent"}]
+        unreachable = [{"host": "/nonexistent"}, {"dbname": "nonexistent"}]
         monkeypatch.setattr(
             relay.psycopg,
             "connect",
-            lambda **params: connect(**params | (away.pop() if away else {})),
+            lambda **params: connect(**params | (unreachable.pop() if unreachable else {})),
         )
-        make_things(actor_of(acme))
+        record_things(actor_of(acme))
 
         with relaying():
-            wait_until(all_placed)
+            wait_until(all_have_positions)
 
         assert caplog.text.count("The relay lost the database") == 2
 
 
 class TestProcesses:
-    def test_a_relay_killed_in_the_middle_of_a_pass(self, acme):
-        make_things(actor_of(acme), 50)
+    def test_relay_killed_during_a_pass_loses_no_event(self, acme):
+        record_things(actor_of(acme), 50)
 
-        # Its pass is held up at the insert, when the outbox rows are already deleted.
+        # Its pass is blocked at the insert, after it has deleted the outbox rows.
         with process("manage.py", "relay") as killed, transaction.atomic():
-            run_sql("LOCK TABLE events_eventposition IN SHARE MODE")
-            (session,) = wait_until(lambda: run_sql(HELD_UP))
+            run_sql("LOCK TABLE wallgent_eventposition IN SHARE MODE")
+            (session,) = wait_until(lambda: run_sql(BLOCKED))
             killed.kill()
             killed.wait()
             run_sql("SELECT pg_terminate_backend(%s)", session)
@@ -303,13 +304,13 @@ class TestProcesses:
         assert relay.run_once() == 50
         assert_complete(acme, 50)
 
-    def test_relays_killed_at_any_time(self, acme):
+    def test_relays_killed_at_any_time_lose_no_event(self, acme):
         done = threading.Event()
 
         def write():
             count = 0
             while not done.is_set():
-                make_things(actor_of(acme), 20)
+                record_things(actor_of(acme), 20)
                 count += 20
             return count
 
@@ -329,19 +330,19 @@ class TestProcesses:
 
         assert_complete(acme, count)
 
-    def test_the_command_stops_when_asked(self):
-        with process("manage.py", "relay") as asked:
+    def test_command_stops_on_sigterm(self):
+        with process("manage.py", "relay") as running:
             wait_until(lambda: run_sql(LEADERS))
-            asked.send_signal(signal.SIGTERM)
+            running.send_signal(signal.SIGTERM)
 
-            assert asked.wait(timeout=10) == 0
+            assert running.wait(timeout=10) == 0
 
-    def test_a_worker_relays_without_a_broker(self, acme):
-        make_things(actor_of(acme))
+    def test_worker_runs_the_relay_without_a_broker(self, acme):
+        record_things(actor_of(acme))
         worker = ["-m", "celery", "-A", "wallgent", "worker", "--pool", "threads", "-c", "1"]
 
         with process(*worker, REDIS_URL="unix:///nonexistent/redis.sock?db=0") as running:
-            wait_until(all_placed)
+            wait_until(all_have_positions)
             assert running.poll() is None
             running.send_signal(signal.SIGTERM)
             running.wait(timeout=20)

@@ -1,3 +1,5 @@
+"""The IP address of a request's client, behind proxies."""
+
 import pytest
 from django.test import RequestFactory
 
@@ -8,37 +10,37 @@ PROXIES = ["10.0.0.0/8", "fd00::/8"]
 
 @pytest.fixture
 def ip_of(settings):
-    """A function that tells whose request it is, behind the proxies above."""
+    """Return a function that returns the client's address, behind the proxies above."""
     settings.TRUSTED_PROXIES = PROXIES
     client_ip._trusted.cache_clear()
 
-    def tell(remote: str, forwarded: str | None = None) -> str:
+    def client_ip_of(remote: str, forwarded: str | None = None) -> str:
         headers = {} if forwarded is None else {"X-Forwarded-For": forwarded}
         return client_ip.client_ip(RequestFactory(REMOTE_ADDR=remote).get("/", headers=headers))
 
-    yield tell
+    yield client_ip_of
     client_ip._trusted.cache_clear()
 
 
 @pytest.mark.parametrize(
     ("remote", "forwarded", "ip"),
     [
-        # A stranger's word about itself counts for nothing.
+        # X-Forwarded-For of an untrusted client is ignored.
         ("203.0.113.7", None, "203.0.113.7"),
         ("203.0.113.7", "198.51.100.1", "203.0.113.7"),
         ("203.0.113.7", "10.0.0.1", "203.0.113.7"),
         ("2001:db8::7", "10.0.0.1", "2001:db8::7"),
-        # Our proxies' word counts as far as they wrote it, from the right.
+        # X-Forwarded-For is trusted as far as our proxies wrote it, from the right.
         ("10.0.0.1", "203.0.113.7", "203.0.113.7"),
         ("10.0.0.1", " 203.0.113.7 ", "203.0.113.7"),
         ("10.0.0.1", "198.51.100.1, 203.0.113.7", "203.0.113.7"),
         ("10.0.0.1", "198.51.100.1,203.0.113.7,10.2.3.4", "203.0.113.7"),
         ("fd00::1", "2001:db8::7", "2001:db8::7"),
         ("10.0.0.1", "2001:DB8:0::7", "2001:db8::7"),
-        # IPv4 in IPv6 clothes is IPv4.
+        # An IPv4-mapped IPv6 address is IPv4.
         ("::ffff:203.0.113.7", None, "203.0.113.7"),
         ("::ffff:10.0.0.1", "203.0.113.7", "203.0.113.7"),
-        # Where every hop is ours, the farthest one calls.
+        # If every hop is a trusted proxy, the farthest one is the client.
         ("10.0.0.1", None, "10.0.0.1"),
         ("10.0.0.1", "", "10.0.0.1"),
         ("10.0.0.1", " ", "10.0.0.1"),
@@ -53,7 +55,7 @@ def ip_of(settings):
         ("10.0.0.1", "203.0.113.7:x", ""),
         ("10.0.0.1", "203.0.113.7:123456", ""),
         ("10.0.0.1", "[203.0.113.7", ""),
-        # What cannot be told is told as nothing, never as somebody.
+        # A malformed address makes the client unknown.
         ("10.0.0.1", "unknown", ""),
         ("10.0.0.1", "203.0.113.7, unknown", ""),
         ("10.0.0.1", "203.0.113.7, ", ""),
@@ -63,7 +65,7 @@ def ip_of(settings):
         ("unix:", "203.0.113.7", ""),
     ],
 )
-def test_whose_request_it_is(ip_of, remote, forwarded, ip):
+def test_client_is_the_nearest_untrusted_hop(ip_of, remote, forwarded, ip):
     assert ip_of(remote, forwarded) == ip
 
 
@@ -77,13 +79,13 @@ def test_whose_request_it_is(ip_of, remote, forwarded, ip):
         ("unix:", "::/64"),
     ],
 )
-def test_what_limits_count_by_is_never_empty(remote, network):
+def test_rate_limit_key_is_never_empty(remote, network):
     request = RequestFactory(REMOTE_ADDR=remote).get("/")
 
     assert client_ip.client_network(request) == network
 
 
-def test_without_proxies_of_our_own_nobody_is_believed(settings):
+def test_forwarded_for_is_ignored_without_trusted_proxies(settings):
     settings.TRUSTED_PROXIES = []
     client_ip._trusted.cache_clear()
     request = RequestFactory(REMOTE_ADDR="127.0.0.1").get(

@@ -1,4 +1,4 @@
-"""Nothing foreign and nothing inline runs on a page; and pages for faults say what to do."""
+"""The content security policy of pages, and the error pages."""
 
 import re
 from pathlib import Path
@@ -29,7 +29,7 @@ def break_design(monkeypatch, error: Exception):
     def fail():
         raise error
 
-    monkeypatch.setattr(style_guide, "_samples", fail)
+    monkeypatch.setattr(style_guide, "_sample_context", fail)
 
 
 class TestPolicy:
@@ -45,7 +45,7 @@ class TestPolicy:
         assert policy["base-uri"] == policy["frame-ancestors"] == "'none'"
         assert not re.search("unsafe|http:|https:|\\*", str(policy))
 
-    def test_is_on_the_page_for_a_fault_of_ours(self, browser, monkeypatch):
+    def test_is_on_the_page_for_a_server_error(self, browser, monkeypatch):
         break_design(monkeypatch, RuntimeError("secret detail"))
 
         response = browser.get("/design")
@@ -54,7 +54,7 @@ class TestPolicy:
         assert directives(response)["default-src"] == "'none'"
 
     @pytest.mark.django_db
-    def test_the_api_does_without(self):
+    def test_is_not_on_api_responses(self):
         assert POLICY not in Client().get("/v1/wallets").headers
 
 
@@ -64,7 +64,7 @@ class TestTemplates:
         sorted(TEMPLATES.rglob("*.html")),
         ids=lambda path: str(path.relative_to(TEMPLATES)),
     )
-    def test_hold_no_code_and_no_style(self, path):
+    def test_have_no_inline_script_and_no_inline_style(self, path):
         text = path.read_text()
 
         found = re.findall(
@@ -73,39 +73,39 @@ class TestTemplates:
         assert not found
         for attributes, code in re.findall(r"<script([^>]*)>(.*?)</script>", text, re.S | re.I):
             if 'type="application/json"' in attributes:
-                continue  # data, which no browser runs
+                continue  # data, which browsers do not run
             assert "src=" in attributes
             assert not code.strip()
 
-    def test_nor_do_the_pages_that_they_make(self, browser):
+    def test_rendered_pages_have_no_inline_script_and_no_inline_style(self, browser):
         page = browser.get("/design").content.decode()
 
         assert not re.search(r"<style|\sstyle=|<[^>]+\son[a-z]+=", page)
         assert set(re.findall(r"<script[^>]*>(.*?)</script>", page)) == {""}
 
 
-class TestFaults:
-    """No test here may use the database: pytest-django would refuse it."""
+class TestErrorPages:
+    """These tests must not use the database: pytest-django would refuse it."""
 
     @pytest.mark.parametrize(
-        ("error", "status", "words"),
+        ("error", "status", "title"),
         [
             (RuntimeError("secret detail"), 500, "Something went wrong on our side"),
             (PermissionDenied("secret detail"), 403, "You may not see this"),
             (SuspiciousOperation("secret detail"), 400, "This request is not complete"),
         ],
     )
-    def test_say_what_happened_and_no_more(self, browser, monkeypatch, error, status, words):
+    def test_show_the_title_and_no_details(self, browser, monkeypatch, error, status, title):
         break_design(monkeypatch, error)
 
         response = browser.get("/design")
 
         assert response.status_code == status
-        assert words in response.content.decode()
+        assert title in response.content.decode()
         assert "secret detail" not in response.content.decode()
         assert 'href="/"' in response.content.decode()
 
-    def test_one_of_ours_names_the_request_and_is_logged(self, browser, monkeypatch, caplog):
+    def test_server_error_shows_the_request_id_and_is_logged(self, browser, monkeypatch, caplog):
         break_design(monkeypatch, RuntimeError("detail"))
 
         response = browser.get("/design", headers={"X-Request-Id": "req-17"})
@@ -113,32 +113,32 @@ class TestFaults:
         assert "req-17" in response.content.decode()
         assert "detail" in caplog.text
 
-    def test_keep_the_viewers_theme(self, browser):
+    def test_use_the_viewers_theme(self, browser):
         browser.cookies["theme"] = "dark"
 
         assert 'data-theme="dark"' in browser.get("/nothing").content.decode()
 
-    def test_an_unknown_path(self, browser):
+    def test_unknown_path(self, browser):
         response = browser.get("/<script>alert(1)</script>")
 
         assert response.status_code == 404
         assert "There is nothing here" in response.content.decode()
         assert b"<script>alert" not in response.content
 
-    def test_a_wrong_method(self, browser):
+    def test_wrong_method(self, browser):
         response = browser.get("/preferences/theme")
 
         assert (response.status_code, response.headers["Allow"]) == (405, "POST")
         assert "Go back" in response.content.decode()
 
-    def test_a_form_that_waited_too_long(self):
+    def test_form_with_an_expired_token(self):
         response = Client(enforce_csrf_checks=True).post("/preferences/theme", {"theme": "dark"})
 
         assert response.status_code == 403
         assert "This page was open for too long" in response.content.decode()
 
 
-def test_a_database_that_is_busy_or_away_is_no_fault_of_ours(db, browser, monkeypatch):
+def test_unavailable_database_is_a_503(db, browser, monkeypatch):
     break_design(monkeypatch, OperationalError("secret detail"))
 
     response = browser.get("/design")

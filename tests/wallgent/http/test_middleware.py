@@ -1,4 +1,4 @@
-"""What stands around every request: its id, its log line, and the headers of the API's answers."""
+"""The id and log line of every request, and the headers of API responses."""
 
 import io
 import logging
@@ -12,14 +12,14 @@ from wallgent.logs import RequestFilter
 
 
 class TestRequestId:
-    def test_is_given_where_there_is_none(self, api):
+    def test_is_generated_if_there_is_none(self, api):
         first, second = (api.get("/v1/wallets").headers["X-Request-Id"] for _ in range(2))
 
         assert first.startswith("req_")
         assert first != second
 
     @pytest.mark.parametrize("given", ["order-17", "a.b_c-D", "x" * 64])
-    def test_the_callers_own_is_kept(self, api, given):
+    def test_id_of_the_client_is_kept(self, api, given):
         response = api.request("GET", "/v1/wallets", **{"X-Request-Id": given})
 
         assert response.headers["X-Request-Id"] == given
@@ -27,7 +27,7 @@ class TestRequestId:
     @pytest.mark.parametrize(
         "given", ["", "x" * 65, "a b", "a\r\nSet-Cookie: x=1", "a\nb", "\xe9", "<script>", "\0"]
     )
-    def test_a_hostile_one_is_not(self, api, given):
+    def test_malformed_id_is_replaced(self, api, given):
         response = api.request("GET", "/v1/wallets", **{"X-Request-Id": given})
 
         assert response.headers["X-Request-Id"].startswith("req_")
@@ -35,7 +35,7 @@ class TestRequestId:
 
 
 class TestLog:
-    def test_holds_the_route_and_never_a_secret(self, api, acme, wallet, caplog):
+    def test_has_the_route_and_no_secret(self, api, acme, wallet, caplog):
         secret = make_key(acme)
         with caplog.at_level(logging.INFO, "wallgent.request"):
             Client(secret).post(
@@ -50,29 +50,29 @@ class TestLog:
         assert secret not in str(vars(record))
 
     @pytest.mark.parametrize("path", ["/invitations/hidden", "/pay/hidden?q=hidden"])
-    def test_a_forged_form_is_told_without_its_path(self, db, caplog, path):
+    def test_forged_form_is_logged_without_its_path(self, db, caplog, path):
         Browser(enforce_csrf_checks=True).post(path)
 
         assert "CSRF cookie not set" in caplog.text
         assert "hidden" not in caplog.text
 
-    def test_a_hostile_request_is_told_without_its_path(self, db):
+    def test_malformed_host_is_logged_without_the_path(self, db):
         lines = io.StringIO()
         handler = logging.StreamHandler(lines)
         handler.setFormatter(JsonFormatter("%(message)s"))
         handler.addFilter(RequestFilter())
-        told = logging.getLogger("django.security")
-        told.addHandler(handler)
+        logger = logging.getLogger("django.security")
+        logger.addHandler(handler)
         try:
             Browser().get("/pay/hidden?q=hidden", headers={"Host": "a b"})
         finally:
-            told.removeHandler(handler)
+            logger.removeHandler(handler)
 
         assert "Invalid HTTP_HOST header" in lines.getvalue()
         assert "hidden" not in lines.getvalue()
 
     @pytest.mark.parametrize("path", ["/v1/nothing", "/nothing"])
-    def test_an_unknown_path_is_logged_too(self, db, caplog, path):
+    def test_unknown_path_is_logged(self, db, caplog, path):
         with caplog.at_level(logging.INFO, "wallgent.request"):
             Client().get(path)
 
@@ -81,7 +81,7 @@ class TestLog:
         ]
 
 
-class TestApiAnswers:
+class TestApiResponses:
     def test_set_no_cookie_and_vary_on_none(self, api):
         response = api.get("/v1/wallets")
 

@@ -1,4 +1,4 @@
-"""The tags, the components, and the style sheet that they are drawn with."""
+"""Template tags, components, and the style sheet that they use."""
 
 import datetime
 import re
@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from wallgent.http.static_files import StaticFiles
 from wallgent.web import charts, preferences
-from wallgent.web.style_guide import HOSTILE, HUGE, LONG, Sample
+from wallgent.web.style_guide import HOSTILE, HUGE, LONG, SampleForm
 from wallgent.web.templatetags import statuses
 
 TEMPLATES = Path(settings.BASE_DIR) / "templates"
@@ -29,7 +29,7 @@ def render(source: str, **context) -> str:
 
 
 def words(html: str) -> str:
-    """What a person reads of it."""
+    """Return the visible text."""
     return " ".join(re.sub(r"<[^>]*>", "", html).split())
 
 
@@ -51,7 +51,7 @@ class TestMoney:
             (HUGE, "999,999,999,999.99999999 USD"),
         ],
     )
-    def test_is_shown_to_its_last_digit(self, amount, text):
+    def test_amount_is_shown_to_its_last_digit(self, amount, text):
         shown = render('{% money amount "USD" %}', amount=Decimal(amount))
 
         assert words(shown) == text
@@ -65,7 +65,7 @@ class TestMoney:
             ("0", "out", "0.00 USD"),
         ],
     )
-    def test_a_sign_tells_its_direction(self, amount, direction, text):
+    def test_sign_shows_the_direction(self, amount, direction, text):
         shown = render(
             '{% money amount "USD" direction=direction %}',
             amount=Decimal(amount),
@@ -75,27 +75,27 @@ class TestMoney:
         assert words(shown) == text
 
     @pytest.mark.parametrize(("amount", "text"), [("5", "+5.00 USD"), ("-5", "−5.00 USD")])
-    def test_or_its_own_sign_does(self, amount, text):
+    def test_signed_amount_shows_its_own_sign(self, amount, text):
         assert words(render('{% money a "USD" signed=True %}', a=Decimal(amount))) == text
 
     @pytest.mark.parametrize("amount", [0.1, "25", None, True])
-    def test_is_never_a_binary_fraction_or_a_guess(self, amount):
+    def test_other_types_than_decimal_are_refused(self, amount):
         with pytest.raises(TypeError, match="Money is a Decimal"):
             render('{% money amount "USD" %}', amount=amount)
 
 
 class TestWhen:
-    def test_without_a_zone_says_utc(self):
+    def test_time_without_a_zone_is_named_utc(self):
         assert words(render("{% when at %}", at=AT)) == "4 Mar 2026, 23:05 UTC"
 
-    def test_in_the_viewers_zone(self):
+    def test_time_is_shown_in_the_viewers_zone(self):
         with timezone.override("Asia/Kathmandu"):
             shown = render("{% when at %}|{% when at date_only=True %}", at=AT)
 
         assert words(shown) == "5 Mar 2026, 04:50|5 Mar 2026"
         assert 'datetime="2026-03-04T23:05:06.000Z"' in shown
 
-    def test_what_never_happened(self):
+    def test_missing_time_is_shown_as_never(self):
         assert render('{% when at %}|{% when at none="Not yet" %}', at=None) == "Never|Not yet"
 
     @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ class TestWhen:
             ("europe/berlin\0", "UTC"),
         ],
     )
-    def test_the_zone_is_one_there_is(self, cookie, zone):
+    def test_unknown_zone_in_the_cookie_is_ignored(self, cookie, zone):
         request = RequestFactory().get("/")
         request.COOKIES["timezone"] = cookie
 
@@ -122,8 +122,8 @@ class TestWhen:
 
 
 class TestStatus:
-    def test_every_state_of_every_model_has_a_look(self):
-        ours = ("accounts", "billing", "issuing", "links")
+    def test_every_status_of_every_model_has_a_look(self):
+        ours = ("accounts", "billing", "issuing", "links", "wallgent")
         states = {
             value
             for model in apps.get_models()
@@ -136,14 +136,14 @@ class TestStatus:
         assert states
         assert states <= set(statuses.STATES)
 
-    def test_says_it_in_words_and_by_an_icon_of_its_own(self):
+    def test_badge_has_a_label_and_an_icon(self):
         for state in statuses.STATES:
             shown = render("{% status state %}", state=state)
             assert words(shown) == statuses.look_of(state).label
             assert "<svg" in shown
 
     @pytest.mark.parametrize("value", ["SOMETHING_NEW", "", None])
-    def test_one_that_nobody_drew_is_shown_all_the_same(self, value):
+    def test_unknown_status_is_shown_by_its_name(self, value):
         assert words(render("{% status value %}", value=value)) in ("Something new", "Unknown")
 
 
@@ -172,8 +172,8 @@ class TestHostileText:
             "{% errors form %}{% for bound in form %}{% field bound prefix=text %}{% endfor %}",
         ],
     )
-    def test_stays_text(self, source):
-        form = Sample({"name": HOSTILE, "amount": HOSTILE, "note": HOSTILE})
+    def test_hostile_text_is_escaped(self, source):
+        form = SampleForm({"name": HOSTILE, "amount": HOSTILE, "note": HOSTILE})
         form.add_error("name", HOSTILE)
         form.add_error(None, HOSTILE)
 
@@ -192,8 +192,8 @@ class TestHostileText:
 
 
 class TestField:
-    def test_ties_label_help_and_error_to_the_control(self):
-        form = Sample({"amount": "x"})
+    def test_label_help_and_error_are_linked_to_the_control(self):
+        form = SampleForm({"amount": "x"})
         form.add_error("amount", "Write an amount.")
 
         shown = render("{% field form.amount suffix='USD' %}", form=form)
@@ -206,7 +206,7 @@ class TestField:
         assert words(shown) == "Amount At most 8 decimals. USD Write an amount."
 
     def test_choices_are_a_group_with_a_legend(self):
-        form = Sample({"permissions": ["wallets:write"]})
+        form = SampleForm({"permissions": ["wallets:write"]})
 
         shown = render("{% field form.permissions %}", form=form)
 
@@ -214,12 +214,12 @@ class TestField:
         assert shown.count('type="checkbox"') == 3
         assert re.findall(r'value="([^"]+)"[^>]* checked', shown) == ["wallets:write"]
 
-    def test_radios_of_an_unbound_form_show_their_first_choice(self):
-        shown = render("{% field form.direction %}", form=Sample())
+    def test_radios_of_an_unbound_form_show_the_initial_choice(self):
+        shown = render("{% field form.direction %}", form=SampleForm())
 
         assert re.findall(r'type="radio"[^>]*value="([^"]+)"[^>]* checked', shown) == ["SEND"]
 
-    def test_says_what_may_stay_empty_and_hides_what_is_hidden(self):
+    def test_optional_fields_are_marked_and_hidden_fields_are_hidden(self):
         class Small(forms.Form):
             note = forms.CharField(required=False)
             key = forms.CharField(widget=forms.HiddenInput)
@@ -229,17 +229,17 @@ class TestField:
         assert words(shown) == "Note (optional)"
         assert 'type="hidden"' in shown
 
-    def test_the_summary_leads_to_each_wrong_field(self):
-        shown = render("{% errors form %}", form=Sample({"amount": "1", "name": LONG}))
+    def test_error_summary_links_to_each_wrong_field(self):
+        shown = render("{% errors form %}", form=SampleForm({"amount": "1", "name": LONG}))
 
         targets = re.findall(r'href="#([^"]+)"', shown)
         assert targets == ["id_wallet", "id_direction", "id_permissions", "id_agree"]
         assert "4 fields" in shown
-        fields = render("{% for b in form %}{% field b %}{% endfor %}", form=Sample({}))
+        fields = render("{% for b in form %}{% field b %}{% endfor %}", form=SampleForm({}))
         assert all(f'id="{target}"' in fields for target in targets)
 
-    def test_there_is_no_summary_of_nothing(self):
-        assert words(render("{% errors form %}", form=Sample())) == ""
+    def test_form_without_errors_has_no_summary(self):
+        assert words(render("{% errors form %}", form=SampleForm())) == ""
 
 
 class TestChart:
@@ -250,7 +250,7 @@ class TestChart:
             for n, (money_in, money_out) in enumerate(amounts)
         ]
 
-    def test_draws_in_upwards_and_out_downwards_to_one_scale(self):
+    def test_money_in_goes_up_and_money_out_down_on_one_scale(self):
         drawn = charts.bars(self.days(("100", "0"), ("50", "100"), ("0", "0")), "USD")
 
         first, second, third = drawn.bars
@@ -260,14 +260,14 @@ class TestChart:
         assert [line.label for line in drawn.lines] == ["100", "50", "0", "50", "100"]
         assert (drawn.incoming, drawn.outgoing) == (150, 100)
 
-    def test_stays_inside_its_frame_whatever_the_amounts(self):
+    def test_bars_stay_inside_the_frame(self):
         for amounts in ([(HUGE, "0.00000001")], [("0", "3")], [("7", "0")] * 30, [("0", "0")], []):
             drawn = charts.bars(self.days(*amounts), "USD")
             for bar in drawn.bars:
                 assert drawn.top <= bar.in_y
                 assert drawn.zero + bar.out_height <= drawn.top + drawn.plot + 1
 
-    def test_the_smallest_amount_is_seen(self):
+    def test_smallest_amount_is_visible(self):
         drawn = charts.bars(self.days((HUGE, "0"), ("0.00000001", "0.00000001")), "USD")
 
         assert drawn.bars[1].in_height == drawn.bars[1].out_height == 1
@@ -279,7 +279,7 @@ class TestChart:
     def test_axis_labels_are_short(self, amount, label):
         assert charts.short(Decimal(amount)) == label
 
-    def test_comes_with_the_same_numbers_as_a_table(self):
+    def test_chart_comes_with_a_table_of_its_numbers(self):
         drawn = charts.bars(self.days(("1.5", "0"), ("0", "0.125")), "USD")
 
         shown = render('{% chart drawn title="In and out" %}', drawn=drawn)
@@ -289,7 +289,7 @@ class TestChart:
         assert 'role="img"' in shown
         assert "<desc" in shown
 
-    def test_nothing_is_said_in_words(self):
+    def test_empty_chart_is_described_in_text(self):
         shown = render('{% chart d title="T" %}', d=charts.bars(self.days(("0", "0")), "USD"))
 
         assert "No money has moved" in shown
@@ -298,7 +298,7 @@ class TestChart:
 
 class TestTheme:
     @pytest.mark.parametrize("theme", ["light", "dark"])
-    def test_a_choice_is_kept_and_shown(self, theme):
+    def test_chosen_theme_is_saved_and_applied(self, theme):
         client = Client()
 
         response = client.post("/preferences/theme", {"theme": theme, "next": "/nothing?a=1"})
@@ -306,7 +306,7 @@ class TestTheme:
         assert (response.status_code, response.url) == (302, "/nothing?a=1")
         assert f'data-theme="{theme}"' in client.get("/nothing").content.decode()
 
-    def test_what_is_not_a_theme_leaves_it_to_the_device(self):
+    def test_unknown_theme_follows_the_device(self):
         client = Client()
         client.cookies["theme"] = '"><script>'
         assert b"data-theme" not in client.get("/nothing").content
@@ -318,27 +318,27 @@ class TestTheme:
     @pytest.mark.parametrize(
         "target", ["https://evil.example/", "//evil.example", "javascript:alert(1)", "/\\evil", ""]
     )
-    def test_leads_nowhere_else(self, target):
+    def test_redirect_stays_on_our_site(self, target):
         response = Client().post("/preferences/theme", {"theme": "dark", "next": target})
 
         assert response.url == "/"
 
-    def test_needs_a_token(self):
+    def test_choice_needs_a_csrf_token(self):
         response = Client(enforce_csrf_checks=True).post("/preferences/theme", {"theme": "dark"})
 
         assert response.status_code == 403
         assert "theme" not in response.cookies
 
 
-class TestDesignPage:
+class TestStyleGuide:
     @pytest.mark.parametrize("query", ["", "?shell=account", "?shell=hosted", "?fault=503"])
-    def test_shows_every_component(self, settings, query):
+    def test_style_guide_shows_every_component(self, settings, query):
         settings.DEVELOPMENT = True
 
         assert Client().get(f"/design{query}").status_code in (200, 503)
 
     @pytest.mark.parametrize("query", ["", "?shell=account", "?fault=500"])
-    def test_is_not_there_in_production(self, settings, query):
+    def test_style_guide_is_not_available_in_production(self, settings, query):
         settings.DEVELOPMENT = False
 
         assert Client().get(f"/design{query}").status_code == 404
@@ -346,7 +346,7 @@ class TestDesignPage:
 
 class TestAssets:
     def test_every_class_in_a_template_is_in_the_style_sheet(self):
-        """A forgotten `make css` is found here."""
+        """Fails if `make css` was forgotten."""
         text = STYLE_SHEET.read_text()
         drawn = {re.sub(r"\\(.)", r"\1", name) for name in re.findall(r"\.((?:\\.|[\w-])+)", text)}
         missing = {
@@ -358,7 +358,7 @@ class TestAssets:
 
         assert not missing
 
-    def test_every_icon_is_there(self):
+    def test_every_icon_exists(self):
         named = {look.icon for look in map(statuses.look_of, (*statuses.STATES, ""))}
         for path in our_templates():
             named |= set(re.findall(r"{% icon [\"']([a-z0-9-]+)[\"']", path.read_text()))
@@ -367,7 +367,7 @@ class TestAssets:
         assert {name for name in named if not (ICONS / f"{name}.svg").exists()} == set()
         assert (ICONS / "LICENSE").exists()
 
-    def test_what_a_page_asks_for_is_served(self):
+    def test_assets_of_a_page_are_served(self):
         page = Client().get("/nothing").content.decode()
         paths = re.findall(r'(?:href|src)="(/static/[^"]+)"', page)
         assert len(paths) == 5
@@ -382,7 +382,7 @@ class TestAssets:
 
 
 def _classes(text: str) -> set[str]:
-    """The classes a template names; those that it puts together are left out."""
+    """Return the classes that a template names in full."""
     named = set()
     for value in re.findall(r'\bclass="((?:{[%{].*?[%}]}|[^"])*)"', text, flags=re.S):
         plain = re.sub(r"{{.*?}}", "\0", value, flags=re.S)

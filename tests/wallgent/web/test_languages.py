@@ -1,4 +1,4 @@
-"""Which language a stranger reads, and how it writes money and times."""
+"""The language of public pages, and its formats of money and times."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -22,7 +22,7 @@ def reader(header="", cookie=None):
     return languages.of(request)
 
 
-class TestReader:
+class TestLocaleOfReader:
     @pytest.mark.parametrize(
         ("header", "locale"),
         [
@@ -40,18 +40,18 @@ class TestReader:
             ("es" * 5000, Locale("en")),
         ],
     )
-    def test_is_understood_by_what_the_browser_says(self, header, locale):
+    def test_accept_language_decides(self, header, locale):
         assert reader(header) == locale
 
-    def test_may_choose_another(self):
+    def test_chosen_language_replaces_the_browsers(self):
         assert reader("en-US", cookie="es") == Locale("es")
         assert reader("en-US, es-MX;q=0.3", cookie="es") == Locale("es", "MX")
         assert reader("es-ES", cookie="en") == Locale("en")
         assert reader("es-ES", cookie="xx") == Locale("es", "ES")
 
-    def test_is_remembered_by_a_cookie(self):
+    def test_choice_is_saved_in_a_cookie(self):
         response = HttpResponse()
-        languages.remember(response, "es")
+        languages.save_choice(response, "es")
 
         assert response.cookies[languages.COOKIE].value == "es"
 
@@ -69,19 +69,19 @@ class TestMoney:
             (Locale("es"), "-25", "-25,00"),
         ],
     )
-    def test_is_written_as_readers_write_it(self, locale, amount, text):
+    def test_amount_has_the_readers_format(self, locale, amount, text):
         assert locale.number(Decimal(amount)) == text
 
-    def test_stays_together_with_its_currency(self):
+    def test_amount_is_not_broken_before_its_currency(self):
         assert Locale("es").money(Decimal("12.5"), "USD") == f"12,50{NBSP}USD"
 
 
 class TestTime:
     AT = datetime(2026, 1, 3, 17, 5, tzinfo=UTC)
 
-    def test_names_utc_where_no_zone_is_known(self):
+    def test_time_without_a_zone_is_named_utc(self):
         assert Locale("en").minute(self.AT) == "3 Jan 2026, 17:05 UTC"
 
-    def test_is_in_the_readers_zone_and_language(self):
+    def test_time_is_in_the_readers_zone_and_language(self):
         with timezone.override(ZoneInfo("America/Mexico_City")), translation.override("es"):
             assert Locale("es", "MX").minute(self.AT) == "3 ene 2026, 11:05"

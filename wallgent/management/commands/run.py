@@ -1,4 +1,4 @@
-"""Everything on one machine, until Ctrl-C. manage.py has prepared WALLGENT_HOME before."""
+"""Runs all of Wallgent on one machine until Ctrl-C. manage.py prepares the workspace before."""
 
 import json
 import os
@@ -13,9 +13,9 @@ from django.db import OperationalError, connection
 
 from wallgent.celery import app as celery
 from wallgent.localdev import postgres, processes, redis
-from wallgent.localdev.processes import EngineError
+from wallgent.localdev.processes import LocalServerError
 from wallgent.localdev.supervisor import Supervisor
-from wallgent.localdev.workspace import Home
+from wallgent.localdev.workspace import Workspace
 
 _HOST = "127.0.0.1"
 
@@ -25,54 +25,54 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def handle(self, **options):
-        home = Home(settings.WALLGENT_HOME)
-        lock = processes.hold(home.folder / "lock")
+        workspace = Workspace(settings.WALLGENT_HOME)
+        lock = processes.lock_file(workspace.folder / "lock")
         if lock is None:
-            raise CommandError(f"Wallgent is already running in {home.folder}.")
+            raise CommandError(f"Wallgent is already running in {workspace.folder}.")
         port = int(settings.PORT)
         try:
             _check_port(port)
             with Supervisor(self.stdout.write) as supervisor:
-                self._start(supervisor, home, port)
-                self._greet(home)
+                self._start(supervisor, workspace, port)
+                self._print_welcome(workspace)
                 supervisor.watch()
-        except EngineError as error:
+        except LocalServerError as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
             self.stdout.write("Stopped. The data is kept.")
         finally:
             lock.close()
 
-    def _start(self, supervisor: Supervisor, home: Home, port: int) -> None:
-        if home.redis.is_at(settings.REDIS_URL):
-            supervisor.start_engine("redis", home.redis)
+    def _start(self, supervisor: Supervisor, workspace: Workspace, port: int) -> None:
+        if workspace.redis.has_url(settings.REDIS_URL):
+            supervisor.start_server("redis", workspace.redis)
         else:
             redis.check_external(settings.REDIS_URL)
-        if home.postgres.is_at(os.environ["DATABASE_URL"]):
-            supervisor.start_engine("postgres", home.postgres)
+        if workspace.postgres.has_url(os.environ["DATABASE_URL"]):
+            supervisor.start_server("postgres", workspace.postgres)
         else:
             _check_external_database()
         call_command("migrate", interactive=False, verbosity=0)
-        supervisor.say("migrate", "the database is up to date")
+        supervisor.log("migrate", "the database is up to date")
         if settings.DEVELOPMENT:
             call_command("demo", stdout=self.stdout)
         connection.close()
 
-        # Celery warns of root at length, and here root is welcome.
-        quiet = {
+        # Celery prints a long warning when it runs as root, which is fine here.
+        environment = {
             "PYTHONUNBUFFERED": "1",
             "PYTHONWARNINGS": "ignore::UserWarning:celery.platforms",
         }
-        options = {"cwd": settings.BASE_DIR, "env": os.environ | quiet}
-        for name, arguments in programs(home, port).items():
-            # Never the script in bin/: its first line breaks in a path with spaces.
+        options = {"cwd": settings.BASE_DIR, "env": os.environ | environment}
+        for name, arguments in programs(workspace, port).items():
+            # Not the scripts in bin/: their first line breaks in a path with spaces.
             supervisor.start_program(name, [sys.executable, "-m", *arguments], **options)
         supervisor.wait_for("worker", lambda: celery.control.ping(timeout=0.5))
         celery.pool.force_close_all()
         supervisor.wait_for("web", lambda: _is_ready(port))
 
-    def _greet(self, home: Home) -> None:
-        demo_file = home.folder / "demo.json"
+    def _print_welcome(self, workspace: Workspace) -> None:
+        demo_file = workspace.folder / "demo.json"
         self.stdout.write("")
         self.stdout.write(f"Wallgent runs at {settings.PUBLIC_ORIGIN}. Ctrl-C stops it.")
         if demo_file.exists():
@@ -86,13 +86,13 @@ class Command(BaseCommand):
             )
 
 
-def programs(home: Home, port: int) -> dict[str, list]:
-    """What runs beside the engines, as arguments of `python -m`, in the order of starting."""
+def programs(workspace: Workspace, port: int) -> dict[str, list]:
+    """Return the programs besides the servers, as arguments of `python -m`, in order of start."""
     worker = "--pool threads --concurrency 4 --without-mingle --without-gossip --loglevel INFO"
-    beat = ["--schedule", home.folder / "beat", "--pidfile", "", "--loglevel", "INFO"]
-    # A granian that is told to stop while it starts would wait for ever without the timeout.
+    beat = ["--schedule", workspace.folder / "beat", "--pidfile", "", "--loglevel", "INFO"]
+    # Without the time-out, granian would never end if it is stopped while it starts.
     web = f"--interface asgi --http 1 --host {_HOST} --port {port} --workers-kill-timeout 3"
-    web += " --respawn-failed-workers"  # one that dies shall not take the others with it
+    web += " --respawn-failed-workers"  # a worker that dies must not end the others
     return {
         "worker": ["celery", "-q", "-A", "wallgent", "worker", *worker.split()],
         "beat": ["celery", "-q", "-A", "wallgent", "beat", *beat],
@@ -106,7 +106,7 @@ def _check_port(port: int) -> None:
         try:
             probe.bind((_HOST, port))
         except OSError as error:
-            raise EngineError(
+            raise LocalServerError(
                 f"Port {port} cannot be used ({error.strerror}). "
                 f"Choose another one, such as PORT={port + 1} make run."
             ) from error
@@ -116,20 +116,20 @@ def _check_external_database() -> None:
     try:
         connection.ensure_connection()
     except OperationalError as error:
-        raise EngineError(f"The database at DATABASE_URL does not answer: {error}") from error
+        raise LocalServerError(f"The database at DATABASE_URL does not answer: {error}") from error
     version = connection.pg_version // 10000
     if version < postgres.MAJOR:
-        raise EngineError(
+        raise LocalServerError(
             f"DATABASE_URL is a PostgreSQL {version}. "
             f"Wallgent needs {postgres.MAJOR} or newer (it uses uuidv7())."
         )
 
 
 def _is_ready(port: int) -> bool:
-    host = urllib.parse.urlsplit(settings.PUBLIC_ORIGIN).netloc  # one that we answer to
+    host = urllib.parse.urlsplit(settings.PUBLIC_ORIGIN).netloc  # one of ALLOWED_HOSTS
     request = urllib.request.Request(f"http://{_HOST}:{port}/readyz", headers={"Host": host})
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - our own
-            return answer.status == 200
+        with urllib.request.urlopen(request, timeout=5) as response:  # noqa: S310 - our own URL
+            return response.status == 200
     except OSError:
         return False

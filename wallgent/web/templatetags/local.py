@@ -1,4 +1,4 @@
-"""Money and times as the reader of a page for strangers writes them (wallgent.languages)."""
+"""Template tags of public pages: money and times in the reader's locale."""
 
 import datetime
 from decimal import Decimal
@@ -13,7 +13,7 @@ from wallgent.web import languages
 
 register = template.Library()
 
-# From how many characters on; what a phone of 360 pixels has room for in a line.
+# By minimum number of characters, from what fits into a line on a phone of 360 pixels.
 _LONG = {" money-longer": 22, " money-long": 13}
 
 
@@ -24,9 +24,9 @@ def _locale(context) -> languages.Locale:
 
 @register.simple_tag(takes_context=True)
 def amount(context, value: Decimal, currency: str) -> SafeString:
-    """An amount with its currency, never rounded. A long one is smaller where it is large.
+    """Render an amount with its currency, without rounding.
 
-    Broken at the end of a line it could be read as less.
+    A long amount gets a smaller font, because one that is broken across lines could be misread.
     """
     number = _locale(context).number(value)
     size = next((name for name, longer in _LONG.items() if len(number) > longer), "")
@@ -40,13 +40,13 @@ def amount(context, value: Decimal, currency: str) -> SafeString:
 
 @register.simple_tag(takes_context=True)
 def amount_words(context, value: Decimal, currency: str) -> str:
-    """The same as plain text, for a sentence."""
+    """Return an amount with its currency as plain text."""
     return _locale(context).money(value, currency)
 
 
 @register.simple_tag(takes_context=True)
 def moment(context, at: datetime.datetime) -> SafeString:
-    """A minute in the reader's zone where it is known, else in UTC, which is then said."""
+    """Render a minute in the reader's time zone if it is known, else in UTC, which is named."""
     return format_html(
         '<time datetime="{}" data-when="minute" data-zone="{}">{}</time>',
         at.astimezone(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
@@ -57,6 +57,6 @@ def moment(context, at: datetime.datetime) -> SafeString:
 
 @register.simple_tag(takes_context=True)
 def countdown(context, at: datetime.datetime, owner) -> SafeString:
-    """Until when something waits, by its owner's clock. A script counts the time that is left."""
+    """Render a deadline by its owner's clock. A script counts down the remaining time."""
     left = max(0, int((at - clock.now(owner)).total_seconds()))
     return format_html('<span data-countdown="{}">{}</span>', left, moment(context, at))

@@ -1,4 +1,4 @@
-"""How each state of anything looks: its words, its icon and its tone, never colour alone."""
+"""The label, icon and tone of each status, so that color alone never carries the meaning."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ class Look:
 
 
 _LOOKS = {
-    # What lives: wallets, keys, links, members
+    # Wallets, keys, links, members
     "ACTIVE": Look("Active", "circle-check", "success"),
     "FROZEN": Look("Frozen", "snowflake", "info"),
     "CLOSED": Look("Closed", "lock", "neutral"),
@@ -22,7 +22,7 @@ _LOOKS = {
     "INVITED": Look("Invited", "mail", "info"),
     "SUSPENDED": Look("Suspended", "pause", "warning"),
     "REMOVED": Look("Removed", "user-minus", "neutral"),
-    # What moves: payments, holds, transfers, claims
+    # Payments, holds, transfers, claims
     "PENDING": Look("Pending", "clock", "warning"),
     "PENDING_APPROVAL": Look("Needs approval", "user-check", "warning"),
     "AWAITING_PAYMENT": Look("Waiting for payment", "hourglass", "warning"),
@@ -37,10 +37,10 @@ _LOOKS = {
     "RETURNED": Look("Returned", "undo-2", "warning"),
     "FAILED": Look("Failed", "circle-alert", "error"),
     "APPROVED": Look("Approved", "circle-check", "success"),
-    # What the simulator of rails was told
+    # Orders in the rail simulator
     "ACCEPTED": Look("Accepted", "circle-dot", "info"),
-    "UNHEARD": Look("Not heard", "circle-help", "neutral"),
-    # Files of links, and their rows
+    "NOT_RECEIVED": Look("Not heard", "circle-help", "neutral"),
+    # Imports of files, and their rows
     "DRAFT": Look("Not confirmed", "circle-dashed", "neutral"),
     "CREATING": Look("Being made", "refresh-cw", "info"),
     "DONE": Look("Done", "circle-check", "success"),
@@ -57,6 +57,6 @@ STATES = tuple(_LOOKS)
 
 
 def look_of(value: str) -> Look:
-    """The look of a state; one that nobody drew is shown in its own words."""
+    """Return the look of a status. An unknown status is shown by its name."""
     known = _LOOKS.get(value.upper())
     return known or Look(value.replace("_", " ").capitalize() or "Unknown", "circle", "neutral")

@@ -1,4 +1,4 @@
-"""The tags that every page may use. Their markup is in templates/components/."""
+"""Template tags of all pages. Their markup is in templates/components/."""
 
 import datetime
 import hashlib
@@ -37,19 +37,19 @@ _CONTROLS = (
 
 
 def _request_of(context):
-    """The request, also inside of an include with `only`, and on pages for faults."""
+    """Return the request, also inside an include with `only` and on error pages."""
     return getattr(context, "request", None) or context.get("request")
 
 
 @register.simple_tag(takes_context=True)
 def to(context, name, **arguments) -> str:
-    """The path of a dashboard page in the current organization and environment."""
+    """Return the path of a dashboard page in the current organization and environment."""
     return pages.to(_request_of(context), name, **arguments)
 
 
 @register.simple_tag(takes_context=True)
 def place(context, **elsewhere) -> str:
-    """The same list in another environment, or another organization's overview."""
+    """Return the path of the same list in another environment, else of an overview."""
     request = _request_of(context)
     match = request.resolver_match
     stays = "organization" not in elsewhere and set(match.kwargs) == {"organization", "environment"}
@@ -58,7 +58,7 @@ def place(context, **elsewhere) -> str:
 
 @register.inclusion_tag("components/organizations.html", takes_context=True)
 def organizations(context) -> dict:
-    """The organization one acts for, and the way to the others one belongs to."""
+    """Render the current organization and links to the user's others."""
     request = _request_of(context)
     current = request.actor.organization
     return {
@@ -76,7 +76,7 @@ def organizations(context) -> dict:
 
 @register.simple_tag(takes_context=True)
 def theme_attribute(context) -> SafeString:
-    """The viewer's theme on <html>; without one the device decides."""
+    """Return the attribute of <html> with the viewer's theme, or "" to follow the device."""
     request = _request_of(context)
     theme = preferences.theme_of(request) if request else ""
     return format_html(' data-theme="{}"', theme) if theme else mark_safe("")
@@ -84,7 +84,7 @@ def theme_attribute(context) -> SafeString:
 
 @register.inclusion_tag("components/theme.html", takes_context=True)
 def theme_choice(context) -> dict:
-    """Buttons for light, dark, and whatever the device says."""
+    """Render buttons for the light theme, the dark theme and the device's own."""
     request = _request_of(context)
     return {
         "chosen": preferences.theme_of(request),
@@ -100,7 +100,7 @@ def theme_choice(context) -> dict:
 
 @register.simple_tag
 def asset(path: str) -> str:
-    """The address of a file of static/, which changes when the file does."""
+    """Return the URL of a static file, which changes when the file does."""
     version = _digest(path) if not settings.DEVELOPMENT else _digest.__wrapped__(path)
     return f"{static(path)}?v={version}"
 
@@ -112,7 +112,7 @@ def _digest(path: str) -> str:
 
 @register.simple_tag
 def icon(name: str, size: str = "", label: str = "") -> SafeString:
-    """An icon. It says nothing to screen readers unless it has a label."""
+    """Render an icon, hidden from screen readers unless it has a label."""
     meaning = (
         format_html('role="img" aria-label="{}"', label)
         if label
@@ -134,10 +134,10 @@ def _drawing(name: str) -> SafeString:
 
 @register.simple_tag
 def money(amount: Decimal | int, currency: str, direction: str = "", signed: bool = False):
-    """An amount with its currency, never rounded: 2 to 8 decimals, a comma each three digits.
+    """Render an amount with its currency, without rounding: 2 to 8 decimals, grouped by three.
 
-    `direction` "in" or "out" adds a plus or a minus sign to a positive amount; `signed` takes both
-    from the amount's own sign.
+    `direction` "in" or "out" adds a plus or a minus sign to a positive amount. `signed` takes the
+    direction from the sign of the amount.
     """
     if isinstance(amount, bool) or not isinstance(amount, Decimal | int):
         raise TypeError(f"Money is a Decimal, not {type(amount).__name__}.")
@@ -162,13 +162,13 @@ def _grouped(amount: Decimal) -> str:
 
 @register.filter
 def grouped(number: int) -> str:
-    """A count of many things, with a comma each three digits."""
+    """Format a count with a comma between groups of three digits."""
     return f"{number:,}"
 
 
 @register.simple_tag
 def when(moment: datetime.datetime | None, date_only: bool = False, none: str = "Never"):
-    """A moment in the viewer's zone where it is known, else in UTC, which is then said."""
+    """Render a time in the viewer's time zone if it is known, else in UTC, which is named."""
     if not moment:
         return none
     local = timezone.localtime(moment)
@@ -187,16 +187,16 @@ def when(moment: datetime.datetime | None, date_only: bool = False, none: str = 
 
 @register.inclusion_tag("components/status.html")
 def status(value: str) -> dict:
-    """The badge of a state of anything, in words, with an icon of its own."""
+    """Render the badge of a status: label and icon."""
     look: Look = look_of(str(value or ""))
     return {"look": look}
 
 
 @register.inclusion_tag("components/field.html")
 def field(bound, prefix="", suffix="", columns=False, optional=True) -> dict:
-    """A form's field: label, help, control and errors, tied together for screen readers.
+    """Render a form field: label, help, control and errors, linked for screen readers.
 
-    `optional` says so of a field that may stay empty; `columns` sets choices side by side.
+    `optional` marks a field that may stay empty; `columns` shows choices side by side.
     """
     widget = bound.field.widget
     kind, css = next(
@@ -219,34 +219,34 @@ def field(bound, prefix="", suffix="", columns=False, optional=True) -> dict:
         "prefix": prefix,
         "suffix": suffix,
         "columns": columns,
-        # Several checkboxes are a kind of RadioSelect to Django, but not the other way round.
+        # Django derives CheckboxSelectMultiple from RadioSelect, so that class is checked.
         "choice_class": "checkbox" if isinstance(widget, _CHECKBOXES) else "radio",
     }
 
 
 @register.inclusion_tag("components/errors.html")
 def errors(form) -> dict:
-    """What is wrong with a form, at its top: each problem leads to its field."""
-    wrong = [bound for bound in form if bound.errors and not bound.is_hidden]
+    """Render a form's error summary, in which each error links to its field."""
+    invalid = [bound for bound in form if bound.errors and not bound.is_hidden]
     hidden = [error for bound in form.hidden_fields() for error in bound.errors]
-    return {"general": [*form.non_field_errors(), *hidden], "fields": wrong}
+    return {"general": [*form.non_field_errors(), *hidden], "fields": invalid}
 
 
 @register.inclusion_tag("components/copy.html")
 def copy(text: str, label: str = "Copy", visible: bool = False) -> dict:
-    """A button that copies a text and says so. Without a script it is not there."""
+    """Render a button that copies a text. It is hidden without a script."""
     return {"text": text, "label": label, "visible": visible}
 
 
 @register.inclusion_tag("components/qr.html")
 def qr(text: str, label: str = "") -> dict:
-    """A text as a QR code, with the text itself beneath for whoever cannot scan it."""
+    """Render a text as a QR code, with the text below it for people who cannot scan it."""
     return {"text": text, "label": label, "drawing": qr_drawing(text)}
 
 
 @register.simple_tag
 def qr_drawing(text: str) -> SafeString:
-    """A text as the drawing of a QR code, for markup that says itself what it is."""
+    """Return the SVG of a QR code, for markup that has its own label."""
     drawn = io.BytesIO()
     segno.make(text, micro=False, error="m").save(
         drawn,
@@ -265,16 +265,16 @@ def qr_drawing(text: str) -> SafeString:
 
 @register.inclusion_tag("components/chart.html")
 def chart(drawn, title: str, id: str = "chart") -> dict:
-    """Bars of money in and out (wallgent.charts.bars), and the same numbers as a table."""
+    """Render bars of money in and out (`charts.bars`), and the same numbers as a table."""
     return {"chart": drawn, "title": title, "id": id}
 
 
 @register.inclusion_tag("components/confirm.html", takes_context=True)
 def confirm(context, url, label, title, text, **options) -> dict:
-    """A button whose dialog asks once more. Without a script the link leads to the page `url`.
+    """Render a button with a confirmation dialog. Without a script it is a link to the page `url`.
 
-    Options: id (one on each page), verb (the button that does it, else `label`), danger, icon,
-    form (its hidden fields are sent along), size ("sm").
+    Options: id (unique on the page), verb (the label of the confirming button, else `label`),
+    danger, icon, form (whose hidden fields are sent too), size ("sm").
     """
     return {
         "url": url,

@@ -1,0 +1,7 @@
+"""Celery finds the tasks of the platform here; each package has its own."""
+
+from wallgent.api import tasks as api
+from wallgent.imports import tasks as imports
+from wallgent.mail import tasks as mail
+
+__all__ = ["api", "imports", "mail"]
