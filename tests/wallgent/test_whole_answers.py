@@ -24,7 +24,8 @@ def ask(path) -> tuple[str, list]:
     return seen[0], body
 
 
-@pytest.mark.django_db  # a request looks after the connections that other tests left open
+# A request closes the connections that other tests left open.
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("path", ["/static/css/wallgent.css", "/healthz", "/nowhere"])
 def test_in_one_piece(path):
     status, body = ask(path)
