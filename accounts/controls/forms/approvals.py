@@ -12,7 +12,7 @@ REASON_LENGTH = 1024
 
 
 class ApproveForm(PageForm):
-    """Confirms an approval. It has no fields of its own."""
+    """Confirms an approval. It adds no fields."""
 
 
 class RejectForm(PageForm):

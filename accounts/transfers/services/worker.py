@@ -1,6 +1,6 @@
 """Processing of transfers: submit them to their rail, poll it, and apply its reports.
 
-Each step is a transaction of its own, and the rail is called between them. Before a call the
+Each step has its own transaction, and the rail is called between them. Before a call the
 transfer already has its next attempt time; so after a crash at any point, a later attempt asks the
 rail for the transfer by its id, and continues from there.
 """
