@@ -1,10 +1,5 @@
-from django.urls import path
+"""Imports the API of each package: its operations declare their paths."""
 
 from links.payment_links.api import claims, payment_links
 
-urlpatterns = [
-    path("payment-links", payment_links.PaymentLinksView.as_view()),
-    path("payment-links/claim/<str:slug>", claims.PublicLinkView.as_view()),
-    path("payment-links/claim/<str:slug>/claim", claims.ClaimView.as_view()),
-    path("payment-links/<str:id>", payment_links.PaymentLinkView.as_view()),
-]
+__all__ = ["claims", "payment_links"]

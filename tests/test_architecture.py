@@ -1,6 +1,7 @@
 """The directions of imports, and the coding rules that a test can check."""
 
 import ast
+import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from django.core.management import call_command
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.organizations import permissions
+from wallgent.api import operations
 from wallgent.api.public import PublicView
 from wallgent.api.views import ApiView
 
@@ -338,35 +340,23 @@ class TestCodingRules:
         assert nodes(hashes, lambda module: module not in unguessable) == []
 
 
-def api_views() -> list[type[ApiView]]:
-    found = []
+@pytest.mark.parametrize("operation", operations.declared(), ids=str)
+class TestOperations:
+    def test_needs_a_permission_unless_its_path_is_public(self, operation):
+        view = next(v for v in operations.views if operation in v.operations.values())
 
-    def walk(patterns):
-        for entry in patterns:
-            if isinstance(entry, URLResolver):
-                walk(entry.url_patterns)
-            elif isinstance(entry, URLPattern):
-                view = getattr(entry.callback, "cls", None)
-                if view and issubclass(view, ApiView) and view not in found:
-                    found.append(view)
+        assert (operation.permission in permissions.ALL) != issubclass(view, PublicView)
 
-    walk(get_resolver().url_patterns)
-    return found
+    def test_every_parameter_of_the_path_is_loaded(self, operation):
+        named = set(re.findall("{(.*?)}", operation.path)) - {"slug"}  # of public paths
+
+        assert named <= {loader.source for loader in operation.loaders}
 
 
-@pytest.mark.parametrize("view", api_views(), ids=lambda view: view.__name__)
-class TestEndpoints:
-    def test_every_method_has_a_permission_and_every_permission_a_method(self, view):
-        methods = {method.upper() for method in HTTP if hasattr(view, method)}
-
-        assert set(view.permissions) == methods
-        known = {""} if issubclass(view, PublicView) else set(permissions.ALL)
-        assert set(view.permissions.values()) <= known
-
-    def test_every_write_is_a_command(self, view):
-        for method in set(HTTP) - {"get"}:
-            handler = getattr(view, method, None)
-            assert handler is None or hasattr(handler, "__wrapped__"), method
+def test_every_method_of_an_api_view_is_an_operation():
+    assert operations.views
+    for view in operations.views:
+        assert set(view.operations) == {m.upper() for m in HTTP if hasattr(view, m)}, view
 
 
 def test_every_route_of_the_api_is_an_api_view():

@@ -4,14 +4,14 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from wallgent.api import operations
 from wallgent.http import health
 from wallgent.web import preferences, style_guide
 
 urlpatterns = [
     path("healthz", health.alive),
     path("readyz", health.ready),
-    path("v1/", include("accounts.urls")),
-    path("v1/", include("links.urls")),
+    path("v1/", include(operations.urlpatterns("v1", "accounts.urls", "links.urls"))),
     path("", include("accounts.page_urls")),
     path("", include("links.page_urls")),
     path("design", style_guide.page, name="design"),

@@ -1,27 +1,32 @@
 """API endpoints of wallets (contract 3.1)."""
 
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from accounts.ledger import statements
 from accounts.ledger.models import Entry, Hold
 from accounts.wallets import services as wallets
+from accounts.wallets.errors import WalletFrozen, WalletLimitExceeded, WalletNotFound
 from accounts.wallets.models import Wallet
-from wallgent.api.commands import command
-from wallgent.api.pagination import PageQuery
+from wallgent.api.operations import Loader, operation
+from wallgent.api.pagination import Page, PageQuery
 from wallgent.api.schemas import (
     Amount,
     AmountText,
     Description,
+    From,
     Metadata,
     Name,
     ObjectId,
     Schema,
     TimeText,
+    one_of,
 )
-from wallgent.api.views import ApiView, Empty, answer
+from wallgent.api.views import ApiView
+from wallgent.environments import Environment
+from wallgent.errors import InvalidState, SandboxOnly
 from wallgent.money import Currency
 
 
@@ -60,66 +65,33 @@ class WalletOutput(Schema):
     organization_id: str
     name: str
     agent_name: str | None
-    wallet_type: str
-    wallgent_address: str
-    environment: str
-    currency: str
-    status: str
-    balance: AmountText
-    available: AmountText
-    pending: AmountText
+    wallet_type: Annotated[one_of(Wallet.Type), From("type")]
+    wallgent_address: Annotated[str, From("address")]
+    environment: one_of(Environment)
+    currency: one_of(Currency)
+    status: one_of(Wallet.Status)
+    balance: Annotated[AmountText, From("account.balance")]
+    available: Annotated[AmountText, From("account.available")]
+    pending: Annotated[AmountText, From("account.held")]
     metadata: dict[str, Any] | None
     created_at: TimeText
     updated_at: TimeText
 
-    @classmethod
-    def of(cls, wallet: Wallet) -> "WalletOutput":
-        account = wallet.account
-        return cls.model_construct(
-            id=wallet.id,
-            account_id=wallet.account_id,
-            organization_id=wallet.organization_id,
-            name=wallet.name,
-            agent_name=wallet.agent_name or None,
-            wallet_type=wallet.type,
-            wallgent_address=wallet.address,
-            environment=wallet.environment,
-            currency=wallet.currency,
-            status=wallet.status,
-            balance=account.balance,
-            available=account.available,
-            pending=account.held,
-            metadata=wallet.metadata,
-            created_at=wallet.created_at,
-            updated_at=wallet.updated_at,
-        )
-
 
 class BalanceOutput(Schema):
-    wallet_id: str
-    balance: AmountText
-    available: AmountText
-    pending: AmountText
-    currency: str
-
-    @classmethod
-    def of(cls, wallet: Wallet) -> "BalanceOutput":
-        account = wallet.account
-        return cls.model_construct(
-            wallet_id=wallet.id,
-            balance=account.balance,
-            available=account.available,
-            pending=account.held,
-            currency=wallet.currency,
-        )
+    wallet_id: Annotated[str, From("id")]
+    balance: Annotated[AmountText, From("account.balance")]
+    available: Annotated[AmountText, From("account.available")]
+    pending: Annotated[AmountText, From("account.held")]
+    currency: one_of(Currency)
 
 
 class FundOutput(Schema):
     transaction_id: str
-    wallet_id: str
+    wallet_id: Annotated[str, From("id")]
     amount: AmountText
-    currency: str
-    new_balance: AmountText
+    currency: one_of(Currency)
+    new_balance: Annotated[AmountText, From("account.balance")]
 
 
 class LineOutput(Schema):
@@ -127,81 +99,58 @@ class LineOutput(Schema):
     wallet_id: str
     account_id: str
     transaction_id: str
-    related_transaction_id: str | None
-    direction: str
+    related_transaction_id: Annotated[str | None, From("transaction.reverses_id")]
+    direction: Annotated[one_of(Entry.Type), From("type")]
     entry_type: str
     amount: AmountText
-    currency: str
+    currency: one_of(Currency)
     balance_after: AmountText
-    status: str
-    description: str | None
-    created_at: TimeText
-
-    @classmethod
-    def of(cls, entry: Entry, wallet: Wallet) -> "LineOutput":
-        transaction = entry.transaction
-        return cls.model_construct(
-            id=entry.id,
-            wallet_id=wallet.id,
-            account_id=entry.account_id,
-            transaction_id=transaction.id,
-            related_transaction_id=transaction.reverses_id,
-            direction=entry.type,
-            entry_type=transaction.reason.upper(),
-            amount=entry.amount,
-            currency=wallet.currency,
-            balance_after=entry.balance_after,
-            status="POSTED",
-            description=transaction.memo or None,
-            created_at=transaction.created_at,
-        )
+    status: str = "POSTED"
+    description: Annotated[str | None, From("transaction.memo")]
+    created_at: Annotated[TimeText, From("transaction.created_at")]
 
 
 class HoldOutput(Schema):
     id: str
     wallet_id: str
     amount: AmountText
-    captured_amount: AmountText
-    remaining_amount: AmountText
-    currency: str
-    status: str
+    captured_amount: Annotated[AmountText, From("captured")]
+    remaining_amount: Annotated[AmountText, From("remaining")]
+    currency: one_of(Currency)
+    status: one_of(statements.HoldStatus)
     type: str
     reason: str
-    reference_id: str | None
+    reference_id: Annotated[str | None, From("reference")]
     created_at: TimeText
     expires_at: TimeText | None
-    released_at: TimeText | None
+    released_at: Annotated[TimeText | None, From("ended_at")]
 
-    @classmethod
-    def of(cls, hold: Hold, wallet: Wallet) -> "HoldOutput":
-        return cls.model_construct(
-            id=hold.id,
-            wallet_id=wallet.id,
-            amount=hold.amount,
-            captured_amount=hold.captured,
-            remaining_amount=hold.remaining,
-            currency=wallet.currency,
-            status=statements.hold_status(hold),
-            type=hold.reason.upper(),
-            reason=hold.reason,
-            reference_id=hold.reference or None,
-            created_at=hold.created_at,
-            expires_at=hold.expires_at,
-            released_at=hold.ended_at,
-        )
+
+_WALLET = {"wallet": Loader("wallet_id", wallets.access, WalletNotFound)}
+_FUNDED = {"wallet": Loader("wallet_id", wallets.access_for_funding, WalletNotFound)}
 
 
 class WalletsView(ApiView):
-    permissions = {"GET": "wallets:read", "POST": "wallets:write"}
+    path = "wallets"
 
-    def get(self, request):
-        query = self.query(PageQuery)
-        found = Wallet.objects.visible_to(request.actor)
-        return self.page(found, query, lambda wallet: WalletOutput.of(wallet).to_json())
+    @operation(
+        "List wallets",
+        permission="wallets:read",
+        query=PageQuery,
+        answers={200: Page[WalletOutput]},
+    )
+    def get(self, request, query):
+        return self.page(Wallet.objects.visible_to(request.actor), query, WalletOutput.of)
 
-    @command(WalletInput)
+    @operation(
+        "Create a wallet",
+        permission="wallets:write",
+        body=WalletInput,
+        answers={201: WalletOutput},
+        errors=(WalletLimitExceeded,),
+        example={"name": "Research agent"},
+    )
     def post(self, request, data):
-        request.run.start()
         wallet = wallets.create(
             actor=request.actor,
             name=data.name,
@@ -209,113 +158,155 @@ class WalletsView(ApiView):
             metadata=data.metadata,
             currency=data.currency,
         )
-        return answer(WalletOutput.of(wallet), status=201)
+        return WalletOutput.of(wallet)
 
 
 class WalletView(ApiView):
-    permissions = {"GET": "wallets:read", "PATCH": "wallets:write"}
+    path = "wallets/{wallet_id}"
+    loads = _WALLET
 
-    def get(self, request, id):
-        return answer(WalletOutput.of(wallets.access(id, actor=request.actor)))
+    @operation("Get a wallet", permission="wallets:read", answers={200: WalletOutput})
+    def get(self, request, wallet):
+        return WalletOutput.of(wallet)
 
-    @command(WalletChanges)
-    def patch(self, request, data, id):
-        wallet = wallets.access(id, actor=request.actor)
-        request.run.start()
+    @operation(
+        "Change a wallet",
+        permission="wallets:write",
+        body=WalletChanges,
+        answers={200: WalletOutput},
+        errors=(InvalidState,),
+        example={"name": "Research agent"},
+    )
+    def patch(self, request, wallet, data):
         changes = data.given()
         if "agent_name" in changes:
             changes["agent_name"] = changes["agent_name"] or ""
-        return answer(WalletOutput.of(wallets.update(wallet, actor=request.actor, **changes)))
+        return WalletOutput.of(wallets.update(wallet, actor=request.actor, **changes))
 
 
 class WalletBalanceView(ApiView):
-    permissions = {"GET": "wallets:read"}
+    path = "wallets/{wallet_id}/balance"
+    loads = _WALLET
 
-    def get(self, request, id):
-        return answer(BalanceOutput.of(wallets.access(id, actor=request.actor)))
+    @operation("Get a balance", permission="wallets:read", answers={200: BalanceOutput})
+    def get(self, request, wallet):
+        return BalanceOutput.of(wallet)
 
 
 class WalletTransactionsView(ApiView):
-    permissions = {"GET": "wallets:read"}
+    path = "wallets/{wallet_id}/transactions"
+    loads = _WALLET
 
-    def get(self, request, id):
-        query = self.query(PageQuery)
-        wallet = wallets.access(id, actor=request.actor)
-        lines = statements.lines(wallet.account_id)
-        return self.page(
-            lines, query, lambda line: LineOutput.of(line, wallet).to_json(), by="line"
-        )
+    @operation(
+        "List a wallet's transactions",
+        permission="wallets:read",
+        query=PageQuery,
+        answers={200: Page[LineOutput]},
+    )
+    def get(self, request, wallet, query):
+        def output(entry: Entry) -> LineOutput:
+            reason = entry.transaction.reason.upper()
+            given = {"wallet_id": wallet.id, "currency": wallet.currency, "entry_type": reason}
+            return LineOutput.of(entry, **given)
+
+        return self.page(statements.lines(wallet.account_id), query, output, by="line")
 
 
 class WalletHoldsView(ApiView):
-    permissions = {"GET": "wallets:read"}
+    path = "wallets/{wallet_id}/holds"
+    loads = _WALLET
 
-    def get(self, request, id):
-        query = self.query(HoldsQuery)
-        wallet = wallets.access(id, actor=request.actor)
-        holds = statements.holds(wallet.account_id, status=query.status)
-        return self.page(holds, query, lambda hold: HoldOutput.of(hold, wallet).to_json())
-
-
-def _fund(request, wallet: Wallet, amount: Decimal):
-    request.run.start()
-    transaction_id, wallet = wallets.fund(wallet, actor=request.actor, amount=amount)
-    return answer(
-        FundOutput.model_construct(
-            transaction_id=transaction_id,
-            wallet_id=wallet.id,
-            amount=amount,
-            currency=wallet.currency,
-            new_balance=wallet.account.balance,
-        ),
-        status=201,
+    @operation(
+        "List a wallet's holds",
+        permission="wallets:read",
+        query=HoldsQuery,
+        answers={200: Page[HoldOutput]},
     )
+    def get(self, request, wallet, query):
+        def output(hold: Hold) -> HoldOutput:
+            given = {"wallet_id": wallet.id, "currency": wallet.currency}
+            status = statements.hold_status(hold)
+            return HoldOutput.of(hold, status=status, type=hold.reason.upper(), **given)
+
+        return self.page(statements.holds(wallet.account_id, status=query.status), query, output)
+
+
+def _fund(wallet: Wallet, amount: Decimal, request) -> FundOutput:
+    transaction_id, wallet = wallets.fund(wallet, actor=request.actor, amount=amount)
+    return FundOutput.of(wallet, transaction_id=transaction_id, amount=amount)
 
 
 class WalletFundView(ApiView):
-    permissions = {"POST": "wallets:write"}
+    path = "wallets/{wallet_id}/fund"
+    loads = _FUNDED
 
-    @command(FundInput)
-    def post(self, request, data, id):
-        return _fund(request, wallets.access_for_funding(id, actor=request.actor), data.amount)
+    @operation(
+        "Fund a sandbox wallet",
+        permission="wallets:write",
+        body=FundInput,
+        answers={201: FundOutput},
+        errors=(SandboxOnly, WalletFrozen, InvalidState),
+        example={"amount": "5"},
+    )
+    def post(self, request, wallet, data):
+        return _fund(wallet, data.amount, request)
 
 
 class SandboxFundView(ApiView):
-    permissions = {"POST": "wallets:write"}
+    path = "sandbox/fund"
+    loads = _FUNDED
 
-    @command(SandboxFundInput)
-    def post(self, request, data):
-        return _fund(
-            request, wallets.access_for_funding(data.wallet_id, actor=request.actor), data.amount
-        )
+    @operation(
+        "Fund a sandbox wallet by its id",
+        permission="wallets:write",
+        body=SandboxFundInput,
+        answers={201: FundOutput},
+        errors=(SandboxOnly, WalletFrozen, InvalidState),
+        example={"walletId": "{wallet_id}", "amount": "5"},
+    )
+    def post(self, request, wallet, data):
+        return _fund(wallet, data.amount, request)
 
 
 class WalletFreezeView(ApiView):
-    permissions = {"POST": "wallets:write"}
+    path = "wallets/{wallet_id}/freeze"
+    loads = _WALLET
 
-    @command(FreezeInput)
-    def post(self, request, data, id):
-        wallet = wallets.access(id, actor=request.actor)
-        request.run.start()
+    @operation(
+        "Freeze a wallet",
+        permission="wallets:write",
+        body=FreezeInput,
+        answers={200: WalletOutput},
+        errors=(InvalidState,),
+    )
+    def post(self, request, wallet, data):
         wallet = wallets.freeze(wallet, actor=request.actor, reason=data.reason or "")
-        return answer(WalletOutput.of(wallet))
+        return WalletOutput.of(wallet)
 
 
 class WalletUnfreezeView(ApiView):
-    permissions = {"POST": "wallets:write"}
+    path = "wallets/{wallet_id}/unfreeze"
+    loads = _WALLET
 
-    @command(Empty)
-    def post(self, request, data, id):
-        wallet = wallets.access(id, actor=request.actor)
-        request.run.start()
-        return answer(WalletOutput.of(wallets.unfreeze(wallet, actor=request.actor)))
+    @operation(
+        "Unfreeze a wallet",
+        permission="wallets:write",
+        answers={200: WalletOutput},
+        errors=(InvalidState,),
+    )
+    def post(self, request, wallet):
+        return WalletOutput.of(wallets.unfreeze(wallet, actor=request.actor))
 
 
 class WalletCloseView(ApiView):
-    permissions = {"POST": "wallets:write"}
+    path = "wallets/{wallet_id}/close"
+    loads = _WALLET
 
-    @command(Empty)
-    def post(self, request, data, id):
-        wallet = wallets.access(id, actor=request.actor)
-        request.run.start()
-        return answer(WalletOutput.of(wallets.close(wallet, actor=request.actor)))
+    @operation(
+        "Close a wallet",
+        permission="wallets:write",
+        answers={200: WalletOutput},
+        errors=(InvalidState,),
+    )
+    def post(self, request, wallet):
+        return WalletOutput.of(wallets.close(wallet, actor=request.actor))

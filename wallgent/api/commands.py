@@ -1,15 +1,14 @@
-"""Runs a write: parses the body, then works in one transaction, once per idempotency key."""
+"""Runs an operation: form, objects, idempotency key and handler, a write in one transaction."""
 
-from collections.abc import Callable
-from functools import wraps
 from http import HTTPStatus
 
 from django.conf import settings
 from django.db import transaction
 from django.http import HttpResponse
 
-from wallgent.api import errors, idempotency, json
+from wallgent.api import idempotency, json
 from wallgent.api.idempotency import IdempotencyKey
+from wallgent.api.operations import Operation
 from wallgent.api.schemas import Schema
 from wallgent.errors import (
     DomainError,
@@ -24,100 +23,135 @@ from wallgent.errors import (
 _NOT_STORED = (Unauthorized, PermissionDenied, EnvironmentMismatch, RateLimitExceeded)
 
 
-class Run:
-    """One execution of a write, which handlers find as `request.run`.
+class Empty(Schema):
+    """A body without fields."""
 
-    A handler first looks up its objects and checks access; then it calls `start()`. What follows
-    is done once per idempotency key. An error before `start()` leaves the key unused; an error
-    after it is the answer that every repetition gets.
+
+def read(view, operation: Operation, request, path: dict[str, str]) -> HttpResponse:
+    """Run an operation that changes nothing."""
+    query = operation.query.read(request.GET.dict()) if operation.query else None
+    arguments = _load(operation, request, query, path)
+    if query is not None:
+        arguments["query"] = query
+    return view.respond(operation, operation.handler(view, request, **arguments))
+
+
+def write(view, operation: Operation, request, path: dict[str, str]) -> HttpResponse:
+    """Run an operation that changes something: once for each idempotency key."""
+    body = json.read_object(request, settings.BODY_LIMIT_BYTES)
+    key = idempotency.key_of(request.META.get("HTTP_IDEMPOTENCY_KEY"), body)
+    form = view.read(operation.body or Empty, request, body)
+    idempotency_key = None
+    if key is not None and operation.binds_key and operation.method == "POST":
+        idempotency_key = IdempotencyKey(
+            actor=request.actor,
+            key=key,
+            method=operation.method,
+            path=request.path_info,
+            content=form.model_dump_json(),
+        )
+    request.idempotency_key = key if idempotency_key else ""
+    return _Execution(view, operation, request, path, form, idempotency_key).run()
+
+
+def _load(operation: Operation, request, form, path: dict[str, str]) -> dict:
+    return {name: load(request, form, path) for name, load in operation.loads.items()}
+
+
+class _Execution:
+    """One execution of a write.
+
+    An error before the key is claimed leaves the key unused; an error after it is the answer that
+    every repetition gets.
     """
 
-    def __init__(self, actor, idempotency_key: IdempotencyKey | None):
-        self.actor = actor
-        self.idempotency_key = idempotency_key
-        self.complete: Callable[[dict], dict] | None = None
-        self.started = False
+    def __init__(self, view, operation, request, path, form, key: IdempotencyKey | None):
+        self.view, self.operation, self.request = view, operation, request
+        self.path, self.form, self.key = path, form, key
+        self.is_started = False
+        self.refusal: DomainError | None = None  # of the step before the transaction
 
-    @property
-    def key(self) -> str:
-        """The idempotency key as the caller wrote it, or ""."""
-        return self.idempotency_key.key if self.idempotency_key else ""
+    def run(self) -> HttpResponse:
+        provider = self.operation.provider
+        if self.operation.prepare:
+            try:
+                self.operation.prepare(self.view, self.request, self.form)
+            except DomainError as error:
+                self.refusal = error
+        if not provider:
+            return self._attempt(lambda: self._finish(self._start()))
+        reserved = self._attempt(self._reserve)
+        if isinstance(reserved, HttpResponse):
+            return reserved
+        result = provider.call(reserved)
+        return self._attempt(lambda: self._record(reserved, result))
 
-    def start(self, *, complete: Callable[[dict], dict] | None = None) -> None:
-        """Claim the idempotency key. Raises Replayed, IdempotencyKeyReuse.
+    def _start(self):
+        """Load the objects, claim the key and call the handler."""
+        arguments = {}
+        if not self.refusal:
+            arguments = _load(self.operation, self.request, self.form, self.path)
+            if self.operation.body:
+                arguments["data"] = self.form
+        reserved_id = self._claim_key()
+        if self.refusal:
+            raise self.refusal
+        if reserved_id:
+            return self.operation.provider.load(reserved_id, actor=self.request.actor)
+        return self.operation.handler(self.view, self.request, **arguments)
 
-        `complete(stored)` returns what to add to the stored answer of a success when it is
-        replayed: secrets that were not stored and that this caller may see.
-        """
-        self.complete = complete
-        self._claim_key()
-        self.started = True
+    def _reserve(self):
+        reserved = self._start()
+        if self.key:
+            self.key.reserve(reserved.id)
+        return reserved
 
-    def _claim_key(self) -> None:
-        if not self.idempotency_key:
-            return
-        try:
-            self.idempotency_key.claim()
-        except idempotency.Replayed as replayed:
-            if self.complete and replayed.answer.status_code < HTTPStatus.BAD_REQUEST:
-                stored = json.parse_object(replayed.answer.content)
-                replayed.answer.content = json.write(stored | self.complete(stored))
-            raise
+    def _record(self, reserved, result) -> HttpResponse:
+        self._claim_key()  # locks it; an answer stored by a concurrent request is replayed
+        provider = self.operation.provider
+        return self._finish(provider.record(reserved, result, actor=self.request.actor))
 
-    def perform(self, work) -> HttpResponse:
-        """Do `work()` in one transaction. A DomainError rolls it back and is then recorded."""
+    def _finish(self, result) -> HttpResponse:
+        response = self.view.respond(self.operation, result)
+        if self.key:
+            self.key.store(response, without=self.operation.secrets)
+        return response
+
+    def _claim_key(self) -> str:
+        self.is_started = True
+        return self.key.claim() if self.key else ""
+
+    def _attempt(self, work):
+        """Return `work()`, done in one transaction, or the response to a replay or refusal."""
         try:
             with transaction.atomic():
-                answer = work()
-                assert self.started, "a command calls request.run.start() before its service"
-                if self.idempotency_key:
-                    self.idempotency_key.store(answer)
-            return answer
+                return work()
         except idempotency.Replayed as replayed:
-            return replayed.answer
+            return self._replay(replayed.answer)
         except DomainError as refusal:
-            if not self.started or refusal.status >= 500 or isinstance(refusal, _NOT_STORED):
+            if not self.is_started or refusal.status >= 500 or isinstance(refusal, _NOT_STORED):
                 raise
             return self._refuse(refusal)
 
     def _refuse(self, refusal: DomainError) -> HttpResponse:
-        answer = errors.render(refusal)
-        if not self.idempotency_key and not refusal.has_record:
-            return answer
+        response = self.view.refuse(refusal)
+        if not self.key and not refusal.has_record:
+            return response
         try:
             with transaction.atomic():
                 # The rollback released the key. If a concurrent request has claimed it since, the
                 # answer of that request is replayed.
                 self._claim_key()
-                refusal.record(actor=self.actor)
-                if self.idempotency_key:
-                    self.idempotency_key.store(answer)
+                refusal.record(actor=self.request.actor)
+                if self.key:
+                    self.key.store(response)
         except idempotency.Replayed as replayed:
-            return replayed.answer
+            return self._replay(replayed.answer)
+        return response
+
+    def _replay(self, answer: HttpResponse) -> HttpResponse:
+        restore = self.operation.restore
+        if restore and answer.status_code < HTTPStatus.BAD_REQUEST:
+            stored = json.parse_object(answer.content)
+            answer.content = json.write(stored | restore(stored, actor=self.request.actor))
         return answer
-
-
-def command(schema: type[Schema]):
-    """Make `handler(self, request, data, …)` a write; `data` is the body, read as `schema`."""
-
-    def decorate(handler):
-        @wraps(handler)
-        def run(self, request, **path):
-            body = json.read_object(request, settings.BODY_LIMIT_BYTES)
-            key = idempotency.key_of(request.META.get("HTTP_IDEMPOTENCY_KEY"), body)
-            data = schema.read(body)
-            idempotency_key = None
-            if key is not None and request.method == "POST":
-                idempotency_key = IdempotencyKey(
-                    actor=request.actor,
-                    key=key,
-                    method=request.method,
-                    path=request.path_info,
-                    content=data.model_dump_json(),
-                )
-            request.run = Run(request.actor, idempotency_key)
-            return request.run.perform(lambda: handler(self, request, data, **path))
-
-        return run
-
-    return decorate

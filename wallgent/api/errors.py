@@ -61,14 +61,6 @@ def is_temporary(error: Exception) -> bool:
     return getattr(error.__cause__, "sqlstate", None) in _TEMPORARY_STATES
 
 
-def handle(error: Exception, context) -> HttpResponse:
-    """Return the response to a request whose view raised `error`."""
-    refusal = translate(error)
-    if isinstance(refusal, errors.MethodNotAllowed):
-        refusal.headers = {"Allow": ", ".join(context["view"].permissions)}
-    return render(refusal)
-
-
 def bad_request(request, exception):
     if is_api(request):
         return render(translate(exception))

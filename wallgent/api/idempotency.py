@@ -2,6 +2,7 @@
 
 import hashlib
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ from django.http import HttpResponse
 
 from wallgent import clock, credentials, ids
 from wallgent.actors import Actor
+from wallgent.api import json
 from wallgent.api.models import IdempotencyRecord
 from wallgent.errors import IdempotencyKeyReuse, ValidationError
 
@@ -19,10 +21,10 @@ _MAX_KEY_LENGTH = 255
 # A concurrent request with the same key waits on the unique index until the first one commits.
 _CLAIM = """
     INSERT INTO wallgent_idempotencyrecord
-        (id, organization_id, key, method, path, body_hash, created_at)
-    VALUES (%s, %s, %s, %s, %s, %s, %s)
+        (id, organization_id, key, method, path, body_hash, reserved_id, created_at)
+    VALUES (%s, %s, %s, %s, %s, %s, '', %s)
     ON CONFLICT (id) DO UPDATE
-        SET body_hash = EXCLUDED.body_hash, status = NULL, answer = NULL,
+        SET body_hash = EXCLUDED.body_hash, status = NULL, answer = NULL, reserved_id = '',
             created_at = EXCLUDED.created_at
         WHERE wallgent_idempotencyrecord.created_at < %s
     RETURNING true
@@ -59,8 +61,12 @@ class IdempotencyKey:
     def body_hash(self) -> bytes:
         return credentials.digest(self.content)
 
-    def claim(self) -> None:
-        """Claim the key in the caller's transaction. Raises Replayed, IdempotencyKeyReuse."""
+    def claim(self) -> str:
+        """Claim the key in the caller's transaction.
+
+        Returns the id of the object that an earlier request with this key reserved, or "". Raises
+        Replayed, IdempotencyKeyReuse.
+        """
         now = clock.real_now()
         with connection.cursor() as cursor:
             cursor.execute(
@@ -77,22 +83,27 @@ class IdempotencyKey:
                 ],
             )
             if cursor.fetchone():
-                return
-        self._replay()
-
-    def _replay(self):
+                return ""
         record = IdempotencyRecord.objects.get(pk=self.id)
         if bytes(record.body_hash) != self.body_hash:
             raise IdempotencyKeyReuse()
+        if record.status is None:
+            return record.reserved_id
         answer = HttpResponse(record.answer, status=record.status, content_type="application/json")
         answer.headers["Idempotent-Replayed"] = "true"
         raise Replayed(answer)
 
-    def store(self, answer: HttpResponse) -> None:
-        """Store the answer in the transaction of its effect, without the secrets it shows."""
-        content = getattr(answer, "content_without_secret", None) or answer.content.decode()
+    def reserve(self, id: str) -> None:
+        """Bind the key to an object before a call to a provider, in the same transaction."""
+        IdempotencyRecord.objects.filter(pk=self.id).update(reserved_id=id)
+
+    def store(self, response: HttpResponse, *, without: Collection[str] = ()) -> None:
+        """Store the answer in the transaction of its effect, without its secret fields."""
+        content = response.content.decode()
+        if without:
+            content = json.write({k: v for k, v in response.body.items() if k not in without})
         with connection.cursor() as cursor:
-            cursor.execute(_STORE, [answer.status_code, content, self.id])
+            cursor.execute(_STORE, [response.status_code, content, self.id])
 
 
 def key_of(header: str | None, body: dict) -> str | None:

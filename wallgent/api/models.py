@@ -18,6 +18,7 @@ class IdempotencyRecord(models.Model):
     body_hash = models.BinaryField(max_length=32)
     status = models.PositiveSmallIntegerField(null=True)
     answer = models.TextField(null=True)  # noqa: DJ001 - null until the request has finished
+    reserved_id = models.CharField(max_length=40)  # of the object a provider was called for, or ""
     created_at = models.DateTimeField()
 
     class Meta:

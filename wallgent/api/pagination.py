@@ -3,12 +3,12 @@
 import base64
 import binascii
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import AfterValidator
 
 from wallgent import ids
-from wallgent.api.schemas import Schema
+from wallgent.api.schemas import Schema, spelled
 from wallgent.errors import ValidationError
 
 MAX_LIMIT = 100
@@ -23,7 +23,18 @@ class PageQuery(Schema):
     cursor: str | None = None
 
 
-def page(queryset, query: PageQuery, render: Callable[[Any], dict], *, by: str = "pk") -> dict:
+Item = TypeVar("Item")
+
+
+class Page(Schema, Generic[Item]):
+    """One page of a list."""
+
+    data: list[Item]
+    has_more: bool
+    cursor: str | None = spelled("cursor", "nextCursor")
+
+
+def page(queryset, query: PageQuery, output: Callable[[Any], Schema], *, by: str = "pk") -> Page:
     """Return one page of `queryset`, newest first by the field `by`, which is an ID or a number.
 
     Raises ValidationError for an unknown cursor.
@@ -34,8 +45,7 @@ def page(queryset, query: PageQuery, render: Callable[[Any], dict], *, by: str =
     more = len(rows) > query.limit
     rows = rows[: query.limit]
     cursor = _encode(getattr(rows[-1], by)) if more else None
-    data = [render(row) for row in rows]
-    return {"data": data, "hasMore": more, "cursor": cursor, "nextCursor": cursor}
+    return Page.model_construct(data=[output(row) for row in rows], has_more=more, cursor=cursor)
 
 
 def _encode(value) -> str:

@@ -5,13 +5,25 @@ too; unknown keys are ignored. Other spellings are declared at the field with `s
 """
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar
+from operator import attrgetter
+from typing import Annotated, Any, ClassVar, Self, get_args
 
 import pydantic
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainSerializer
+from django.db import models
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
 from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from wallgent import money
@@ -31,29 +43,64 @@ def spelled(*spellings: str, **options) -> Any:
     return Field(
         validation_alias=pydantic.AliasChoices(*spellings),
         serialization_alias=spellings[0],
-        json_schema_extra={"spellings": list(spellings)},
         **options,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class From:
+    """Annotates an output field with the attribute that `Schema.of` reads, such as "account.id"."""
+
+    attribute: str
+
+
+def _getter(name: str, field: FieldInfo) -> Callable[[Any], Any]:
+    sources = [data.attribute for data in field.metadata if isinstance(data, From)]
+    return attrgetter(*sources or [name])
 
 
 class Schema(pydantic.BaseModel):
     """The base of all requests and responses."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="ignore", regex_engine="python-re"
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="ignore",
+        regex_engine="python-re",
+        json_schema_serialization_defaults_required=True,
     )
 
     # field name -> its names in JSON; the field name itself is read too
     _spellings: ClassVar[dict[str, tuple[str, ...]]] = {}
+    _getters: ClassVar[list[tuple[str, Callable[[Any], Any], bool]]] = []
 
     @classmethod
     def __pydantic_init_subclass__(cls, **options) -> None:
         super().__pydantic_init_subclass__(**options)
+        fields = cls.model_fields
         cls._spellings = {
-            name: tuple(field.json_schema_extra["spellings"])
-            for name, field in cls.model_fields.items()
-            if isinstance(field.json_schema_extra, dict) and "spellings" in field.json_schema_extra
+            name: field.validation_alias.choices
+            for name, field in fields.items()
+            if isinstance(field.validation_alias, pydantic.AliasChoices)
         }
+        cls._getters = [
+            (name, _getter(name, field), type(None) in get_args(field.annotation))
+            for name, field in fields.items()
+            if field.is_required()
+        ]
+
+    @classmethod
+    def of(cls, source: Any, /, **values: Any) -> Self:
+        """Return the output of an object: the attributes with the names of the fields.
+
+        Fields with a default keep it. `values` replaces attributes. A text that is empty in the
+        database and may be null in JSON is null.
+        """
+        for name, get, may_be_null in cls._getters:
+            if name not in values:
+                value = get(source)
+                values[name] = None if value == "" and may_be_null else value
+        return cls.model_construct(**values)
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -67,7 +114,7 @@ class Schema(pydantic.BaseModel):
         return data
 
     @classmethod
-    def read(cls, data: dict) -> "Schema":
+    def read(cls, data: dict) -> Self:
         """Read parsed JSON or a query string. Raises ValidationError, InvalidAmount."""
         try:
             return cls.model_validate(data)
@@ -76,12 +123,31 @@ class Schema(pydantic.BaseModel):
 
     def to_json(self) -> dict:
         """Return the JSON object, with every spelling of every field."""
-        printed = self.model_dump(by_alias=True)  # numbers in metadata remain Decimals
+        return self.model_dump(by_alias=True)  # numbers in metadata remain Decimals
+
+    @pydantic.model_serializer(mode="wrap")
+    def _spell(self, serialize):
+        printed = serialize(self)
         for spellings in self._spellings.values():
-            value = printed[spellings[0]]
-            for name in spellings[1:]:
-                printed[name] = value
+            if spellings[0] in printed:
+                printed |= dict.fromkeys(spellings[1:], printed[spellings[0]])
         return printed
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema, handler) -> dict:
+        described = handler.resolve_ref_schema(handler(core_schema))
+        properties, required = described.get("properties", {}), described.get("required", [])
+        for spellings in cls._spellings.values():
+            properties |= dict.fromkeys(spellings[1:], properties[spellings[0]])
+            if spellings[0] not in required:
+                continue
+            if handler.mode == "serialization":
+                required += spellings[1:]
+            elif len(spellings) > 1:
+                required.remove(spellings[0])
+                choice = {"anyOf": [{"required": [name]} for name in spellings]}
+                described.setdefault("allOf", []).append(choice)
+        return described
 
     def given(self) -> dict:
         """Return the fields that the caller sent, by Python name, for an update."""
@@ -184,6 +250,11 @@ def _text(value: Any) -> Any:
     return value
 
 
+def _described(**keywords) -> WithJsonSchema:
+    """Describe a text in the OpenAPI document."""
+    return WithJsonSchema({"type": "string", **keywords})
+
+
 Number = Annotated[Decimal, BeforeValidator(_read_amount, json_schema_input_type=str | float)]
 Amount = Annotated[Number, AfterValidator(_positive)]  # more than zero, at most 8 decimals
 ObjectId = Annotated[str, BeforeValidator(_known_id)]
@@ -198,5 +269,16 @@ Description = Annotated[str, Field(max_length=1024)]
 Timestamp = Annotated[datetime, BeforeValidator(_timestamp), AfterValidator(_aware)]
 
 # Output types.
-AmountText = Annotated[Decimal, PlainSerializer(money.amount_text, return_type=str)]
-TimeText = Annotated[datetime, PlainSerializer(timestamp_text, return_type=str)]
+AmountText = Annotated[
+    Decimal,
+    PlainSerializer(money.amount_text, return_type=str),
+    _described(format="decimal", pattern=r"^-?\d+\.\d{2,8}$"),
+]
+TimeText = Annotated[
+    datetime, PlainSerializer(timestamp_text, return_type=str), _described(format="date-time")
+]
+
+
+def one_of(choices: type[models.TextChoices] | list[str]) -> Any:
+    """Return the type of an output field that holds one of `choices`."""
+    return Annotated[str, _described(enum=getattr(choices, "values", choices))]

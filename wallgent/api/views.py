@@ -1,32 +1,46 @@
-"""The base of API views, which authenticates, limits rates and checks permissions."""
+"""The base of API views, which authenticates, limits rates, checks permissions and answers."""
+
+from typing import ClassVar
 
 from django.http import HttpResponse
 from rest_framework.views import APIView
 
-from wallgent.api import errors, json, pagination, throttling
+from wallgent.api import commands, errors, json, operations, pagination, throttling
+from wallgent.api.operations import Answer, Operation
 from wallgent.api.schemas import Schema
-from wallgent.errors import MethodNotAllowed
+from wallgent.errors import DomainError, MethodNotAllowed
 
 
-class Empty(Schema):
-    """A body without fields."""
-
-
-def answer(body: Schema | dict, *, status: int = 200, secret: dict | None = None) -> HttpResponse:
-    """Return a JSON response. `secret` is part of it but not of the stored answer."""
-    content = body.to_json() if isinstance(body, Schema) else body
-    response = HttpResponse(
-        json.write(content | (secret or {})), status=status, content_type="application/json"
-    )
-    if secret:
-        response.content_without_secret = json.write(content)
+def json_response(body: dict, status: int) -> HttpResponse:
+    """Return a response whose `body` is also at hand as a dictionary."""
+    response = HttpResponse(json.write(body), status=status, content_type="application/json")
+    response.body = body
     return response
 
 
 class ApiView(APIView):
-    """One path. `permissions` names the permission that each method needs."""
+    """One path under a prefix. Its methods are operations.
 
-    permissions: dict[str, str] = {}
+    Another dialect of the API overrides `initial`, `refuse` and `page`.
+    """
+
+    prefix = "v1"
+    path: ClassVar[str]  # such as "wallets/{wallet_id}"
+    loads: ClassVar[dict] = {}  # the loaders of the path's objects, for every method
+    operations: ClassVar[dict[str, Operation]] = {}  # by method
+
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        if "path" not in cls.__dict__:
+            return  # a base of other views
+        cls.operations = {}
+        for method in operations.METHODS:
+            handler = getattr(cls, method.lower(), None)
+            if declaration := getattr(handler, "operation", None):
+                declaration.method, declaration.path = method, f"{cls.prefix}/{cls.path}"
+                declaration.loads = cls.loads | declaration.loads
+                cls.operations[method] = declaration
+        operations.views.append(cls)
 
     def dispatch(self, request, **path):
         """Run the steps of REST framework that this API needs.
@@ -34,41 +48,53 @@ class ApiView(APIView):
         The API has one authentication, one format and its own errors. The wrapped request and the
         content negotiation of REST framework would take a fifth of each payment's Python time.
         """
-        self.rate_headers = {}
+        request.rate_headers = {}
         try:
-            self.initial(request, **path)
-            response = self._handler(request.method)(request, **path)
+            response = self._run(request, path)
         except Exception as error:
-            response = errors.handle(error, {"view": self})
-        for name, value in self.rate_headers.items():
+            refusal = errors.translate(error)
+            if isinstance(refusal, MethodNotAllowed):
+                refusal.headers = {"Allow": ", ".join(self.operations)}
+            response = self.refuse(refusal)
+        for name, value in request.rate_headers.items():
             response.headers[name] = value
         response.headers["Content-Length"] = str(len(response.content))
         response.headers["Cache-Control"] = "no-store"  # balances, and secrets shown once
         return response
 
+    def _run(self, request, path: dict[str, str]) -> HttpResponse:
+        self.initial(request, **path)
+        operation = self.operations.get("GET" if request.method == "HEAD" else request.method)
+        if operation is None:
+            raise MethodNotAllowed()
+        if operation.permission:
+            request.actor.require(operation.permission)
+        run = commands.write if operation.is_write else commands.read
+        return run(self, operation, request, path)
+
     def initial(self, request, **path):
+        """Authenticate the caller and limit its rate. Raises Unauthorized, RateLimitExceeded."""
         request.actor = actor = self.get_authenticators()[0].authenticate(request)[0]
-        is_read = request.method in ("GET", "HEAD")
         limits = actor.organization.limits
-        self.rate_headers = throttling.check(
+        is_read = request.method in ("GET", "HEAD")
+        request.rate_headers = throttling.check(
             subject=f"{actor.organization.id}:{actor.environment}:{'r' if is_read else 'w'}",
             limit=limits.reads_per_minute if is_read else limits.writes_per_minute,
         )
-        needed = self.permissions.get("GET" if request.method == "HEAD" else request.method)
-        if needed:
-            actor.require(needed)
 
-    def _handler(self, method: str):
-        name = method.lower()
-        # REST framework's own `options` describes features that this API does not have.
-        if name not in self.http_method_names or name == "options" or not hasattr(self, name):
-            raise MethodNotAllowed()
-        return getattr(self, name)
+    def read(self, schema: type[Schema], request, body: dict) -> Schema:
+        """Read a body. Raises ValidationError, InvalidAmount."""
+        return schema.read(body)
 
-    def query(self, schema: type[Schema]) -> Schema:
-        """Read the query string. Raises ValidationError."""
-        return schema.read(self.request.GET.dict())
+    def respond(self, operation: Operation, result: Schema | dict | Answer) -> HttpResponse:
+        """Return the response to what a handler returned."""
+        body, status = result if isinstance(result, Answer) else (result, operation.status)
+        return json_response(body.to_json() if isinstance(body, Schema) else body, status)
 
-    def page(self, queryset, query: pagination.PageQuery, render, *, by: str = "pk"):
-        """Return the response with one page of a list, newest first."""
-        return answer(pagination.page(queryset, query, render, by=by))
+    def refuse(self, error: DomainError) -> HttpResponse:
+        """Return the response to an error."""
+        return errors.render(error)
+
+    def page(self, queryset, query: pagination.PageQuery, output, *, by: str = "pk") -> Schema:
+        """Return one page of a list, newest first."""
+        return pagination.page(queryset, query, output, by=by)

@@ -1,12 +1,26 @@
 """Approvals (contract 3.6)."""
 
+from typing import Annotated, Any
+
 from accounts.controls.models import Approval
 from accounts.controls.services import approvals
 from accounts.wallets import services as wallets
-from wallgent.api.commands import command
-from wallgent.api.pagination import PageQuery
-from wallgent.api.schemas import AmountText, Description, ObjectId, Schema, TimeText, spelled
-from wallgent.api.views import ApiView, Empty, answer
+from accounts.wallets.errors import InsufficientFunds, WalletFrozen, WalletNotFound
+from wallgent.api.operations import Loader, operation
+from wallgent.api.pagination import Page, PageQuery
+from wallgent.api.schemas import (
+    AmountText,
+    Description,
+    From,
+    ObjectId,
+    Schema,
+    TimeText,
+    one_of,
+    spelled,
+)
+from wallgent.api.views import ApiView
+from wallgent.errors import InvalidState, NotAvailable
+from wallgent.money import Currency
 
 
 class ApprovalsQuery(PageQuery):
@@ -22,118 +36,104 @@ class DetailsOutput(Schema):
     """The payment to approve, as the TypeScript client reads it (contract C7)."""
 
     amount: AmountText
-    currency: str
-    recipient: str
-    recipient_name: str
-    from_wallet_id: str = spelled("from", "fromWalletId")
-    to_wallet_id: str = spelled("to", "toWalletId")
+    currency: one_of(Currency)
+    recipient: Annotated[str, From("recipient_id")]
+    recipient_name: Annotated[str, From("recipient_organization.name")]
+    from_wallet_id: Annotated[str, From("wallet_id")] = spelled("from", "fromWalletId")
+    to_wallet_id: Annotated[str, From("recipient_id")] = spelled("to", "toWalletId")
     description: str | None
 
 
 class ApprovalOutput(Schema):
     id: str
-    status: str
+    status: one_of(Approval.Status)
     kind: str
     subject_id: str
     wallet_id: str
     amount: AmountText
-    currency: str
-    policy_id: str | None
+    currency: one_of(Currency)
+    policy_id: str | None = None
     rule: str | None
-    requested_by: str | None  # None for a request from another organization
-    requested_by_organization: str
-    transaction_details: dict
+    # None for a request from another organization
+    requested_by: Annotated[str | None, From("asked_by")]
+    requested_by_organization: Annotated[str, From("asked_by_organization.name")]
+    transaction_details: DetailsOutput
     reason: str | None
     decided_by: str | None
-    transaction_id: str | None
+    transaction_id: Annotated[str | None, From("payment_id")]
     created_at: TimeText
     expires_at: TimeText
     decided_at: TimeText | None
     expired_at: TimeText | None
 
     @classmethod
-    def of(cls, approval: Approval) -> "ApprovalOutput":
-        return cls.model_construct(
-            id=approval.id,
-            status=approval.status,
-            kind=approval.kind,
-            subject_id=approval.subject_id,
-            wallet_id=approval.wallet_id,
-            amount=approval.amount,
-            currency=approval.currency,
-            policy_id=None,
-            rule=approval.rule or None,
-            requested_by=approval.asked_by or None,
-            requested_by_organization=approval.asked_by_organization.name,
-            transaction_details=_details(approval).to_json(),
-            reason=approval.reason or None,
-            decided_by=approval.decided_by or None,
-            transaction_id=approval.payment_id,
-            created_at=approval.created_at,
-            expires_at=approval.expires_at,
-            decided_at=approval.decided_at,
-            expired_at=approval.expired_at,
-        )
+    def of(cls, approval: Approval, **values) -> "ApprovalOutput":
+        return super().of(approval, transaction_details=DetailsOutput.of(approval), **values)
 
 
-def _details(approval: Approval) -> DetailsOutput:
-    return DetailsOutput.model_construct(
-        amount=approval.amount,
-        currency=approval.currency,
-        recipient=approval.recipient_id,
-        recipient_name=approval.recipient_organization.name,
-        from_wallet_id=approval.wallet_id,
-        to_wallet_id=approval.recipient_id,
-        description=approval.description or None,
-    )
+class ApprovedOutput(ApprovalOutput):
+    payment: dict[str, Any] | None  # what the approved request did
+
+
+_APPROVAL = {"approval": Loader("approval_id", approvals.access)}
+_TO_DECIDE = {"approval": Loader("approval_id", approvals.access_to_decide)}
 
 
 class ApprovalsView(ApiView):
-    permissions = {"GET": "payments:read"}
+    path = "approvals"
 
-    def get(self, request):
-        query = self.query(ApprovalsQuery)
+    @operation(
+        "List approvals",
+        permission="payments:read",
+        query=ApprovalsQuery,
+        loads={"wallet": Loader("wallet_id", wallets.access, WalletNotFound)},
+        answers={200: Page[ApprovalOutput]},
+    )
+    def get(self, request, wallet, query):
         found = approvals.visible_to(request.actor)
-        if query.wallet_id:
-            found = found.filter(wallet=wallets.access(query.wallet_id, actor=request.actor))
+        if wallet:
+            found = found.filter(wallet=wallet)
         if query.status:
             found = found.filter(status=query.status)
-        return self.page(found, query, lambda approval: ApprovalOutput.of(approval).to_json())
+        return self.page(found, query, ApprovalOutput.of)
 
 
 class ApprovalView(ApiView):
-    permissions = {"GET": "payments:read"}
+    path = "approvals/{approval_id}"
+    loads = _APPROVAL
 
-    def get(self, request, id):
-        return answer(ApprovalOutput.of(approvals.access(id, actor=request.actor)))
+    @operation("Get an approval", permission="payments:read", answers={200: ApprovalOutput})
+    def get(self, request, approval):
+        return ApprovalOutput.of(approval)
 
 
 class ApprovalApproveView(ApiView):
-    permissions = {"POST": "payments:write"}
+    path = "approvals/{approval_id}/approve"
+    loads = _TO_DECIDE
 
-    @command(Empty)
-    def post(self, request, data, id):
-        approval = _access_to_decide(request, id)
+    @operation(
+        "Approve a request",
+        permission="payments:write",
+        answers={200: ApprovedOutput},
+        errors=(InvalidState, InsufficientFunds, WalletFrozen, NotAvailable),
+    )
+    def post(self, request, approval):
         approval = approvals.approve(approval, actor=request.actor)
-        result = approvals.result_json(approval)
-        return answer(ApprovalOutput.of(approval).to_json() | {"payment": result})
+        return ApprovedOutput.of(approval, payment=approvals.result_json(approval))
 
 
 class ApprovalRejectView(ApiView):
-    permissions = {"POST": "payments:write"}
+    path = "approvals/{approval_id}/reject"
+    loads = _TO_DECIDE
 
-    @command(RejectInput)
-    def post(self, request, data, id):
-        approval = _access_to_decide(request, id)
+    @operation(
+        "Reject a request",
+        permission="payments:write",
+        body=RejectInput,
+        answers={200: ApprovalOutput},
+        errors=(InvalidState,),
+        example={"reason": "Not this month"},
+    )
+    def post(self, request, approval, data):
         reason = data.reason or ""
-        return answer(
-            ApprovalOutput.of(approvals.reject(approval, actor=request.actor, reason=reason))
-        )
-
-
-def _access_to_decide(request, id: str) -> Approval:
-    """Return the approval if this key may decide about it, and start the idempotent part."""
-    approval = approvals.access(id, actor=request.actor)
-    approvals.require_decider(request.actor)
-    request.run.start()
-    return approval
+        return ApprovalOutput.of(approvals.reject(approval, actor=request.actor, reason=reason))

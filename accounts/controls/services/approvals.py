@@ -112,6 +112,13 @@ def open_for(actor: Actor):
     return Approval.objects.visible_to(actor).open_at(clock.now(actor))
 
 
+def access_to_decide(id: str, *, actor: Actor) -> Approval:
+    """Return an approval that the actor may decide. Raises as `access` and `require_decider`."""
+    approval = access(id, actor=actor)
+    require_decider(actor)
+    return approval
+
+
 def require_decider(actor: Actor) -> None:
     """Raise PermissionDenied for a key with a wallet scope.
 

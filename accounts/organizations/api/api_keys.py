@@ -4,13 +4,15 @@ from typing import Annotated
 
 from pydantic import Field
 
+from accounts.organizations.errors import ApiKeyRevoked
 from accounts.organizations.models import ApiKey
 from accounts.organizations.services import api_keys
-from wallgent.api.commands import command
-from wallgent.api.pagination import PageQuery
-from wallgent.api.schemas import Name, ObjectId, Schema, Timestamp, TimeText
-from wallgent.api.views import ApiView, Empty, answer
+from wallgent.api.operations import Loader, operation
+from wallgent.api.pagination import Page, PageQuery
+from wallgent.api.schemas import Name, ObjectId, Schema, Timestamp, TimeText, one_of
+from wallgent.api.views import ApiView
 from wallgent.environments import Environment
+from wallgent.errors import EnvironmentMismatch, InvalidState, KybRequired, NotFound
 
 Permissions = Annotated[list[Annotated[str, Field(max_length=40)]], Field(max_length=50)]
 Addresses = Annotated[list[Annotated[str, Field(max_length=49)]], Field(max_length=100)]
@@ -37,8 +39,8 @@ class ApiKeyOutput(Schema):
     name: str
     key_prefix: str
     permissions: list[str]
-    environment: str
-    status: str
+    environment: one_of(Environment)
+    status: one_of(ApiKey.Status)
     wallet_scope: list[str] | None
     allowed_ips: list[str] | None
     last_used_at: TimeText | None
@@ -46,35 +48,37 @@ class ApiKeyOutput(Schema):
     created_at: TimeText
     updated_at: TimeText
 
-    @classmethod
-    def of(cls, key: ApiKey) -> "ApiKeyOutput":
-        return cls.model_construct(
-            id=key.id,
-            name=key.name,
-            key_prefix=key.key_prefix,
-            permissions=key.permissions,
-            environment=key.environment,
-            status=key.status,
-            wallet_scope=key.wallet_scope,
-            allowed_ips=key.allowed_ips,
-            last_used_at=key.last_used_at,
-            expires_at=key.expires_at,
-            created_at=key.created_at,
-            updated_at=key.updated_at,
-        )
+
+class NewApiKeyOutput(ApiKeyOutput):
+    secret: str  # shown once
+
+
+class RevokedApiKeyOutput(ApiKeyOutput):
+    deleted: bool = True
 
 
 class ApiKeysView(ApiView):
-    permissions = {"GET": "organizations:read", "POST": "organizations:write"}
+    path = "api-keys"
 
-    def get(self, request):
-        query = self.query(PageQuery)
-        keys = ApiKey.objects.visible_to(request.actor)
-        return self.page(keys, query, lambda key: ApiKeyOutput.of(key).to_json())
+    @operation(
+        "List API keys",
+        permission="organizations:read",
+        query=PageQuery,
+        answers={200: Page[ApiKeyOutput]},
+    )
+    def get(self, request, query):
+        return self.page(ApiKey.objects.visible_to(request.actor), query, ApiKeyOutput.of)
 
-    @command(ApiKeyInput)
+    @operation(
+        "Create an API key",
+        permission="organizations:write",
+        body=ApiKeyInput,
+        answers={201: NewApiKeyOutput},
+        secrets=frozenset({"secret"}),
+        errors=(EnvironmentMismatch, KybRequired, NotFound, ApiKeyRevoked, InvalidState),
+        example={"name": "CI"},
+    )
     def post(self, request, data):
-        request.run.start()
         key, secret = api_keys.create(
             actor=request.actor,
             name=data.name or "",
@@ -84,28 +88,33 @@ class ApiKeysView(ApiView):
             allowed_ips=data.allowed_ips,
             expires_at=data.expires_at,
         )
-        return answer(ApiKeyOutput.of(key), status=201, secret={"secret": secret})
+        return NewApiKeyOutput.of(key, secret=secret)
 
 
 class ApiKeyView(ApiView):
-    permissions = {
-        "GET": "organizations:read",
-        "PATCH": "organizations:write",
-        "DELETE": "organizations:write",
-    }
+    path = "api-keys/{key_id}"
+    loads = {"key": Loader("key_id", api_keys.access)}
 
-    def get(self, request, id):
-        return answer(ApiKeyOutput.of(api_keys.access(id, actor=request.actor)))
+    @operation("Get an API key", permission="organizations:read", answers={200: ApiKeyOutput})
+    def get(self, request, key):
+        return ApiKeyOutput.of(key)
 
-    @command(ApiKeyChanges)
-    def patch(self, request, data, id):
-        key = api_keys.access(id, actor=request.actor)
-        request.run.start()
-        return answer(ApiKeyOutput.of(api_keys.update(key, actor=request.actor, **data.given())))
+    @operation(
+        "Change an API key",
+        permission="organizations:write",
+        body=ApiKeyChanges,
+        answers={200: ApiKeyOutput},
+        errors=(InvalidState, ApiKeyRevoked),
+        example={"name": "CI"},
+    )
+    def patch(self, request, key, data):
+        return ApiKeyOutput.of(api_keys.update(key, actor=request.actor, **data.given()))
 
-    @command(Empty)
-    def delete(self, request, data, id):
-        key = api_keys.access(id, actor=request.actor)
-        request.run.start()
-        key = api_keys.revoke(key, actor=request.actor)
-        return answer(ApiKeyOutput.of(key).to_json() | {"deleted": True})
+    @operation(
+        "Revoke an API key",
+        permission="organizations:write",
+        answers={200: RevokedApiKeyOutput},
+        errors=(ApiKeyRevoked,),
+    )
+    def delete(self, request, key):
+        return RevokedApiKeyOutput.of(api_keys.revoke(key, actor=request.actor))

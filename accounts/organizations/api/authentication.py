@@ -2,12 +2,15 @@
 
 from rest_framework.authentication import BaseAuthentication
 
+from accounts.organizations.errors import ApiKeyRevoked
 from accounts.organizations.services import api_keys
-from wallgent.errors import Unauthorized
+from wallgent.errors import PermissionDenied, Unauthorized
 from wallgent.http.client_ip import client_ip
 
 
 class ApiKeyAuthentication(BaseAuthentication):
+    errors = (Unauthorized, ApiKeyRevoked, PermissionDenied)
+
     def authenticate(self, request):
         scheme, _, secret = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer" or not secret:

@@ -1,10 +1,12 @@
 """API endpoints of the caller's organization (contract 3.18)."""
 
-from accounts.organizations.models import Organization
+from typing import Annotated
+
+from accounts.organizations.models import Membership, Organization, Plan
 from accounts.organizations.services import organizations
-from wallgent.api.commands import command
-from wallgent.api.schemas import Name, Schema, TimeText
-from wallgent.api.views import ApiView, answer
+from wallgent.api.operations import operation
+from wallgent.api.schemas import From, Name, Schema, TimeText, one_of
+from wallgent.api.views import ApiView
 
 
 class OrganizationChanges(Schema):
@@ -12,62 +14,62 @@ class OrganizationChanges(Schema):
 
 
 class MemberOutput(Schema):
-    id: str
-    email: str
-    name: str | None
-    role: str
+    id: Annotated[str, From("user.id")]
+    email: Annotated[str, From("user.email")]
+    name: Annotated[str | None, From("user.name")]
+    role: one_of(Membership.Role)
 
 
 class OrganizationOutput(Schema):
     id: str
     name: str
     email: str
-    plan: str
-    org_type: str
+    plan: one_of(Plan)
+    org_type: Annotated[one_of(Organization.Type), From("type")]
     members: list[MemberOutput]
     capabilities: list[str]
     kyb_status: str
     production_activated: bool
-    activated_at: TimeText | None
+    activated_at: Annotated[TimeText | None, From("production_activated_at")]
     created_at: TimeText
 
     @classmethod
     def of(cls, organization: Organization) -> "OrganizationOutput":
-        activated_at = organization.production_activated_at
+        is_activated = organization.production_activated_at is not None
         members = organization.memberships.select_related("user").order_by("pk")
-        return cls.model_construct(
-            id=organization.id,
-            name=organization.name,
-            email=organization.email,
-            plan=organization.plan,
-            org_type=organization.type,
-            members=[
-                MemberOutput.model_construct(
-                    id=member.user.id,
-                    email=member.user.email,
-                    name=member.user.name or None,
-                    role=member.role,
-                )
-                for member in members
-            ],
-            capabilities=["sandbox", *(["production"] if activated_at else [])],
-            kyb_status="APPROVED" if activated_at else "NOT_STARTED",
-            production_activated=activated_at is not None,
-            activated_at=activated_at,
-            created_at=organization.created_at,
+        return super().of(
+            organization,
+            members=[MemberOutput.of(member) for member in members],
+            capabilities=["sandbox", *(["production"] if is_activated else [])],
+            kyb_status="APPROVED" if is_activated else "NOT_STARTED",
+            production_activated=is_activated,
         )
+
+
+class ChangedOutput(Schema):
+    ok: bool = True
+    id: str
+    name: str
 
 
 class MyOrganizationView(ApiView):
-    permissions = {"GET": "organizations:read", "PATCH": "organizations:write"}
+    path = "organizations/me"
 
+    @operation(
+        "Get the organization", permission="organizations:read", answers={200: OrganizationOutput}
+    )
     def get(self, request):
-        return answer(OrganizationOutput.of(request.actor.organization))
+        return OrganizationOutput.of(request.actor.organization)
 
-    @command(OrganizationChanges)
+    @operation(
+        "Change the organization",
+        permission="organizations:write",
+        body=OrganizationChanges,
+        answers={200: ChangedOutput},
+        example={"name": "Acme"},
+    )
     def patch(self, request, data):
-        request.run.start()
-        organization = organizations.update(
-            request.actor.organization, actor=request.actor, name=data.name
+        organization = request.actor.organization
+        return ChangedOutput.of(
+            organizations.update(organization, actor=request.actor, name=data.name)
         )
-        return answer({"ok": True, "id": organization.id, "name": organization.name})

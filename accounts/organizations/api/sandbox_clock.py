@@ -1,15 +1,15 @@
 """API endpoint that moves the sandbox clock forward."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from pydantic import Field
 
 from accounts.organizations.models import Organization
 from accounts.organizations.services import organizations
 from wallgent import clock
-from wallgent.api.commands import command
+from wallgent.api.operations import operation
 from wallgent.api.schemas import Schema, Timestamp, TimeText
-from wallgent.api.views import ApiView, answer
+from wallgent.api.views import ApiView
 from wallgent.environments import Environment
 from wallgent.errors import SandboxOnly, ValidationError
 
@@ -23,46 +23,48 @@ class ClockInput(Schema):
     days: int | None = Field(None, ge=1, le=_MAX_SECONDS // _DAY_SECONDS)
     to: Timestamp | None = None
 
+    @classmethod
+    def read(cls, data: dict) -> "ClockInput":
+        """Read how far the clock goes forward, in one of three ways. Raises ValidationError."""
+        form = super().read(data)
+        given = [name for name in _FIELDS if getattr(form, name) is not None]
+        if len(given) != 1:
+            raise ValidationError(
+                "Say how far the clock goes forward: by seconds, by days, or to a time.",
+                fields={name: "give one of seconds, days and to" for name in given or _FIELDS},
+            )
+        return form
+
 
 class ClockOutput(Schema):
     now: TimeText
     real_now: TimeText
     ahead_seconds: int
-    environment: str
+    environment: str = Environment.SANDBOX
 
     @classmethod
     def of(cls, organization: Organization) -> "ClockOutput":
-        real_now = clock.real_now()
+        real_now, offset = clock.real_now(), organization.sandbox_offset
+        ahead_seconds = int(offset.total_seconds())
         return cls.model_construct(
-            now=real_now + organization.sandbox_offset,
-            real_now=real_now,
-            ahead_seconds=int(organization.sandbox_offset.total_seconds()),
-            environment=Environment.SANDBOX,
+            now=real_now + offset, real_now=real_now, ahead_seconds=ahead_seconds
         )
 
 
 class ClockAdvanceView(ApiView):
-    permissions = {"POST": "organizations:write"}
+    path = "sandbox/clock/advance"
 
-    @command(ClockInput)
+    @operation(
+        "Advance the sandbox clock",
+        permission="organizations:write",
+        body=ClockInput,
+        answers={200: ClockOutput},
+        errors=(SandboxOnly,),
+        example={"days": 1},
+    )
     def post(self, request, data):
-        if request.actor.environment != Environment.SANDBOX:
-            raise SandboxOnly("Only the clock of a sandbox can be moved: use a sandbox key.")
-        request.run.start()
+        by = timedelta(seconds=data.seconds or 0, days=data.days or 0)
         organization = organizations.advance_clock(
-            request.actor.organization, actor=request.actor, **_target(data)
+            request.actor.organization, actor=request.actor, by=by or None, to=data.to
         )
-        return answer(ClockOutput.of(organization))
-
-
-def _target(data: ClockInput) -> dict[str, datetime | timedelta]:
-    """Return the duration or the time to advance by or to. Raises ValidationError."""
-    given = [name for name in _FIELDS if getattr(data, name) is not None]
-    if len(given) != 1:
-        raise ValidationError(
-            "Say how far the clock goes forward: by seconds, by days, or to a time.",
-            fields={name: "give one of seconds, days and to" for name in given or _FIELDS},
-        )
-    if data.to is not None:
-        return {"to": data.to}
-    return {"by": timedelta(seconds=data.seconds or 0, days=data.days or 0)}
+        return ClockOutput.of(organization)

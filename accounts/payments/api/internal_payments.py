@@ -1,19 +1,25 @@
 """Internal payments, `POST /v1/transfers/internal`: between an organization's own wallets."""
 
+from typing import Annotated
+
+from accounts.payments.api.payments import PAYMENT_REFUSALS
 from accounts.payments.models import Payment
 from accounts.payments.services import internal_payments
 from accounts.payments.services.payments import PaymentRequest
-from wallgent.api.commands import command
+from accounts.wallets.errors import WalletNotFound
+from wallgent.api.operations import FormLoader, operation
 from wallgent.api.schemas import (
     Amount,
     AmountText,
     Description,
+    From,
     ObjectId,
     Schema,
     TimeText,
+    one_of,
     spelled,
 )
-from wallgent.api.views import ApiView, answer
+from wallgent.api.views import ApiView
 from wallgent.money import Currency
 
 
@@ -27,46 +33,42 @@ class InternalPaymentInput(Schema):
 
 class InternalPaymentOutput(Schema):
     id: str = spelled("id", "transactionId")
-    from_wallet_id: str = spelled("from", "fromWalletId")
-    to_wallet_id: str = spelled("to", "toWalletId")
+    from_wallet_id: Annotated[str, From("sender_id")] = spelled("from", "fromWalletId")
+    to_wallet_id: Annotated[str, From("recipient_id")] = spelled("to", "toWalletId")
     amount: AmountText
     fee: AmountText
-    currency: str
-    status: str = spelled("status", "state")
+    currency: one_of(Currency)
+    status: one_of(Payment.Status) = spelled("status", "state")
     description: str | None
     created_at: TimeText
 
-    @classmethod
-    def of(cls, payment: Payment) -> "InternalPaymentOutput":
-        return cls.model_construct(
-            id=payment.id,
-            from_wallet_id=payment.sender_id,
-            to_wallet_id=payment.recipient_id,
-            amount=payment.amount,
-            fee=payment.fee,
-            currency=payment.currency,
-            status=payment.status,
-            description=payment.description or None,
-            created_at=payment.created_at,
-        )
+
+def _wallets(request, form: InternalPaymentInput):
+    sent = (form.from_wallet_id, form.to_wallet_id)
+    return internal_payments.resolve_wallets(*sent, actor=request.actor)
 
 
 class InternalPaymentsView(ApiView):
-    permissions = {"POST": "payments:write"}
+    path = "transfers/internal"
 
-    @command(InternalPaymentInput)
-    def post(self, request, data):
-        sender, recipient = internal_payments.resolve_wallets(
-            data.from_wallet_id, data.to_wallet_id, actor=request.actor
-        )
-        request.run.start()
+    @operation(
+        "Move money between own wallets",
+        permission="payments:write",
+        body=InternalPaymentInput,
+        loads={"wallets": FormLoader("from_wallet_id", _wallets, WalletNotFound)},
+        answers={201: InternalPaymentOutput},
+        errors=PAYMENT_REFUSALS,
+        example={"fromWalletId": "{wallet_id}", "toWalletId": "{savings_id}", "amount": "5"},
+    )
+    def post(self, request, wallets, data):
+        sender, recipient = wallets
         payment_request = PaymentRequest(
             sender=sender,
             recipient=recipient,
             amount=data.amount,
             currency=data.currency,
             description=data.description or "",
-            idempotency_key=request.run.key,
+            idempotency_key=request.idempotency_key,
         )
         payment = internal_payments.create(payment_request, actor=request.actor)
-        return answer(InternalPaymentOutput.of(payment), status=201)
+        return InternalPaymentOutput.of(payment)

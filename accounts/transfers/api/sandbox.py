@@ -3,9 +3,10 @@
 from pydantic import Field
 
 from accounts.transfers.services import orders
-from wallgent.api.commands import command
-from wallgent.api.schemas import Amount, AmountText, Schema
-from wallgent.api.views import ApiView, answer
+from wallgent.api.operations import operation
+from wallgent.api.schemas import Amount, AmountText, Schema, one_of
+from wallgent.api.views import ApiView
+from wallgent.errors import SandboxOnly
 from wallgent.money import Currency
 
 
@@ -21,25 +22,23 @@ class UsdcPaymentOutput(Schema):
     address: str
     chain: str
     amount: AmountText
-    currency: str
+    currency: one_of(Currency) = Currency.USDC
     is_expected: bool  # whether a transfer expects a payment at that address
 
 
 class UsdcPaymentsView(ApiView):
-    permissions = {"POST": "payments:write"}
+    path = "sandbox/usdc-payments"
 
-    @command(UsdcPaymentInput)
+    @operation(
+        "Simulate a USDC payment",
+        permission="payments:write",
+        body=UsdcPaymentInput,
+        answers={201: UsdcPaymentOutput},
+        errors=(SandboxOnly,),
+        example={"address": "0x52908400098527886E0F7030069857D2E4169EE7", "amount": "5"},
+    )
     def post(self, request, data):
-        request.run.start()
         payment, is_expected = orders.simulate_payment(
             data.address, actor=request.actor, amount=data.amount, chain=data.chain
         )
-        output = UsdcPaymentOutput.model_construct(
-            id=payment.id,
-            address=payment.address,
-            chain=payment.chain,
-            amount=payment.amount,
-            currency=Currency.USDC,
-            is_expected=is_expected,
-        )
-        return answer(output, status=201)
+        return UsdcPaymentOutput.of(payment, is_expected=is_expected)

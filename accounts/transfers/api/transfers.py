@@ -1,18 +1,25 @@
 """Transfers over rails (contract 3.8)."""
 
-from accounts.transfers.models import Transfer
+from typing import Annotated
+
+from accounts.transfers.errors import TransferNotFound
+from accounts.transfers.models import RailType, Transfer
 from accounts.transfers.services import orders
 from accounts.wallets import services as wallets
-from wallgent.api import pagination
-from wallgent.api.pagination import PageQuery
+from accounts.wallets.errors import WalletNotFound
+from wallgent.api.operations import Loader, operation
+from wallgent.api.pagination import Page, PageQuery
 from wallgent.api.schemas import (
     AmountText,
+    From,
     ObjectId,
     Schema,
     TimeText,
+    one_of,
     spelled,
 )
-from wallgent.api.views import ApiView, answer
+from wallgent.api.views import ApiView
+from wallgent.money import Currency
 
 
 class TransfersQuery(PageQuery):
@@ -24,26 +31,19 @@ class TransfersQuery(PageQuery):
 class CounterpartyOutput(Schema):
     """A bank account with the last four digits of its number, or an address on a chain."""
 
-    type: str
-    bank_account_id: str | None
+    type: Annotated[one_of(RailType), From("rail_type")]
+    bank_account_id: str | None = None
     bank_name: str | None
     account_name: str | None
-    account_number_last4: str | None
+    account_number_last4: Annotated[str | None, From("account_last4")]
     address: str | None
     chain: str | None
 
     @classmethod
     def of(cls, transfer: Transfer) -> "CounterpartyOutput":
-        is_known = not transfer.awaits_payer  # otherwise the address is ours, and anyone may pay
-        return cls.model_construct(
-            type=transfer.rail_type,
-            bank_account_id=None,
-            bank_name=transfer.bank_name or None,
-            account_name=transfer.account_name or None,
-            account_number_last4=transfer.account_last4 or None,
-            address=(transfer.address or None) if is_known else None,
-            chain=transfer.chain or None,
-        )
+        # The address of a transfer that awaits its payer is ours, and anyone may pay to it.
+        ours = {"address": None} if transfer.awaits_payer else {}
+        return super().of(transfer, **ours)
 
 
 class TransferOutput(Schema):
@@ -52,20 +52,20 @@ class TransferOutput(Schema):
     id: str
     organization_id: str
     wallet_id: str
-    direction: str
-    rail_type: str = spelled("railType", "rail")
+    direction: one_of(Transfer.Direction)
+    rail_type: one_of(RailType) = spelled("railType", "rail")
     amount: AmountText
-    currency: str
+    currency: one_of(Currency)
     fee: AmountText = spelled("fee", "customerFee")
-    status: str
+    status: one_of(Transfer.Status)
     description: str | None
-    source: dict | None
-    destination: dict | None
-    bank_account_id: str | None
+    source: CounterpartyOutput | None
+    destination: CounterpartyOutput | None
+    bank_account_id: str | None = None
     deposit_address: str | None
     received_amount: AmountText | None
-    reference_type: str | None
-    reference_id: str | None
+    reference_type: Annotated[str | None, From("purpose")]
+    reference_id: Annotated[str | None, From("reference")]
     external_id: str | None
     transaction_id: str | None = spelled("transactionId", "ledgerTxnId", "settleTxnId")
     return_transaction_id: str | None
@@ -73,7 +73,7 @@ class TransferOutput(Schema):
     failure_code: str | None
     failure_reason: str | None
     created_at: TimeText
-    updated_at: TimeText
+    updated_at: Annotated[TimeText, From("changed_at")]
     completed_at: TimeText | None
     failed_at: TimeText | None
     cancelled_at: TimeText | None
@@ -82,58 +82,45 @@ class TransferOutput(Schema):
     @classmethod
     def of(cls, transfer: Transfer) -> "TransferOutput":
         is_deposit = transfer.direction == Transfer.Direction.DEPOSIT
-        counterparty = CounterpartyOutput.of(transfer).to_json()
-        return cls.model_construct(
-            id=transfer.id,
-            organization_id=transfer.organization_id,
-            wallet_id=transfer.wallet_id,
-            direction=transfer.direction,
-            rail_type=transfer.rail_type,
-            amount=transfer.amount,
-            currency=transfer.currency,
-            fee=transfer.fee,
-            status=transfer.status,
-            description=transfer.description or None,
+        counterparty = CounterpartyOutput.of(transfer)
+        return super().of(
+            transfer,
             source=counterparty if is_deposit else None,
             destination=None if is_deposit else counterparty,
-            bank_account_id=None,
             deposit_address=transfer.address if transfer.awaits_payer else None,
             received_amount=transfer.received if transfer.awaits_payer else None,
-            reference_type=transfer.purpose or None,
-            reference_id=transfer.reference or None,
-            external_id=transfer.external_id or None,
-            transaction_id=transfer.transaction_id,
-            return_transaction_id=transfer.return_transaction_id,
-            charged_wallet_id=transfer.charged_wallet_id,
-            failure_code=transfer.failure_code or None,
-            failure_reason=transfer.failure_reason or None,
-            created_at=transfer.created_at,
-            updated_at=transfer.changed_at,
-            completed_at=transfer.completed_at,
-            failed_at=transfer.failed_at,
-            cancelled_at=transfer.cancelled_at,
-            returned_at=transfer.returned_at,
         )
 
 
-class TransfersView(ApiView):
-    permissions = {"GET": "payments:read"}
+class TransfersPage(Page[TransferOutput]):
+    data: list[TransferOutput] = spelled("data", "transfers")
 
-    def get(self, request):
-        query = self.query(TransfersQuery)
+
+class TransfersView(ApiView):
+    path = "transfers"
+
+    @operation(
+        "List transfers",
+        permission="payments:read",
+        query=TransfersQuery,
+        loads={"wallet": Loader("wallet_id", wallets.access, WalletNotFound)},
+        answers={200: TransfersPage},
+    )
+    def get(self, request, wallet, query):
         found = orders.visible_to(request.actor)
-        if query.wallet_id:
-            found = found.filter(wallet=wallets.access(query.wallet_id, actor=request.actor))
+        if wallet:
+            found = found.filter(wallet=wallet)
         if query.direction:
             found = found.filter(direction=query.direction)
         if query.status:
             found = found.filter(status=query.status)
-        page = pagination.page(found, query, lambda transfer: TransferOutput.of(transfer).to_json())
-        return answer(page | {"transfers": page["data"]})
+        return TransfersPage.of(self.page(found, query, TransferOutput.of))
 
 
 class TransferView(ApiView):
-    permissions = {"GET": "payments:read"}
+    path = "transfers/{transfer_id}"
+    loads = {"transfer": Loader("transfer_id", orders.access, TransferNotFound)}
 
-    def get(self, request, id):
-        return answer(TransferOutput.of(orders.access(id, actor=request.actor)))
+    @operation("Get a transfer", permission="payments:read", answers={200: TransferOutput})
+    def get(self, request, transfer):
+        return TransferOutput.of(transfer)

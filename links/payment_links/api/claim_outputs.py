@@ -1,35 +1,31 @@
 """The JSON outputs of the public API of payment links."""
 
+from typing import Annotated
+
 from accounts.organizations.models import LinkDirection
 from accounts.pay_ins.services import mandates
+from accounts.transfers.models import IncomingPayment, Transfer
 from links.payment_links.models import Claim, PaymentLink
 from links.payment_links.services import claim_status, methods, payment_links
-from links.payment_links.services.claim_status import PublicIncomingPayment, PublicStatus
-from wallgent.api.schemas import AmountText, Schema, TimeText
+from links.payment_links.services.claim_status import PublicStatus
+from wallgent.api.schemas import AmountText, From, Schema, TimeText, one_of
+from wallgent.money import Currency
+
+Method = one_of([method.lower() for method in Claim.Method.values])
 
 
 class IncomingOutput(Schema):
-    kind: str
+    kind: one_of(IncomingPayment.Kind)
     amount: AmountText
     chain: str
     arrived_at: TimeText
-    credited: bool
-
-    @classmethod
-    def of(cls, payment: PublicIncomingPayment) -> "IncomingOutput":
-        return cls.model_construct(
-            kind=payment.kind,
-            amount=payment.amount,
-            chain=payment.chain,
-            arrived_at=payment.arrived_at,
-            credited=payment.is_credited,
-        )
+    credited: Annotated[bool, From("is_credited")]
 
 
 class DepositOutput(Schema):
     """Where to pay a claim in USDC, and the payments that arrived there."""
 
-    address: str | None
+    address: Annotated[str | None, From("pay_address")]
     chain: str
     received: AmountText
     missing: AmountText | None
@@ -37,13 +33,7 @@ class DepositOutput(Schema):
 
     @classmethod
     def of(cls, status: PublicStatus) -> "DepositOutput":
-        return cls.model_construct(
-            address=status.pay_address or None,
-            chain=status.chain,
-            received=status.received,
-            missing=status.missing,
-            payments=[IncomingOutput.of(payment) for payment in status.incoming],
-        )
+        return super().of(status, payments=[IncomingOutput.of(one) for one in status.incoming])
 
 
 class ClaimOutput(Schema):
@@ -51,49 +41,34 @@ class ClaimOutput(Schema):
 
     id: str
     slug: str
-    status: str
-    method: str
-    direction: str
+    status: one_of(Claim.Status)
+    method: Method
+    direction: one_of(LinkDirection)
     amount: AmountText
-    currency: str
+    currency: one_of(Currency)
     transaction_id: str | None
     transfer_id: str | None
-    transfer_status: str | None
+    transfer_status: one_of(Transfer.Status) | None
     reason: str | None
     deposit: DepositOutput | None
-    claim_token: str
+    claim_token: Annotated[str, From("token")]
     created_at: TimeText
     settled_at: TimeText | None
-    expires_at: TimeText | None
+    expires_at: Annotated[TimeText | None, From("deadline_at")]
 
     @classmethod
     def of(cls, claim: Claim) -> "ClaimOutput":
         status = claim_status.public_status(claim)
-        return cls.model_construct(
-            id=status.id,
-            slug=claim.link.slug,
-            status=status.status,
-            method=status.method.lower(),
-            direction=status.direction,
-            amount=status.amount,
-            currency=status.currency,
-            transaction_id=status.transaction_id,
-            transfer_id=status.transfer_id,
-            transfer_status=status.transfer_status,
-            reason=status.reason or None,
-            deposit=DepositOutput.of(status) if status.received is not None else None,
-            claim_token=status.token,
-            created_at=status.created_at,
-            settled_at=status.settled_at,
-            expires_at=status.deadline_at,
-        )
+        deposit = DepositOutput.of(status) if status.received is not None else None
+        slug, method = claim.link.slug, status.method.lower()
+        return super().of(status, slug=slug, method=method, deposit=deposit)
 
 
 class VerificationOutput(Schema):
     """Whether a claim must name an email, and how it is verified."""
 
-    email_required: bool
-    proof: str
+    email_required: bool = True
+    proof: one_of(PaymentLink.Proof)
 
 
 class MandateOutput(Schema):
@@ -107,19 +82,19 @@ class MandateOutput(Schema):
 class ConversionOutput(Schema):
     """The method that exchanges USD and USDC, and its rate."""
 
-    method: str
-    currency: str
+    method: Method
+    currency: one_of(Currency)
     rate: str = "1.00"
 
 
 class PublicLinkOutput(Schema):
     slug: str
     amount: AmountText
-    currency: str
+    currency: one_of(Currency)
     description: str | None
-    status: str
-    direction: str
-    methods: list[str]
+    status: one_of(PaymentLink.Status)
+    direction: one_of(LinkDirection)
+    methods: list[Method]
     conversion: ConversionOutput | None
     verification: VerificationOutput | None
     mandate: MandateOutput | None
@@ -129,21 +104,12 @@ class PublicLinkOutput(Schema):
     @classmethod
     def of(cls, link: PaymentLink, claim: Claim | None) -> "PublicLinkOutput":
         view, offered = payment_links.public_view(link), methods.offered(link)
-        verification = None
-        if view.requires_email:
-            verification = VerificationOutput.model_construct(email_required=True, proof=link.proof)
-        return cls.model_construct(
-            slug=view.slug,
-            amount=view.amount,
-            currency=view.currency,
-            description=view.description or None,
-            status=view.status,
-            direction=view.direction,
+        return super().of(
+            view,
             methods=[method.lower() for method in offered],
             conversion=_conversion(link, offered),
-            verification=verification,
+            verification=VerificationOutput.of(link) if view.requires_email else None,
             mandate=_mandate(link, offered),
-            expires_at=view.expires_at,
             claim=ClaimOutput.of(claim) if claim else None,
         )
 
@@ -162,8 +128,4 @@ def _mandate(link: PaymentLink, offered: list[str]) -> MandateOutput | None:
     if link.is_restricted or not is_open or not may_debit:
         return None
     terms = mandates.terms(link.organization, amount=link.amount)
-    return MandateOutput.model_construct(
-        version=terms.version,
-        wording=terms.wording,
-        required=mandates.is_required(link.environment),
-    )
+    return MandateOutput.of(terms, required=mandates.is_required(link.environment))

@@ -2,7 +2,6 @@
 
 from typing import Annotated, Any, Literal
 
-from django.conf import settings
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
@@ -11,10 +10,11 @@ from accounts.organizations.services import api_keys
 from accounts.pay_ins.services import mandates, pay_requests
 from accounts.transfers import banking, ethereum
 from accounts.transfers.rails.base import Address, Bank
+from accounts.wallets.errors import InsufficientFunds, WalletFrozen, WalletNotFound
 from accounts.wallets.models import Wallet
 from links.payment_links.api.claim_outputs import ClaimOutput, PublicLinkOutput
 from links.payment_links.api.payment_links import Email
-from links.payment_links.errors import VerificationRequired
+from links.payment_links.errors import PaymentLinkNotFound, VerificationRequired
 from links.payment_links.models import Claim, PaymentLink
 from links.payment_links.services import (
     claim_status,
@@ -25,12 +25,18 @@ from links.payment_links.services import (
     rate_limits,
 )
 from wallgent.actors import Actor
-from wallgent.api import json
-from wallgent.api.commands import command
+from wallgent.api.operations import Answer, operation
 from wallgent.api.public import PublicView
 from wallgent.api.schemas import ObjectId, Schema
-from wallgent.api.views import answer
-from wallgent.errors import DomainError, NotAvailable
+from wallgent.errors import (
+    Conflict,
+    DomainError,
+    InvalidState,
+    NotAvailable,
+    NotFound,
+    PermissionDenied,
+    Unauthorized,
+)
 from wallgent.http.client_ip import client_ip, client_network
 
 _lower = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
@@ -130,106 +136,99 @@ class PublicLinkQuery(Schema):
 class _LinkView(PublicView):
     """A path under a link's slug. The actor has no key."""
 
+    loads = {"link": lambda request, form, path: request.link}
+
     def actor(self, request, slug):
-        self.link = payment_links.find_by_slug(slug)
-        return claims.public_actor(self.link, request_id=request.id)
+        request.link = payment_links.find_by_slug(slug)
+        return claims.public_actor(request.link, request_id=request.id)
 
 
 class PublicLinkView(_LinkView):
-    permissions = {"GET": ""}
+    path = "payment-links/claim/{slug}"
 
-    def get(self, request, slug):
-        token = self.query(PublicLinkQuery).claim_token
-        claim = claim_status.find_by_token(self.link, token) if token else None
-        return answer(PublicLinkOutput.of(self.link, claim))
+    @operation(
+        "Get a payment link by its slug",
+        permission="",
+        query=PublicLinkQuery,
+        answers={200: PublicLinkOutput},
+        errors=(PaymentLinkNotFound, NotFound),
+    )
+    def get(self, request, link, query):
+        token = query.claim_token
+        claim = claim_status.find_by_token(link, token) if token else None
+        return PublicLinkOutput.of(link, claim)
+
+
+def _verify_email(view, request, data: ClaimInput) -> None:
+    """Send or check a code, if the link requires one.
+
+    This runs before the claim's transaction, so that a refused claim does not roll back the count
+    of a wrong code or the record of a sent email.
+    """
+    link, email, code = request.link, data.recipient_email or "", data.verification_code
+    if not email_verification.is_needed(link) or link.status != PaymentLink.Status.ACTIVE:
+        return
+    _count(request, rate_limits.count_address)
+    if code:
+        visitor = _visitor(request)
+        email_verification.check_code(link, email=email, code=code, visitor=visitor)
+    else:
+        sent = email_verification.send_code(link, email=email)
+        raise VerificationRequired(email=email, resendAfterSeconds=sent.resend_after_seconds)
+
+
+def _authorized_by(request, data: ClaimInput, path) -> Actor | None:
+    """Return the actor of an API key that pays the link from a wallet, if one was sent."""
+    link = request.link
+    if link.emails and not email_verification.is_needed(link):
+        _count(request, rate_limits.count_address)
+    if link.direction != LinkDirection.RECEIVE or data.method != "wallet":
+        return None
+    authorized_by = _actor_of_sent_key(request)
+    if authorized_by is None:
+        _count(request, rate_limits.count_request)
+    return authorized_by
 
 
 class ClaimView(_LinkView):
-    permissions = {"POST": ""}
+    path = "payment-links/claim/{slug}/claim"
 
-    def initial(self, request, slug):
-        super().initial(request, slug=slug)
-        self.refusal = None
-        if request.method == "POST":
-            self._precheck(request)
+    def read(self, schema, request, body):
+        """Read a claim. A method without a rail is refused before any other check."""
+        methods.check_connected(request.link, MethodInput.read(body).method.upper())
+        return schema.read(body)
 
-    @command(ClaimInput)
-    def post(self, request, data, slug):
-        if self.refusal:
-            request.run.start()  # repeats a stored answer, if there is one
-            raise self.refusal
-        if self.link.emails and not email_verification.is_needed(self.link):
-            self._count(request, rate_limits.count_address)
-        authorized_by = None
-        if self.link.direction == LinkDirection.RECEIVE and data.method == "wallet":
-            authorized_by = _actor_of_sent_key(request)
-            if authorized_by is None:
-                self._count(request, rate_limits.count_request)
-        destination = data.destination.resolve(self.link, authorized_by)
-        request.run.start()
+    @operation(
+        "Claim or pay a payment link",
+        permission="",
+        body=ClaimInput,
+        prepare=_verify_email,
+        loads={"authorized_by": _authorized_by},
+        answers={200: ClaimOutput, 202: ClaimOutput},
+        errors=(
+            *(PaymentLinkNotFound, WalletNotFound, Unauthorized, PermissionDenied),
+            *(VerificationRequired, InsufficientFunds, WalletFrozen, InvalidState, Conflict),
+            NotAvailable,
+        ),
+        example={"method": "wallet", "destination": {"type": "WALLET", "walletId": "{savings_id}"}},
+    )
+    def post(self, request, link, authorized_by, data):
         claim = claims.open(
-            self.link,
+            link,
             actor=request.actor,
-            destination=destination,
+            destination=data.destination.resolve(link, authorized_by),
             recipient_email=data.recipient_email or "",
             visitor=_visitor(request),
-            mandate=_acceptance(request, self.link, data.mandate),
+            mandate=_acceptance(request, link, data.mandate),
             authorized_by=authorized_by,
         )
         needs_approval = claim.status == Claim.Status.PENDING_APPROVAL
-        return answer(ClaimOutput.of(claim), status=202 if needs_approval else 200)
+        return Answer(ClaimOutput.of(claim), 202 if needs_approval else 200)
 
-    def _precheck(self, request) -> None:
-        """Refuse a method without a rail before any other check; then verify the email.
 
-        Raises NotAvailable.
-        """
-        try:
-            body = json.read_object(request, settings.BODY_LIMIT_BYTES)
-            method = MethodInput.read(body).method.upper()
-        except DomainError:
-            return  # the handler reports it
-        try:
-            methods.check_connected(self.link, method)
-        except NotAvailable as error:
-            self.refusal = error
-        try:
-            data = ClaimInput.read(body)
-        except DomainError:
-            if self.refusal:
-                raise self.refusal from None
-            return  # the handler reports it
-        if self.refusal is None:
-            self._verify_email(request, data)
-
-    def _verify_email(self, request, data: ClaimInput) -> None:
-        """Send or check a code, if the link requires one.
-
-        This runs before the claim's transaction, so that a refused claim does not roll back the
-        count of a wrong code or the record of a sent email.
-        """
-        if (
-            not email_verification.is_needed(self.link)
-            or self.link.status != PaymentLink.Status.ACTIVE
-        ):
-            return
-        self._count(request, rate_limits.count_address)
-        email, code = data.recipient_email or "", data.verification_code
-        try:
-            if code:
-                visitor = _visitor(request)
-                email_verification.check_code(self.link, email=email, code=code, visitor=visitor)
-            else:
-                sent = email_verification.send_code(self.link, email=email)
-                self.refusal = VerificationRequired(
-                    email=email, resendAfterSeconds=sent.resend_after_seconds
-                )
-        except DomainError as refusal:
-            self.refusal = refusal
-
-    def _count(self, request, count) -> None:
-        self.rate_headers = {}  # of the limit counted below only
-        self.rate_headers = count(self.link, client_network(request))
+def _count(request, count) -> None:
+    request.rate_headers = {}  # of the limit counted below only
+    request.rate_headers = count(request.link, client_network(request))
 
 
 def _visitor(request) -> str:

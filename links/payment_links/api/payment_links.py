@@ -10,13 +10,15 @@ from pydantic_core import PydanticCustomError
 
 from accounts.organizations.models import LinkDirection
 from accounts.wallets import services as wallets
+from accounts.wallets.errors import InsufficientFunds, WalletFrozen, WalletNotFound
+from links.payment_links.errors import PaymentLinkNotFound
 from links.payment_links.models import PaymentLink
 from links.payment_links.models.payment_links import EMAIL_LENGTH, MAX_USES_LIMIT
 from links.payment_links.services import payment_links
 from links.payment_links.services.payment_links import Restrictions
 from wallgent.actors import Actor
-from wallgent.api.commands import command
-from wallgent.api.pagination import PageQuery
+from wallgent.api.operations import Loader, operation
+from wallgent.api.pagination import Page, PageQuery
 from wallgent.api.schemas import (
     Amount,
     AmountText,
@@ -26,8 +28,10 @@ from wallgent.api.schemas import (
     Schema,
     Timestamp,
     TimeText,
+    one_of,
 )
-from wallgent.api.views import ApiView, answer
+from wallgent.api.views import ApiView
+from wallgent.errors import InvalidState
 from wallgent.mail import addresses
 from wallgent.money import Currency
 
@@ -95,7 +99,7 @@ class PaymentLinksQuery(PageQuery):
 class RestrictionsOutput(Schema):
     emails: list[str]
     wallet_ids: list[str]
-    proof: str
+    proof: one_of(PaymentLink.Proof)
 
 
 class PaymentLinkOutput(Schema):
@@ -103,11 +107,11 @@ class PaymentLinkOutput(Schema):
     slug: str | None  # null if the caller may not know it
     url: str | None
     wallet_id: str
-    direction: str
+    direction: one_of(LinkDirection)
     amount: AmountText
-    currency: str
+    currency: one_of(Currency)
     description: str | None
-    status: str
+    status: one_of(PaymentLink.Status)
     recipient_restrictions: RestrictionsOutput | None
     max_uses: int
     use_count: int
@@ -123,57 +127,49 @@ class PaymentLinkOutput(Schema):
     reopen_reason: str | None
 
     @classmethod
-    def of(cls, link: PaymentLink, *, actor: Actor | None) -> "PaymentLinkOutput":
-        """The link as `actor` may see it. With None, as it may be stored."""
-        restrictions, address = None, link.address_for(actor)
-        if link.is_restricted:
-            restrictions = RestrictionsOutput.model_construct(
-                emails=link.emails, wallet_ids=link.wallet_ids, proof=link.proof
-            )
-        return cls.model_construct(
-            id=link.id,
-            slug=address.slug,
-            url=address.url,
-            wallet_id=link.wallet_id,
-            direction=link.direction,
-            amount=link.amount,
-            currency=link.currency,
-            description=link.description or None,
-            status=link.status,
-            recipient_restrictions=restrictions,
-            max_uses=link.max_uses,
-            use_count=link.use_count,
-            metadata=link.metadata,
-            transaction_id=link.transaction_id,
-            created_at=link.created_at,
-            expires_at=link.expires_at,
-            claimed_at=link.claimed_at,
-            settled_at=link.settled_at,
-            cancelled_at=link.cancelled_at,
-            expired_at=link.expired_at,
-            reopened_at=link.reopened_at,
-            reopen_reason=link.reopen_reason or None,
+    def of(cls, link: PaymentLink, *, actor: Actor) -> "PaymentLinkOutput":
+        """Render the link as `actor` may see it."""
+        return super().of(
+            link,
+            recipient_restrictions=RestrictionsOutput.of(link) if link.is_restricted else None,
+            **link.address_for(actor)._asdict(),
         )
+
+
+def _address_of_stored(stored: dict, *, actor: Actor) -> dict:
+    """Return the address that the stored answer of a create call leaves out."""
+    return payment_links.access(stored["id"], actor=actor).address_for(actor)._asdict()
 
 
 class PaymentLinksView(ApiView):
-    permissions = {"GET": "payments:read", "POST": "payments:write"}
+    path = "payment-links"
+    loads = {"wallet": Loader("wallet_id", wallets.access, WalletNotFound)}
 
-    def get(self, request):
-        query = self.query(PaymentLinksQuery)
+    @operation(
+        "List payment links",
+        permission="payments:read",
+        query=PaymentLinksQuery,
+        answers={200: Page[PaymentLinkOutput]},
+    )
+    def get(self, request, wallet, query):
         links = payment_links.visible_to(request.actor)
-        if query.wallet_id:
-            links = links.filter(wallet=wallets.access(query.wallet_id, actor=request.actor))
+        if wallet:
+            links = links.filter(wallet=wallet)
         if query.status:
             links = links.in_status(query.status)
-        return self.page(
-            links, query, lambda link: PaymentLinkOutput.of(link, actor=request.actor).to_json()
-        )
+        return self.page(links, query, partial(PaymentLinkOutput.of, actor=request.actor))
 
-    @command(PaymentLinkInput)
-    def post(self, request, data):
-        wallet = wallets.access(data.wallet_id, actor=request.actor)
-        request.run.start(complete=partial(_address_of_stored, actor=request.actor))
+    @operation(
+        "Create a payment link",
+        permission="payments:write",
+        body=PaymentLinkInput,
+        answers={201: PaymentLinkOutput},
+        secrets=frozenset({"slug", "url"}),
+        restore=_address_of_stored,
+        errors=(InsufficientFunds, WalletFrozen, InvalidState),
+        example={"walletId": "{wallet_id}", "amount": "5", "direction": "SEND"},
+    )
+    def post(self, request, wallet, data):
         restrictions = data.recipient_restrictions
         link = payment_links.create(
             actor=request.actor,
@@ -187,25 +183,24 @@ class PaymentLinksView(ApiView):
             max_uses=data.max_uses or 1,
             metadata=data.metadata,
         )
-        secret = link.address_for(request.actor)._asdict()
-        return answer(PaymentLinkOutput.of(link, actor=None), status=201, secret=secret)
-
-
-def _address_of_stored(stored: dict, *, actor: Actor) -> dict:
-    """The address that the stored answer of a create call leaves out."""
-    return payment_links.access(stored["id"], actor=actor).address_for(actor)._asdict()
+        return PaymentLinkOutput.of(link, actor=request.actor)
 
 
 class PaymentLinkView(ApiView):
-    permissions = {"GET": "payments:read", "PATCH": "payments:write"}
+    path = "payment-links/{link_id}"
+    loads = {"link": Loader("link_id", payment_links.access, PaymentLinkNotFound)}
 
-    def get(self, request, id):
-        link = payment_links.access(id, actor=request.actor)
-        return answer(PaymentLinkOutput.of(link, actor=request.actor))
+    @operation("Get a payment link", permission="payments:read", answers={200: PaymentLinkOutput})
+    def get(self, request, link):
+        return PaymentLinkOutput.of(link, actor=request.actor)
 
-    @command(CancelInput)
-    def patch(self, request, data, id):
-        link = payment_links.access(id, actor=request.actor)
-        request.run.start()
+    @operation(
+        "Cancel a payment link",
+        permission="payments:write",
+        body=CancelInput,
+        answers={200: PaymentLinkOutput},
+        errors=(InvalidState,),
+    )
+    def patch(self, request, link, data):
         link = payment_links.cancel(link, actor=request.actor)
-        return answer(PaymentLinkOutput.of(link, actor=request.actor))
+        return PaymentLinkOutput.of(link, actor=request.actor)

@@ -152,7 +152,7 @@ class TestUnexpectedErrors:
             def fail(*args, **options):
                 raise error
 
-            monkeypatch.setattr(wallets, "access", fail)
+            monkeypatch.setattr(wallets, "require_access", fail)
 
         return set_up
 

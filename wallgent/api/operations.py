@@ -1,0 +1,159 @@
+"""Operations: what an endpoint takes, needs and answers, declared once.
+
+A view has a path, and each of its methods is an operation, declared with `@operation`. URL
+patterns, checks, the OpenAPI document and the table that tests walk through are made from that.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from django.urls import URLPattern, path
+
+from wallgent.api.schemas import Schema
+from wallgent.errors import DomainError, NotFound
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+class Answer(NamedTuple):
+    """What a handler returns for another status than the first one of its operation."""
+
+    body: Schema | dict
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """How an operation fetches the object that a path parameter or a field names by id."""
+
+    source: str  # the path parameter, or the field, whose null value loads None
+    access: Callable[..., Any]  # (id, *, actor) -> an object that the actor may use
+    missing: type[NotFound] = NotFound
+
+    def __call__(self, request, form: Any, path: dict[str, str]) -> Any:
+        id = path[self.source] if self.source in path else getattr(form, self.source)
+        return None if id is None else self.access(id, actor=request.actor)
+
+
+class FormLoader(Loader):
+    """Fetches from the whole form: `access(request, form)`. `source` is the id checked first."""
+
+    __slots__ = ()
+
+    def __call__(self, request, form: Any, path: dict[str, str]) -> Any:
+        return self.access(request, form)
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderCall:
+    """A call to a provider between two transactions: reserve, call, record.
+
+    The handler is the first transaction and returns the object that it reserved. The idempotency
+    key stays bound to that object: when the provider does not answer, a repeated request calls it
+    again for the outcome.
+    """
+
+    load: Callable[..., Any]  # (id, *, actor) -> the object that an earlier request reserved
+    call: Callable[[Any], Any]  # (object) -> the provider's result; idempotent by the object's id
+    record: Callable[..., Any]  # (object, result, *, actor) -> the answer; must bear repetition
+
+
+@dataclass(slots=True, kw_only=True)
+class Operation:
+    """The declaration of one method of a path. See `operation`."""
+
+    summary: str
+    permission: str
+    answers: dict[int, Any]
+    query: type[Schema] | None = None
+    body: type[Schema] | None = None
+    loads: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    errors: tuple[type[DomainError], ...] = ()
+    secrets: frozenset[str] = frozenset()
+    restore: Callable[..., dict] | None = None
+    prepare: Callable[..., None] | None = None
+    provider: ProviderCall | None = None
+    binds_key: bool = True
+    example: dict[str, Any] = field(default_factory=dict)
+    handler: Callable[..., Any]
+    method: str = ""  # set, like `path`, by the view
+    path: str = ""
+
+    def __str__(self):
+        return f"{self.method} /{self.path}"
+
+    @property
+    def is_public(self) -> bool:
+        return not self.permission
+
+    @property
+    def is_write(self) -> bool:
+        return self.method != "GET"
+
+    @property
+    def status(self) -> int:
+        """The status of the usual success."""
+        return next(iter(self.answers))
+
+    @property
+    def loaders(self) -> list[Loader]:
+        return [loader for loader in self.loads.values() if isinstance(loader, Loader)]
+
+
+def operation(summary: str, **declared) -> Callable:
+    """Declare a method of an ApiView.
+
+    `permission`: what the API key needs; "" if no key is needed.
+    `query`, `body`: the schemas of the query and of the body, passed on as `query` and `data`.
+    `loads`: argument of the handler -> its Loader, or a function (request, form, path).
+    `answers`: status -> schema, or union of schemas; the first is the usual success.
+    `errors`: the errors that it can raise, besides those of every endpoint and of its loaders.
+    `secrets`: fields of the answer that are not stored with the idempotency key;
+    `restore(stored, actor=…)` returns those of a replayed answer.
+    `prepare(view, request, form)`: runs before the transaction and commits on its own; an error
+    that it raises is the answer.
+    `provider`: the call to a provider between two transactions.
+    `binds_key`: whether a POST takes an idempotency key.
+    `example`: a body; `{wallet_id}` and the like stand for an id.
+    """
+
+    def decorate(handler):
+        handler.operation = Operation(summary=summary, handler=handler, **declared)
+        return handler
+
+    return decorate
+
+
+# The views of every package, added by their declaration.
+views: list[type] = []
+
+
+def declared() -> list[Operation]:
+    """Return all operations, by path."""
+    return [operation for view in _sorted(views) for operation in view.operations.values()]
+
+
+def urlpatterns(prefix: str, *modules: str) -> list[URLPattern]:
+    """Import the modules, and return the patterns of all declared paths under a prefix.
+
+    Literal paths come before parameters.
+    """
+    for module in modules:
+        import_module(module)
+    found = [view for view in _sorted(views) if view.prefix == prefix]
+    shapes = {_shape(view) for view in found}
+    assert len(shapes) == len(found), "two views have the same path"
+    return [
+        path(view.path.replace("{", "<str:").replace("}", ">"), view.as_view()) for view in found
+    ]
+
+
+def _sorted(found: list[type]) -> list[type]:
+    return sorted(found, key=_shape)
+
+
+def _shape(view: type) -> list[tuple[bool, str]]:
+    parts = view.path.split("/")
+    return tuple((True, "") if part.startswith("{") else (False, part) for part in parts)
