@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from django.urls import get_resolver
 
 from accounts.organizations.models import ApiKey, Organization
 from accounts.payments.services import payments
 from links.payment_links.services import payment_links
 from tests import approving, world
 from tests.accounts import rails
+from wallgent import urls  # noqa: F401 - imports the modules that declare operations
 from wallgent.api import operations
 from wallgent.api.operations import Operation
 from wallgent.api.pagination import Page
@@ -129,7 +129,6 @@ def scene(organization: Organization, environment: str = "SANDBOX") -> dict[str,
     }
 
 
-get_resolver().url_patterns  # imports the modules that declare operations
 ENDPOINTS = [Endpoint.of(operation) for operation in operations.declared()]
 WRITES = [endpoint for endpoint in ENDPOINTS if endpoint.writes]
 READS = [endpoint for endpoint in ENDPOINTS if not endpoint.writes]

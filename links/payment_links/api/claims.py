@@ -159,13 +159,14 @@ class PublicLinkView(_LinkView):
         return PublicLinkOutput.of(link, claim)
 
 
-def _verify_email(view, request, data: ClaimInput) -> None:
-    """Send or check a code, if the link requires one.
+def _prepare_claim(view, request, data: ClaimInput) -> None:
+    """Check that the method has a rail; then send or check a code, if the link requires one.
 
     This runs before the claim's transaction, so that a refused claim does not roll back the count
     of a wrong code or the record of a sent email.
     """
     link, email, code = request.link, data.recipient_email or "", data.verification_code
+    methods.check_connected(link, data.method.upper())
     if not email_verification.is_needed(link) or link.status != PaymentLink.Status.ACTIVE:
         return
     _count(request, rate_limits.count_address)
@@ -194,15 +195,18 @@ class ClaimView(_LinkView):
     path = "payment-links/claim/{slug}/claim"
 
     def read(self, schema, request, body):
-        """Read a claim. A method without a rail is refused before any other check."""
-        methods.check_connected(request.link, MethodInput.read(body).method.upper())
-        return schema.read(body)
+        """Read a claim. A method without a rail is refused before the rest of the form."""
+        try:
+            return schema.read(body)
+        except DomainError:
+            methods.check_connected(request.link, MethodInput.read(body).method.upper())
+            raise
 
     @operation(
         "Claim or pay a payment link",
         permission="",
         body=ClaimInput,
-        prepare=_verify_email,
+        prepare=_prepare_claim,
         loads={"authorized_by": _authorized_by},
         answers={200: ClaimOutput, 202: ClaimOutput},
         errors=(

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from accounts.ledger import chart
-from accounts.payments.api.payments import BatchItem
+from accounts.payments.api.batches import BatchItem
 from accounts.payments.models import Payment
 from tests.accounts.ledger.book import force
 from tests.world import (
