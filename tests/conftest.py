@@ -11,7 +11,21 @@ from tests import engines
 # Before its import, so that its failed asserts show the difference.
 pytest.register_assert_rewrite("tests.world")
 
-from tests import world  # noqa: E402
+from tests import described, world  # noqa: E402
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _check_responses():
+    described.install()
+
+
+@pytest.fixture(autouse=True)
+def _responses_are_described():
+    """Compare every response of the API with the OpenAPI document."""
+    described.undescribed.clear()
+    yield
+    assert described.undescribed == []
+
 
 settings.register_profile(
     "quick",

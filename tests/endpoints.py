@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-
 from accounts.organizations.models import ApiKey, Organization
 from accounts.payments.services import payments
 from links.payment_links.services import payment_links

@@ -56,7 +56,17 @@ PLATFORM = {
 ASSEMBLY = {
     f"wallgent.{name}"
     for name in (
-        *("admin", "apps", "asgi", "celery", "models", "service_runner", "settings", "tasks"),
+        *(
+            "admin",
+            "apps",
+            "asgi",
+            "celery",
+            "models",
+            "openapi",
+            "service_runner",
+            "settings",
+            "tasks",
+        ),
         *("urls", "wsgi"),
     )
 }

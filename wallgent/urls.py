@@ -8,10 +8,12 @@ from wallgent.api import operations
 from wallgent.http import health
 from wallgent.web import preferences, style_guide
 
+API_MODULES = ("accounts.urls", "links.urls", "wallgent.openapi")
+
 urlpatterns = [
     path("healthz", health.alive),
     path("readyz", health.ready),
-    path("v1/", include(operations.urlpatterns("v1", "accounts.urls", "links.urls"))),
+    path("v1/", include(operations.urlpatterns("v1", *API_MODULES))),
     path("", include("accounts.page_urls")),
     path("", include("links.page_urls")),
     path("design", style_guide.page, name="design"),

@@ -38,7 +38,7 @@ class WalletInput(Schema):
 
 
 class WalletChanges(Schema):
-    name: Name = ""
+    name: Name = Field(default_factory=str)  # unchanged, unless sent
     agent_name: str | None = Field(None, max_length=256)
     metadata: Metadata | None = None
 

@@ -42,7 +42,7 @@ def write(view, operation: Operation, request, path: dict[str, str]) -> HttpResp
     key = idempotency.key_of(request.META.get("HTTP_IDEMPOTENCY_KEY"), body)
     form = view.read(operation.body or Empty, request, body)
     idempotency_key = None
-    if key is not None and operation.binds_key and operation.method == "POST":
+    if key is not None and operation.takes_key:
         idempotency_key = IdempotencyKey(
             actor=request.actor,
             key=key,

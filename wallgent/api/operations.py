@@ -69,6 +69,7 @@ class Operation:
     answers: dict[int, Any]
     query: type[Schema] | None = None
     body: type[Schema] | None = None
+    body_schema: Any = None
     loads: dict[str, Callable[..., Any]] = field(default_factory=dict)
     errors: tuple[type[DomainError], ...] = ()
     secrets: frozenset[str] = frozenset()
@@ -78,7 +79,8 @@ class Operation:
     binds_key: bool = True
     example: dict[str, Any] = field(default_factory=dict)
     handler: Callable[..., Any]
-    method: str = ""  # set, like `path`, by the view
+    view: type | None = None  # sets itself, the method and the path
+    method: str = ""
     path: str = ""
 
     def __str__(self):
@@ -91,6 +93,10 @@ class Operation:
     @property
     def is_write(self) -> bool:
         return self.method != "GET"
+
+    @property
+    def takes_key(self) -> bool:
+        return self.binds_key and self.method == "POST"
 
     @property
     def status(self) -> int:
@@ -106,7 +112,8 @@ def operation(summary: str, **declared) -> Callable:
     """Declare a method of an ApiView.
 
     `permission`: what the API key needs; "" if no key is needed.
-    `query`, `body`: the schemas of the query and of the body, passed on as `query` and `data`.
+    `query`, `body`: the schemas of the query and of the body, passed on as `query` and `data`;
+    `body_schema` describes a body whose schema reads several forms.
     `loads`: argument of the handler -> its Loader, or a function (request, form, path).
     `answers`: status -> schema, or union of schemas; the first is the usual success.
     `errors`: the errors that it can raise, besides those of every endpoint and of its loaders.

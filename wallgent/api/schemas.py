@@ -282,3 +282,19 @@ TimeText = Annotated[
 def one_of(choices: type[models.TextChoices] | list[str]) -> Any:
     """Return the type of an output field that holds one of `choices`."""
     return Annotated[str, _described(enum=getattr(choices, "values", choices))]
+
+
+class ErrorOutput(Schema):
+    """What is wrong, for programs by its code and for people in a sentence."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
+    code: str
+    message: str
+    details: dict[str, Any] = {}
+
+
+class ErrorBody(Schema):
+    """The body of every error."""
+
+    error: ErrorOutput

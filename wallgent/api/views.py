@@ -37,7 +37,8 @@ class ApiView(APIView):
         for method in operations.METHODS:
             handler = getattr(cls, method.lower(), None)
             if declaration := getattr(handler, "operation", None):
-                declaration.method, declaration.path = method, f"{cls.prefix}/{cls.path}"
+                declaration.view, declaration.method = cls, method
+                declaration.path = f"{cls.prefix}/{cls.path}"
                 declaration.loads = cls.loads | declaration.loads
                 cls.operations[method] = declaration
         operations.views.append(cls)

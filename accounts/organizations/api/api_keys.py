@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from accounts.organizations.errors import ApiKeyRevoked
 from accounts.organizations.models import ApiKey
@@ -28,7 +28,7 @@ class ApiKeyInput(Schema):
 
 
 class ApiKeyChanges(Schema):
-    name: Name = ""
+    name: Name = Field(default_factory=str)  # unchanged, unless sent
     permissions: Permissions = []
     allowed_ips: Addresses | None = None
     expires_at: Timestamp | None = None
@@ -50,7 +50,11 @@ class ApiKeyOutput(Schema):
 
 
 class NewApiKeyOutput(ApiKeyOutput):
-    secret: str  # shown once
+    """The secret is shown once: it is absent when the answer is replayed."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
+    secret: str | None = None
 
 
 class RevokedApiKeyOutput(ApiKeyOutput):

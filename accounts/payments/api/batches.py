@@ -1,7 +1,7 @@
 """Batches of payments: all are made, or none."""
 
 import uuid
-from typing import Annotated, Any
+from typing import Annotated
 
 from django.db import models
 from pydantic import ConfigDict, Field
@@ -15,7 +15,7 @@ from wallgent import ids, money
 from wallgent.api import errors, json
 from wallgent.api.idempotency import IdempotencyKey, Replayed, key_of
 from wallgent.api.operations import operation
-from wallgent.api.schemas import AmountText, Schema, one_of
+from wallgent.api.schemas import AmountText, ErrorOutput, Schema, one_of
 from wallgent.api.views import ApiView, json_response
 from wallgent.errors import DomainError
 from wallgent.money import ZERO
@@ -46,9 +46,9 @@ class BatchResultOutput(Schema):
     index: int
     status: one_of(ItemStatus)
     transaction_id: str | None
-    payment: PaymentOutput = None
-    error: dict[str, Any] = None
-    replayed: bool = None
+    payment: PaymentOutput | None = None
+    error: ErrorOutput | None = None
+    replayed: bool = False
 
 
 class BatchSummaryOutput(Schema):
@@ -67,6 +67,10 @@ class BatchOutput(Schema):
     summary: BatchSummaryOutput
 
 
+class FailedBatchOutput(BatchOutput):
+    error: ErrorOutput
+
+
 class PaymentBatchView(ApiView):
     path = "payments/batch"
 
@@ -74,8 +78,7 @@ class PaymentBatchView(ApiView):
         "Send a batch of payments",
         permission="payments:write",
         body=BatchInput,
-        answers={200: BatchOutput},
-        errors=(BatchPartialFailure,),
+        answers={200: BatchOutput, 207: FailedBatchOutput},
         example={"payments": [{"from": "{wallet_id}", "to": "{savings_id}", "amount": "5"}]},
     )
     def post(self, request, data):

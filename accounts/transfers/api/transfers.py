@@ -92,7 +92,7 @@ class TransferOutput(Schema):
         )
 
 
-class TransfersPage(Page[TransferOutput]):
+class TransferListOutput(Page[TransferOutput]):
     data: list[TransferOutput] = spelled("data", "transfers")
 
 
@@ -104,7 +104,7 @@ class TransfersView(ApiView):
         permission="payments:read",
         query=TransfersQuery,
         loads={"wallet": Loader("wallet_id", wallets.access, WalletNotFound)},
-        answers={200: TransfersPage},
+        answers={200: TransferListOutput},
     )
     def get(self, request, wallet, query):
         found = orders.visible_to(request.actor)
@@ -114,7 +114,7 @@ class TransfersView(ApiView):
             found = found.filter(direction=query.direction)
         if query.status:
             found = found.filter(status=query.status)
-        return TransfersPage.of(self.page(found, query, TransferOutput.of))
+        return TransferListOutput.of(self.page(found, query, TransferOutput.of))
 
 
 class TransferView(ApiView):

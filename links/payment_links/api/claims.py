@@ -115,14 +115,17 @@ class ClaimInput(MethodInput):
 
 
 class AchClaimInput(ClaimInput):
+    method: Annotated[Literal["ach"], _lower]
     destination: AchDestination
 
 
 class UsdcClaimInput(ClaimInput):
+    method: Annotated[Literal["usdc"], _lower]
     destination: UsdcDestination
 
 
 class WalletClaimInput(ClaimInput):
+    method: Annotated[Literal["wallet"], _lower]
     destination: WalletDestination
 
 
@@ -206,6 +209,7 @@ class ClaimView(_LinkView):
         "Claim or pay a payment link",
         permission="",
         body=ClaimInput,
+        body_schema=AchClaimInput | UsdcClaimInput | WalletClaimInput,
         prepare=_prepare_claim,
         loads={"authorized_by": _authorized_by},
         answers={200: ClaimOutput, 202: ClaimOutput},

@@ -1,0 +1,251 @@
+"""The OpenAPI 3.1 document of the API, made from the declared operations."""
+
+import re
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
+
+from wallgent import errors
+from wallgent.api import operations
+from wallgent.api.operations import Operation, operation
+from wallgent.api.public import PublicView
+from wallgent.api.schemas import ErrorBody
+
+# What every request, one with a body and one that names an object can be answered with.
+_ALWAYS = (
+    *(errors.ValidationError, errors.RateLimitExceeded, errors.InternalError),
+    errors.ServiceUnavailable,
+)
+_BODY = (errors.InvalidAmount, errors.PayloadTooLarge)
+_OBJECT = (errors.EnvironmentMismatch, errors.PermissionDenied)
+
+_RATE_HEADERS = {
+    "X-RateLimit-Limit": "Requests allowed in a minute.",
+    "X-RateLimit-Remaining": "Requests left now.",
+    "X-RateLimit-Reset": "When the current minute ends, in Unix seconds.",
+}
+_HEADERS = _RATE_HEADERS | {
+    "X-Request-Id": "Identifies the request in the server's logs.",
+    "Idempotent-Replayed": "`true` if this is the stored answer to an earlier request.",
+    "Retry-After": "Seconds to wait before the next try.",
+}
+_KEY_PARAMETER = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "A repeated request with the same key is carried out once. Valid for 24 hours.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+
+
+class _Generator(GenerateJsonSchema):
+    """Writes schemas without titles, which would only repeat the names."""
+
+    def field_title_should_be_set(self, schema) -> bool:
+        return False
+
+    def generate_definitions(self, inputs):
+        schemas, definitions = super().generate_definitions(inputs)
+        for definition in definitions.values():
+            definition.pop("title", None)
+        return schemas, definitions
+
+
+@cache
+def document() -> dict[str, Any]:
+    """Return the document. It does not depend on the server's settings."""
+    declared = operations.declared()
+    schemas, components = _schemas(declared)
+    paths: dict[str, dict] = {}
+    for one in declared:
+        paths.setdefault(f"/{one.path}", {})[one.method.lower()] = _operation(one, schemas)
+    responses = _shared_responses(paths)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Wallgent API",
+            "version": "1",
+            "description": "Wallets, payments and payment links for AI agents. Amounts are decimal"
+            " strings; times are ISO 8601 in UTC.",
+        },
+        "servers": [{"url": "/"}],
+        "security": [{"apiKey": []}],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "responses": responses,
+            "headers": {
+                name: {"description": text, "schema": {"type": "string"}}
+                for name, text in _HEADERS.items()
+            },
+            "securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _schemas(declared: list[Operation]) -> tuple[dict, dict]:
+    """Return the schema of each body and answer, by operation and status, and the components."""
+    found = {("error", ""): ("serialization", ErrorBody)}
+    for one in declared:
+        found[str(one), "body"] = ("validation", one.body_schema or one.body)
+        found |= {(str(one), status): ("serialization", a) for status, a in one.answers.items()}
+    generated = TypeAdapter.json_schemas(
+        [(key, mode, TypeAdapter(schema)) for key, (mode, schema) in found.items() if schema],
+        ref_template="#/components/schemas/{model}",
+        schema_generator=_Generator,
+    )
+    schemas, components = _renamed(generated)
+    return {key: schema for (key, _), schema in schemas.items()}, components["$defs"]
+
+
+def _renamed(value: Any) -> Any:
+    """Give components the names that generated clients show: Payment, PaymentList."""
+    if isinstance(value, list | tuple):
+        return type(value)(_renamed(item) for item in value)
+    if not isinstance(value, dict):
+        return value
+    renamed = {}
+    for key, item in value.items():
+        if key == "$defs":
+            item = {_component(name): schema for name, schema in item.items()}
+            assert len(item) == len(value[key]), "two components have the same name"
+        if key == "$ref":
+            path, _, name = item.rpartition("/")
+            item = f"{path}/{_component(name)}"
+        renamed[key] = _renamed(item)
+    return renamed
+
+
+def _component(name: str) -> str:
+    if page := re.fullmatch("Page_(.*)_", name):
+        return f"{_component(page[1])}List"
+    return "".join(part for part in name.split("__") if part[:1].isupper()).removesuffix("Output")
+
+
+def _operation(one: Operation, schemas: dict) -> dict:
+    described: dict[str, Any] = {
+        "summary": one.summary,
+        "operationId": _operation_id(one),
+        "parameters": _parameters(one),
+        "responses": _responses(one, schemas),
+    }
+    if one.is_public:
+        described["security"] = []
+    else:
+        described["description"] = f"Requires the permission `{one.permission}`."
+    if one.body:
+        content = {"schema": schemas[str(one), "body"]}
+        if one.example:
+            content["example"] = _with_ids(one.example)
+        is_required = any(field.is_required() for field in one.body.model_fields.values())
+        described["requestBody"] = {
+            "required": is_required,
+            "content": {"application/json": content},
+        }
+    return described
+
+
+def _operation_id(one: Operation) -> str:
+    words = re.findall("[a-z0-9]+", one.summary.lower().replace("'s", ""))
+    first, *rest = (word for word in words if word not in ("a", "an", "the"))
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _parameters(one: Operation) -> list[dict]:
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall("{(.*?)}", one.path)
+    ]
+    if one.query:
+        schema = one.query.model_json_schema(schema_generator=_Generator)
+        definitions = schema.get("$defs", {})
+        for name, described in schema["properties"].items():
+            required = {"required": True} if name in schema.get("required", []) else {}
+            inline = _inline(described, definitions)
+            parameters.append({"name": name, "in": "query", **required, "schema": inline})
+    if one.takes_key:
+        parameters.append(_KEY_PARAMETER)
+    return parameters
+
+
+def _inline(schema: Any, definitions: dict) -> Any:
+    """Return a parameter's schema with its definitions in place."""
+    if isinstance(schema, list):
+        return [_inline(item, definitions) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if name := schema.get("$ref", "").rpartition("/")[2]:
+        return definitions[name]
+    return {key: _inline(value, definitions) for key, value in schema.items()}
+
+
+def errors_of(one: Operation) -> set[type[errors.DomainError]]:
+    """Return every error that an operation can be answered with."""
+    found = {*_ALWAYS, *one.errors}
+    if not one.is_public:
+        found |= set(one.view.authentication_classes[0].errors)
+    if one.is_write:
+        found |= set(_BODY)
+    if one.takes_key:
+        found.add(errors.IdempotencyKeyReuse)
+    for loader in one.loaders:
+        found |= {loader.missing, *_OBJECT}
+    return found
+
+
+def _responses(one: Operation, schemas: dict) -> dict[str, dict]:
+    answered = {status: [schemas[str(one), status]] for status in one.answers}
+    codes: dict[int, set[str]] = {}
+    for error in errors_of(one):
+        codes.setdefault(error.status, set()).add(error.code)
+    for status, found in codes.items():
+        code = {"properties": {"code": {"enum": sorted(found)}}}
+        error = {"allOf": [schemas["error", ""], {"properties": {"error": code}}]}
+        answered.setdefault(status, []).append(error)
+    responses = {}
+    for status, content in sorted(answered.items()):
+        schema = content[0] if len(content) == 1 else {"anyOf": content}
+        names = ["X-Request-Id", *_RATE_HEADERS]
+        names += ["Idempotent-Replayed"] if status < 500 else []
+        names += ["Retry-After"] if status in (429, 503) else []
+        responses[str(status)] = {
+            "description": ", ".join(sorted(codes.get(status, []))) or "Success",
+            "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names},
+            "content": {"application/json": {"schema": schema}},
+        }
+    return responses
+
+
+def _shared_responses(paths: dict[str, dict]) -> dict[str, dict]:
+    """Move the responses that only hold an error into components, each by the name of its codes."""
+    shared = {}
+    for path in paths.values():
+        for described in path.values():
+            responses = described["responses"]
+            for status, response in responses.items():
+                codes = response["description"].split(", ")
+                if "allOf" not in response["content"]["application/json"]["schema"]:
+                    continue
+                name = "Or".join(code.title().replace("_", "") for code in codes)
+                assert shared.setdefault(name, response) == response, name
+                responses[status] = {"$ref": f"#/components/responses/{name}"}
+    return dict(sorted(shared.items()))
+
+
+def _with_ids(example: Any) -> Any:
+    """Return an example with ids in the place of names such as {wallet_id}."""
+    if isinstance(example, dict):
+        return {key: _with_ids(value) for key, value in example.items()}
+    if isinstance(example, list):
+        return [_with_ids(value) for value in example]
+    is_id = isinstance(example, str) and example.startswith("{")
+    return "wal_01JZ8Q4NVCKEK5SHDP75WRQ72S" if is_id else example
+
+
+class OpenApiView(PublicView):
+    path = "openapi.json"
+
+    @operation("Get this document", permission="", answers={200: dict[str, Any]})
+    def get(self, request):
+        return document()
