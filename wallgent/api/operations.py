@@ -137,30 +137,28 @@ def operation(summary: str, **declared) -> Callable:
 views: list[type] = []
 
 
-def declared() -> list[Operation]:
-    """Return all operations, by path."""
-    return [operation for view in _sorted(views) for operation in view.operations.values()]
+def declared(prefix: str = "v1") -> list[Operation]:
+    """Return the operations under a prefix, by path: literal paths before parameters."""
+    return [operation for view in _views(prefix) for operation in view.operations.values()]
 
 
 def urlpatterns(prefix: str, *modules: str) -> list[URLPattern]:
-    """Import the modules, and return the patterns of all declared paths under a prefix.
+    """Import the modules that declare operations; return the patterns of the paths under a prefix.
 
     Literal paths come before parameters.
     """
     for module in modules:
         import_module(module)
-    found = [view for view in _sorted(views) if view.prefix == prefix]
-    shapes = {_shape(view) for view in found}
-    assert len(shapes) == len(found), "two views have the same path"
-    return [
-        path(view.path.replace("{", "<str:").replace("}", ">"), view.as_view()) for view in found
-    ]
+    found = _views(prefix)
+    assert len({_shape(view) for view in found}) == len(found), "two views have the same path"
+    routes = (view.path.replace("{", "<str:").replace("}", ">") for view in found)
+    return [path(route, view.as_view()) for route, view in zip(routes, found, strict=True)]
 
 
-def _sorted(found: list[type]) -> list[type]:
-    return sorted(found, key=_shape)
+def _views(prefix: str) -> list[type]:
+    return sorted((view for view in views if view.prefix == prefix), key=_shape)
 
 
-def _shape(view: type) -> list[tuple[bool, str]]:
+def _shape(view: type) -> tuple[tuple[bool, str], ...]:
     parts = view.path.split("/")
     return tuple((True, "") if part.startswith("{") else (False, part) for part in parts)

@@ -12,14 +12,15 @@ from accounts.wallets import services as wallets
 from accounts.wallets.errors import WalletNotFound
 from accounts.wallets.models import Wallet
 from tests.endpoints import Endpoint
-from tests.world import Client, error_of, everything, in_parallel, make_key, make_wallet
+from tests.world import Client, actor_for, error_of, everything, in_parallel, make_key, make_wallet
 from wallgent import openapi
 from wallgent.api import operations
 from wallgent.api.models import IdempotencyRecord
 from wallgent.api.operations import Loader, ProviderCall, operation
+from wallgent.api.pagination import Page, PageQuery
 from wallgent.api.schemas import Name, Schema
-from wallgent.api.views import ApiView
-from wallgent.errors import Conflict, InvalidState, ServiceUnavailable
+from wallgent.api.views import ApiView, json_response
+from wallgent.errors import Conflict, InvalidState, ServiceUnavailable, Unauthorized
 
 WALLET = {"wallet": Loader("wallet_id", wallets.access, WalletNotFound)}
 
@@ -41,7 +42,10 @@ def serve(settings):
 
     def install():
         urls = types.ModuleType("made_up_urls")
-        urls.urlpatterns = [path("v1/", include(operations.urlpatterns("v1")))]
+        urls.urlpatterns = [
+            path(f"{prefix}/", include(operations.urlpatterns(prefix)))
+            for prefix in ("v1", "dialect")
+        ]
         urls.handler404 = "wallgent.api.errors.not_found"
         sys.modules["made_up_urls"] = urls
         settings.ROOT_URLCONF = "made_up_urls"
@@ -143,6 +147,55 @@ class TestOneDeclaration:
 
         with pytest.raises(AssertionError, match="same path"):
             operations.urlpatterns("v1")
+
+
+class TestOtherDialect:
+    """Another authentication, envelope and form of lists for the same services."""
+
+    @pytest.fixture
+    def get(self, serve, acme):
+        class DialectView(ApiView):
+            prefix = "dialect"
+
+            def initial(self, request, **path):
+                if request.headers.get("X-Token") != "secret":
+                    raise Unauthorized()
+                request.actor = actor_for(acme)
+
+            def refuse(self, error):
+                return json_response({"failure": error.code.lower()}, error.status)
+
+            def page(self, queryset, query, output, *, by="pk"):
+                return {"items": [output(row).to_json() for row in queryset]}
+
+        class WalletsView(DialectView):
+            path = "wallets"
+
+            @operation(
+                "List",
+                permission="wallets:read",
+                query=PageQuery,
+                answers={200: Page[RenameOutput]},
+            )
+            def get(self, request, query):
+                found = Wallet.objects.visible_to(request.actor).order_by("pk")
+                return self.page(found, query, RenameOutput.of)
+
+        serve()
+        return lambda token: Client().request("GET", "/dialect/wallets", **{"X-Token": token})
+
+    def test_is_used(self, get, wallet):
+        names = [item["name"] for item in get("secret").json()["items"]]
+
+        assert wallet.name in names
+
+    def test_refuses_in_its_own_envelope(self, get):
+        response = get("wrong")
+
+        assert (response.status_code, response.json()) == (401, {"failure": "unauthorized"})
+
+    def test_is_not_part_of_the_documented_api(self, get):
+        assert not any("dialect" in path for path in openapi.document()["paths"])
 
 
 class Provider:
