@@ -9,7 +9,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from wallgent import errors
 from wallgent.api import operations
-from wallgent.api.operations import Operation, operation
+from wallgent.api.operations import PUBLIC, Operation, operation
 from wallgent.api.public import PublicView
 from wallgent.api.schemas import ErrorBody
 
@@ -246,6 +246,7 @@ def _with_ids(example: Any) -> Any:
 class OpenApiView(PublicView):
     path = "openapi.json"
 
-    @operation("Get this document", permission="", answers={200: dict[str, Any]})
+    @operation(PUBLIC, answers=dict[str, Any])
     def get(self, request):
+        """Get this document."""
         return document()

@@ -133,24 +133,20 @@ _FUNDED = {"wallet": Loader("wallet_id", wallets.access_for_funding, WalletNotFo
 class WalletsView(ApiView):
     path = "wallets"
 
-    @operation(
-        "List wallets",
-        permission="wallets:read",
-        query=PageQuery,
-        answers={200: Page[WalletOutput]},
-    )
+    @operation("wallets:read", query=PageQuery, answers=Page[WalletOutput])
     def get(self, request, query):
+        """List wallets."""
         return self.page(Wallet.objects.visible_to(request.actor), query, WalletOutput.of)
 
     @operation(
-        "Create a wallet",
-        permission="wallets:write",
+        "wallets:write",
         body=WalletInput,
         answers={201: WalletOutput},
         errors=(WalletLimitExceeded,),
         example={"name": "Research agent"},
     )
     def post(self, request, data):
+        """Create a wallet."""
         wallet = wallets.create(
             actor=request.actor,
             name=data.name,
@@ -165,19 +161,20 @@ class WalletView(ApiView):
     path = "wallets/{wallet_id}"
     loads = _WALLET
 
-    @operation("Get a wallet", permission="wallets:read", answers={200: WalletOutput})
+    @operation("wallets:read", answers=WalletOutput)
     def get(self, request, wallet):
+        """Get a wallet."""
         return WalletOutput.of(wallet)
 
     @operation(
-        "Change a wallet",
-        permission="wallets:write",
+        "wallets:write",
         body=WalletChanges,
-        answers={200: WalletOutput},
+        answers=WalletOutput,
         errors=(InvalidState,),
         example={"name": "Research agent"},
     )
     def patch(self, request, wallet, data):
+        """Change a wallet."""
         changes = data.given()
         if "agent_name" in changes:
             changes["agent_name"] = changes["agent_name"] or ""
@@ -188,8 +185,9 @@ class WalletBalanceView(ApiView):
     path = "wallets/{wallet_id}/balance"
     loads = _WALLET
 
-    @operation("Get a balance", permission="wallets:read", answers={200: BalanceOutput})
+    @operation("wallets:read", answers=BalanceOutput)
     def get(self, request, wallet):
+        """Get a balance."""
         return BalanceOutput.of(wallet)
 
 
@@ -197,13 +195,10 @@ class WalletTransactionsView(ApiView):
     path = "wallets/{wallet_id}/transactions"
     loads = _WALLET
 
-    @operation(
-        "List a wallet's transactions",
-        permission="wallets:read",
-        query=PageQuery,
-        answers={200: Page[LineOutput]},
-    )
+    @operation("wallets:read", query=PageQuery, answers=Page[LineOutput])
     def get(self, request, wallet, query):
+        """List a wallet's transactions."""
+
         def output(entry: Entry) -> LineOutput:
             reason = entry.transaction.reason.upper()
             given = {"wallet_id": wallet.id, "currency": wallet.currency, "entry_type": reason}
@@ -216,13 +211,10 @@ class WalletHoldsView(ApiView):
     path = "wallets/{wallet_id}/holds"
     loads = _WALLET
 
-    @operation(
-        "List a wallet's holds",
-        permission="wallets:read",
-        query=HoldsQuery,
-        answers={200: Page[HoldOutput]},
-    )
+    @operation("wallets:read", query=HoldsQuery, answers=Page[HoldOutput])
     def get(self, request, wallet, query):
+        """List a wallet's holds."""
+
         def output(hold: Hold) -> HoldOutput:
             given = {"wallet_id": wallet.id, "currency": wallet.currency}
             status = statements.hold_status(hold)
@@ -241,14 +233,14 @@ class WalletFundView(ApiView):
     loads = _FUNDED
 
     @operation(
-        "Fund a sandbox wallet",
-        permission="wallets:write",
+        "wallets:write",
         body=FundInput,
         answers={201: FundOutput},
         errors=(SandboxOnly, WalletFrozen, InvalidState),
         example={"amount": "5"},
     )
     def post(self, request, wallet, data):
+        """Fund a sandbox wallet."""
         return _fund(wallet, data.amount, request)
 
 
@@ -257,14 +249,14 @@ class SandboxFundView(ApiView):
     loads = _FUNDED
 
     @operation(
-        "Fund a sandbox wallet by its id",
-        permission="wallets:write",
+        "wallets:write",
         body=SandboxFundInput,
         answers={201: FundOutput},
         errors=(SandboxOnly, WalletFrozen, InvalidState),
         example={"walletId": "{wallet_id}", "amount": "5"},
     )
     def post(self, request, wallet, data):
+        """Fund a sandbox wallet by its id."""
         return _fund(wallet, data.amount, request)
 
 
@@ -272,14 +264,9 @@ class WalletFreezeView(ApiView):
     path = "wallets/{wallet_id}/freeze"
     loads = _WALLET
 
-    @operation(
-        "Freeze a wallet",
-        permission="wallets:write",
-        body=FreezeInput,
-        answers={200: WalletOutput},
-        errors=(InvalidState,),
-    )
+    @operation("wallets:write", body=FreezeInput, answers=WalletOutput, errors=(InvalidState,))
     def post(self, request, wallet, data):
+        """Freeze a wallet."""
         wallet = wallets.freeze(wallet, actor=request.actor, reason=data.reason or "")
         return WalletOutput.of(wallet)
 
@@ -288,13 +275,9 @@ class WalletUnfreezeView(ApiView):
     path = "wallets/{wallet_id}/unfreeze"
     loads = _WALLET
 
-    @operation(
-        "Unfreeze a wallet",
-        permission="wallets:write",
-        answers={200: WalletOutput},
-        errors=(InvalidState,),
-    )
+    @operation("wallets:write", answers=WalletOutput, errors=(InvalidState,))
     def post(self, request, wallet):
+        """Unfreeze a wallet."""
         return WalletOutput.of(wallets.unfreeze(wallet, actor=request.actor))
 
 
@@ -302,11 +285,7 @@ class WalletCloseView(ApiView):
     path = "wallets/{wallet_id}/close"
     loads = _WALLET
 
-    @operation(
-        "Close a wallet",
-        permission="wallets:write",
-        answers={200: WalletOutput},
-        errors=(InvalidState,),
-    )
+    @operation("wallets:write", answers=WalletOutput, errors=(InvalidState,))
     def post(self, request, wallet):
+        """Close a wallet."""
         return WalletOutput.of(wallets.close(wallet, actor=request.actor))

@@ -4,7 +4,7 @@ A view has a path, and each of its methods is an operation, declared with `@oper
 patterns, checks, the OpenAPI document and the table that tests walk through are made from that.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from django.urls import URLPattern, path
 from wallgent.api.schemas import Schema
 from wallgent.errors import DomainError, NotFound
 
+PUBLIC = ""  # instead of a permission: no API key is needed
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -72,7 +73,7 @@ class Operation:
     body_schema: Any = None
     loads: dict[str, Callable[..., Any]] = field(default_factory=dict)
     errors: tuple[type[DomainError], ...] = ()
-    secrets: frozenset[str] = frozenset()
+    secrets: Collection[str] = ()
     restore: Callable[..., dict] | None = None
     prepare: Callable[..., None] | None = None
     provider: ProviderCall | None = None
@@ -108,14 +109,14 @@ class Operation:
         return [loader for loader in self.loads.values() if isinstance(loader, Loader)]
 
 
-def operation(summary: str, **declared) -> Callable:
-    """Declare a method of an ApiView.
+def operation(permission: str, *, answers: Any, **declared) -> Callable:
+    """Declare a method of an ApiView. Its docstring says what it does.
 
-    `permission`: what the API key needs; "" if no key is needed.
+    `permission`: what the API key needs, or PUBLIC.
+    `answers`: the schema answered with 200; or status -> schema, the usual success first.
     `query`, `body`: the schemas of the query and of the body, passed on as `query` and `data`;
     `body_schema` describes a body whose schema reads several forms.
     `loads`: argument of the handler -> its Loader, or a function (request, form, path).
-    `answers`: status -> schema, or union of schemas; the first is the usual success.
     `errors`: the errors that it can raise, besides those of every endpoint and of its loaders.
     `secrets`: fields of the answer that are not stored with the idempotency key;
     `restore(stored, actor=…)` returns those of a replayed answer.
@@ -127,7 +128,13 @@ def operation(summary: str, **declared) -> Callable:
     """
 
     def decorate(handler):
-        handler.operation = Operation(summary=summary, handler=handler, **declared)
+        handler.operation = Operation(
+            summary=handler.__doc__.partition("\n")[0].rstrip("."),
+            permission=permission,
+            answers=answers if isinstance(answers, dict) else {200: answers},
+            handler=handler,
+            **declared,
+        )
         return handler
 
     return decorate

@@ -22,6 +22,10 @@ class PageQuery(Schema):
     limit: Limit = 20
     cursor: str | None = None
 
+    def narrow(self, queryset, **filters):
+        """Return what matches the filters that were given, which are not None."""
+        return queryset.filter(**{name: v for name, v in filters.items() if v is not None})
+
 
 Item = TypeVar("Item")
 

@@ -83,18 +83,15 @@ class ApprovalsView(ApiView):
     path = "approvals"
 
     @operation(
-        "List approvals",
-        permission="payments:read",
+        "payments:read",
         query=ApprovalsQuery,
         loads={"wallet": Loader("wallet_id", wallets.access, WalletNotFound)},
-        answers={200: Page[ApprovalOutput]},
+        answers=Page[ApprovalOutput],
     )
     def get(self, request, wallet, query):
+        """List approvals."""
         found = approvals.visible_to(request.actor)
-        if wallet:
-            found = found.filter(wallet=wallet)
-        if query.status:
-            found = found.filter(status=query.status)
+        found = query.narrow(found, wallet=wallet, status=query.status)
         return self.page(found, query, ApprovalOutput.of)
 
 
@@ -102,8 +99,9 @@ class ApprovalView(ApiView):
     path = "approvals/{approval_id}"
     loads = _APPROVAL
 
-    @operation("Get an approval", permission="payments:read", answers={200: ApprovalOutput})
+    @operation("payments:read", answers=ApprovalOutput)
     def get(self, request, approval):
+        """Get an approval."""
         return ApprovalOutput.of(approval)
 
 
@@ -112,12 +110,12 @@ class ApprovalApproveView(ApiView):
     loads = _TO_DECIDE
 
     @operation(
-        "Approve a request",
-        permission="payments:write",
-        answers={200: ApprovedOutput},
+        "payments:write",
+        answers=ApprovedOutput,
         errors=(InvalidState, InsufficientFunds, WalletFrozen, NotAvailable),
     )
     def post(self, request, approval):
+        """Approve a request."""
         approval = approvals.approve(approval, actor=request.actor)
         return ApprovedOutput.of(approval, payment=approvals.result_json(approval))
 
@@ -127,13 +125,13 @@ class ApprovalRejectView(ApiView):
     loads = _TO_DECIDE
 
     @operation(
-        "Reject a request",
-        permission="payments:write",
+        "payments:write",
         body=RejectInput,
-        answers={200: ApprovalOutput},
+        answers=ApprovalOutput,
         errors=(InvalidState,),
         example={"reason": "Not this month"},
     )
     def post(self, request, approval, data):
+        """Reject a request."""
         reason = data.reason or ""
         return ApprovalOutput.of(approvals.reject(approval, actor=request.actor, reason=reason))

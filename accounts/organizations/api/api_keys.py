@@ -64,25 +64,21 @@ class RevokedApiKeyOutput(ApiKeyOutput):
 class ApiKeysView(ApiView):
     path = "api-keys"
 
-    @operation(
-        "List API keys",
-        permission="organizations:read",
-        query=PageQuery,
-        answers={200: Page[ApiKeyOutput]},
-    )
+    @operation("organizations:read", query=PageQuery, answers=Page[ApiKeyOutput])
     def get(self, request, query):
+        """List API keys."""
         return self.page(ApiKey.objects.visible_to(request.actor), query, ApiKeyOutput.of)
 
     @operation(
-        "Create an API key",
-        permission="organizations:write",
+        "organizations:write",
         body=ApiKeyInput,
         answers={201: NewApiKeyOutput},
-        secrets=frozenset({"secret"}),
+        secrets={"secret"},
         errors=(EnvironmentMismatch, KybRequired, NotFound, ApiKeyRevoked, InvalidState),
         example={"name": "CI"},
     )
     def post(self, request, data):
+        """Create an API key."""
         key, secret = api_keys.create(
             actor=request.actor,
             name=data.name or "",
@@ -99,26 +95,23 @@ class ApiKeyView(ApiView):
     path = "api-keys/{key_id}"
     loads = {"key": Loader("key_id", api_keys.access)}
 
-    @operation("Get an API key", permission="organizations:read", answers={200: ApiKeyOutput})
+    @operation("organizations:read", answers=ApiKeyOutput)
     def get(self, request, key):
+        """Get an API key."""
         return ApiKeyOutput.of(key)
 
     @operation(
-        "Change an API key",
-        permission="organizations:write",
+        "organizations:write",
         body=ApiKeyChanges,
-        answers={200: ApiKeyOutput},
+        answers=ApiKeyOutput,
         errors=(InvalidState, ApiKeyRevoked),
         example={"name": "CI"},
     )
     def patch(self, request, key, data):
+        """Change an API key."""
         return ApiKeyOutput.of(api_keys.update(key, actor=request.actor, **data.given()))
 
-    @operation(
-        "Revoke an API key",
-        permission="organizations:write",
-        answers={200: RevokedApiKeyOutput},
-        errors=(ApiKeyRevoked,),
-    )
+    @operation("organizations:write", answers=RevokedApiKeyOutput, errors=(ApiKeyRevoked,))
     def delete(self, request, key):
+        """Revoke an API key."""
         return RevokedApiKeyOutput.of(api_keys.revoke(key, actor=request.actor))

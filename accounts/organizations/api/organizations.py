@@ -55,20 +55,19 @@ class ChangedOutput(Schema):
 class MyOrganizationView(ApiView):
     path = "organizations/me"
 
-    @operation(
-        "Get the organization", permission="organizations:read", answers={200: OrganizationOutput}
-    )
+    @operation("organizations:read", answers=OrganizationOutput)
     def get(self, request):
+        """Get the organization."""
         return OrganizationOutput.of(request.actor.organization)
 
     @operation(
-        "Change the organization",
-        permission="organizations:write",
+        "organizations:write",
         body=OrganizationChanges,
-        answers={200: ChangedOutput},
+        answers=ChangedOutput,
         example={"name": "Acme"},
     )
     def patch(self, request, data):
+        """Change the organization."""
         organization = request.actor.organization
         return ChangedOutput.of(
             organizations.update(organization, actor=request.actor, name=data.name)

@@ -55,14 +55,14 @@ class ClockAdvanceView(ApiView):
     path = "sandbox/clock/advance"
 
     @operation(
-        "Advance the sandbox clock",
-        permission="organizations:write",
+        "organizations:write",
         body=ClockInput,
-        answers={200: ClockOutput},
+        answers=ClockOutput,
         errors=(SandboxOnly,),
         example={"days": 1},
     )
     def post(self, request, data):
+        """Advance the sandbox clock."""
         by = timedelta(seconds=data.seconds or 0, days=data.days or 0)
         organization = organizations.advance_clock(
             request.actor.organization, actor=request.actor, by=by or None, to=data.to

@@ -75,13 +75,13 @@ class PaymentBatchView(ApiView):
     path = "payments/batch"
 
     @operation(
-        "Send a batch of payments",
-        permission="payments:write",
+        "payments:write",
         body=BatchInput,
         answers={200: BatchOutput, 207: FailedBatchOutput},
         example={"payments": [{"from": "{wallet_id}", "to": "{savings_id}", "amount": "5"}]},
     )
     def post(self, request, data):
+        """Send a batch of payments."""
         return _Batch(request.actor, data.payments).run()
 
 

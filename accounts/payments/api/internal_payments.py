@@ -52,8 +52,7 @@ class InternalPaymentsView(ApiView):
     path = "transfers/internal"
 
     @operation(
-        "Move money between own wallets",
-        permission="payments:write",
+        "payments:write",
         body=InternalPaymentInput,
         loads={"wallets": FormLoader("from_wallet_id", _wallets, WalletNotFound)},
         answers={201: InternalPaymentOutput},
@@ -61,6 +60,7 @@ class InternalPaymentsView(ApiView):
         example={"fromWalletId": "{wallet_id}", "toWalletId": "{savings_id}", "amount": "5"},
     )
     def post(self, request, wallets, data):
+        """Move money between own wallets."""
         sender, recipient = wallets
         payment_request = PaymentRequest(
             sender=sender,

@@ -131,23 +131,20 @@ class PaymentsView(ApiView):
     path = "payments"
 
     @operation(
-        "List payments",
-        permission="payments:read",
+        "payments:read",
         query=PaymentsQuery,
         loads={"wallet": Loader("wallet_id", wallets.access, WalletNotFound)},
-        answers={200: Page[PaymentOutput]},
+        answers=Page[PaymentOutput],
     )
     def get(self, request, wallet, query):
-        found = payments.visible_to(request.actor)
+        """List payments."""
+        found = query.narrow(payments.visible_to(request.actor), status=query.status)
         if wallet:
             found = found.of_wallet(wallet)
-        if query.status:
-            found = found.filter(status=query.status)
         return self.page(found, query, partial(PaymentOutput.of_stored, actor=request.actor))
 
     @operation(
-        "Send a payment",
-        permission="payments:write",
+        "payments:write",
         body=PaymentInput,
         loads={"payment_request": FormLoader("from_wallet_id", _payment_request, WalletNotFound)},
         answers={201: PaymentOutput},
@@ -155,6 +152,7 @@ class PaymentsView(ApiView):
         example={"from": "{wallet_id}", "to": "{savings_id}", "amount": "5"},
     )
     def post(self, request, payment_request, data):
+        """Send a payment."""
         return PaymentOutput.of(payments.create(payment_request, actor=request.actor))
 
 
@@ -162,8 +160,9 @@ class PaymentView(ApiView):
     path = "payments/{payment_id}"
     loads = _PAYMENT
 
-    @operation("Get a payment", permission="payments:read", answers={200: PaymentOutput})
+    @operation("payments:read", answers=PaymentOutput)
     def get(self, request, payment):
+        """Get a payment."""
         return PaymentOutput.of_stored(payment, actor=request.actor)
 
 
@@ -172,12 +171,12 @@ class PaymentReverseView(ApiView):
     loads = _PAYMENT
 
     @operation(
-        "Reverse a payment",
-        permission="payments:write",
+        "payments:write",
         body=ReverseInput,
-        answers={200: PaymentOutput},
+        answers=PaymentOutput,
         errors=(ReversalNotAllowed, *PAYMENT_REFUSALS),
     )
     def post(self, request, payment, data):
+        """Reverse a payment."""
         payment = payments.reverse(payment, actor=request.actor, reason=data.reason or "")
         return PaymentOutput.of_stored(payment, actor=request.actor)

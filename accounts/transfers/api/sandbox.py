@@ -30,14 +30,14 @@ class UsdcPaymentsView(ApiView):
     path = "sandbox/usdc-payments"
 
     @operation(
-        "Simulate a USDC payment",
-        permission="payments:write",
+        "payments:write",
         body=UsdcPaymentInput,
         answers={201: UsdcPaymentOutput},
         errors=(SandboxOnly,),
         example={"address": "0x52908400098527886E0F7030069857D2E4169EE7", "amount": "5"},
     )
     def post(self, request, data):
+        """Simulate a USDC payment."""
         payment, is_expected = orders.simulate_payment(
             data.address, actor=request.actor, amount=data.amount, chain=data.chain
         )

@@ -100,20 +100,16 @@ class TransfersView(ApiView):
     path = "transfers"
 
     @operation(
-        "List transfers",
-        permission="payments:read",
+        "payments:read",
         query=TransfersQuery,
         loads={"wallet": Loader("wallet_id", wallets.access, WalletNotFound)},
-        answers={200: TransferListOutput},
+        answers=TransferListOutput,
     )
     def get(self, request, wallet, query):
+        """List transfers."""
         found = orders.visible_to(request.actor)
-        if wallet:
-            found = found.filter(wallet=wallet)
-        if query.direction:
-            found = found.filter(direction=query.direction)
-        if query.status:
-            found = found.filter(status=query.status)
+        given = {"wallet": wallet, "direction": query.direction, "status": query.status}
+        found = query.narrow(found, **given)
         return TransferListOutput.of(self.page(found, query, TransferOutput.of))
 
 
@@ -121,6 +117,7 @@ class TransferView(ApiView):
     path = "transfers/{transfer_id}"
     loads = {"transfer": Loader("transfer_id", orders.access, TransferNotFound)}
 
-    @operation("Get a transfer", permission="payments:read", answers={200: TransferOutput})
+    @operation("payments:read", answers=TransferOutput)
     def get(self, request, transfer):
+        """Get a transfer."""
         return TransferOutput.of(transfer)

@@ -25,7 +25,7 @@ from links.payment_links.services import (
     rate_limits,
 )
 from wallgent.actors import Actor
-from wallgent.api.operations import Answer, operation
+from wallgent.api.operations import PUBLIC, Answer, operation
 from wallgent.api.public import PublicView
 from wallgent.api.schemas import ObjectId, Schema
 from wallgent.errors import (
@@ -150,13 +150,13 @@ class PublicLinkView(_LinkView):
     path = "payment-links/claim/{slug}"
 
     @operation(
-        "Get a payment link by its slug",
-        permission="",
+        PUBLIC,
         query=PublicLinkQuery,
-        answers={200: PublicLinkOutput},
+        answers=PublicLinkOutput,
         errors=(PaymentLinkNotFound, NotFound),
     )
     def get(self, request, link, query):
+        """Get a payment link by its slug."""
         token = query.claim_token
         claim = claim_status.find_by_token(link, token) if token else None
         return PublicLinkOutput.of(link, claim)
@@ -206,8 +206,7 @@ class ClaimView(_LinkView):
             raise
 
     @operation(
-        "Claim or pay a payment link",
-        permission="",
+        PUBLIC,
         body=ClaimInput,
         body_schema=AchClaimInput | UsdcClaimInput | WalletClaimInput,
         prepare=_prepare_claim,
@@ -221,6 +220,7 @@ class ClaimView(_LinkView):
         example={"method": "wallet", "destination": {"type": "WALLET", "walletId": "{savings_id}"}},
     )
     def post(self, request, link, authorized_by, data):
+        """Claim or pay a payment link."""
         claim = claims.open(
             link,
             actor=request.actor,

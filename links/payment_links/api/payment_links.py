@@ -145,31 +145,25 @@ class PaymentLinksView(ApiView):
     path = "payment-links"
     loads = {"wallet": Loader("wallet_id", wallets.access, WalletNotFound)}
 
-    @operation(
-        "List payment links",
-        permission="payments:read",
-        query=PaymentLinksQuery,
-        answers={200: Page[PaymentLinkOutput]},
-    )
+    @operation("payments:read", query=PaymentLinksQuery, answers=Page[PaymentLinkOutput])
     def get(self, request, wallet, query):
-        links = payment_links.visible_to(request.actor)
-        if wallet:
-            links = links.filter(wallet=wallet)
+        """List payment links."""
+        links = query.narrow(payment_links.visible_to(request.actor), wallet=wallet)
         if query.status:
             links = links.in_status(query.status)
         return self.page(links, query, partial(PaymentLinkOutput.of, actor=request.actor))
 
     @operation(
-        "Create a payment link",
-        permission="payments:write",
+        "payments:write",
         body=PaymentLinkInput,
         answers={201: PaymentLinkOutput},
-        secrets=frozenset({"slug", "url"}),
+        secrets={"slug", "url"},
         restore=_address_of_stored,
         errors=(InsufficientFunds, WalletFrozen, InvalidState),
         example={"walletId": "{wallet_id}", "amount": "5", "direction": "SEND"},
     )
     def post(self, request, wallet, data):
+        """Create a payment link."""
         restrictions = data.recipient_restrictions
         link = payment_links.create(
             actor=request.actor,
@@ -190,17 +184,15 @@ class PaymentLinkView(ApiView):
     path = "payment-links/{link_id}"
     loads = {"link": Loader("link_id", payment_links.access, PaymentLinkNotFound)}
 
-    @operation("Get a payment link", permission="payments:read", answers={200: PaymentLinkOutput})
+    @operation("payments:read", answers=PaymentLinkOutput)
     def get(self, request, link):
+        """Get a payment link."""
         return PaymentLinkOutput.of(link, actor=request.actor)
 
     @operation(
-        "Cancel a payment link",
-        permission="payments:write",
-        body=CancelInput,
-        answers={200: PaymentLinkOutput},
-        errors=(InvalidState,),
+        "payments:write", body=CancelInput, answers=PaymentLinkOutput, errors=(InvalidState,)
     )
     def patch(self, request, link, data):
+        """Cancel a payment link."""
         link = payment_links.cancel(link, actor=request.actor)
         return PaymentLinkOutput.of(link, actor=request.actor)

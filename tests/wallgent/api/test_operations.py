@@ -62,14 +62,14 @@ def declare_rename():
         loads = WALLET
 
         @operation(
-            "Rename a wallet",
-            permission="wallets:write",
+            "wallets:write",
             body=RenameInput,
-            answers={200: RenameOutput},
+            answers=RenameOutput,
             errors=(InvalidState,),
             example={"name": "Travel"},
         )
         def post(self, request, wallet, data):
+            """Rename a wallet."""
             return RenameOutput.of(wallets.update(wallet, actor=request.actor, name=data.name))
 
     return RenameView
@@ -171,13 +171,9 @@ class TestOtherDialect:
         class WalletsView(DialectView):
             path = "wallets"
 
-            @operation(
-                "List",
-                permission="wallets:read",
-                query=PageQuery,
-                answers={200: Page[RenameOutput]},
-            )
+            @operation("wallets:read", query=PageQuery, answers=Page[RenameOutput])
             def get(self, request, query):
+                """List."""
                 found = Wallet.objects.visible_to(request.actor).order_by("pk")
                 return self.page(found, query, RenameOutput.of)
 
@@ -237,14 +233,14 @@ class TestProviderCall:
             path = "opened-wallets"
 
             @operation(
-                "Open a wallet at a provider",
-                permission="wallets:write",
+                "wallets:write",
                 body=RenameInput,
                 answers={201: RenameOutput},
                 errors=(Conflict,),
                 provider=ProviderCall(load=wallets.access, call=provider.call, record=record),
             )
             def post(self, request, data):
+                """Open a wallet at a provider."""
                 return wallets.create(actor=request.actor, name=data.name)
 
         serve()
