@@ -8,9 +8,8 @@ from decimal import Decimal
 from django.core.cache import cache
 from django.db.models import Count, Q, Sum
 
-from accounts.ledger import cash_flow
+from accounts.ledger import cash_flow, movements
 from accounts.organizations.models import ApiKey
-from accounts.payments.models import Payment
 from accounts.wallets.models import Wallet
 from wallgent import clock
 from wallgent.actors import Actor
@@ -31,7 +30,7 @@ class Total:
     wallets: int
     balance: Decimal
     held: Decimal
-    held_in_links: Decimal
+    held_for: dict[str, Decimal]  # by the label of its purpose: those whose total is shown
     debt: Decimal
 
     @property
@@ -66,7 +65,11 @@ def load(*, actor: Actor, zone: tzinfo) -> Overview:
     accounts = list(
         Wallet.objects.visible_to(actor).select_related(None).values_list("account", flat=True)
     )
-    held_in_links = cash_flow.held_by_currency(accounts, reason="payment_link")
+    held_for = {
+        movement.total_label: cash_flow.held_by_currency(accounts, reason=movement.reason)
+        for movement in movements.declared(is_hold=True)
+        if movement.total_label
+    }
     days = _days(clock.now(actor), zone)
     flows = _flows(accounts, [datetime.combine(day, time.min, zone) for day in days], actor)
     return Overview(
@@ -76,7 +79,10 @@ def load(*, actor: Actor, zone: tzinfo) -> Overview:
                 wallets=row["wallets"],
                 balance=row["balance"],
                 held=row["held"],
-                held_in_links=held_in_links.get(row["account__currency"], ZERO),
+                held_for={
+                    label: amounts.get(row["account__currency"], ZERO)
+                    for label, amounts in held_for.items()
+                },
                 debt=row["debt"],
             )
             for row in totals
@@ -84,12 +90,10 @@ def load(*, actor: Actor, zone: tzinfo) -> Overview:
         movements=_movements(flows, days),
         wallets=sum(row["wallets"] for row in totals),
         frozen=sum(row["frozen"] for row in totals),
-        payments=sum(flow.transactions for flow in flows if flow.reason in _PAYMENT_REASONS),
+        payments=sum(
+            flow.transactions for flow in flows if movements.of(flow.reason).counts_as_payment
+        ),
     )
-
-
-# The ledger reasons that the number of payments counts; a reversal is not another payment.
-_PAYMENT_REASONS = {kind.lower() for kind in (Payment.Kind.PAYMENT, Payment.Kind.PAYMENT_LINK)}
 
 
 def _totals(wallets) -> list[dict]:

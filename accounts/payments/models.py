@@ -1,12 +1,22 @@
 from django.db import models
 from django.db.models import CheckConstraint, F, Q, UniqueConstraint
 
+from accounts.ledger import movements
+from accounts.ledger.movements import Movement, Record
 from wallgent.actors import Actor
 from wallgent.environments import EnvironmentField
 from wallgent.ids import PrefixedIdField
 from wallgent.money import ZERO, CurrencyField, MoneyField
 
 _KEYED = {"on_delete": models.PROTECT, "db_index": False, "db_constraint": False}
+
+RECORD = Record("payment", "SELECT id FROM accounts_payment")
+
+
+def kinds() -> list[tuple[str, str]]:
+    """The kinds of payments and their labels: the movements that payments are the record of."""
+    declared = movements.declared()
+    return [(one.reason.upper(), one.label) for one in declared if one.record == RECORD]
 
 
 class PaymentQuerySet(models.QuerySet):
@@ -31,10 +41,11 @@ class Payment(models.Model):
     """A payment from one wallet to another. Its ledger transaction has the same id."""
 
     class Kind(models.TextChoices):
+        """The kinds that this package makes; other packages declare and make others."""
+
         PAYMENT = "PAYMENT"
-        INTERNAL = "INTERNAL"  # between wallets of one organization, free of charge
+        INTERNAL = "INTERNAL"  # between wallets of one organization
         REVERSAL = "REVERSAL"
-        PAYMENT_LINK = "PAYMENT_LINK"  # from the hold of a link, free of charge
 
     class Status(models.TextChoices):
         PENDING = "PENDING"
@@ -49,7 +60,7 @@ class Payment(models.Model):
     organization = models.ForeignKey("Organization", **_KEYED, related_name="+")
     recipient_organization = models.ForeignKey("Organization", **_KEYED, related_name="+")
     environment = EnvironmentField()
-    kind = models.CharField(max_length=16, choices=Kind, default=Kind.PAYMENT)
+    kind = models.CharField(max_length=16, choices=kinds, default=Kind.PAYMENT)
     sender = models.ForeignKey("Wallet", **_KEYED, related_name="payments_sent")
     recipient = models.ForeignKey("Wallet", **_KEYED, related_name="payments_received")
     amount = MoneyField()
@@ -102,3 +113,8 @@ class Payment(models.Model):
                 name="payment_from_elsewhere",
             ),
         ]
+
+    @property
+    def movement(self) -> Movement:
+        """The movement of its kind, which is the reason of its ledger transaction."""
+        return movements.of(self.kind.lower())

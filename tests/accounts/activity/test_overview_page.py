@@ -71,7 +71,7 @@ class TestTotals:
 
         [total] = load(acme).totals
 
-        assert (total.held, total.held_in_links) == (35, 30)
+        assert (total.held, total.held_for) == (35, {"Held in payment links": 30})
         assert "Held in payment links" in site.html()
 
     def test_environments_are_separate(self, acme, wallet, live_wallet):
