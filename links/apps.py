@@ -21,11 +21,14 @@ class LinksConfig(AppConfig):
         callbacks.on_outcome(PURPOSE, settlement.on_outcome, lock=settlement.lock)
         approvals.register(
             PURPOSE,
-            pay_ins.execute,
-            lock=pay_requests.lock,
-            on_ended=pay_requests.on_ended,
-            result_json=lambda approval: (
-                approval.payment and PaymentOutput.of(approval.payment).to_json()
+            approvals.Kind(
+                label="Payment link",
+                execute=pay_ins.execute,
+                lock=pay_requests.lock,
+                on_ended=pay_requests.on_ended,
+                result_json=lambda approval: (
+                    approval.payment and PaymentOutput.of(approval.payment).to_json()
+                ),
             ),
         )
         pages.add_section(

@@ -115,7 +115,7 @@ class ApprovalApproveView(ApiView):
     def post(self, request, data, id):
         approval = _access_to_decide(request, id)
         approval = approvals.approve(approval, actor=request.actor)
-        result = approvals.result_json(approval)
+        result = approvals.kind_of(approval).result_json(approval)
         return answer(ApprovalOutput.of(approval).to_json() | {"payment": result})
 
 
