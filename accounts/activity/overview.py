@@ -38,23 +38,15 @@ class Total:
         return self.balance - self.held
 
 
-@dataclass(frozen=True, slots=True)
-class Movement:
-    """Money of one currency in and out on each day of the viewer's calendar, today last."""
-
-    currency: str
-    days: list[Day]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
     """The numbers of the overview page."""
 
     totals: list[Total]
-    movements: list[Movement]
+    daily_flows: dict[str, list[Day]]  # by currency, on the days of the viewer's calendar
     wallets: int
     frozen: int
-    payments: int  # of the same days as the movements
+    payments: int  # of the same days
 
 
 def load(*, actor: Actor, zone: tzinfo) -> Overview:
@@ -87,7 +79,7 @@ def load(*, actor: Actor, zone: tzinfo) -> Overview:
             )
             for row in totals
         ],
-        movements=_movements(flows, days),
+        daily_flows=_daily_flows(flows, days),
         wallets=sum(row["wallets"] for row in totals),
         frozen=sum(row["frozen"] for row in totals),
         payments=sum(
@@ -138,17 +130,17 @@ def _days(now: datetime, zone: tzinfo) -> list[date]:
     return [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
 
 
-def _movements(flows: list[cash_flow.Flow], days: list[date]) -> list[Movement]:
-    """Return one movement for each currency that moved, or an empty one in USD."""
+def _daily_flows(flows: list[cash_flow.Flow], days: list[date]) -> dict[str, list[Day]]:
+    """Add up the flows of each day and currency; without any, there are empty days in USD."""
     moved = defaultdict(lambda: (ZERO, ZERO))
     for flow in flows:
         incoming, outgoing = moved[flow.currency, flow.period]
         moved[flow.currency, flow.period] = (incoming + flow.incoming, outgoing + flow.outgoing)
     currencies = sorted({flow.currency for flow in flows}) or [Currency.USD]
-    return [
-        Movement(currency, [Day(day, *moved[currency, n]) for n, day in enumerate(days)])
+    return {
+        currency: [Day(day, *moved[currency, n]) for n, day in enumerate(days)]
         for currency in currencies
-    ]
+    }
 
 
 @dataclass(frozen=True, slots=True)

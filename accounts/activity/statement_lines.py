@@ -1,12 +1,12 @@
-"""The entries and holds of a wallet's account as its page shows them."""
+"""The entries of a wallet's account as its page shows them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from accounts.ledger import movements, statements
-from accounts.ledger.models import Entry, Hold
+from accounts.ledger import movements
+from accounts.ledger.models import Entry
 from accounts.payments.models import Payment
 from accounts.transfers.models import Transfer
 from wallgent.actors import Actor
@@ -27,21 +27,6 @@ class Line:
     fee: Decimal  # the part of `change` that is a fee
     balance_after: Decimal
     at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HoldRow:
-    """A hold on a wallet's account with the label of its purpose."""
-
-    label: str
-    page: str
-    id: str  # of the object that it is for
-    amount: Decimal
-    captured: Decimal
-    remaining: Decimal
-    status: str
-    at: datetime
-    expires_at: datetime | None
 
 
 def lines(entries: Iterable[Entry], *, actor: Actor) -> list[Line]:
@@ -91,21 +76,3 @@ def _return_description(transfer: Transfer, names: Names) -> str:
     if transfer.charged_wallet_id:
         text = f"{text} into wallet {names.of(transfer.wallet_id)}, which could not give it back"
     return f"{text}: {transfer.failure_reason}" if transfer.failure_reason else text
-
-
-def hold_rows(holds: Iterable[Hold]) -> list[HoldRow]:
-    """Describe holds of one wallet of the actor."""
-    return [
-        HoldRow(
-            label=movements.of(hold.reason, is_hold=True).label,
-            page=descriptions.page_of(hold.reference),
-            id=hold.reference,
-            amount=hold.amount,
-            captured=hold.captured,
-            remaining=hold.remaining,
-            status=statements.hold_status(hold),
-            at=hold.created_at,
-            expires_at=hold.expires_at,
-        )
-        for hold in holds
-    ]

@@ -2,12 +2,10 @@
 
 import re
 import uuid
-from collections.abc import Iterator
 
 from django.db import connection, transaction
 
 from accounts.ledger import movements, statements
-from accounts.ledger.movements import Record
 from accounts.ledger.statements import trial_balance
 from wallgent import ids, money
 
@@ -19,8 +17,13 @@ _ID = re.compile(r"\b([a-z]{3})_([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 def differences() -> list[str]:
     """Run all checks. Returns a sentence for each difference; none when everything agrees."""
     every = movements.declared() + movements.declared(is_hold=True)
-    checks = dict.fromkeys(movement.check for movement in every if movement.check)
-    checks = [_LEDGER, _records(), *checks, *_registered]
+    checks = [
+        _LEDGER,
+        _unrecorded("ledger_transaction", "transaction txn_%1$s", "%2$s, but without its %3$s"),
+        _unrecorded("ledger_hold", "hold hld_%s", "for a %3$s that does not know it", is_hold=True),
+        *dict.fromkeys(movement.check for movement in every if movement.check),
+        *_registered,
+    ]
     found = [sentence for sql in checks for sentence in _run(sql)]
     if imbalance := statements.out_of_balance():
         found.append(f"trial balance: debits and credits differ by {money.amount_text(imbalance)}")
@@ -50,35 +53,31 @@ def _run(sql: str) -> list[str]:
     return [_ID.sub(lambda id: ids.to_text(id[1], uuid.UUID(id[2])), row[0]) for row in found]
 
 
-def _records() -> str:
-    """Compose the query for transactions and holds that are not declared or have no record."""
-    return " UNION ALL ".join(
-        [
-            *_unexplained("ledger_transaction", "transaction txn_%s: %s, but without its %s"),
-            *_unexplained("ledger_hold", "hold hld_%1$s: for a %3$s that does not know it"),
-        ]
+def _unrecorded(table: str, subject: str, sentence: str, *, is_hold: bool = False) -> str:
+    """Compose the query for rows of no declared movement, or without the record of theirs."""
+    declared = movements.declared(is_hold=is_hold)
+    records = (
+        f"SELECT '{one.noun}', r.* FROM ({one.ids}) r"  # noqa: S608 - written by packages, not users
+        for one in {movement.record for movement in declared}
+    )
+    return _UNRECORDED.format(
+        table=table,
+        subject=subject,
+        sentence=sentence,
+        declared=", ".join(f"('{one.reason}', '{one.record.noun}')" for one in declared),
+        records=" UNION ALL ".join(records),
     )
 
 
-def _unexplained(table: str, sentence: str) -> Iterator[str]:
-    by_record: dict[Record, list[str]] = {}
-    for movement in movements.declared(is_hold=table == "ledger_hold"):
-        by_record.setdefault(movement.record, []).append(movement.reason)
-    known = ",".join(reason for reasons in by_record.values() for reason in reasons)
-    undeclared = sentence.partition(":")[0] + ": its reason is not declared: %2$s"
-    # Nothing in these queries comes from a user.
-    yield (
-        f"SELECT format('{undeclared}', id, reason) FROM {table}"  # noqa: S608
-        f" WHERE reason <> ALL ('{{{known}}}')"
-    )
-    for record, reasons in by_record.items():
-        yield (
-            f"SELECT format('{sentence}', id, reason, '{record.noun}') FROM {table} l"  # noqa: S608
-            f" WHERE reason = ANY ('{{{','.join(reasons)}}}')"
-            f" AND NOT EXISTS (SELECT FROM ({record.ids}) r (id) WHERE r.id = l.id)"
-        )
-
-
+_UNRECORDED = """
+WITH declared (reason, noun) AS (VALUES {declared}), record (noun, id) AS ({records})
+SELECT format(CASE WHEN d.noun IS NULL THEN '{subject}: its reason is not declared: %2$s'
+                   ELSE '{subject}: {sentence}' END, l.id, l.reason, d.noun)
+  FROM {table} l
+  LEFT JOIN declared d ON d.reason = l.reason
+  LEFT JOIN record r ON r.noun = d.noun AND r.id = l.id
+ WHERE r.id IS NULL
+"""
 # One statement, so that it reads a single snapshot while payments continue.
 _LEDGER = """
 WITH entry AS (

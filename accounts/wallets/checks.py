@@ -22,9 +22,7 @@ SELECT format('wallet wal_%s: given %s, the ledger says %s', w.id, w.sandbox_fun
  WHERE w.sandbox_funds <> coalesce(f.amount, 0)
 """
 
-_FUNDED = """
-SELECT e.transaction_id FROM accounts_wallet w JOIN ledger_entry e ON e.account_id = w.account_id
-"""
+_FUNDED = "SELECT transaction_id FROM accounts_wallet JOIN ledger_entry USING (account_id)"
 
 
 def declare_all() -> None:
