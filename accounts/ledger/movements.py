@@ -59,8 +59,8 @@ def declared(*, is_hold: bool = False) -> list[Movement]:
 
 def of(reason: str, *, is_hold: bool = False) -> Movement:
     """Return the movement with this reason; if it is not declared, one with a readable label."""
-    unknown = Movement(reason, reason.replace("_", " ").capitalize(), is_hold=is_hold)
-    return _declared.get((is_hold, reason), unknown)
+    declared = _declared.get((is_hold, reason))
+    return declared or Movement(reason, reason.replace("_", " ").capitalize(), is_hold=is_hold)
 
 
 def require(reasons: Iterable[str], *, is_hold: bool = False) -> None:
