@@ -23,7 +23,7 @@ class AccountsConfig(AppConfig):
         from accounts.transfers import checks as transfer_checks
         from accounts.transfers import events as transfers
         from accounts.transfers.rails import base
-        from accounts.transfers.services import worker
+        from accounts.transfers.services import postings, worker
         from accounts.wallets import checks as wallet_checks
         from accounts.wallets import events as wallets
         from accounts.wallets import services as wallet_services
@@ -32,13 +32,14 @@ class AccountsConfig(AppConfig):
 
         for package in (organizations, wallets, payments, controls, agents, transfers):
             package.declare_all()
-        for proof in (wallet_checks, payment_checks, transfer_checks, pay_in_checks):
-            ledger_checks.register(proof.DIFFERENCES)
+        for proofs in (wallet_checks, payment_checks, transfer_checks):
+            proofs.declare_all()
+        ledger_checks.register(pay_in_checks.DIFFERENCES)
         tenants.on_created(wallet_services.create_default)
         wallet_lookup.register(Lookup())
         base.add_event_listener(worker.on_rail_event)
         # Runs after migrations, and after a test has flushed the tables.
-        post_migrate.connect(lambda **_: transfer_checks.open_accounts(), sender=self, weak=False)
+        post_migrate.connect(lambda **_: postings.open_accounts(), sender=self, weak=False)
         pages.add_section(
             "overview", "Overview", icon="layout-dashboard", permission="wallets:read", rank=10
         )

@@ -38,13 +38,14 @@ def _post_one_set(book: str, accounts: list[str]) -> None:
     from django.db import transaction
 
     from accounts.ledger import journal
+    from bench.world import REASON
     from wallgent import ids
 
     postings = []
     for _ in range(SET):
         source, target = random.sample(accounts, 2)
         move = journal.Move(debit=source, credit=target, amount=Decimal(1), currency="USD")
-        postings.append(journal.Posting(id=ids.new("txn"), moves=(move,), reason="payroll"))
+        postings.append(journal.Posting(id=ids.new("txn"), moves=(move,), reason=REASON))
     with transaction.atomic():
         journal.post_set(postings, book=book)
 

@@ -11,10 +11,11 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection, transaction
 
-from accounts.ledger import chart, journal
+from accounts.ledger import chart, journal, movements
 from accounts.ledger import checks as books
 from accounts.ledger.journal import Move, Posting
 from accounts.ledger.models import Transaction
+from accounts.ledger.movements import Movement, Record
 from accounts.organizations import permissions
 from accounts.organizations.services import api_keys, organizations
 from accounts.payments.models import Payment
@@ -30,6 +31,10 @@ _RATE = 1_000_000  # per minute: never reached, but counted
 _FUNDS = Decimal(100_000_000)
 _HISTORY = 20_000
 _SET = 100
+
+REASON = "bench"  # of money that no record explains
+_EVERY = Record("bench", "SELECT id FROM ledger_transaction")
+movements.declare(Movement(REASON, "Bench", record=_EVERY))
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class World:
                 amount=_FUNDS,
                 currency=Currency.USD,
             )
-            postings.append(Posting(id=ids.new("txn"), moves=(move,), reason="bench"))
+            postings.append(Posting(id=ids.new("txn"), moves=(move,), reason=REASON))
         with transaction.atomic():
             journal.post_set(postings, book=book)
 

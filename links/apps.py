@@ -6,28 +6,29 @@ class LinksConfig(AppConfig):
 
     def ready(self):
         from accounts.controls.services import approvals
-        from accounts.ledger import checks as ledger_checks
         from accounts.payments.api.payments import PaymentOutput
         from accounts.transfers.services import callbacks
-        from links.payment_links import checks as link_checks
-        from links.payment_links import events
+        from links.payment_links import checks, events
         from links.payment_links.imports.kind import KIND
+        from links.payment_links.models import PURPOSE
         from links.payment_links.services import pay_ins, pay_requests, settlement
-        from links.payment_links.services.claim_history import PURPOSE
         from wallgent.imports import kinds
         from wallgent.web import pages
 
         events.declare_all()
         kinds.register(KIND)
-        ledger_checks.register(link_checks.DIFFERENCES)
+        checks.declare_all()
         callbacks.on_outcome(PURPOSE, settlement.on_outcome, lock=settlement.lock)
         approvals.register(
             PURPOSE,
-            pay_ins.execute,
-            lock=pay_requests.lock,
-            on_ended=pay_requests.on_ended,
-            result_json=lambda approval: (
-                approval.payment and PaymentOutput.of(approval.payment).to_json()
+            approvals.Kind(
+                label="Payment link",
+                execute=pay_ins.execute,
+                lock=pay_requests.lock,
+                on_ended=pay_requests.on_ended,
+                result_json=lambda approval: (
+                    approval.payment and PaymentOutput.of(approval.payment).to_json()
+                ),
             ),
         )
         pages.add_section(

@@ -41,7 +41,17 @@ def _result_json(approval: Approval) -> dict | None:
     return approval.payment and PaymentOutput.of(approval.payment).to_json()
 
 
-approvals.register(KIND, _pay, lock=_lock, on_ended=_on_ended, result_json=_result_json)
+approvals.register(
+    KIND,
+    approvals.Kind(
+        label="Commission",
+        effect="The designer is paid.",
+        execute=_pay,
+        lock=_lock,
+        on_ended=_on_ended,
+        result_json=_result_json,
+    ),
+)
 
 
 def ask(wallet: Wallet, recipient: Wallet, amount: str = "25", *, by=None, **fields) -> Approval:

@@ -10,8 +10,9 @@ from django.apps import apps
 from django.db import connection
 from django.test import Client as DjangoClient
 
-from accounts.ledger import chart, holds, journal
+from accounts.ledger import chart, holds, journal, movements
 from accounts.ledger import checks as books
+from accounts.ledger.movements import Movement, Record
 from accounts.organizations import permissions
 from accounts.organizations.models import Membership, Organization, User
 from accounts.organizations.services import api_keys, organizations
@@ -30,6 +31,11 @@ OUR_APPS = (
     "issuing",
     "links",
 )
+
+# Money that tests move or hold without a record that explains it.
+for _reason, _is_hold in (("test", False), ("given", False), ("test", True), ("card", True)):
+    _every = Record("test", f"SELECT id FROM ledger_{'hold' if _is_hold else 'transaction'}")
+    movements.declare(Movement(_reason, _reason.capitalize(), record=_every, is_hold=_is_hold))
 
 
 def make_organization(name: str, **fields) -> Organization:
@@ -105,7 +111,7 @@ def fund(wallet: Wallet, amount: str) -> None:
 
 
 def deposit(wallet: Wallet, amount: str) -> None:
-    """Deposit money into a wallet of either environment, as a rail does."""
+    """Bring money into a wallet of either environment."""
     journal.post(
         ids.new("txn"),
         journal.Move(
@@ -115,7 +121,7 @@ def deposit(wallet: Wallet, amount: str) -> None:
             currency=wallet.currency,
         ),
         book=wallet.environment,
-        reason="deposit",
+        reason="given",
     )
 
 

@@ -8,9 +8,8 @@ from decimal import Decimal
 from django.core.cache import cache
 from django.db.models import Count, Q, Sum
 
-from accounts.ledger import cash_flow
+from accounts.ledger import cash_flow, movements
 from accounts.organizations.models import ApiKey
-from accounts.payments.models import Payment
 from accounts.wallets.models import Wallet
 from wallgent import clock
 from wallgent.actors import Actor
@@ -31,7 +30,7 @@ class Total:
     wallets: int
     balance: Decimal
     held: Decimal
-    held_in_links: Decimal
+    held_for: dict[str, Decimal]  # by the label of its purpose: those whose total is shown
     debt: Decimal
 
     @property
@@ -39,23 +38,15 @@ class Total:
         return self.balance - self.held
 
 
-@dataclass(frozen=True, slots=True)
-class Movement:
-    """Money of one currency in and out on each day of the viewer's calendar, today last."""
-
-    currency: str
-    days: list[Day]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
     """The numbers of the overview page."""
 
     totals: list[Total]
-    movements: list[Movement]
+    daily_flows: dict[str, list[Day]]  # by currency, on the days of the viewer's calendar
     wallets: int
     frozen: int
-    payments: int  # of the same days as the movements
+    payments: int  # of the same days
 
 
 def load(*, actor: Actor, zone: tzinfo) -> Overview:
@@ -66,7 +57,11 @@ def load(*, actor: Actor, zone: tzinfo) -> Overview:
     accounts = list(
         Wallet.objects.visible_to(actor).select_related(None).values_list("account", flat=True)
     )
-    held_in_links = cash_flow.held_by_currency(accounts, reason="payment_link")
+    held_for = {
+        movement.total_label: cash_flow.held_by_currency(accounts, reason=movement.reason)
+        for movement in movements.declared(is_hold=True)
+        if movement.total_label
+    }
     days = _days(clock.now(actor), zone)
     flows = _flows(accounts, [datetime.combine(day, time.min, zone) for day in days], actor)
     return Overview(
@@ -76,20 +71,21 @@ def load(*, actor: Actor, zone: tzinfo) -> Overview:
                 wallets=row["wallets"],
                 balance=row["balance"],
                 held=row["held"],
-                held_in_links=held_in_links.get(row["account__currency"], ZERO),
+                held_for={
+                    label: amounts.get(row["account__currency"], ZERO)
+                    for label, amounts in held_for.items()
+                },
                 debt=row["debt"],
             )
             for row in totals
         ],
-        movements=_movements(flows, days),
+        daily_flows=_daily_flows(flows, days),
         wallets=sum(row["wallets"] for row in totals),
         frozen=sum(row["frozen"] for row in totals),
-        payments=sum(flow.transactions for flow in flows if flow.reason in _PAYMENT_REASONS),
+        payments=sum(
+            flow.transactions for flow in flows if movements.of(flow.reason).counts_as_payment
+        ),
     )
-
-
-# The ledger reasons that the number of payments counts; a reversal is not another payment.
-_PAYMENT_REASONS = {kind.lower() for kind in (Payment.Kind.PAYMENT, Payment.Kind.PAYMENT_LINK)}
 
 
 def _totals(wallets) -> list[dict]:
@@ -134,17 +130,17 @@ def _days(now: datetime, zone: tzinfo) -> list[date]:
     return [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
 
 
-def _movements(flows: list[cash_flow.Flow], days: list[date]) -> list[Movement]:
-    """Return one movement for each currency that moved, or an empty one in USD."""
+def _daily_flows(flows: list[cash_flow.Flow], days: list[date]) -> dict[str, list[Day]]:
+    """Add up the flows of each day and currency; without any, there are empty days in USD."""
     moved = defaultdict(lambda: (ZERO, ZERO))
     for flow in flows:
         incoming, outgoing = moved[flow.currency, flow.period]
         moved[flow.currency, flow.period] = (incoming + flow.incoming, outgoing + flow.outgoing)
     currencies = sorted({flow.currency for flow in flows}) or [Currency.USD]
-    return [
-        Movement(currency, [Day(day, *moved[currency, n]) for n, day in enumerate(days)])
+    return {
+        currency: [Day(day, *moved[currency, n]) for n, day in enumerate(days)]
         for currency in currencies
-    ]
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from django.db import transaction
 
-from accounts.ledger import journal
+from accounts.ledger import journal, movements
 from accounts.ledger.models import Hold, HoldOperation, LedgerAccount
 from wallgent import clock, ids
 from wallgent.money import PLACES, ZERO
@@ -42,8 +42,9 @@ def place(
 ) -> Hold:
     """Reserve `amount` of the account's available money. `id` (hld_…) is also the operation id.
 
-    Raises journal.Refused: CLOSED, FROZEN, DEBT, NO_FUNDS.
+    Raises journal.Refused: CLOSED, FROZEN, DEBT, NO_FUNDS; NotDeclared for an unknown reason.
     """
+    movements.require([reason], is_hold=True)
     account = LedgerAccount.objects.locked([account_id]).get()
     operation = ids.to_uuid(id)
     if _is_repeat(operation, _Step.PLACE, amount, hold_id=id, hold__account_id=account_id):

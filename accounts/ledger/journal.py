@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from django.db import connection
 
+from accounts.ledger import movements
 from wallgent import ids
 from wallgent.money import PLACES, ZERO
 
@@ -64,10 +65,12 @@ def post_set(
 
     A forced posting is not refused for missing funds or a freeze: the missing amount becomes debt
     of the account. Raises Refused; a closed or full account refuses forced postings, too.
+    Raises NotDeclared for a reason that is no declared movement.
     """
     assert connection.in_atomic_block, "a refusal must be able to roll back"
     postings = list(postings)
     assert postings, "there is something to post"
+    movements.require(posting.reason for posting in postings)
     entries = _entries(postings)
     arguments = [
         book,

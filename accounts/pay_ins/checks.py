@@ -4,7 +4,7 @@ A debit may have no mandate: mandates can be erased.
 """
 
 DIFFERENCES = """
-SELECT format('mandate %s: there is no bank debit of %s for %s', m.id, m.amount, m.reference)
+SELECT format('mandate mnd_%s: there is no bank debit of %s for %s', m.id, m.amount, m.reference)
   FROM accounts_mandate m
  WHERE NOT EXISTS (
        SELECT 1 FROM accounts_transfer t

@@ -2,8 +2,21 @@
 
 from django.contrib import admin
 
-from accounts.payments.models import Payment
+from accounts.payments.models import Payment, kinds
 from wallgent.admin import SupportAdmin, amount, link
+
+
+class KindFilter(admin.SimpleListFilter):
+    """The declared kinds, because reading them from the table would take long."""
+
+    title = "kind"
+    parameter_name = "kind"
+
+    def lookups(self, request, model_admin):
+        return [(kind, kind) for kind in kinds()]
+
+    def queryset(self, request, queryset):
+        return queryset.filter(kind=self.value()) if self.value() else queryset
 
 
 @admin.register(Payment)
@@ -13,7 +26,7 @@ class PaymentAdmin(SupportAdmin):
         *(amount("amount"), amount("fee"), "currency"),
     ]
     list_select_related = ["sender", "recipient"]
-    list_filter = ["environment", "kind", "status", "currency"]
+    list_filter = ["environment", KindFilter, "status", "currency"]
     id_fields = {
         "txn": ["pk", "reversal_of"],
         "wal": ["sender", "recipient"],

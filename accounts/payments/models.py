@@ -1,12 +1,21 @@
 from django.db import models
 from django.db.models import CheckConstraint, F, Q, UniqueConstraint
 
+from accounts.ledger import movements
+from accounts.ledger.movements import Movement, Record
 from wallgent.actors import Actor
 from wallgent.environments import EnvironmentField
 from wallgent.ids import PrefixedIdField
 from wallgent.money import ZERO, CurrencyField, MoneyField
 
 _KEYED = {"on_delete": models.PROTECT, "db_index": False, "db_constraint": False}
+
+RECORD = Record("payment", "SELECT id FROM accounts_payment")
+
+
+def kinds() -> list[str]:
+    """Return the kinds of payments: the movements that payments are the record of."""
+    return [one.reason.upper() for one in movements.declared() if one.record == RECORD]
 
 
 class PaymentQuerySet(models.QuerySet):
@@ -31,10 +40,11 @@ class Payment(models.Model):
     """A payment from one wallet to another. Its ledger transaction has the same id."""
 
     class Kind(models.TextChoices):
+        """The kinds that this package makes; other packages declare and make others."""
+
         PAYMENT = "PAYMENT"
-        INTERNAL = "INTERNAL"  # between wallets of one organization, free of charge
+        INTERNAL = "INTERNAL"  # between wallets of one organization
         REVERSAL = "REVERSAL"
-        PAYMENT_LINK = "PAYMENT_LINK"  # from the hold of a link, free of charge
 
     class Status(models.TextChoices):
         PENDING = "PENDING"
@@ -49,7 +59,7 @@ class Payment(models.Model):
     organization = models.ForeignKey("Organization", **_KEYED, related_name="+")
     recipient_organization = models.ForeignKey("Organization", **_KEYED, related_name="+")
     environment = EnvironmentField()
-    kind = models.CharField(max_length=16, choices=Kind, default=Kind.PAYMENT)
+    kind = models.CharField(max_length=16, default=Kind.PAYMENT)  # one of `kinds`
     sender = models.ForeignKey("Wallet", **_KEYED, related_name="payments_sent")
     recipient = models.ForeignKey("Wallet", **_KEYED, related_name="payments_received")
     amount = MoneyField()
@@ -102,3 +112,8 @@ class Payment(models.Model):
                 name="payment_from_elsewhere",
             ),
         ]
+
+    @property
+    def movement(self) -> Movement:
+        """The movement of its kind, which is the reason of its ledger transaction."""
+        return movements.of(self.kind.lower())

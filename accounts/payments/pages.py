@@ -27,13 +27,6 @@ _MOST_CHOICES = 200  # wallets in a menu; the page of any other wallet links to 
 
 _STEPS = ("Details", "Review")
 
-_KINDS = {
-    Payment.Kind.PAYMENT: "Payment",
-    Payment.Kind.INTERNAL: "Transfer between wallets of one organization",
-    Payment.Kind.REVERSAL: "A payment given back",
-    Payment.Kind.PAYMENT_LINK: "Payment by link",
-}
-
 _COLUMNS = {
     "party": Column(label="To or from"),
     "wallet": Column(label="Own wallet"),
@@ -269,7 +262,6 @@ def show(request, id):
     reversal = next(iter(payment.reversals.all()), None)
     context = {
         "title": f"{'From' if line.direction == 'IN' else 'To'} {line.other.label}",
-        "kind": _KINDS[payment.kind],
         "line": line,
         "payment": payment,
         "reversal": reversal,

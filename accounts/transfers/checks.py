@@ -1,14 +1,9 @@
-"""Checks that transfers, the ledger and the records of the rails agree. Run by `check_books`."""
+"""The movements of transfers, and the check that transfers, ledger and rails agree."""
 
-from accounts.ledger import chart
-from accounts.transfers.models import RailType
+from functools import partial
 
-
-def open_accounts() -> None:
-    """Create the missing ledger accounts of every rail."""
-    for rail_type in RailType:
-        chart.open_system_accounts(rail_type.ledger_name, [rail_type.currency])
-
+from accounts.ledger import movements
+from accounts.ledger.movements import Movement, Record
 
 # Selects one sentence for each difference. Until a transfer is checked again, its rail may be ahead
 # of the ledger, but never behind it.
@@ -82,27 +77,27 @@ WITH treasury AS (
       LEFT JOIN simulated s ON s.reference = t.id
       LEFT JOIN credited c ON c.transfer_id = t.id
 )
-SELECT format('transfer %s: its wallet holds %s, not %s', id, wallet_currency, currency)
+SELECT format('transfer xfr_%s: its wallet holds %s, not %s', id, wallet_currency, currency)
   FROM moved WHERE wallet_currency <> currency
 UNION ALL
-SELECT format('transfer %s: %s over %s, the ledger moved %s', id, status, amount, booked)
+SELECT format('transfer xfr_%s: %s over %s, the ledger moved %s', id, status, amount, booked)
   FROM moved
  WHERE booked <> CASE WHEN awaits THEN credited
                       WHEN status <> 'COMPLETED' THEN 0
                       WHEN direction = 'DEPOSIT' THEN amount
                       ELSE -amount END
 UNION ALL
-SELECT format('transfer %s: goes by %s, the ledger moved it by %s', id, rail_type, booked_rail)
+SELECT format('transfer xfr_%s: goes by %s, the ledger moved it by %s', id, rail_type, booked_rail)
   FROM moved WHERE booked_rail <> lower(rail_type)
 UNION ALL
-SELECT format('transfer %s: in %s, the ledger moved it in %s', id, environment, booked_book)
+SELECT format('transfer xfr_%s: in %s, the ledger moved it in %s', id, environment, booked_book)
   FROM moved WHERE booked_book <> environment
 UNION ALL
-SELECT format('transfer %s: pays out of a hold on another account', m.id)
+SELECT format('transfer xfr_%s: pays out of a hold on another account', m.id)
   FROM moved m JOIN ledger_hold h ON h.id = m.hold_id
  WHERE h.account_id <> m.account_id
 UNION ALL
-SELECT format('transfer %s: kept in suspense, and paid into wallet %s of somebody else',
+SELECT format('transfer xfr_%s: kept in suspense, and paid into wallet wal_%s of somebody else',
               t.id, w.id)
   FROM accounts_suspended s
   JOIN accounts_transfer t ON t.id = s.transfer_id
@@ -110,19 +105,19 @@ SELECT format('transfer %s: kept in suspense, and paid into wallet %s of somebod
  WHERE (w.organization_id, w.environment, w.currency)
        <> (t.organization_id, t.environment, s.currency)
 UNION ALL
-SELECT format('transfer %s: %s, with %s of %s received', id, status, received, amount)
+SELECT format('transfer xfr_%s: %s, with %s of %s received', id, status, received, amount)
   FROM moved
  WHERE awaits AND (received <> in_time OR (status = 'COMPLETED') <> (received >= amount))
 UNION ALL
-SELECT format('transfer %s: its return does not reverse what completed it', t.id)
+SELECT format('transfer xfr_%s: its return does not reverse what completed it', t.id)
   FROM accounts_transfer t
   LEFT JOIN ledger_transaction l ON l.id = t.return_transaction_id
  WHERE t.return_transaction_id IS NOT NULL AND l.reverses_id IS DISTINCT FROM t.transaction_id
 UNION ALL
-SELECT format('transfer %s: its return was not taken from whoever owes it', id)
+SELECT format('transfer xfr_%s: its return was not taken from whoever owes it', id)
   FROM returned WHERE taken_from IS DISTINCT FROM ARRAY[account_id]
 UNION ALL
-SELECT format('transfer %s: its return is charged to wallet %s without a reason', r.id,
+SELECT format('transfer xfr_%s: its return is charged to wallet wal_%s without a reason', r.id,
               r.charged_id)
   FROM returned r
   JOIN accounts_wallet owing ON owing.id = r.owing_id
@@ -130,7 +125,7 @@ SELECT format('transfer %s: its return is charged to wallet %s without a reason'
  WHERE r.charged_id <> r.owing_id
    AND NOT (r.is_default AND NOT owing.is_default AND a.state = 'CLOSED')
 UNION ALL
-SELECT format('transaction %s: over a rail, and charged to us', e.transaction_id)
+SELECT format('transaction txn_%s: over a rail, and charged to us', e.transaction_id)
   FROM ledger_entry e
   JOIN ledger_account a ON a.id = e.account_id AND a.kind = 'EXPENSES'
  WHERE EXISTS (SELECT 1 FROM ledger_entry o JOIN treasury y ON y.id = o.account_id
@@ -141,7 +136,7 @@ SELECT format('suspense in %s of %s: keeps %s, and %s waits there for wallets',
   FROM suspense b LEFT JOIN waiting w ON (w.book, w.currency) = (b.book, b.currency)
  WHERE b.amount <> coalesce(w.amount, 0)
 UNION ALL
-SELECT format('transfer %s: the ledger does not know of its %s in suspense',
+SELECT format('transfer xfr_%s: the ledger does not know of its %s in suspense',
               s.transfer_id, s.amount)
   FROM accounts_suspended s
  WHERE NOT EXISTS (
@@ -151,12 +146,12 @@ SELECT format('transfer %s: the ledger does not know of its %s in suspense',
           AND (a.kind, e.type, e.amount, e.currency)
               = ('SUSPENSE', 'CREDIT', s.amount, s.currency))
 UNION ALL
-SELECT format('transaction %s: over a rail, but without a transfer', e.transaction_id)
+SELECT format('transaction txn_%s: over a rail, but without a transfer', e.transaction_id)
   FROM ledger_entry e
   JOIN treasury y ON y.id = e.account_id
  WHERE NOT EXISTS (SELECT 1 FROM posted p WHERE p.transaction_id = e.transaction_id)
 UNION ALL
-SELECT format('transfer %s: %s, and its hold keeps %s and paid %s of %s',
+SELECT format('transfer xfr_%s: %s, and its hold keeps %s and paid %s of %s',
               m.id, m.status, h.remaining, h.captured, h.amount)
   FROM moved m JOIN ledger_hold h ON h.id = m.hold_id
  WHERE m.owns_hold AND (h.amount, h.remaining, h.captured) IS DISTINCT FROM (
@@ -164,33 +159,48 @@ SELECT format('transfer %s: %s, and its hold keeps %s and paid %s of %s',
            CASE WHEN m.status IN ('PENDING', 'PROCESSING') THEN m.amount + m.fee ELSE 0 END,
            CASE WHEN m.status IN ('COMPLETED', 'RETURNED') THEN m.amount + m.fee ELSE 0 END)
 UNION ALL
-SELECT format('hold %s: keeps %s, transfers out of it need %s', h.id, h.remaining, sum(m.amount))
+SELECT format('hold hld_%s: keeps %s, transfers out of it need %s', h.id, h.remaining,
+              sum(m.amount))
   FROM moved m JOIN ledger_hold h ON h.id = m.hold_id
  WHERE m.status IN ('PENDING', 'PROCESSING') AND NOT m.owns_hold
  GROUP BY h.id HAVING sum(m.amount) > h.remaining
 UNION ALL
-SELECT format('hold %s: for a transfer that does not know it', h.id)
-  FROM ledger_hold h
- WHERE h.reason = 'transfer'
-   AND NOT EXISTS (SELECT 1 FROM accounts_transfer t WHERE t.hold_id = h.id)
-UNION ALL
-SELECT format('transfer %s: %s, the ledger moved %s and the simulator %s',
+SELECT format('transfer xfr_%s: %s, the ledger moved %s and the simulator %s',
               id, status, booked, simulated)
   FROM moved
  WHERE provider = 'simulator' AND booked <> simulated
    AND (next_attempt_at IS NULL OR booked_times >= simulated_times)
 UNION ALL
-SELECT format('order %s: the simulator says %s, and has moved %s', o.id, o.state, s.amount)
+SELECT format('order sim_%s: the simulator says %s, and has moved %s', o.id, o.state, s.amount)
   FROM accounts_simulatororder o JOIN simulated s ON s.reference = o.reference
  WHERE NOT (o.direction = 'DEPOSIT' AND o.rail_type = 'USDC')
    AND s.amount <> CASE WHEN o.state <> 'COMPLETED' THEN 0
                         WHEN o.direction = 'DEPOSIT' THEN o.amount
                         ELSE -o.amount END
 UNION ALL
-SELECT format('order %s: nobody has ordered it from the simulator, or otherwise', o.id)
+SELECT format('order sim_%s: nobody has ordered it from the simulator, or otherwise', o.id)
   FROM accounts_simulatororder o
   LEFT JOIN accounts_transfer t ON t.id = o.reference
  WHERE (t.organization_id, t.direction, t.rail_type, t.amount, t.environment, t.provider)
        IS DISTINCT FROM
        (o.organization_id, o.direction, o.rail_type, o.amount, 'SANDBOX', 'simulator')
 """
+
+_POSTED = """
+SELECT transaction_id FROM accounts_transfer
+UNION ALL SELECT return_transaction_id FROM accounts_transfer
+UNION ALL SELECT transaction_id FROM accounts_incomingpayment
+UNION ALL SELECT end_transaction_id FROM accounts_suspended
+"""
+
+
+def declare_all() -> None:
+    """Declare the movements of transfers. Called once, at start."""
+    transfer = partial(Movement, record=Record("transfer", _POSTED), check=DIFFERENCES)
+    held = Record("transfer", "SELECT hold_id FROM accounts_transfer")
+    movements.declare(
+        transfer("deposit", "Deposit"),
+        transfer("withdrawal", "Withdrawal"),
+        transfer("transfer_return", "Return of a transfer"),
+        Movement("transfer", "Transfer", record=held, check=DIFFERENCES, is_hold=True),
+    )

@@ -1,15 +1,18 @@
-"""SQL that finds wallets without their own ledger account. `check_books` runs it."""
+"""The movement that funds wallets, and the check that wallets and their accounts agree."""
+
+from accounts.ledger import movements
+from accounts.ledger.movements import Movement, Record
 
 DIFFERENCES = """
-SELECT format('wallet %s: its account is missing, or of another book or owner', w.id)
+SELECT format('wallet wal_%s: its account is missing, or of another book or owner', w.id)
   FROM accounts_wallet w LEFT JOIN ledger_account a ON a.id = w.account_id
  WHERE (a.book, a.owner, a.kind) IS DISTINCT FROM (w.environment, w.organization_id, 'WALLET')
 UNION ALL
-SELECT format('wallet %s: a default wallet, and closed', w.id)
+SELECT format('wallet wal_%s: a default wallet, and closed', w.id)
   FROM accounts_wallet w JOIN ledger_account a ON a.id = w.account_id
  WHERE w.is_default AND a.state = 'CLOSED'
 UNION ALL
-SELECT format('wallet %s: given %s, the ledger says %s', w.id, w.sandbox_funds,
+SELECT format('wallet wal_%s: given %s, the ledger says %s', w.id, w.sandbox_funds,
               coalesce(f.amount, 0))
   FROM accounts_wallet w
   LEFT JOIN (SELECT e.account_id, sum(e.amount) AS amount
@@ -18,3 +21,11 @@ SELECT format('wallet %s: given %s, the ledger says %s', w.id, w.sandbox_funds,
          ON f.account_id = w.account_id
  WHERE w.sandbox_funds <> coalesce(f.amount, 0)
 """
+
+_FUNDED = "SELECT transaction_id FROM accounts_wallet JOIN ledger_entry USING (account_id)"
+
+
+def declare_all() -> None:
+    """Declare the movement of wallets. Called once, at start."""
+    record = Record("wallet", _FUNDED)
+    movements.declare(Movement("funding", "Sandbox money", record=record, check=DIFFERENCES))

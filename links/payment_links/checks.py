@@ -1,4 +1,9 @@
-"""Checks that links, claims, holds and transfers agree. `check_books` reports differences."""
+"""The movements of links, and the check that links, claims, holds and transfers agree."""
+
+from accounts.ledger import movements
+from accounts.ledger.movements import Movement, Record
+from accounts.payments.models import RECORD as PAYMENT
+from links.payment_links.models import PURPOSE
 
 DIFFERENCES = """
 WITH claimed AS (
@@ -24,21 +29,21 @@ WITH claimed AS (
       LEFT JOIN links_claim c ON c.hold_id = o.hold_id AND c.link_id = o.link_id
      GROUP BY o.link_id, h.id
 )
-SELECT format('link %s: its wallet holds %s, not %s', id, wallet_currency, currency)
+SELECT format('link lnk_%s: its wallet holds %s, not %s', id, wallet_currency, currency)
   FROM link WHERE wallet_currency <> currency
 UNION ALL
-SELECT format('link %s: used %s times, but claimed %s times', id, use_count, uses)
+SELECT format('link lnk_%s: used %s times, but claimed %s times', id, use_count, uses)
   FROM link WHERE use_count <> uses
 UNION ALL
-SELECT format('link %s: SETTLED, but a claim is under way', l.id)
+SELECT format('link lnk_%s: SETTLED, but a claim is under way', l.id)
   FROM links_paymentlink l
   JOIN links_claim c ON c.link_id = l.id AND c.status IN ('CLAIMED', 'AWAITING_PAYMENT')
  WHERE l.status = 'SETTLED'
 UNION ALL
-SELECT format('link %s: claims come to %s, its hold paid %s', o.link_id, o.paid, o.captured)
+SELECT format('link lnk_%s: claims come to %s, its hold paid %s', o.link_id, o.paid, o.captured)
   FROM owed o WHERE o.paid <> o.captured
 UNION ALL
-SELECT format('link %s: %s, keeps %s, %s claims under way for %s, and %s uses are left', l.id,
+SELECT format('link lnk_%s: %s, keeps %s, %s claims under way for %s, and %s uses are left', l.id,
               l.status, o.remaining, l.amount, o.under_way, l.max_uses - l.use_count)
   FROM owed o
   JOIN link l ON l.id = o.link_id
@@ -47,12 +52,12 @@ SELECT format('link %s: %s, keeps %s, %s claims under way for %s, and %s uses ar
        CASE WHEN l.status = 'ACTIVE' AND l.hold_id = o.hold_id
             THEN l.amount * (l.max_uses - l.use_count) ELSE 0 END
 UNION ALL
-SELECT format('claim %s: of %s, its link is of %s', c.id, c.amount, l.amount)
+SELECT format('claim clm_%s: of %s, its link is of %s', c.id, c.amount, l.amount)
   FROM links_claim c JOIN links_paymentlink l ON l.id = c.link_id
  WHERE c.amount <> l.amount OR (c.consumes_use AND c.hold_id IS NULL) <> (
        c.consumes_use AND l.direction = 'RECEIVE')
 UNION ALL
-SELECT format('claim %s: does not agree with payment %s', c.id, c.payment_id)
+SELECT format('claim clm_%s: does not agree with payment %s', c.id, 'txn_' || c.payment_id)
   FROM links_claim c
   JOIN links_paymentlink l ON l.id = c.link_id
   LEFT JOIN accounts_payment p ON p.id = c.payment_id
@@ -62,7 +67,8 @@ SELECT format('claim %s: does not agree with payment %s', c.id, c.payment_id)
        CASE l.direction WHEN 'SEND' THEN l.wallet_id ELSE c.wallet_id END,
        CASE l.direction WHEN 'SEND' THEN c.wallet_id ELSE l.wallet_id END, c.amount, 0)
 UNION ALL
-SELECT format('claim %s: %s, but its transfer %s is %s', c.id, c.status, t.id, t.status)
+SELECT format('claim clm_%s: %s, but its transfer %s is %s', c.id, c.status,
+              'xfr_' || t.id, t.status)
   FROM links_claim c
   JOIN links_paymentlink l ON l.id = c.link_id
   LEFT JOIN accounts_transfer t ON t.id = c.transfer_id
@@ -81,12 +87,12 @@ SELECT format('claim %s: %s, but its transfer %s is %s', c.id, c.status, t.id, t
        WHEN 'RETURNED' THEN t.status = 'RETURNED'
        ELSE t.status IN ('FAILED', 'CANCELLED') END)
 UNION ALL
-SELECT format('transfer %s: for a payment link, but of no claim', t.id)
+SELECT format('transfer xfr_%s: for a payment link, but of no claim', t.id)
   FROM accounts_transfer t
  WHERE t.purpose = 'payment_link'
    AND NOT EXISTS (SELECT 1 FROM links_claim c WHERE c.transfer_id = t.id)
 UNION ALL
-SELECT format('wallet %s: %s claims wait for its approval, and %s approvals are pending',
+SELECT format('wallet wal_%s: %s claims wait for its approval, and %s approvals are pending',
               wallet_id, claims, approvals)
   FROM (SELECT wallet_id, sum(claims) AS claims, sum(approvals) AS approvals
           FROM (SELECT wallet_id, 1 AS claims, 0 AS approvals FROM links_claim
@@ -97,12 +103,33 @@ SELECT format('wallet %s: %s claims wait for its approval, and %s approvals are 
          GROUP BY wallet_id) by_wallet
  WHERE claims <> approvals
 UNION ALL
-SELECT format('payment %s: out of a link, but without a claim', p.id)
+SELECT format('payment txn_%s: out of a link, but without a claim', p.id)
   FROM accounts_payment p
  WHERE p.kind = 'PAYMENT_LINK' AND p.status <> 'FAILED'
    AND NOT EXISTS (SELECT 1 FROM links_claim c WHERE c.payment_id = p.id)
-UNION ALL
-SELECT format('hold %s: for a link that does not know it', h.id)
-  FROM ledger_hold h
- WHERE h.reason = 'payment_link' AND NOT EXISTS (SELECT 1 FROM owner o WHERE o.hold_id = h.id)
 """
+
+_HELD = "SELECT hold_id FROM links_paymentlink UNION ALL SELECT hold_id FROM links_claim"
+
+
+def declare_all() -> None:
+    """Declare the movements of payment links. Called once, at start."""
+    movements.declare(
+        Movement(
+            PURPOSE,
+            "Payment by link",
+            "Payment link claimed by",
+            "Payment link of",
+            record=PAYMENT,
+            check=DIFFERENCES,
+            counts_as_payment=True,
+        ),
+        Movement(
+            PURPOSE,
+            "Payment link",
+            record=Record("link", _HELD),
+            check=DIFFERENCES,
+            is_hold=True,
+            total_label="Held in payment links",
+        ),
+    )

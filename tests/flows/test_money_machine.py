@@ -538,7 +538,7 @@ class MoneyMachine(RuleBasedStateMachine):
         move = Move(source, target, amount + tip, currency)
         arguments = {
             "hold_id": id,
-            "posting": Posting(id=ids.new("txn"), moves=(move,), reason="capture"),
+            "posting": Posting(id=ids.new("txn"), moves=(move,), reason="test"),
             "amount": amount,
             "operation": uuid.uuid4(),
             "forced": forced,
@@ -568,7 +568,7 @@ class MoneyMachine(RuleBasedStateMachine):
         wallet_row = self.model.wallet_rows[wallet]
         sink = chart.treasury("SANDBOX", wallet_row.currency)
         move = Move(self.wallets[wallet].account_id, sink, amount, wallet_row.currency)
-        posting = Posting(id=ids.new("txn"), moves=(move,), reason="return")
+        posting = Posting(id=ids.new("txn"), moves=(move,), reason="test")
 
         outcome = outcome_of(journal.post_set, [posting], book="SANDBOX", forced=True)
 

@@ -279,9 +279,18 @@ TimeText = Annotated[
 ]
 
 
-def one_of(choices: type[models.TextChoices] | list[str]) -> Any:
-    """Return the type of an output field that holds one of `choices`."""
-    return Annotated[str, _described(enum=getattr(choices, "values", choices))]
+@dataclass(frozen=True, slots=True)
+class _OneOf:
+    values: Callable[[], list[str]]
+
+    def __get_pydantic_json_schema__(self, core_schema, handler) -> dict:
+        return {"type": "string", "enum": self.values()}
+
+
+def one_of(choices: type[models.TextChoices] | Callable[[], list[str]]) -> Any:
+    """Return the type of an output field that holds one of some words."""
+    values = (lambda: choices.values) if isinstance(choices, type) else choices
+    return Annotated[str, _OneOf(values)]
 
 
 class ErrorOutput(Schema):

@@ -25,7 +25,7 @@ def show(request):
     context = {
         "overview": numbers,
         "days": overview.DAYS,
-        "charts": [charts.bars(moved.days, moved.currency) for moved in numbers.movements],
+        "charts": [charts.bars(days, currency) for currency, days in numbers.daily_flows.items()],
         "is_locked": is_locked,
         "may_send": actor.may("payments:write") and not is_locked,
         "activities": timeline.activities(latest, actor=actor),

@@ -1,10 +1,10 @@
 """The page of a wallet: its balance, and its entries, holds or activity."""
 
 from accounts.activity import statement_lines
-from accounts.ledger import statements
+from accounts.ledger import movements, statements
 from accounts.wallets import services as wallets
 from accounts.wallets.models import Wallet
-from wallgent.events import timeline
+from wallgent.events import descriptions, timeline
 from wallgent.events.models import Event
 from wallgent.web import pages
 from wallgent.web.access import dashboard
@@ -61,7 +61,16 @@ def _entries(request, wallet: Wallet):
 def _holds(request, wallet: Wallet):
     holds = statements.holds(wallet.account_id)
     listing = Listing(request, holds, columns=_HOLDS, default="-at")
-    return listing, statement_lines.hold_rows(listing.rows)
+    rows = [
+        {
+            "hold": hold,
+            "label": movements.of(hold.reason, is_hold=True).label,
+            "page": descriptions.page_of(hold.reference),
+            "status": statements.hold_status(hold),
+        }
+        for hold in listing.rows
+    ]
+    return listing, rows
 
 
 def _activity(request, wallet: Wallet):

@@ -117,7 +117,8 @@ class ApprovalApproveView(ApiView):
     def post(self, request, approval):
         """Approve a request."""
         approval = approvals.approve(approval, actor=request.actor)
-        return ApprovedOutput.of(approval, payment=approvals.result_json(approval))
+        result = approvals.kind_of(approval).result_json(approval)
+        return ApprovedOutput.of(approval, payment=result)
 
 
 class ApprovalRejectView(ApiView):

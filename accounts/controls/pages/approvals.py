@@ -17,7 +17,7 @@ from wallgent import ids
 from wallgent.actors import Actor
 from wallgent.api.errors import translate
 from wallgent.errors import DomainError
-from wallgent.events import timeline
+from wallgent.events import descriptions, timeline
 from wallgent.web import pages
 from wallgent.web.access import dashboard
 from wallgent.web.listing import Column, Listing
@@ -68,7 +68,7 @@ def _may_decide(actor: Actor) -> bool:
 
 def _approval_context(approval: Approval) -> dict:
     """The template context that all pages of an approval share."""
-    asker = approval.asked_by_organization
+    asker, is_stranger = approval.asked_by_organization, approval.is_asked_by_stranger
     return {
         "approval": approval,
         "asker": asker.name,
@@ -76,9 +76,11 @@ def _approval_context(approval: Approval) -> dict:
         "recipient": approval.recipient.name
         if approval.recipient_organization_id == approval.organization_id
         else approval.recipient_organization.name,
-        "is_stranger": approval.is_asked_by_stranger,
-        "is_unverified": approval.is_asked_by_stranger and asker.production_activated_at is None,
-        "kind": approval.kind.replace("_", " ").capitalize(),
+        "is_stranger": is_stranger,
+        "is_unverified": is_stranger and asker.production_activated_at is None,
+        "kind": approvals.kind_of(approval),
+        # The subject of another organization cannot be opened.
+        "subject_page": "" if is_stranger else descriptions.page_of(approval.subject_id),
     }
 
 

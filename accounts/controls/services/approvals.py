@@ -39,19 +39,6 @@ _NOT_PENDING_MESSAGES = {
     _Status.EXPIRED: "The time to decide is over. Whoever wants to be paid can ask again.",
 }
 
-# (approval, *, actor) -> the payment, if any. Runs in the database transaction of the decision.
-Executor = Callable[..., Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """The functions that an app registered for a kind of approval; see `register`."""
-
-    execute: Executor
-    lock: Callable[[Approval], None]
-    on_ended: Callable[..., None]
-    result_json: Callable[[Approval], dict | None]
-
 
 def _not_available(approval: Approval, *, actor: Actor) -> None:
     raise NotAvailable("What was asked for is not available on this server.")
@@ -61,29 +48,42 @@ def _do_nothing(*_, **__) -> None:
     """The default of the optional functions of a kind."""
 
 
-_kinds: dict[str, Kind] = {}
-# For approvals of an app that is no longer installed: they can be rejected, and they expire.
-_UNKNOWN = Kind(_not_available, _do_nothing, _do_nothing, _do_nothing)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What an app declares about its approvals. The functions run in the decision's transaction.
 
-
-def register(
-    kind: str,
-    executor: Executor,
-    *,
-    lock: Callable[[Approval], None] = _do_nothing,
-    on_ended: Callable[..., None] = _do_nothing,
-    result_json: Callable[[Approval], dict | None] = _do_nothing,
-) -> None:
-    """Register a kind of approval. Called once for each, at start.
-
-    All functions run in the transaction of the decision. `executor(approval, actor=…)` executes an
-    approved request and returns its payment; if it raises, the approval stays PENDING.
-    `on_ended(approval, actor=…)` is called after a rejection or expiry. `lock(approval)` locks what
-    those two will lock before the approval itself is locked: the subject first, as everywhere.
-    `result_json(approval)` renders for the API what an approved request did.
+    `execute(approval, actor=…)` executes an approved request and returns its payment; if it raises,
+    the approval stays PENDING. `on_ended(approval, actor=…)` is called after a rejection or expiry.
+    `lock(approval)` locks what those two will lock before the approval itself is locked: the
+    subject first, as everywhere. `result_json(approval)` renders for the API what approving did.
     """
-    assert kind not in _kinds, f"{kind} is registered twice"
-    _kinds[kind] = Kind(executor, lock, on_ended, result_json)
+
+    label: str  # of what the request was made through
+    effect: str = (  # of approving
+        "The money leaves at once. You cannot take it back yourself; only whoever gets it can give"
+        " it back."
+    )
+    execute: Callable[..., Any] = _not_available
+    lock: Callable[[Approval], None] = _do_nothing
+    on_ended: Callable[..., None] = _do_nothing
+    result_json: Callable[[Approval], dict | None] = _do_nothing
+
+
+_kinds: dict[str, Kind] = {}
+
+
+def register(name: str, kind: Kind) -> None:
+    """Register a kind of approval. Called once for each, at start."""
+    assert name not in _kinds, f"{name} is registered twice"
+    _kinds[name] = kind
+
+
+def kind_of(approval: Approval) -> Kind:
+    """Return the kind of an approval.
+
+    Approvals of an app that is no longer installed can be rejected, and they expire.
+    """
+    return _kinds.get(approval.kind) or Kind(label=approval.kind.replace("_", " ").capitalize())
 
 
 def access(id: str, *, actor: Actor) -> Approval:
@@ -201,7 +201,7 @@ def approve(approval: Approval, *, actor: Actor) -> Approval:
     executor raises.
     """
     approval = _lock_for_decision(approval, actor)
-    approval.payment = _kind_of(approval).execute(approval, actor=actor)
+    approval.payment = kind_of(approval).execute(approval, actor=actor)
     _decide(approval, _Status.APPROVED, actor)
     events.record("approval.approved", approval, actor=actor)
     return approval
@@ -213,7 +213,7 @@ def reject(approval: Approval, *, actor: Actor, reason: str = "") -> Approval:
     approval = _lock_for_decision(approval, actor)
     _decide(approval, _Status.REJECTED, actor, reason=reason)
     events.record("approval.rejected", approval, actor=actor)
-    _kind_of(approval).on_ended(approval, actor=actor)
+    kind_of(approval).on_ended(approval, actor=actor)
     return approval
 
 
@@ -258,15 +258,6 @@ def expire(id: str) -> bool:
     return True
 
 
-def result_json(approval: Approval) -> dict | None:
-    """Render what approving did for the API: for most kinds the payment."""
-    return _kind_of(approval).result_json(approval)
-
-
-def _kind_of(approval: Approval) -> Kind:
-    return _kinds.get(approval.kind, _UNKNOWN)
-
-
 def _lock_for_decision(approval: Approval, actor: Actor) -> Approval:
     """Return the approval, locked after its subject, if the actor can decide it now.
 
@@ -291,7 +282,7 @@ def _locked(id: str) -> Approval:
     """Return the approval as stored, locked after its subject, so that decisions are serialized."""
     approvals = Approval.objects.with_parties()
     found = approvals.get(pk=id)
-    _kind_of(found).lock(found)
+    kind_of(found).lock(found)
     return approvals.select_for_update(no_key=True, of=("self",)).get(pk=id)
 
 
@@ -309,7 +300,7 @@ def _decide(approval: Approval, status: str, actor: Actor, *, reason: str = "") 
 def _expire_and_notify(approval: Approval) -> None:
     """Expire an approval and call `on_ended` of its kind."""
     actor = _expire(approval)
-    _kind_of(approval).on_ended(approval, actor=actor)
+    kind_of(approval).on_ended(approval, actor=actor)
 
 
 def _expire(approval: Approval, reason: str = "") -> Actor:

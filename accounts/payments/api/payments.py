@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from accounts.payments.errors import MerchantNotFound, ReversalNotAllowed
-from accounts.payments.models import Payment
+from accounts.payments.models import Payment, kinds
 from accounts.payments.services import payments
 from accounts.payments.services.payments import PaymentRequest
 from accounts.wallets import services as wallets
@@ -95,7 +95,7 @@ class PaymentOutput(Schema):
     fee: AmountText | None  # null for the recipient's organization
     currency: one_of(Currency)
     status: one_of(Payment.Status) = spelled("status", "state")
-    kind: one_of(Payment.Kind)
+    kind: one_of(kinds)
     rail: str = "internal"
     merchant_id: str | None = None
     description: str | None

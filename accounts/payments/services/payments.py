@@ -26,7 +26,6 @@ from wallgent.errors import (
     PermissionDenied,
     ValidationError,
 )
-from wallgent.money import ZERO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,7 +283,7 @@ def build_payment(request: PaymentRequest, kind: str) -> Payment:
             f"The receiving wallet holds {recipient.currency}, not {sender.currency}.",
             fields={"to": f"must be a wallet in {sender.currency}"},
         )
-    return Payment(
+    payment = Payment(
         organization=sender.organization,
         recipient_organization=recipient.organization,
         environment=sender.environment,
@@ -292,12 +291,14 @@ def build_payment(request: PaymentRequest, kind: str) -> Payment:
         sender=sender,
         recipient=recipient,
         amount=request.amount,
-        fee=fees.on_payment(request.amount) if kind == Payment.Kind.PAYMENT else ZERO,
         currency=sender.currency,
         description=request.description,
         idempotency_key=request.idempotency_key,
         created_at=clock.now(sender),
     )
+    if payment.movement.has_fee:
+        payment.fee = fees.on_payment(payment.amount)
+    return payment
 
 
 def _posting(payment: Payment) -> journal.Posting:
@@ -309,7 +310,7 @@ def _posting(payment: Payment) -> journal.Posting:
     return journal.Posting(
         id=payment.id,
         moves=tuple(moves),
-        reason=payment.kind.lower(),
+        reason=payment.movement.reason,
         memo=payment.description,
         reverses=payment.reversal_of_id,
     )

@@ -18,6 +18,12 @@ from wallgent import clock, events, ids
 _Kind = LedgerAccount.Kind
 
 
+def open_accounts() -> None:
+    """Create the missing ledger accounts of every rail."""
+    for rail_type in RailType:
+        chart.open_system_accounts(rail_type.ledger_name, [rail_type.currency])
+
+
 def post_withdrawal(transfer: Transfer) -> str:
     """Capture the hold of a completed withdrawal. Returns the ledger transaction's id."""
     posting = Posting(

@@ -11,7 +11,7 @@ from links.payment_links.services.claim_status import PublicStatus
 from wallgent.api.schemas import AmountText, From, Schema, TimeText, one_of
 from wallgent.money import Currency
 
-Method = one_of([method.lower() for method in Claim.Method.values])
+Method = one_of(lambda: [method.lower() for method in Claim.Method.values])
 
 
 class IncomingOutput(Schema):

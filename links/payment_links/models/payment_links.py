@@ -20,6 +20,9 @@ from wallgent.money import CurrencyField, MoneyField
 MAX_USES_LIMIT = 10_000
 EMAIL_LENGTH = addresses.MAX_LENGTH
 
+PURPOSE = "payment_link"  # of the transfers, approvals, holds and payments of links
+PAYMENT_KIND = PURPOSE.upper()
+
 
 class LinkAddress(NamedTuple):
     """The address of a link; None if the reader may not know it."""

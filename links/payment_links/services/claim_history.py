@@ -1,10 +1,8 @@
-"""The history of a claim, and the purpose of what is made for payment links."""
+"""The history of a claim."""
 
 from datetime import datetime
 
 from links.payment_links.models import Claim, ClaimStep
-
-PURPOSE = "payment_link"  # of transfers, approvals and holds
 
 
 def add_step(claim: Claim, status: str, *, at: datetime, reason: str = "") -> None:

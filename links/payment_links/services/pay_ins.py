@@ -9,9 +9,8 @@ from accounts.pay_ins.services.mandates import Acceptance
 from accounts.pay_ins.services.pay_ins import PayIn
 from accounts.payments.models import Payment
 from accounts.transfers.rails.base import Address, Bank
-from links.payment_links.models import Claim, PaymentLink
+from links.payment_links.models import PAYMENT_KIND, PURPOSE, Claim, PaymentLink
 from links.payment_links.services import pay_requests, restrictions, settlement
-from links.payment_links.services.claim_history import PURPOSE
 from wallgent import clock
 from wallgent.actors import Actor
 from wallgent.errors import InvalidState
@@ -100,6 +99,6 @@ def _pay(claim: Claim, *, actor: Actor) -> Payment:
     return pay_ins.pay_from_wallet(
         pay_requests.pay_in(claim.link),
         claim.wallet,
-        kind=Payment.Kind.PAYMENT_LINK,
+        kind=PAYMENT_KIND,
         actor=actor,
     )

@@ -7,8 +7,8 @@ from accounts.controls.services import approvals
 from accounts.pay_ins.services import pay_requests
 from accounts.pay_ins.services.pay_ins import PayIn
 from accounts.wallets.models import Wallet
-from links.payment_links.models import Claim, PaymentLink
-from links.payment_links.services.claim_history import PURPOSE, add_step
+from links.payment_links.models import PURPOSE, Claim, PaymentLink
+from links.payment_links.services.claim_history import add_step
 from wallgent import clock
 from wallgent.actors import Actor
 

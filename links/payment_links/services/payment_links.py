@@ -14,7 +14,7 @@ from accounts.wallets import ledger_errors
 from accounts.wallets.errors import InsufficientFunds
 from accounts.wallets.models import Wallet
 from links.payment_links.errors import PaymentLinkNotFound
-from links.payment_links.models import PaymentLink
+from links.payment_links.models import PURPOSE, PaymentLink
 from links.payment_links.models.payment_links import MAX_USES_LIMIT
 from links.payment_links.services import expiry, pay_requests
 from wallgent import clock, events, ids
@@ -189,7 +189,7 @@ def _place_hold(link: PaymentLink) -> None:
             link.hold_id,
             account_id=link.wallet.account_id,
             amount=link.amount * link.max_uses,
-            reason="payment_link",
+            reason=PURPOSE,
             reference=link.id,
             expires_at=link.expires_at,
             ahead=clock.offset(link),

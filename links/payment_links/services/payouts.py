@@ -1,16 +1,14 @@
 """Payouts of SEND links: to a wallet at once, to a bank account or an address over a rail."""
 
 from accounts.ledger import journal
-from accounts.payments.models import Payment
 from accounts.payments.services import payments
 from accounts.payments.services.payments import PaymentRequest
 from accounts.transfers.rails.base import Address, Bank
 from accounts.transfers.services import orders
 from accounts.wallets import ledger_errors
 from accounts.wallets.models import Wallet
-from links.payment_links.models import Claim, PaymentLink
+from links.payment_links.models import PAYMENT_KIND, PURPOSE, Claim, PaymentLink
 from links.payment_links.services import settlement
-from links.payment_links.services.claim_history import PURPOSE
 from wallgent import ids
 from wallgent.actors import Actor
 from wallgent.errors import DomainError, InvalidState
@@ -36,7 +34,7 @@ def to_wallet(claim: Claim, *, actor: Actor) -> None:
             actor=actor,
             hold_id=link.hold_id,
             operation=ids.to_uuid(claim.id),
-            kind=Payment.Kind.PAYMENT_LINK,
+            kind=PAYMENT_KIND,
         )
     except journal.Refused as refused:
         raise _domain_error(refused, link, wallet) from None

@@ -14,9 +14,9 @@ from accounts.ledger import holds, journal
 from accounts.organizations.models import LinkDirection
 from accounts.transfers.models import Transfer
 from accounts.transfers.services.callbacks import Outcome
-from links.payment_links.models import Claim, PaymentLink
+from links.payment_links.models import PURPOSE, Claim, PaymentLink
 from links.payment_links.services import pay_requests, restrictions
-from links.payment_links.services.claim_history import PURPOSE, add_step
+from links.payment_links.services.claim_history import add_step
 from wallgent import clock, events, ids, money
 from wallgent.actors import Actor
 from wallgent.money import ZERO

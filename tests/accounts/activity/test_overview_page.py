@@ -29,10 +29,10 @@ def load(organization, environment="SANDBOX", zone=UTC):
 
 def money_by_day(organization, **options) -> dict[int, tuple]:
     """Money in and out of the days with any, by the number of days before today."""
-    [movement] = load(organization, **options).movements
+    [days] = load(organization, **options).daily_flows.values()
     return {
         back: (day.incoming, day.outgoing)
-        for back, day in enumerate(reversed(movement.days))
+        for back, day in enumerate(reversed(days))
         if day.incoming or day.outgoing
     }
 
@@ -71,7 +71,7 @@ class TestTotals:
 
         [total] = load(acme).totals
 
-        assert (total.held, total.held_in_links) == (35, 30)
+        assert (total.held, total.held_for) == (35, {"Held in payment links": 30})
         assert "Held in payment links" in site.html()
 
     def test_environments_are_separate(self, acme, wallet, live_wallet):
@@ -131,11 +131,11 @@ class TestMoneyInAndOut:
     def test_has_the_days_of_the_viewers_zone(self, acme, wallet, zone):
         fund(wallet, "10")
 
-        [movement] = load(acme, zone=ZoneInfo(zone)).movements
+        [days] = load(acme, zone=ZoneInfo(zone)).daily_flows.values()
 
-        assert movement.days[-1].date == clock.real_now().astimezone(ZoneInfo(zone)).date()
-        assert len(movement.days) == 30
-        assert movement.days[-1].incoming == 10
+        assert days[-1].date == clock.real_now().astimezone(ZoneInfo(zone)).date()
+        assert len(days) == 30
+        assert days[-1].incoming == 10
 
     def test_counts_payments_once_each(self, api, acme, wallet, savings, shop):
         fund(wallet, "100")

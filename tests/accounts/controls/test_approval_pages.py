@@ -136,6 +136,23 @@ class TestPage:
         assert "We have not verified" not in html
         assert "Another organization asks" in html
 
+    def test_kind_is_named_and_its_effect_is_shown_before_approving(self, owner, asked):
+        assert "Commission" in owner.html(at(asked))
+        assert "The designer is paid." in owner.html(at(asked, "approve"))
+
+    def test_subject_of_an_own_request_can_be_opened(self, owner, acme, payer, savings, asked):
+        own = ask(payer, savings, by=world.actor_for(acme), subject_id="wal_1")
+
+        assert f"{owner.root}/wallets/wal_1" in owner.html(at(own))
+        assert "lnk_1" in owner.html(at(asked))
+        assert "/payment-links/lnk_1" not in owner.html(at(asked))  # of another organization
+
+    def test_kind_of_an_app_that_is_gone_is_readable(self, owner, asked):
+        Approval.objects.update(kind="old_bill")
+
+        assert "Old bill" in owner.html(at(asked))
+        assert "not available on this server" in owner.html(at(asked, "approve"))
+
     def test_own_request_has_no_warning(self, owner, acme, payer, savings):
         own = ask(payer, savings, by=world.actor_for(acme))
 

@@ -123,7 +123,7 @@ class TestRequest:
 
     def test_kind_cannot_be_registered_twice(self):
         with pytest.raises(AssertionError, match="twice"):
-            approvals.register(approving.KIND, lambda approval, *, actor: None)
+            approvals.register(approving.KIND, approvals.Kind(label="Again"))
 
 
 class TestShow:

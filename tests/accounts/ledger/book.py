@@ -54,7 +54,7 @@ def deposit(account_id: str, amount: str) -> str:
     """Move money to an account from the treasury of its book and currency."""
     account = find(account_id)
     source = chart.treasury(account.book, account.currency)
-    one = posting(move(source, account_id, amount, account.currency), reason="deposit")
+    one = posting(move(source, account_id, amount, account.currency), reason="given")
     post(one, book=account.book)
     return one.id
 

@@ -35,7 +35,7 @@ def test_money_from_and_to_other_accounts_is_in_and_out(own):
     transfer(own[0], stranger, "5")
 
     assert since()(own) == [
-        (0, "USD", "deposit", Decimal(100), Decimal(0), 1),
+        (0, "USD", "given", Decimal(100), Decimal(0), 1),
         (0, "USD", "test", Decimal(0), Decimal(35), 2),
     ]
 
@@ -44,7 +44,7 @@ def test_money_between_the_accounts_is_neither_in_nor_out(own):
     deposit(own[0], "100")
     transfer(own[0], own[1], "40")
 
-    assert [flow.reason for flow in since()(own)] == ["deposit"]
+    assert [flow.reason for flow in since()(own)] == ["given"]
     [_, moved] = since()(own[:1])  # for one account alone it is money out
     assert moved.outgoing == 40
 

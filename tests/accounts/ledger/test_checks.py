@@ -44,7 +44,7 @@ def ids_by_name(api, acme, wallet, shop):
     capture = Posting(
         id=ids.new("txn"),
         moves=(Move(wallet.account_id, shop.account_id, Decimal(4), "USD"),),
-        reason="capture",
+        reason="test",
     )
     with transaction.atomic():
         holds.capture(hold, capture, amount=Decimal(4), operation=uuid.uuid4())

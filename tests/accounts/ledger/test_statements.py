@@ -9,7 +9,7 @@ from django.db import transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.ledger import chart, holds, journal, statements
+from accounts.ledger import chart, checks, holds, journal, statements
 from accounts.ledger.models import Entry, LedgerAccount
 from tests.accounts.ledger.book import (
     PRODUCTION,
@@ -233,7 +233,7 @@ class TestTrialBalance:
                 else:
                     journal.roll_up(5)
                     assert statements.out_of_balance() == 0
-                    assert statements.differences() == []
+                    assert checks.differences() == []
 
         in_parallel(5, work)
 

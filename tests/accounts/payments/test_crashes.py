@@ -48,7 +48,7 @@ def operations(api, stranger, acme, wallet, shop):
     posting = Posting(
         id=ids.new("txn"),
         moves=(Move(wallet.account_id, shop.account_id, Decimal(15), "USD"),),
-        reason="capture",
+        reason="test",
     )
     items = [pay | {"idempotencyKey": f"item-{n}", "amount": str(n)} for n in range(1, 4)]
     rich = {"payments": [*items, pay | {"from": shop.id}]}

@@ -388,7 +388,7 @@ class TestHolds:
         fund(wallet, "100")
         id = hold(wallet, "10")
         move = journal.Move(wallet.account_id, savings.account_id, Decimal(10), "USD")
-        posting = journal.Posting(id=ids.new("txn"), moves=(move,), reason="capture")
+        posting = journal.Posting(id=ids.new("txn"), moves=(move,), reason="test")
         holds.capture(id, posting, amount=Decimal("10"), operation=uuid4())
 
         (item,) = api.get(f"/v1/wallets/{wallet.id}/holds", status="RELEASED").json()["data"]

@@ -375,7 +375,7 @@ class TestBankDebit:
 def test_wallet_in_debt_is_shown_before_the_form(visitor, dollars):
     link = make(dollars)
     back = journal.Move(dollars.account_id, chart.treasury("SANDBOX", "USD"), Decimal(90), "USD")
-    posting = journal.Posting(id=ids.new("txn"), moves=(back,), reason="transfer_return")
+    posting = journal.Posting(id=ids.new("txn"), moves=(back,), reason="test")
     journal.post_set([posting], book="SANDBOX", forced=True)
 
     assert "It cannot be paid out right now" in text_of(visitor.get(address(link)))

@@ -355,7 +355,7 @@ class TestRefused:
     def test_a_sender_in_debt(self, make, claim, payer, shop, savings):
         link = make(amount="60")
         force = journal.Move(payer.account_id, savings.account_id, Decimal(90), "USD")
-        posting = journal.Posting(id=ids.new("txn"), moves=(force,), reason="card")
+        posting = journal.Posting(id=ids.new("txn"), moves=(force,), reason="test")
         journal.post_set([posting], book="SANDBOX", forced=True)
 
         refused = claim(link, shop)

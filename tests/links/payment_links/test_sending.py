@@ -218,7 +218,7 @@ class TestPayToBank:
         if when == "after":
             claimed = send_claim(link, ach_body())
         returned = journal.Move(payer.account_id, TREASURY, Decimal(90), "USD")
-        posting = journal.Posting(id=ids.new("txn"), moves=(returned,), reason="transfer_return")
+        posting = journal.Posting(id=ids.new("txn"), moves=(returned,), reason="test")
         journal.post_set([posting], book="SANDBOX", forced=True)
 
         if when == "before":
