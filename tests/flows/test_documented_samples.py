@@ -665,7 +665,7 @@ def is_served(method: str, path: str) -> bool:
         view = resolve(path).func
     except Resolver404:
         return False
-    return method in getattr(getattr(view, "cls", None), "permissions", ())
+    return method in getattr(getattr(view, "cls", None), "operations", ())
 
 
 @pytest.mark.parametrize(("source", "method", "path"), _LACKING)

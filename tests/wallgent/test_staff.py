@@ -242,7 +242,11 @@ class TestDeclaredLookups:
         for model, pages in admin.site._registry.items():
             columns = [*pages.list_display, *pages.fields]
             shown = {column if isinstance(column, str) else column.__name__ for column in columns}
-            looked_up = [item if isinstance(item, str) else item[0] for item in pages.list_filter]
+            looked_up = [
+                getattr(item, "parameter_name", None)
+                or (item if isinstance(item, str) else item[0])
+                for item in pages.list_filter
+            ]
             looked_up += [name for name in (pages.date_hierarchy,) if name]
             for name in pages.search_fields:
                 looked_up.append(name.removesuffix("__exact").removesuffix("__startswith"))
