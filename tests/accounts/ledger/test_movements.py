@@ -13,7 +13,7 @@ from accounts.ledger import chart, holds, journal, movements
 from accounts.ledger import checks as ledger_checks
 from accounts.ledger.models import Entry, Hold, Transaction
 from accounts.ledger.movements import Movement, NotDeclared, Record
-from accounts.payments.models import RECORD, kinds
+from accounts.payments.models import RECORD, Payment, kinds
 from accounts.payments.services import payments
 from accounts.payments.services.payments import PaymentRequest
 from accounts.wallets.models import Wallet
