@@ -7,7 +7,11 @@ from functools import cache
 import jsonschema_rs
 
 from wallgent import openapi, urls  # noqa: F401 - urls imports the operations
+from wallgent.api import operations
 from wallgent.api.views import ApiView
+
+_KNOWN = {str(operation) for operation in operations.declared()}  # tests may declare others
+_HEADERS = ("X-RateLimit-Limit", "Idempotent-Replayed", "Retry-After", "WWW-Authenticate")
 
 undescribed: list[str] = []  # what this test's responses hold and the document does not
 
@@ -18,38 +22,43 @@ def install() -> None:
 
     def checked(view, request, **path):
         response = dispatch(view, request, **path)
-        operation = view.operations.get(request.method)
-        if operation and operation in known():
+        operation = view.operations.get("GET" if request.method == "HEAD" else request.method)
+        if operation and str(operation) in _KNOWN:
             undescribed.extend(problems(operation, response))
         return response
 
     ApiView.dispatch = checked
 
 
-@cache
-def known() -> tuple:
-    """Return the operations in the document; a test may declare others."""
-    return tuple(openapi.operations.declared())
-
-
 def problems(operation, response) -> list[str]:
-    validator = _validator(operation.path, operation.method.lower(), str(response.status_code))
-    if validator is None:
-        return [f"{operation}: {response.status_code} is not described: {response.content[:200]}"]
-    found = validator.iter_errors(json.loads(response.content))
-    return [f"{operation} {response.status_code}: {error}"[:2_000] for error in found]
+    """Return what a response holds that its operation does not describe."""
+    method, status = operation.method.lower(), str(response.status_code)
+    described = _response(operation.path, method, status)
+    if described is None:
+        return [f"{operation}: {status} is not described: {response.content[:200]}"]
+    undeclared = {name for name in _HEADERS if name in response.headers} - set(described["headers"])
+    found = _validator(operation.path, method, status).iter_errors(json.loads(response.content))
+    return [f"{operation} {status}: {one}"[:2_000] for one in [*undeclared, *found]]
+
+
+def _response(path: str, method: str, status: str) -> dict | None:
+    document = _strict()
+    response = document["paths"][f"/{path}"][method]["responses"].get(status)
+    if response and (name := response.get("$ref", "").rpartition("/")[2]):
+        return document["components"]["responses"][name]
+    return response
 
 
 @cache
 def _validator(path: str, method: str, status: str):
-    document = _strict()
-    response = document["paths"][f"/{path}"][method]["responses"].get(status)
-    if response is None:
-        return None
-    if name := response.get("$ref", "").rpartition("/")[2]:
-        response = document["components"]["responses"][name]
-    schema = response["content"]["application/json"]["schema"]
-    return jsonschema_rs.validator_for({**schema, "components": document["components"]})
+    schema = _response(path, method, status)["content"]["application/json"]["schema"]
+    return validator_of(schema)
+
+
+def validator_of(schema: dict):
+    """Return a validator of a schema of the document."""
+    whole = {**schema, "components": _strict()["components"]}
+    return jsonschema_rs.validator_for(whole, validate_formats=True)
 
 
 @cache

@@ -4,21 +4,18 @@ import re
 from functools import cache
 from typing import Any
 
+from django.http import HttpResponse
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from wallgent import errors
-from wallgent.api import operations
+from wallgent.api import json, operations
 from wallgent.api.operations import PUBLIC, Operation, operation
 from wallgent.api.public import PublicView
 from wallgent.api.schemas import ErrorBody
 
-# What every request, one with a body and one that names an object can be answered with.
-_ALWAYS = (
-    *(errors.ValidationError, errors.RateLimitExceeded, errors.InternalError),
-    errors.ServiceUnavailable,
-)
-_BODY = (errors.InvalidAmount, errors.PayloadTooLarge)
+# What every request, and one that names an object, can be answered with.
+_ALWAYS = (errors.RateLimitExceeded, errors.InternalError, errors.ServiceUnavailable)
 _OBJECT = (errors.EnvironmentMismatch, errors.PermissionDenied)
 
 _RATE_HEADERS = {
@@ -26,15 +23,19 @@ _RATE_HEADERS = {
     "X-RateLimit-Remaining": "Requests left now.",
     "X-RateLimit-Reset": "When the current minute ends, in Unix seconds.",
 }
+# Statuses that are not stored under an idempotency key.
+_NOT_REPLAYED = {401, 429, 500, 501, 503}
 _HEADERS = _RATE_HEADERS | {
     "X-Request-Id": "Identifies the request in the server's logs.",
     "Idempotent-Replayed": "`true` if this is the stored answer to an earlier request.",
     "Retry-After": "Seconds to wait before the next try.",
+    "WWW-Authenticate": "How to authenticate.",
 }
 _KEY_PARAMETER = {
     "name": "Idempotency-Key",
     "in": "header",
-    "description": "A repeated request with the same key is carried out once. Valid for 24 hours.",
+    "description": "A repeated request with the same key is carried out once. Valid for 24 hours."
+    " Can be sent as `idempotencyKey` in the body instead.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
 
@@ -76,7 +77,7 @@ def document() -> dict[str, Any]:
             "schemas": components,
             "responses": responses,
             "headers": {
-                name: {"description": text, "schema": {"type": "string"}}
+                name: {"description": text, "schema": {"type": _header_type(name)}}
                 for name, text in _HEADERS.items()
             },
             "securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer"}},
@@ -169,15 +170,13 @@ def _parameters(one: Operation) -> list[dict]:
     return parameters
 
 
-def _inline(schema: Any, definitions: dict) -> Any:
-    """Return a parameter's schema with its definitions in place."""
-    if isinstance(schema, list):
-        return [_inline(item, definitions) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
+def _inline(schema: dict, definitions: dict) -> dict:
+    """Return the schema of a query parameter, which is None or one type, in place."""
     if name := schema.get("$ref", "").rpartition("/")[2]:
-        return definitions[name]
-    return {key: _inline(value, definitions) for key, value in schema.items()}
+        return _inline(definitions[name], definitions)
+    if choices := [item for item in schema.get("anyOf", []) if item != {"type": "null"}]:
+        return _inline(choices[0], definitions)  # a query has no null
+    return {key: value for key, value in schema.items() if key != "title"}
 
 
 def errors_of(one: Operation) -> set[type[errors.DomainError]]:
@@ -185,8 +184,10 @@ def errors_of(one: Operation) -> set[type[errors.DomainError]]:
     found = {*_ALWAYS, *one.errors}
     if not one.is_public:
         found |= set(one.view.authentication_classes[0].errors)
+    if one.is_write or one.query:
+        found.add(errors.ValidationError)
     if one.is_write:
-        found |= set(_BODY)
+        found.add(errors.PayloadTooLarge)
     if one.takes_key:
         found.add(errors.IdempotencyKeyReuse)
     for loader in one.loaders:
@@ -195,26 +196,45 @@ def errors_of(one: Operation) -> set[type[errors.DomainError]]:
 
 
 def _responses(one: Operation, schemas: dict) -> dict[str, dict]:
-    answered = {status: [schemas[str(one), status]] for status in one.answers}
     codes: dict[int, set[str]] = {}
     for error in errors_of(one):
         codes.setdefault(error.status, set()).add(error.code)
-    for status, found in codes.items():
-        code = {"properties": {"code": {"enum": sorted(found)}}}
-        error = {"allOf": [schemas["error", ""], {"properties": {"error": code}}]}
-        answered.setdefault(status, []).append(error)
-    responses = {}
-    for status, content in sorted(answered.items()):
-        schema = content[0] if len(content) == 1 else {"anyOf": content}
-        names = ["X-Request-Id", *_RATE_HEADERS]
-        names += ["Idempotent-Replayed"] if status < 500 else []
-        names += ["Retry-After"] if status in (429, 503) else []
-        responses[str(status)] = {
-            "description": ", ".join(sorted(codes.get(status, []))) or "Success",
-            "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names},
-            "content": {"application/json": {"schema": schema}},
+    return {
+        str(status): {
+            "description": ", ".join(
+                [*(["Success"] if status in one.answers else []), *sorted(codes.get(status, []))]
+            ),
+            "headers": {
+                name: {"$ref": f"#/components/headers/{name}"} for name in _headers(one, status)
+            },
+            "content": {"application/json": {"schema": _response(one, status, codes, schemas)}},
         }
-    return responses
+        for status in sorted({*one.answers, *codes})
+    }
+
+
+def _response(one: Operation, status: int, codes: dict[int, set[str]], schemas: dict) -> dict:
+    answer = schemas.get((str(one), status))
+    if status not in codes:
+        return answer
+    code = {"properties": {"code": {"enum": sorted(codes[status])}}}
+    refine = {"properties": {"error": code}}
+    if answer and "error" in getattr(one.answers[status], "model_fields", {}):
+        return {"allOf": [answer, refine]}
+    error = {"allOf": [schemas["error", ""], refine]}
+    return {"anyOf": [answer, error]} if answer else error
+
+
+def _headers(one: Operation, status: int) -> list[str]:
+    has_rate = status != 401 or one.is_public  # otherwise the rate is counted after the key
+    names = ["X-Request-Id", *(_RATE_HEADERS if has_rate else ())]
+    names += ["Idempotent-Replayed"] if one.takes_key and status not in _NOT_REPLAYED else []
+    names += ["Retry-After"] if status in (429, 503) else []
+    return names + (["WWW-Authenticate"] if status == 401 else [])
+
+
+def _header_type(name: str) -> str:
+    return "integer" if name.startswith(("X-RateLimit", "Retry")) else "string"
 
 
 def _shared_responses(paths: dict[str, dict]) -> dict[str, dict]:
@@ -228,6 +248,7 @@ def _shared_responses(paths: dict[str, dict]) -> dict[str, dict]:
                 if "allOf" not in response["content"]["application/json"]["schema"]:
                     continue
                 name = "Or".join(code.title().replace("_", "") for code in codes)
+                name += "Replayable" if "Idempotent-Replayed" in response["headers"] else ""
                 assert shared.setdefault(name, response) == response, name
                 responses[status] = {"$ref": f"#/components/responses/{name}"}
     return dict(sorted(shared.items()))
@@ -249,4 +270,12 @@ class OpenApiView(PublicView):
     @operation(PUBLIC, answers=dict[str, Any])
     def get(self, request):
         """Get this document."""
-        return document()
+        return {}
+
+    def respond(self, operation, result) -> HttpResponse:
+        return HttpResponse(_content(), content_type="application/json")
+
+
+@cache
+def _content() -> bytes:
+    return json.write(document()).encode()

@@ -26,7 +26,7 @@ from wallgent.api.schemas import (
 )
 from wallgent.api.views import ApiView
 from wallgent.environments import Environment
-from wallgent.errors import InvalidState, SandboxOnly
+from wallgent.errors import InvalidAmount, InvalidState, SandboxOnly
 from wallgent.money import Currency
 
 
@@ -236,7 +236,7 @@ class WalletFundView(ApiView):
         "wallets:write",
         body=FundInput,
         answers={201: FundOutput},
-        errors=(SandboxOnly, WalletFrozen, InvalidState),
+        errors=(SandboxOnly, InvalidAmount, WalletFrozen, InvalidState),
         example={"amount": "5"},
     )
     def post(self, request, wallet, data):
@@ -252,7 +252,7 @@ class SandboxFundView(ApiView):
         "wallets:write",
         body=SandboxFundInput,
         answers={201: FundOutput},
-        errors=(SandboxOnly, WalletFrozen, InvalidState),
+        errors=(SandboxOnly, InvalidAmount, WalletFrozen, InvalidState),
         example={"walletId": "{wallet_id}", "amount": "5"},
     )
     def post(self, request, wallet, data):

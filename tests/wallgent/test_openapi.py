@@ -30,19 +30,27 @@ class TestDocument:
         assert response.json() == json.loads(json.dumps(document))
 
     def test_describes_every_endpoint(self, document):
-        described = {
+        found = {
             f"{method.upper()} {path}"
             for path, methods in document["paths"].items()
             for method in methods
         }
 
-        assert described == {str(one) for one in openapi.operations.declared()}
-        assert len(described) == len(ENDPOINTS)
+        assert found == {str(one) for one in openapi.operations.declared()}
+        assert len(found) == len(ENDPOINTS)
 
     def test_names_each_operation_once(self, document):
         ids = [one["operationId"] for path in document["paths"].values() for one in path.values()]
 
         assert len(set(ids)) == len(ids)
+
+    def test_examples_are_as_described(self, document):
+        for path in document["paths"].values():
+            for one in path.values():
+                content = one.get("requestBody", {}).get("content", {}).get("application/json", {})
+                if "example" in content:
+                    validator = described.validator_of(content["schema"])
+                    assert list(validator.iter_errors(content["example"])) == []
 
     def test_change_is_noticed(self, document):
         """After a wanted change of the API, run `manage.py openapi` and commit the result."""

@@ -1,5 +1,6 @@
 """Runs an operation: form, objects, idempotency key and handler, a write in one transaction."""
 
+from functools import partial
 from http import HTTPStatus
 
 from django.conf import settings
@@ -15,12 +16,14 @@ from wallgent.errors import (
     EnvironmentMismatch,
     PermissionDenied,
     RateLimitExceeded,
+    SandboxOnly,
+    ServiceUnavailable,
     Unauthorized,
 )
 
 # Errors that are not stored under an idempotency key: another API key of the organization, or the
 # same one later, may succeed.
-_NOT_STORED = (Unauthorized, PermissionDenied, EnvironmentMismatch, RateLimitExceeded)
+_NOT_STORED = (Unauthorized, PermissionDenied, EnvironmentMismatch, SandboxOnly, RateLimitExceeded)
 
 
 class Empty(Schema):
@@ -61,97 +64,103 @@ def _load(operation: Operation, request, form, path: dict[str, str]) -> dict:
 class _Execution:
     """One execution of a write.
 
-    An error before the key is claimed leaves the key unused; an error after it is the answer that
-    every repetition gets.
+    An error before the key is claimed leaves the key unused; a refusal after it is the answer that
+    every repetition gets. A key that is bound to a reserved object is answered only with what the
+    provider's result is recorded as.
     """
 
     def __init__(self, view, operation, request, path, form, key: IdempotencyKey | None):
         self.view, self.operation, self.request = view, operation, request
         self.path, self.form, self.key = path, form, key
-        self.is_started = False
-        self.refusal: DomainError | None = None  # of the step before the transaction
 
     def run(self) -> HttpResponse:
-        provider = self.operation.provider
-        if self.operation.prepare:
-            try:
+        refusal = self._prepare()
+        is_claimed = False
+        try:
+            with transaction.atomic():
+                arguments = {} if refusal else self._load()
+                if earlier := self.key and self.key.claim():
+                    if refusal:
+                        self._load()  # access is checked before a replay is shown
+                    result = earlier.answer or self._reserved_before(earlier)
+                else:
+                    is_claimed = True
+                    if refusal:
+                        raise refusal
+                    result = self._handle(arguments)
+        except DomainError as error:
+            if not is_claimed:
+                raise
+            return self._refuse(error)
+        if isinstance(result, HttpResponse):
+            return self._restored(result)
+        return self._call_provider(result)
+
+    def _prepare(self) -> DomainError | None:
+        try:
+            if self.operation.prepare:
                 self.operation.prepare(self.view, self.request, self.form)
-            except DomainError as error:
-                self.refusal = error
-        if not provider:
-            return self._attempt(lambda: self._finish(self._start()))
-        reserved = self._attempt(self._reserve)
-        if isinstance(reserved, HttpResponse):
-            return reserved
-        result = provider.call(reserved)
-        return self._attempt(lambda: self._record(reserved, result))
+        except RateLimitExceeded:
+            raise
+        except DomainError as refusal:
+            return refusal
+        return None
 
-    def _start(self):
-        """Load the objects, claim the key and call the handler."""
-        arguments = {}
-        if not self.refusal:
-            arguments = _load(self.operation, self.request, self.form, self.path)
-            if self.operation.body:
-                arguments["data"] = self.form
-        reserved_id = self._claim_key()
-        if self.refusal:
-            raise self.refusal
-        if reserved_id:
-            return self.operation.provider.load(reserved_id, actor=self.request.actor)
-        return self.operation.handler(self.view, self.request, **arguments)
+    def _load(self) -> dict:
+        arguments = _load(self.operation, self.request, self.form, self.path)
+        return arguments | ({"data": self.form} if self.operation.body else {})
 
-    def _reserve(self):
-        reserved = self._start()
+    def _handle(self, arguments: dict):
+        """Return the stored response; or the object that is reserved for the call to a provider."""
+        result = self.operation.handler(self.view, self.request, **arguments)
+        if not self.operation.provider:
+            return self._finish(result)
         if self.key:
-            self.key.reserve(reserved.id)
-        return reserved
+            self.key.reserve(result.id)
+        return result
 
-    def _record(self, reserved, result) -> HttpResponse:
-        self._claim_key()  # locks it; an answer stored by a concurrent request is replayed
+    def _reserved_before(self, earlier: idempotency.Earlier):
+        return self.operation.provider.load(earlier.reserved_id, actor=self.request.actor)
+
+    def _call_provider(self, reserved) -> HttpResponse:
         provider = self.operation.provider
-        return self._finish(provider.record(reserved, result, actor=self.request.actor))
+        result = provider.call(reserved)
+        with transaction.atomic():
+            earlier = self.key and self.key.claim()  # which locks it
+            if earlier and earlier.answer:  # of a concurrent request
+                return self._restored(earlier.answer)
+            return self._finish(provider.record(reserved, result, actor=self.request.actor))
 
     def _finish(self, result) -> HttpResponse:
-        response = self.view.respond(self.operation, result)
+        """Return the response, stored under the key."""
+        is_refusal = isinstance(result, DomainError)
+        respond = self.view.refuse if is_refusal else partial(self.view.respond, self.operation)
+        response = respond(result)
         if self.key:
-            self.key.store(response, without=self.operation.secrets)
+            self.key.store(response, without=() if is_refusal else self.operation.secrets)
         return response
-
-    def _claim_key(self) -> str:
-        self.is_started = True
-        return self.key.claim() if self.key else ""
-
-    def _attempt(self, work):
-        """Return `work()`, done in one transaction, or the response to a replay or refusal."""
-        try:
-            with transaction.atomic():
-                return work()
-        except idempotency.Replayed as replayed:
-            return self._replay(replayed.answer)
-        except DomainError as refusal:
-            if not self.is_started or refusal.status >= 500 or isinstance(refusal, _NOT_STORED):
-                raise
-            return self._refuse(refusal)
 
     def _refuse(self, refusal: DomainError) -> HttpResponse:
-        response = self.view.refuse(refusal)
+        """Return the response to a refusal by the handler, whose work is rolled back."""
+        if refusal.status >= 500 or isinstance(refusal, _NOT_STORED):
+            raise refusal
         if not self.key and not refusal.has_record:
-            return response
-        try:
-            with transaction.atomic():
-                # The rollback released the key. If a concurrent request has claimed it since, the
-                # answer of that request is replayed.
-                self._claim_key()
+            return self.view.refuse(refusal)
+        with transaction.atomic():
+            # The rollback released the key. If a concurrent request has claimed it since, what that
+            # one does counts.
+            earlier = self.key and self.key.claim()
+            if not earlier:
                 refusal.record(actor=self.request.actor)
-                if self.key:
-                    self.key.store(response)
-        except idempotency.Replayed as replayed:
-            return self._replay(replayed.answer)
-        return response
+                return self._finish(refusal)
+        if earlier.answer:
+            return self._restored(earlier.answer)
+        raise ServiceUnavailable()  # it waits for its provider
 
-    def _replay(self, answer: HttpResponse) -> HttpResponse:
-        restore = self.operation.restore
-        if restore and answer.status_code < HTTPStatus.BAD_REQUEST:
-            stored = json.parse_object(answer.content)
-            answer.content = json.write(stored | restore(stored, actor=self.request.actor))
-        return answer
+    def _restored(self, response: HttpResponse) -> HttpResponse:
+        """Return a response; a replayed one with the secrets that were not stored."""
+        restore, is_replay = self.operation.restore, "Idempotent-Replayed" in response.headers
+        if restore and is_replay and response.status_code < HTTPStatus.BAD_REQUEST:
+            stored = json.parse_object(response.content)
+            response.content = json.write(stored | restore(stored, actor=self.request.actor))
+        return response

@@ -18,7 +18,8 @@ from wallgent.errors import IdempotencyKeyReuse, ValidationError
 LIFETIME = timedelta(hours=24)
 _MAX_KEY_LENGTH = 255
 
-# A concurrent request with the same key waits on the unique index until the first one commits.
+# A concurrent request with the same key waits on the unique index until the first one commits. A
+# key without an answer is bound to a reserved object until the provider's result is recorded.
 _CLAIM = """
     INSERT INTO wallgent_idempotencyrecord
         (id, organization_id, key, method, path, body_hash, reserved_id, created_at)
@@ -27,17 +28,18 @@ _CLAIM = """
         SET body_hash = EXCLUDED.body_hash, status = NULL, answer = NULL, reserved_id = '',
             created_at = EXCLUDED.created_at
         WHERE wallgent_idempotencyrecord.created_at < %s
+          AND wallgent_idempotencyrecord.status IS NOT NULL
     RETURNING true
 """
 _STORE = "UPDATE wallgent_idempotencyrecord SET status = %s, answer = %s WHERE id = %s"
 
 
-class Replayed(Exception):
-    """The key was used for the same request, whose stored answer is `answer`."""
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What an earlier request with the key left: its answer, or the object that it reserved."""
 
-    def __init__(self, answer: HttpResponse):
-        super().__init__("replayed")
-        self.answer = answer
+    answer: HttpResponse | None
+    reserved_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +63,10 @@ class IdempotencyKey:
     def body_hash(self) -> bytes:
         return credentials.digest(self.content)
 
-    def claim(self) -> str:
-        """Claim the key in the caller's transaction.
+    def claim(self) -> Earlier | None:
+        """Claim the key in the caller's transaction, and lock it.
 
-        Returns the id of the object that an earlier request with this key reserved, or "". Raises
-        Replayed, IdempotencyKeyReuse.
+        Returns what an earlier request left, if there was one. Raises IdempotencyKeyReuse.
         """
         now = clock.real_now()
         with connection.cursor() as cursor:
@@ -83,15 +84,15 @@ class IdempotencyKey:
                 ],
             )
             if cursor.fetchone():
-                return ""
+                return None
         record = IdempotencyRecord.objects.get(pk=self.id)
         if bytes(record.body_hash) != self.body_hash:
             raise IdempotencyKeyReuse()
         if record.status is None:
-            return record.reserved_id
+            return Earlier(None, record.reserved_id)
         answer = HttpResponse(record.answer, status=record.status, content_type="application/json")
         answer.headers["Idempotent-Replayed"] = "true"
-        raise Replayed(answer)
+        return Earlier(answer, record.reserved_id)
 
     def reserve(self, id: str) -> None:
         """Bind the key to an object before a call to a provider, in the same transaction."""

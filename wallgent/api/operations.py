@@ -4,11 +4,13 @@ A view has a path, and each of its methods is an operation, declared with `@oper
 patterns, checks, the OpenAPI document and the table that tests walk through are made from that.
 """
 
+import re
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from django.core.exceptions import ImproperlyConfigured
 from django.urls import URLPattern, path
 
 from wallgent.api.schemas import Schema
@@ -39,7 +41,7 @@ class Loader:
 
 
 class FormLoader(Loader):
-    """Fetches from the whole form: `access(request, form)`. `source` is the id checked first."""
+    """Fetches from the whole form: `access(request, form)`. `source` is only documentation."""
 
     __slots__ = ()
 
@@ -53,15 +55,17 @@ class ProviderCall:
 
     The handler is the first transaction and returns the object that it reserved. The idempotency
     key stays bound to that object: when the provider does not answer, a repeated request calls it
-    again for the outcome.
+    again for the outcome. For requests that are not repeated, the handler also schedules due work.
     """
 
     load: Callable[..., Any]  # (id, *, actor) -> the object that an earlier request reserved
     call: Callable[[Any], Any]  # (object) -> the provider's result; idempotent by the object's id
-    record: Callable[..., Any]  # (object, result, *, actor) -> the answer; must bear repetition
+    # (object, result, *, actor) -> the answer; a DomainError that it returns is stored as the
+    # answer, one that it raises leaves the outcome open. May run twice.
+    record: Callable[..., Any]
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """The declaration of one method of a path. See `operation`."""
 
@@ -77,12 +81,12 @@ class Operation:
     restore: Callable[..., dict] | None = None
     prepare: Callable[..., None] | None = None
     provider: ProviderCall | None = None
-    binds_key: bool = True
     example: dict[str, Any] = field(default_factory=dict)
     handler: Callable[..., Any]
     view: type | None = None  # sets itself, the method and the path
     method: str = ""
     path: str = ""
+    takes_key: bool = True
 
     def __str__(self):
         return f"{self.method} /{self.path}"
@@ -96,13 +100,28 @@ class Operation:
         return self.method != "GET"
 
     @property
-    def takes_key(self) -> bool:
-        return self.binds_key and self.method == "POST"
-
-    @property
     def status(self) -> int:
         """The status of the usual success."""
         return next(iter(self.answers))
+
+    def of_view(self, view: type, method: str) -> "Operation":
+        """Return the operation of a view's method. Raises ImproperlyConfigured."""
+        path = f"{view.prefix}/{view.path}"
+        bound = replace(
+            self,
+            view=view,
+            method=method,
+            path=path,
+            loads=view.loads | self.loads,
+            takes_key=self.takes_key and method == "POST",
+        )
+        if bound.is_public != view.is_public:
+            raise ImproperlyConfigured(f"{bound}: a permission or a PublicView, one of both")
+        form = bound.body or bound.query
+        fields = {*re.findall("{(.*?)}", path), *(form.model_fields if form else ())}
+        if unknown := {loader.source for loader in bound.loaders} - fields:
+            raise ImproperlyConfigured(f"{bound}: nothing is named {', '.join(unknown)}")
+        return bound
 
     @property
     def loaders(self) -> list[Loader]:
@@ -123,7 +142,7 @@ def operation(permission: str, *, answers: Any, **declared) -> Callable:
     `prepare(view, request, form)`: runs before the transaction and commits on its own; an error
     that it raises is the answer.
     `provider`: the call to a provider between two transactions.
-    `binds_key`: whether a POST takes an idempotency key.
+    `takes_key`: whether a POST takes an idempotency key.
     `example`: a body; `{wallet_id}` and the like stand for an id.
     """
 
@@ -157,7 +176,8 @@ def urlpatterns(prefix: str, *modules: str) -> list[URLPattern]:
     for module in modules:
         import_module(module)
     found = _views(prefix)
-    assert len({_shape(view) for view in found}) == len(found), "two views have the same path"
+    if len({_shape(view) for view in found}) < len(found):
+        raise ImproperlyConfigured("two views have the same path")
     routes = (view.path.replace("{", "<str:").replace("}", ">") for view in found)
     return [path(route, view.as_view()) for route, view in zip(routes, found, strict=True)]
 

@@ -25,6 +25,8 @@ _EXPOSED_HEADERS = (
 class PublicView(ApiView):
     """One public path, which needs no API key."""
 
+    is_public = True
+
     def dispatch(self, request, **path):
         if request.method == "OPTIONS":
             response = self._preflight()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from operator import attrgetter
-from typing import Annotated, Any, ClassVar, Self, get_args
+from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args
 
 import pydantic
 from django.db import models
@@ -59,6 +59,14 @@ def _getter(name: str, field: FieldInfo) -> Callable[[Any], Any]:
     return attrgetter(*sources or [name])
 
 
+def _may_hold_schemas(annotation: Any) -> bool:
+    parts = get_args(annotation) or (annotation,)
+    return any(
+        isinstance(part, TypeVar) or (isinstance(part, type) and issubclass(part, Schema))
+        for part in parts
+    )
+
+
 class Schema(pydantic.BaseModel):
     """The base of all requests and responses."""
 
@@ -72,7 +80,9 @@ class Schema(pydantic.BaseModel):
 
     # field name -> its names in JSON; the field name itself is read too
     _spellings: ClassVar[dict[str, tuple[str, ...]]] = {}
-    _getters: ClassVar[list[tuple[str, Callable[[Any], Any], bool]]] = []
+    _getters: ClassVar[dict[str, Callable[[Any], Any]]] = {}
+    _nullable: ClassVar[frozenset[str]] = frozenset()
+    _nested: ClassVar[dict[str, str]] = {}  # fields that may hold schemas -> their names in JSON
 
     @classmethod
     def __pydantic_init_subclass__(cls, **options) -> None:
@@ -83,11 +93,16 @@ class Schema(pydantic.BaseModel):
             for name, field in fields.items()
             if isinstance(field.validation_alias, pydantic.AliasChoices)
         }
-        cls._getters = [
-            (name, _getter(name, field), type(None) in get_args(field.annotation))
+        required = {name: field for name, field in fields.items() if field.is_required()}
+        cls._getters = {name: _getter(name, field) for name, field in required.items()}
+        cls._nullable = frozenset(
+            name for name, field in required.items() if type(None) in get_args(field.annotation)
+        )
+        cls._nested = {
+            name: field.serialization_alias or field.alias
             for name, field in fields.items()
-            if field.is_required()
-        ]
+            if _may_hold_schemas(field.annotation)
+        }
 
     @classmethod
     def of(cls, source: Any, /, **values: Any) -> Self:
@@ -96,10 +111,12 @@ class Schema(pydantic.BaseModel):
         Fields with a default keep it. `values` replaces attributes. A text that is empty in the
         database and may be null in JSON is null.
         """
-        for name, get, may_be_null in cls._getters:
+        for name, get in cls._getters.items():
             if name not in values:
-                value = get(source)
-                values[name] = None if value == "" and may_be_null else value
+                values[name] = get(source)
+        for name in cls._nullable:
+            if values[name] == "":
+                values[name] = None
         return cls.model_construct(**values)
 
     @pydantic.model_validator(mode="before")
@@ -123,14 +140,18 @@ class Schema(pydantic.BaseModel):
 
     def to_json(self) -> dict:
         """Return the JSON object, with every spelling of every field."""
-        return self.model_dump(by_alias=True)  # numbers in metadata remain Decimals
+        return self._spell(self.model_dump(by_alias=True))  # numbers in metadata remain Decimals
 
-    @pydantic.model_serializer(mode="wrap")
-    def _spell(self, serialize):
-        printed = serialize(self)
+    def _spell(self, printed: dict) -> dict:
+        for name, alias in self._nested.items():
+            value = getattr(self, name)
+            if isinstance(value, Schema):
+                value._spell(printed[alias])
+            elif isinstance(value, list):
+                for item, printed_item in zip(value, printed[alias], strict=True):
+                    item._spell(printed_item)
         for spellings in self._spellings.values():
-            if spellings[0] in printed:
-                printed |= dict.fromkeys(spellings[1:], printed[spellings[0]])
+            printed |= dict.fromkeys(spellings[1:], printed[spellings[0]])
         return printed
 
     @classmethod

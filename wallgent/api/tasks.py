@@ -9,8 +9,8 @@ from wallgent.api.models import IdempotencyRecord
 
 @shared_task
 def forget_idempotency_keys() -> int:
-    """Delete keys past their lifetime. A key that was claimed again in the meantime is kept."""
+    """Delete answered keys past their lifetime. One claimed again in the meantime is kept."""
     deleted, _ = IdempotencyRecord.objects.filter(
-        created_at__lt=clock.real_now() - LIFETIME
+        created_at__lt=clock.real_now() - LIFETIME, status__isnull=False
     ).delete()
     return deleted

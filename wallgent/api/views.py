@@ -21,10 +21,11 @@ def json_response(body: dict, status: int) -> HttpResponse:
 class ApiView(APIView):
     """One path under a prefix. Its methods are operations.
 
-    Another dialect of the API overrides `initial`, `refuse` and `page`.
+    Another dialect of the API overrides `initial`, `read`, `respond`, `refuse` and `page`.
     """
 
     prefix = "v1"
+    is_public = False  # whether its methods need no API key
     path: ClassVar[str]  # such as "wallets/{wallet_id}"
     loads: ClassVar[dict] = {}  # the loaders of the path's objects, for every method
     operations: ClassVar[dict[str, Operation]] = {}  # by method
@@ -37,10 +38,7 @@ class ApiView(APIView):
         for method in operations.METHODS:
             handler = getattr(cls, method.lower(), None)
             if declaration := getattr(handler, "operation", None):
-                declaration.view, declaration.method = cls, method
-                declaration.path = f"{cls.prefix}/{cls.path}"
-                declaration.loads = cls.loads | declaration.loads
-                cls.operations[method] = declaration
+                cls.operations[method] = declaration.of_view(cls, method)
         operations.views.append(cls)
 
     def dispatch(self, request, **path):
@@ -88,7 +86,7 @@ class ApiView(APIView):
         return schema.read(body)
 
     def respond(self, operation: Operation, result: Schema | dict | Answer) -> HttpResponse:
-        """Return the response to what a handler returned."""
+        """Return the response to what a handler returned; secrets are taken out of its `body`."""
         body, status = result if isinstance(result, Answer) else (result, operation.status)
         return json_response(body.to_json() if isinstance(body, Schema) else body, status)
 

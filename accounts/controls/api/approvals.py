@@ -19,7 +19,7 @@ from wallgent.api.schemas import (
     spelled,
 )
 from wallgent.api.views import ApiView
-from wallgent.errors import InvalidState, NotAvailable
+from wallgent.errors import InvalidAmount, InvalidState, NotAvailable
 from wallgent.money import Currency
 
 
@@ -112,7 +112,7 @@ class ApprovalApproveView(ApiView):
     @operation(
         "payments:write",
         answers=ApprovedOutput,
-        errors=(InvalidState, InsufficientFunds, WalletFrozen, NotAvailable),
+        errors=(InvalidAmount, InvalidState, InsufficientFunds, WalletFrozen, NotAvailable),
     )
     def post(self, request, approval):
         """Approve a request."""

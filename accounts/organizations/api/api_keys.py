@@ -4,7 +4,6 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from accounts.organizations.errors import ApiKeyRevoked
 from accounts.organizations.models import ApiKey
 from accounts.organizations.services import api_keys
 from wallgent.api.operations import Loader, operation
@@ -12,7 +11,7 @@ from wallgent.api.pagination import Page, PageQuery
 from wallgent.api.schemas import Name, ObjectId, Schema, Timestamp, TimeText, one_of
 from wallgent.api.views import ApiView
 from wallgent.environments import Environment
-from wallgent.errors import EnvironmentMismatch, InvalidState, KybRequired, NotFound
+from wallgent.errors import EnvironmentMismatch, InvalidState, KybRequired
 
 Permissions = Annotated[list[Annotated[str, Field(max_length=40)]], Field(max_length=50)]
 Addresses = Annotated[list[Annotated[str, Field(max_length=49)]], Field(max_length=100)]
@@ -54,7 +53,7 @@ class NewApiKeyOutput(ApiKeyOutput):
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=False)
 
-    secret: str | None = None
+    secret: str = Field(default_factory=str)
 
 
 class RevokedApiKeyOutput(ApiKeyOutput):
@@ -74,7 +73,7 @@ class ApiKeysView(ApiView):
         body=ApiKeyInput,
         answers={201: NewApiKeyOutput},
         secrets={"secret"},
-        errors=(EnvironmentMismatch, KybRequired, NotFound, ApiKeyRevoked, InvalidState),
+        errors=(EnvironmentMismatch, KybRequired),
         example={"name": "CI"},
     )
     def post(self, request, data):
@@ -104,14 +103,14 @@ class ApiKeyView(ApiView):
         "organizations:write",
         body=ApiKeyChanges,
         answers=ApiKeyOutput,
-        errors=(InvalidState, ApiKeyRevoked),
+        errors=(InvalidState,),
         example={"name": "CI"},
     )
     def patch(self, request, key, data):
         """Change an API key."""
         return ApiKeyOutput.of(api_keys.update(key, actor=request.actor, **data.given()))
 
-    @operation("organizations:write", answers=RevokedApiKeyOutput, errors=(ApiKeyRevoked,))
+    @operation("organizations:write", answers=RevokedApiKeyOutput)
     def delete(self, request, key):
         """Revoke an API key."""
         return RevokedApiKeyOutput.of(api_keys.revoke(key, actor=request.actor))

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from accounts.organizations.models import Organization
 from accounts.organizations.services import organizations
@@ -19,6 +19,8 @@ _FIELDS = ("seconds", "days", "to")
 
 
 class ClockInput(Schema):
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [f]} for f in _FIELDS]})
+
     seconds: int | None = Field(None, ge=1, le=_MAX_SECONDS)
     days: int | None = Field(None, ge=1, le=_MAX_SECONDS // _DAY_SECONDS)
     to: Timestamp | None = None

@@ -13,11 +13,11 @@ from accounts.payments.services.payments import ItemRefused, PaymentRequest
 from accounts.wallets import services as wallets
 from wallgent import ids, money
 from wallgent.api import errors, json
-from wallgent.api.idempotency import IdempotencyKey, Replayed, key_of
+from wallgent.api.idempotency import IdempotencyKey, key_of
 from wallgent.api.operations import operation
 from wallgent.api.schemas import AmountText, ErrorOutput, Schema, one_of
 from wallgent.api.views import ApiView, json_response
-from wallgent.errors import DomainError
+from wallgent.errors import DomainError, InvalidAmount
 from wallgent.money import ZERO
 
 BATCH_LIMIT = 20
@@ -78,6 +78,7 @@ class PaymentBatchView(ApiView):
         "payments:write",
         body=BatchInput,
         answers={200: BatchOutput, 207: FailedBatchOutput},
+        errors=(BatchPartialFailure, InvalidAmount),
         example={"payments": [{"from": "{wallet_id}", "to": "{savings_id}", "amount": "5"}]},
     )
     def post(self, request, data):
@@ -147,14 +148,15 @@ class _Batch:
                 self.duplicates[index] = earlier
                 continue
             try:
-                key.claim()
-            except Replayed as replayed:
-                self.results[index] = json.parse_object(replayed.answer.content) | {
+                earlier = key.claim()
+            except DomainError as error:
+                refusals[index] = error
+                continue
+            if earlier:
+                self.results[index] = json.parse_object(earlier.answer.content) | {
                     "index": index,
                     "replayed": True,
                 }
-            except DomainError as error:
-                refusals[index] = error
         if refusals:
             index = min(refusals)
             raise ItemRefused(index, refusals[index])

@@ -27,7 +27,7 @@ from wallgent.api.schemas import (
     spelled,
 )
 from wallgent.api.views import ApiView
-from wallgent.errors import InvalidState, ValidationError
+from wallgent.errors import InvalidAmount, InvalidState, ValidationError
 from wallgent.money import Currency
 
 
@@ -119,7 +119,7 @@ class PaymentOutput(Schema):
         return output
 
 
-PAYMENT_REFUSALS = (InsufficientFunds, WalletFrozen, InvalidState)
+PAYMENT_REFUSALS = (InvalidAmount, InsufficientFunds, WalletFrozen, InvalidState)
 _PAYMENT = {"payment": Loader("payment_id", payments.access)}
 
 

@@ -6,7 +6,7 @@ from accounts.transfers.services import orders
 from wallgent.api.operations import operation
 from wallgent.api.schemas import Amount, AmountText, Schema, one_of
 from wallgent.api.views import ApiView
-from wallgent.errors import SandboxOnly
+from wallgent.errors import InvalidAmount, SandboxOnly
 from wallgent.money import Currency
 
 
@@ -33,7 +33,7 @@ class UsdcPaymentsView(ApiView):
         "payments:write",
         body=UsdcPaymentInput,
         answers={201: UsdcPaymentOutput},
-        errors=(SandboxOnly,),
+        errors=(SandboxOnly, InvalidAmount),
         example={"address": "0x52908400098527886E0F7030069857D2E4169EE7", "amount": "5"},
     )
     def post(self, request, data):

@@ -1,5 +1,6 @@
 """The public API of payment links (contract 3.13). Anyone who knows the slug may claim or pay."""
 
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -31,11 +32,13 @@ from wallgent.api.schemas import ObjectId, Schema
 from wallgent.errors import (
     Conflict,
     DomainError,
+    InvalidAmount,
     InvalidState,
     NotAvailable,
     NotFound,
     PermissionDenied,
     Unauthorized,
+    ValidationError,
 )
 from wallgent.http.client_ip import client_ip, client_network
 
@@ -181,7 +184,7 @@ def _prepare_claim(view, request, data: ClaimInput) -> None:
         raise VerificationRequired(email=email, resendAfterSeconds=sent.resend_after_seconds)
 
 
-def _authorized_by(request, data: ClaimInput, path) -> Actor | None:
+def _authorized_by(request, data: ClaimInput) -> Actor | None:
     """Return the actor of an API key that pays the link from a wallet, if one was sent."""
     link = request.link
     if link.emails and not email_verification.is_needed(link):
@@ -194,6 +197,12 @@ def _authorized_by(request, data: ClaimInput, path) -> Actor | None:
     return authorized_by
 
 
+def _parties(request, data: ClaimInput, path) -> tuple[Actor | None, claims.Destination]:
+    """Return who authorizes the claim, if not its claimant, and where its money goes or is from."""
+    authorized_by = _authorized_by(request, data)
+    return authorized_by, data.destination.resolve(request.link, authorized_by)
+
+
 class ClaimView(_LinkView):
     path = "payment-links/claim/{slug}/claim"
 
@@ -201,30 +210,32 @@ class ClaimView(_LinkView):
         """Read a claim. A method without a rail is refused before the rest of the form."""
         try:
             return schema.read(body)
-        except DomainError:
-            methods.check_connected(request.link, MethodInput.read(body).method.upper())
-            raise
+        except DomainError as malformed:
+            with suppress(ValidationError):
+                methods.check_connected(request.link, MethodInput.read(body).method.upper())
+            raise malformed from None
 
     @operation(
         PUBLIC,
         body=ClaimInput,
         body_schema=AchClaimInput | UsdcClaimInput | WalletClaimInput,
         prepare=_prepare_claim,
-        loads={"authorized_by": _authorized_by},
+        loads={"parties": _parties},
         answers={200: ClaimOutput, 202: ClaimOutput},
         errors=(
             *(PaymentLinkNotFound, WalletNotFound, Unauthorized, PermissionDenied),
             *(VerificationRequired, InsufficientFunds, WalletFrozen, InvalidState, Conflict),
-            NotAvailable,
+            *(NotAvailable, InvalidAmount),
         ),
-        example={"method": "wallet", "destination": {"type": "WALLET", "walletId": "{savings_id}"}},
+        example={"method": "wallet", "destination": {"type": "wallet", "walletId": "{savings_id}"}},
     )
-    def post(self, request, link, authorized_by, data):
+    def post(self, request, link, parties, data):
         """Claim or pay a payment link."""
+        authorized_by, destination = parties
         claim = claims.open(
             link,
             actor=request.actor,
-            destination=data.destination.resolve(link, authorized_by),
+            destination=destination,
             recipient_email=data.recipient_email or "",
             visitor=_visitor(request),
             mandate=_acceptance(request, link, data.mandate),

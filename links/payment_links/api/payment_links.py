@@ -31,7 +31,7 @@ from wallgent.api.schemas import (
     one_of,
 )
 from wallgent.api.views import ApiView
-from wallgent.errors import InvalidState
+from wallgent.errors import InvalidAmount, InvalidState
 from wallgent.mail import addresses
 from wallgent.money import Currency
 
@@ -159,7 +159,7 @@ class PaymentLinksView(ApiView):
         answers={201: PaymentLinkOutput},
         secrets={"slug", "url"},
         restore=_address_of_stored,
-        errors=(InsufficientFunds, WalletFrozen, InvalidState),
+        errors=(InvalidAmount, InsufficientFunds, WalletFrozen, InvalidState),
         example={"walletId": "{wallet_id}", "amount": "5", "direction": "SEND"},
     )
     def post(self, request, wallet, data):

@@ -22,9 +22,11 @@ from tests.world import (
     everything,
     make_key,
     make_wallet,
+    unknown_id,
 )
 from wallgent import clock, ids
 from wallgent.api import public
+from wallgent.api.models import IdempotencyRecord
 
 ACH = {
     "method": "ach",
@@ -275,6 +277,21 @@ class TestReversal:
 
 
 class TestRefused:
+    def test_malformed_fields_are_named_together(self, make):
+        response = Client().post(f"/v1/payment-links/claim/{make()['slug']}/claim", {})
+
+        assert set(response.json()["error"]["details"]["fields"]) == {"method", "destination"}
+
+    def test_an_unknown_wallet_leaves_the_key_unused(self, make, claim, shop):
+        link = make()
+        unknown = {"type": "wallet", "walletId": unknown_id("wal")}
+
+        refused = claim(link, shop, destination=unknown, idempotencyKey="k")
+
+        assert refused.status_code == 404
+        assert not IdempotencyRecord.objects.filter(key="k").exists()
+        assert claim(link, shop, idempotencyKey="k").status_code == 200
+
     @pytest.mark.parametrize(
         "body",
         [

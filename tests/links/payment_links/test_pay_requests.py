@@ -7,7 +7,7 @@ import pytest
 from accounts.controls import tasks as approval_tasks
 from accounts.controls.models import Approval
 from accounts.controls.services import approvals
-from accounts.organizations.models import Organization
+from accounts.organizations.models import ApiKey, Organization
 from accounts.pay_ins.services import pay_requests
 from accounts.payments.models import Payment
 from links.payment_links import tasks
@@ -67,6 +67,19 @@ def pending_of(organization) -> Approval:
 
 
 class TestPayWithKey:
+    @pytest.mark.parametrize("loses", ["key", "permission"])
+    def test_replay_needs_the_access_that_paying_needed(self, ask, stranger, till, globex, loses):
+        Organization.objects.filter(pk=globex.pk).update(accepts_pay_requests_sandbox=False)
+        link, body = ask(), claim_body(till, idempotencyKey="k")
+        assert send_claim(link, body, client=stranger).status_code == 200
+        if loses == "permission":
+            ApiKey.objects.filter(organization=globex).update(permissions=["payments:read"])
+
+        client = stranger if loses == "permission" else Client()
+
+        assert refusal(send_claim(link, body, client=client)) == (401, "UNAUTHORIZED")
+        assert send_claim(link, body, client=Client()).status_code == 401
+
     def test_a_key_that_may_spend_pays_at_once(self, ask, stranger, payer, till, acme, globex):
         link = ask(description="Invoice 7")
 

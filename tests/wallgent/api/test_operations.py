@@ -4,6 +4,7 @@ import sys
 import types
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from django.urls import include, path
 
@@ -13,12 +14,14 @@ from accounts.wallets.errors import WalletNotFound
 from accounts.wallets.models import Wallet
 from tests.endpoints import Endpoint
 from tests.world import Client, actor_for, error_of, everything, in_parallel, make_key, make_wallet
-from wallgent import openapi
-from wallgent.api import operations
+from wallgent import clock, openapi
+from wallgent.api import commands, idempotency, operations
 from wallgent.api.models import IdempotencyRecord
-from wallgent.api.operations import Loader, ProviderCall, operation
+from wallgent.api.operations import PUBLIC, Loader, ProviderCall, operation
 from wallgent.api.pagination import Page, PageQuery
+from wallgent.api.public import PublicView
 from wallgent.api.schemas import Name, Schema
+from wallgent.api.tasks import forget_idempotency_keys
 from wallgent.api.views import ApiView, json_response
 from wallgent.errors import Conflict, InvalidState, ServiceUnavailable, Unauthorized
 
@@ -145,8 +148,35 @@ class TestOneDeclaration:
     def test_path_of_another_view_is_refused(self, url):
         declare_rename()
 
-        with pytest.raises(AssertionError, match="same path"):
+        with pytest.raises(ImproperlyConfigured, match="same path"):
             operations.urlpatterns("v1")
+
+    def test_needs_a_permission_or_a_public_view(self, serve):
+        for base, permission in ((ApiView, PUBLIC), (PublicView, "wallets:read")):
+            with pytest.raises(ImproperlyConfigured, match="PublicView"):
+                declare("odd", operation(permission, answers=RenameOutput)(read_name), base)
+
+    def test_loads_only_what_is_named(self, serve):
+        handler = operation("wallets:read", loads=WALLET, answers=RenameOutput)(read_name)
+
+        with pytest.raises(ImproperlyConfigured, match="wallet_id"):
+            declare("odd", handler)
+
+    def test_inherited_methods_belong_to_each_view(self, serve):
+        base = declare_rename()
+        copy = type("CopyView", (base,), {"path": "wallets/{wallet_id}/copied"})
+
+        paths = [view.operations["POST"].path for view in (base, copy)]
+
+        assert paths == ["v1/wallets/{wallet_id}/rename", "v1/wallets/{wallet_id}/copied"]
+
+
+def read_name(view, request):
+    """Get a name."""
+
+
+def declare(path: str, handler, base=ApiView) -> type:
+    return type("MadeUpView", (base,), {"path": path, "get": handler})
 
 
 class TestOtherDialect:
@@ -226,7 +256,8 @@ class TestProviderCall:
     def open_wallet(self, serve, provider, api):
         def record(wallet, result, *, actor):
             if result == "refused":
-                raise Conflict("The provider refused the wallet.")
+                wallets.close(wallet, actor=actor)
+                return Conflict("The provider refused the wallet.")
             return RenameOutput.of(wallets.update(wallet, actor=actor, name=result))
 
         class OpenedWalletsView(ApiView):
@@ -297,6 +328,39 @@ class TestProviderCall:
         first, again = open_wallet(), open_wallet()
 
         assert (first.status_code, again.content) == (409, first.content)
+        assert Wallet.objects.get(name="Pending").status == "CLOSED"
+
+    def test_key_stays_bound_longer_than_answers_are_kept(self, open_wallet, provider):
+        provider.is_away = provider.answers_late = True
+        open_wallet()
+        IdempotencyRecord.objects.update(created_at=clock.real_now() - 2 * idempotency.LIFETIME)
+        forget_idempotency_keys()
+        provider.is_away = False
+
+        assert open_wallet().json()["name"] == "reference 1"
+        assert len(provider.answers) == 1
+
+    def test_refusal_while_another_request_has_reserved_is_not_stored(
+        self, open_wallet, provider, monkeypatch
+    ):
+        provider.is_away = provider.answers_late = True
+        refuse = commands._Execution._refuse
+
+        def refuse_after_a_twin(execution, error):
+            monkeypatch.undo()
+            in_parallel(1, lambda number: open_wallet())  # claims the key that was released
+            return refuse(execution, error)
+
+        def create(**options):
+            raise InvalidState("Refused.")
+
+        monkeypatch.setattr(wallets, "create", create)
+        monkeypatch.setattr(commands._Execution, "_refuse", refuse_after_a_twin)
+        first = open_wallet()
+        provider.is_away = False
+
+        assert error_of(first) == "SERVICE_UNAVAILABLE"
+        assert open_wallet().json()["name"] == "reference 1"
 
     def test_racing_repeats_reserve_and_record_once(self, open_wallet, provider):
         answers = in_parallel(4, lambda n: open_wallet())
