@@ -43,7 +43,7 @@ class TestLog:
             )
 
         (record,) = [r for r in caplog.records if r.name == "wallgent.request"]
-        assert record.getMessage() == "POST /v1/wallets/<str:id>/fund 201"
+        assert record.getMessage() == "POST /v1/wallets/<str:wallet_id>/fund 201"
         assert record.organization == acme.id
         assert record.actor.startswith("key_")
         assert "hidden" not in str(vars(record))
