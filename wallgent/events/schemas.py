@@ -2,8 +2,6 @@
 
 from typing import Any, ClassVar
 
-from pydantic.fields import FieldInfo
-
 from wallgent.api.schemas import Schema, TimeText, one_of, spelled
 from wallgent.environments import Environment
 
@@ -22,18 +20,13 @@ class Payload(Schema):
     @classmethod
     def __pydantic_init_subclass__(cls, **options) -> None:
         super().__pydantic_init_subclass__(**options)
-        cls.secrets = frozenset(
-            field.serialization_alias for field in cls.model_fields.values() if _is_secret(field)
-        )
+        fields = cls.model_fields.values()
+        cls.secrets = frozenset(f.serialization_alias for f in fields if Secret in f.metadata)
 
     @classmethod
     def seen_by(cls, organization: Any, subject: Any, data: dict) -> dict:
         """Return the part of an event's data that one of its organizations may see."""
         return data
-
-
-def _is_secret(field: FieldInfo) -> bool:
-    return Secret in field.metadata
 
 
 class EventOutput(Schema):
