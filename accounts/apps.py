@@ -1,3 +1,5 @@
+from importlib import import_module
+
 from django.apps import AppConfig
 
 MAX_COUNTED = 100  # the largest number shown in the navigation
@@ -9,29 +11,23 @@ class AccountsConfig(AppConfig):
     def ready(self):
         from django.db.models.signals import post_migrate
 
-        from accounts.agents import events as agents
-        from accounts.controls import events as controls
         from accounts.controls.services import approvals
         from accounts.ledger import checks as ledger_checks
-        from accounts.organizations import events as organizations
         from accounts.organizations.services import organizations as tenants
         from accounts.organizations.services import wallet_lookup
         from accounts.organizations.sign_in import adapters
         from accounts.pay_ins import checks as pay_in_checks
         from accounts.payments import checks as payment_checks
-        from accounts.payments import events as payments
         from accounts.transfers import checks as transfer_checks
-        from accounts.transfers import events as transfers
         from accounts.transfers.rails import base
         from accounts.transfers.services import postings, worker
         from accounts.wallets import checks as wallet_checks
-        from accounts.wallets import events as wallets
         from accounts.wallets import services as wallet_services
         from accounts.wallets.wallet_lookup import Lookup
         from wallgent.web import pages
 
-        for package in (organizations, wallets, payments, controls, agents, transfers):
-            package.declare_all()
+        for package in ("organizations", "wallets", "payments", "controls", "agents", "transfers"):
+            import_module(f"accounts.{package}.events")
         for proofs in (wallet_checks, payment_checks, transfer_checks):
             proofs.declare_all()
         ledger_checks.register(pay_in_checks.DIFFERENCES)

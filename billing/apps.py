@@ -5,6 +5,4 @@ class BillingConfig(AppConfig):
     name = "billing"
 
     def ready(self):
-        from billing import events
-
-        events.declare_all()
+        from billing import events  # noqa: F401

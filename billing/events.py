@@ -1,8 +1,8 @@
-"""The event types of this app. The public catalogue lists them; they are not built yet."""
+"""The event types of this app: in the public catalogue, but not recorded yet (contract 4.2)."""
 
-from wallgent.events.catalogue import declare
+from wallgent.events.catalogue import announce
 
-NOT_BUILT_YET = (
+announce(
     "customer.created",
     "customer.updated",
     "customer.payment_method.saved",
@@ -14,13 +14,6 @@ NOT_BUILT_YET = (
     "invoice.payment_failed",
     "invoice.voided",
     "invoice.refunded",
-    "dispute.created",
-    "dispute.responded",
-    "dispute.resolved",
+    permission="invoices:read",
 )
-
-
-def declare_all() -> None:
-    """Declare the event types of this app. Called once, at start."""
-    for name in NOT_BUILT_YET:
-        declare(name)
+announce("dispute.created", "dispute.responded", "dispute.resolved", permission="payments:read")

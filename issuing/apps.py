@@ -5,6 +5,4 @@ class IssuingConfig(AppConfig):
     name = "issuing"
 
     def ready(self):
-        from issuing import events
-
-        events.declare_all()
+        from issuing import events  # noqa: F401

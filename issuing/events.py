@@ -1,8 +1,8 @@
-"""The event types of this app. The public catalogue lists them; they are not built yet."""
+"""The event types of this app: in the public catalogue, but not recorded yet (contract 4.2)."""
 
-from wallgent.events.catalogue import declare
+from wallgent.events.catalogue import announce
 
-NOT_BUILT_YET = (
+announce(
     "card.created",
     "card.updated",
     "card.cancelled",
@@ -11,10 +11,5 @@ NOT_BUILT_YET = (
     "card.authorization.captured",
     "card.authorization.reversed",
     "card.refund.created",
+    permission="payments:read",
 )
-
-
-def declare_all() -> None:
-    """Declare the event types of this app. Called once, at start."""
-    for name in NOT_BUILT_YET:
-        declare(name)

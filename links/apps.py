@@ -8,14 +8,13 @@ class LinksConfig(AppConfig):
         from accounts.controls.services import approvals
         from accounts.payments.api.payments import PaymentOutput
         from accounts.transfers.services import callbacks
-        from links.payment_links import checks, events
+        from links.payment_links import checks, events  # noqa: F401
         from links.payment_links.imports.kind import KIND
         from links.payment_links.models import PURPOSE
         from links.payment_links.services import pay_ins, pay_requests, settlement
         from wallgent.imports import kinds
         from wallgent.web import pages
 
-        events.declare_all()
         kinds.register(KIND)
         checks.declare_all()
         callbacks.on_outcome(PURPOSE, settlement.on_outcome, lock=settlement.lock)

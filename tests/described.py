@@ -1,4 +1,4 @@
-"""Checks the API's responses in all tests against the OpenAPI document."""
+"""Checks the API's responses and the recorded events in all tests against their schemas."""
 
 import copy
 import json
@@ -9,15 +9,23 @@ import jsonschema_rs
 from wallgent import openapi, urls  # noqa: F401 - urls imports the operations
 from wallgent.api import operations
 from wallgent.api.views import ApiView
+from wallgent.events import catalogue
+from wallgent.events.catalogue import EventType
+from wallgent.events.schemas import Payload
 
 _KNOWN = {str(operation) for operation in operations.declared()}  # tests may declare others
 _HEADERS = ("X-RateLimit-Limit", "Idempotent-Replayed", "Retry-After", "WWW-Authenticate")
 
-undescribed: list[str] = []  # what this test's responses hold and the document does not
+undescribed: list[str] = []  # what this test's responses and events hold and no schema describes
 
 
 def install() -> None:
-    """Check every response of an API view from now on."""
+    """Check every response of an API view and every event from now on."""
+    _check_responses()
+    _check_events()
+
+
+def _check_responses() -> None:
     dispatch = ApiView.dispatch
 
     def checked(view, request, **path):
@@ -28,6 +36,29 @@ def install() -> None:
         return response
 
     ApiView.dispatch = checked
+
+
+def _check_events() -> None:
+    render, declared = EventType.render, set(catalogue.types())  # a test may declare others
+
+    def checked(event_type, subject, organizations, **values):
+        for organization, data in render(event_type, subject, organizations, **values):
+            if event_type in declared:
+                undescribed.extend(event_problems(event_type, data))
+            yield organization, data
+
+    EventType.render = checked
+
+
+def event_problems(event_type: EventType, data: dict) -> list[str]:
+    found = _payload_validator(event_type.payload).iter_errors(json.loads(json.dumps(data)))
+    return [f"{event_type.name}: {error}"[:2_000] for error in found]
+
+
+@cache
+def _payload_validator(payload: type[Payload]):
+    schema = payload.model_json_schema(mode="serialization")
+    return jsonschema_rs.validator_for({**schema, "additionalProperties": False})
 
 
 def problems(operation, response) -> list[str]:

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of the API, made from the declared operations."""
+"""The OpenAPI 3.1 document of the API, made from the declared operations and event types."""
 
 import re
 from functools import cache
@@ -13,6 +13,9 @@ from wallgent.api import json, operations
 from wallgent.api.operations import PUBLIC, Operation, operation
 from wallgent.api.public import PublicView
 from wallgent.api.schemas import ErrorBody
+from wallgent.events import catalogue
+from wallgent.events.catalogue import EventType
+from wallgent.events.schemas import EventOutput
 
 # What every request, and one that names an object, can be answered with.
 _ALWAYS = (errors.RateLimitExceeded, errors.InternalError, errors.ServiceUnavailable)
@@ -57,7 +60,8 @@ class _Generator(GenerateJsonSchema):
 def document() -> dict[str, Any]:
     """Return the document. It does not depend on the server's settings."""
     declared = operations.declared()
-    schemas, components = _schemas(declared)
+    events = [type for type in catalogue.types() if type.is_public and type.is_available]
+    schemas, components = _schemas(declared, events)
     paths: dict[str, dict] = {}
     for one in declared:
         paths.setdefault(f"/{one.path}", {})[one.method.lower()] = _operation(one, schemas)
@@ -73,6 +77,7 @@ def document() -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "security": [{"apiKey": []}],
         "paths": paths,
+        "webhooks": {one.name: {"post": _webhook(one, schemas)} for one in events},
         "components": {
             "schemas": components,
             "responses": responses,
@@ -85,9 +90,14 @@ def document() -> dict[str, Any]:
     }
 
 
-def _schemas(declared: list[Operation]) -> tuple[dict, dict]:
-    """Return the schema of each body and answer, by operation and status, and the components."""
+def _schemas(declared: list[Operation], events: list[EventType]) -> tuple[dict, dict]:
+    """Return the schema of each body, answer and event, and the components.
+
+    Keys are an operation and a status, or the name of an event type.
+    """
     found = {("error", ""): ("serialization", ErrorBody)}
+    found["event", ""] = ("serialization", EventOutput)
+    found |= {(one.name, ""): ("serialization", one.payload) for one in events}
     for one in declared:
         found[str(one), "body"] = ("validation", one.body_schema or one.body)
         found |= {(str(one), status): ("serialization", a) for status, a in one.answers.items()}
@@ -145,6 +155,19 @@ def _operation(one: Operation, schemas: dict) -> dict:
             "content": {"application/json": content},
         }
     return described
+
+
+def _webhook(one: EventType, schemas: dict) -> dict:
+    name = {"const": one.name}
+    event = {"properties": {"event": name, "type": name, "data": schemas[one.name, ""]}}
+    schema = {"allOf": [schemas["event", ""], event]}
+    return {
+        "summary": one.title,
+        "description": f"Requires the permission `{one.permission}`.",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+        "responses": {"2XX": {"description": "The event was received."}},
+        "security": [],
+    }
 
 
 def _operation_id(one: Operation) -> str:

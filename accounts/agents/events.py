@@ -1,17 +1,8 @@
-"""The events of agents: in the public catalogue, but not recorded yet."""
+"""The event types of agents: in the public catalogue, but not recorded yet (contract 4.2)."""
 
-from wallgent.events.catalogue import declare
+from wallgent.events.catalogue import announce
 
-NOT_BUILT_YET = (
-    "agent.created",
-    "agent.paused",
-    "agent.resumed",
-    "agent.key_rotated",
-    "agent.deleted",
+announce(
+    *("agent.created", "agent.paused", "agent.resumed", "agent.key_rotated", "agent.deleted"),
+    permission="wallets:read",
 )
-
-
-def declare_all() -> None:
-    """Declare the events of agents. Called once, at start."""
-    for name in NOT_BUILT_YET:
-        declare(name)

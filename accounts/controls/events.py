@@ -1,98 +1,62 @@
-"""The events of controls: their payloads and how they are described (contract 4.2)."""
+"""The event types of approvals and policies (contract 4.2)."""
 
-from accounts.controls.models import Approval
-from accounts.organizations.models import Organization
-from wallgent import money
-from wallgent.api.schemas import timestamp_text
-from wallgent.events.catalogue import declare
-from wallgent.events.descriptions import (
-    Description,
-    Names,
-    money_text,
-    register_page,
-    with_reason,
+from functools import partial
+from typing import Annotated
+
+from pydantic import Field
+
+from wallgent.api.schemas import AmountText, From, TimeText, one_of
+from wallgent.events.catalogue import announce, event
+from wallgent.events.descriptions import register_page
+from wallgent.events.schemas import Payload
+from wallgent.money import Currency
+
+register_page("apr", "approval")
+approval_event = partial(event, permission="payments:read")
+
+
+@approval_event(
+    "approval.created",
+    "{to} asks for {money} from {from}",
+    icon="user-check",
+    tone="warning",
+    is_by_system=False,
 )
+class ApprovalCreated(Payload):
+    approval_id: Annotated[str, From("id")]
+    wallet_id: str
+    policy_id: str | None = None
+    amount: AmountText
+    currency: one_of(Currency)
+    sender_id: Annotated[str, From("wallet_id")] = Field(alias="from")
+    recipient_id: str = Field(alias="to")
+    description: str | None
+    expires_at: TimeText
 
 
-def _approval_created(approval: Approval, *, organization: Organization) -> dict:
-    return {
-        "approvalId": approval.id,
-        "walletId": approval.wallet_id,
-        "policyId": None,
-        "amount": money.amount_text(approval.amount),
-        "currency": approval.currency,
-        "from": approval.wallet_id,
-        "to": approval.recipient_id,
-        "description": approval.description or None,
-        "expiresAt": timestamp_text(approval.expires_at),
-    }
+@approval_event("approval.approved", "Request to pay approved", icon="circle-check", tone="success")
+class ApprovalApproved(Payload):
+    approval_id: Annotated[str, From("id")]
+    wallet_id: str
+    transaction_id: Annotated[str | None, From("payment_id")]
+    decided_by: str | None
 
 
-def _approval_approved(approval: Approval, *, organization: Organization) -> dict:
-    return {
-        "approvalId": approval.id,
-        "walletId": approval.wallet_id,
-        "transactionId": approval.payment_id,
-        "decidedBy": approval.decided_by or None,
-    }
-
-
-def _approval_rejected(approval: Approval, *, organization: Organization) -> dict:
-    return {
-        "approvalId": approval.id,
-        "walletId": approval.wallet_id,
-        "reason": approval.reason or None,
-        "decidedBy": approval.decided_by or None,
-    }
-
-
-def _approval_expired(approval: Approval, *, organization: Organization) -> dict:
-    return {
-        "approvalId": approval.id,
-        "walletId": approval.wallet_id,
-        "reason": approval.reason or None,
-    }
-
-
-def _describe_created(data: dict, names: Names) -> str:
-    to, of = names.of(data["to"]), names.of(data["from"])
-    return f"{to} asks for {money_text(data)} from {of}"
-
-
-def _description_of(result: str):
-    return lambda data, names: with_reason(f"Request to pay {result}", data)
-
-
-NOT_BUILT_YET = (
-    "policy.created",
-    "policy.updated",
-    "policy.deleted",
-    "policy.denied",
+@approval_event(
+    "approval.expired", "Request to pay ended without a decision{because}", icon="timer-off"
 )
+class ApprovalExpired(Payload):
+    approval_id: Annotated[str, From("id")]
+    wallet_id: str
+    reason: str | None
 
 
-def declare_all() -> None:
-    """Declare the events of approvals and policies. Called once, at start."""
-    register_page("apr", "approval")
-    declare(
-        "approval.created",
-        _approval_created,
-        Description(_describe_created, "user-check", "warning", is_by_system=False),
-    )
-    declare(
-        "approval.approved",
-        _approval_approved,
-        Description(_description_of("approved"), "circle-check", "success"),
-    )
-    declare(
-        "approval.rejected",
-        _approval_rejected,
-        Description(_description_of("rejected"), "circle-x"),
-    )
-    declare(
-        "approval.expired",
-        _approval_expired,
-        Description(_description_of("ended without a decision"), "timer-off"),
-    )
-    for name in NOT_BUILT_YET:
-        declare(name)
+@approval_event("approval.rejected", "Request to pay rejected{because}", icon="circle-x")
+class ApprovalRejected(ApprovalExpired):
+    decided_by: str | None
+
+
+announce(
+    *("policy.created", "policy.updated", "policy.deleted", "policy.denied"),
+    permission="policies:read",
+)

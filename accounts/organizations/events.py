@@ -1,73 +1,17 @@
-"""The events of organizations: their payloads and how they are described (contract 4.2)."""
+"""The event types of organizations, users and API keys, and their names (contract 4.2)."""
+
+from datetime import timedelta
+from typing import Annotated, Any
 
 from django.db.models import Exists, OuterRef
+from pydantic import Field, PlainSerializer
 
-from accounts.organizations.models import ApiKey, Invitation, Membership, Organization, User
+from accounts.organizations.models import ApiKey, Membership, Plan, User
 from wallgent.actors import Actor
-from wallgent.events.catalogue import declare
-from wallgent.events.descriptions import (
-    Description,
-    Name,
-    Names,
-    isolate,
-    register_names,
-    register_page,
-)
-
-
-def _clock(subject: Organization, *, organization: Organization, by) -> dict:
-    return {
-        "organizationId": subject.id,
-        "bySeconds": int(by.total_seconds()),
-        "aheadSeconds": int(subject.sandbox_offset.total_seconds()),
-    }
-
-
-def _api_key(key: ApiKey, *, organization: Organization, **extra) -> dict:
-    return {
-        "apiKeyId": key.id,
-        "name": key.name,
-        "keyPrefix": key.key_prefix,
-        "permissions": key.permissions,
-        **extra,
-    }
-
-
-def _organization(subject: Organization, *, organization: Organization, **extra) -> dict:
-    return {"organizationId": subject.id, "name": subject.name, "plan": subject.plan, **extra}
-
-
-def _user(user: User, *, organization: Organization, **extra) -> dict:
-    return {"userId": user.id, **extra}
-
-
-def _member(member: Membership, *, organization: Organization, **extra) -> dict:
-    return {"memberId": member.id, "userId": member.user_id, "role": member.role, **extra}
-
-
-def _invitation(invitation: Invitation, *, organization: Organization) -> dict:
-    # Without the email address: events cannot be erased.
-    return {"invitationId": invitation.id, "role": invitation.role}
-
-
-def _clock_advanced(data: dict, names: Names) -> str:
-    days, seconds = divmod(data["bySeconds"], 24 * 3600)
-    hours, minutes = divmod(seconds // 60, 60)
-    parts = ((days, "days"), (hours, "hours"), (minutes, "minutes"), (seconds % 60, "seconds"))
-    by = ", ".join(f"{count} {unit}" for count, unit in parts if count)
-    return f"Sandbox clock moved forward by {by}"
-
-
-def _key_changed(change: str):
-    return lambda data, names: f"API key {isolate(data['name'])} {change}"
-
-
-def _organization_changed(change: str):
-    return lambda data, names: f"Organization {isolate(data['name'])} {change}"
-
-
-def _with_role(sentence: str):
-    return lambda data, names: f"{sentence} as {data['role'].lower()}"
+from wallgent.api.schemas import From, one_of
+from wallgent.events.catalogue import announce, event
+from wallgent.events.descriptions import Name, Names, register_names, register_page
+from wallgent.events.schemas import Payload
 
 
 def _user_names(user_ids: set[str], actor: Actor) -> dict[str, Name]:
@@ -87,48 +31,98 @@ def _key_names(key_ids: set[str], actor: Actor) -> dict[str, Name]:
     return {id: Name(f"API key {name}", True) for id, name in own.values_list("pk", "name")}
 
 
-NOT_BUILT_YET = (
-    "risk_event.created",
-    "risk_event.resolved",
-    "kyb.approved",
-    "kyb.rejected",
+register_page("key", "api-key")
+register_names("key", _key_names)
+register_names("usr", _user_names)
+
+_Seconds = Annotated[
+    timedelta, PlainSerializer(lambda value: int(value.total_seconds()), return_type=int)
+]
+
+
+def _clock_advanced(data: dict, names: Names) -> str:
+    days, seconds = divmod(data["bySeconds"], 24 * 3600)
+    hours, minutes = divmod(seconds // 60, 60)
+    parts = ((days, "days"), (hours, "hours"), (minutes, "minutes"), (seconds % 60, "seconds"))
+    by = ", ".join(f"{count} {unit}" for count, unit in parts if count)
+    return f"Sandbox clock moved forward by {by}"
+
+
+@event("sandbox.clock_advanced", _clock_advanced, icon="clock")
+class ClockAdvanced(Payload):
+    organization_id: Annotated[str, From("id")]
+    by: _Seconds = Field(alias="bySeconds")
+    sandbox_offset: _Seconds = Field(alias="aheadSeconds")
+
+
+@event("organization.created", "Organization {name} opened", icon="building-2")
+@event("organization.activated", "Organization {name} activated for production", icon="badge-check")
+class OrganizationEvent(Payload):
+    organization_id: Annotated[str, From("id")]
+    name: str
+    plan: one_of(Plan)
+
+
+@event("organization.updated", "Organization {name} changed", icon="building-2")
+class OrganizationUpdated(OrganizationEvent):
+    changes: dict[str, Any]
+
+
+@event("api_key.created", "API key {name} made", icon="key-round")
+@event("api_key.revoked", "API key {name} revoked", icon="ban")
+class ApiKeyEvent(Payload):
+    api_key_id: Annotated[str, From("id")]
+    name: str
+    key_prefix: str
+    permissions: list[str]
+
+
+@event("api_key.updated", "API key {name} changed", icon="key-round")
+class ApiKeyUpdated(ApiKeyEvent):
+    changed: list[str]
+
+
+def _with_role(sentence: str):
+    return lambda data, names: f"{sentence} as {data['role'].lower()}"
+
+
+@event("member.invited", _with_role("Somebody invited"), icon="mail")
+@event("invitation.revoked", "Invitation revoked", icon="ban")
+class InvitationEvent(Payload):
+    # Without the email address: events cannot be erased.
+    invitation_id: Annotated[str, From("id")]
+    role: one_of(Membership.Role)
+
+
+@event("member.joined", _with_role("New member"), icon="user-plus")
+@event("member.removed", "Member removed", icon="user-minus")
+class MemberEvent(Payload):
+    member_id: Annotated[str, From("id")]
+    user_id: str
+    role: one_of(Membership.Role)
+
+
+@event("member.role_changed", _with_role("A member goes on"), icon="user")
+class MemberRoleChanged(MemberEvent):
+    before: one_of(Membership.Role)
+
+
+@event("user.signed_in")
+@event("user.locked_out")
+@event("user.password_changed")
+@event("user.email_changed")
+@event("user.recovery_codes_renewed")
+class UserEvent(Payload):
+    user_id: Annotated[str, From("id")]
+
+
+@event("user.mfa_added")
+@event("user.mfa_removed")
+class UserFactorEvent(UserEvent):
+    factor: str
+
+
+announce(
+    *("risk_event.created", "risk_event.resolved", "kyb.approved", "kyb.rejected"),
+    permission="organizations:read",
 )
-
-
-def declare_all() -> None:
-    """Declare the events of organizations, users and API keys. Called once, at startup."""
-    register_page("key", "api-key")
-    register_names("key", _key_names)
-    register_names("usr", _user_names)
-    for type, render, sentence, icon in (
-        ("sandbox.clock_advanced", _clock, _clock_advanced, "clock"),
-        ("api_key.created", _api_key, _key_changed("made"), "key-round"),
-        ("api_key.updated", _api_key, _key_changed("changed"), "key-round"),
-        ("api_key.revoked", _api_key, _key_changed("revoked"), "ban"),
-        ("organization.created", _organization, _organization_changed("opened"), "building-2"),
-        ("organization.updated", _organization, _organization_changed("changed"), "building-2"),
-        (
-            "organization.activated",
-            _organization,
-            _organization_changed("activated for production"),
-            "badge-check",
-        ),
-        ("member.invited", _invitation, _with_role("Somebody invited"), "mail"),
-        ("member.joined", _member, _with_role("New member"), "user-plus"),
-        ("member.role_changed", _member, _with_role("A member goes on"), "user"),
-        ("member.removed", _member, lambda data, names: "Member removed", "user-minus"),
-        ("invitation.revoked", _invitation, lambda data, names: "Invitation revoked", "ban"),
-    ):
-        declare(type, render, Description(sentence, icon), public=False)
-    for type in (
-        "user.signed_in",
-        "user.locked_out",
-        "user.password_changed",
-        "user.email_changed",
-        "user.mfa_added",
-        "user.mfa_removed",
-        "user.recovery_codes_renewed",
-    ):
-        declare(type, _user, public=False)
-    for type in NOT_BUILT_YET:
-        declare(type)

@@ -1,50 +1,20 @@
-"""The events of payments: their payloads and how they are described (contract 4.2)."""
+"""The event types of payments (contract 4.2)."""
+
+from functools import partial
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
 
 from accounts.organizations.models import Organization
 from accounts.payments.models import Payment
-from wallgent import money
-from wallgent.api.schemas import timestamp_text
-from wallgent.events.catalogue import declare
-from wallgent.events.descriptions import (
-    Description,
-    Names,
-    money_text,
-    register_page,
-    with_reason,
-)
+from wallgent.api.schemas import AmountText, From, TimeText, one_of
+from wallgent.events.catalogue import event
+from wallgent.events.descriptions import Names, money_text, register_page, with_reason
+from wallgent.events.schemas import Payload
+from wallgent.money import Currency
 
-
-def _payment(payment: Payment, *, organization: Organization) -> dict:
-    data = {
-        "transactionId": payment.id,
-        "from": payment.sender_id,
-        "to": payment.recipient_id,
-        "amount": money.amount_text(payment.amount),
-        "currency": payment.currency,
-        "status": payment.status,
-        "description": payment.description or None,
-        "merchantId": None,
-        "createdAt": timestamp_text(payment.created_at),
-    }
-    if organization.id == payment.organization_id:  # only the sender sees the fee
-        data["fee"] = money.amount_text(payment.fee)
-    return data
-
-
-def _payment_failed(payment: Payment, *, organization: Organization) -> dict:
-    return _payment(payment, organization=organization) | {
-        "code": payment.failure_code,
-        "reason": payment.failure_reason,
-    }
-
-
-def _payment_reversed(
-    payment: Payment, *, organization: Organization, reversal: Payment, reason: str
-) -> dict:
-    return _payment(payment, organization=organization) | {
-        "reversalTransactionId": reversal.id,
-        "reason": reason or None,
-    }
+register_page("txn", "payment")
+payment_event = partial(event, permission="payments:read")
 
 
 def _describe_completed(data: dict, names: Names) -> str:
@@ -56,27 +26,46 @@ def _describe_completed(data: dict, names: Names) -> str:
     return f"{money_text(data)} received in {recipient} from {sender}"
 
 
-def _describe_failed(data: dict, names: Names) -> str:
-    return with_reason(f"Payment of {money_text(data)} from {names.of(data['from'])} failed", data)
-
-
 def _describe_reversed(data: dict, names: Names) -> str:
     if names.owns(data["from"]):
         return with_reason(f"{money_text(data)} given back to {names.of(data['from'])}", data)
     return with_reason(f"{money_text(data)} given back from {names.of(data['to'])}", data)
 
 
-def declare_all() -> None:
-    """Declare the events of payments. Called once, at start."""
-    register_page("txn", "payment")
-    declare(
-        "payment.completed",
-        _payment,
-        Description(_describe_completed, "arrow-left-right", "success"),
-    )
-    declare(
-        "payment.failed",
-        _payment_failed,
-        Description(_describe_failed, "circle-alert", "error"),
-    )
-    declare("payment.reversed", _payment_reversed, Description(_describe_reversed, "undo-2"))
+@payment_event("payment.completed", _describe_completed, icon="arrow-left-right", tone="success")
+class PaymentEvent(Payload):
+    model_config = ConfigDict(json_schema_extra=lambda schema: schema["required"].remove("fee"))
+
+    transaction_id: Annotated[str, From("id")]
+    sender_id: str = Field(alias="from")
+    recipient_id: str = Field(alias="to")
+    amount: AmountText
+    currency: one_of(Currency)
+    fee: AmountText
+    status: one_of(Payment.Status)
+    description: str | None
+    merchant_id: str | None = None
+    created_at: TimeText
+
+    @classmethod
+    def seen_by(cls, organization: Organization, payment: Payment, data: dict) -> dict:
+        if organization.id == payment.organization_id:
+            return data
+        return {key: data[key] for key in data if key != "fee"}  # only the sender sees it
+
+
+@payment_event(
+    "payment.failed",
+    "Payment of {money} from {from} failed{because}",
+    icon="circle-alert",
+    tone="error",
+)
+class PaymentFailed(PaymentEvent):
+    failure_code: str = Field(alias="code")
+    failure_reason: str = Field(alias="reason")
+
+
+@payment_event("payment.reversed", _describe_reversed, icon="undo-2")
+class PaymentReversed(PaymentEvent):
+    reversal_transaction_id: str
+    reason: str | None

@@ -1,91 +1,20 @@
-"""The events of transfers: their payloads and how they are described (contract 4.2)."""
+"""The event types of transfers (contract 4.2)."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import Annotated
 
-from accounts.organizations.models import Organization
-from accounts.transfers.models import RailType, Suspended, Transfer
-from accounts.wallets.models import Wallet
-from wallgent import money
-from wallgent.api.schemas import timestamp_text
-from wallgent.events.catalogue import declare
-from wallgent.events.descriptions import (
-    Description,
-    Names,
-    money_text,
-)
+from accounts.transfers.models import RailType, Transfer
+from wallgent.api.schemas import AmountText, From, TimeText, one_of
+from wallgent.events.catalogue import event
+from wallgent.events.descriptions import Names, money_text
+from wallgent.events.schemas import Payload
+from wallgent.money import Currency
 
-
-def _transfer(transfer: Transfer, *, organization: Organization) -> dict:
-    return {
-        "transferId": transfer.id,
-        "walletId": transfer.wallet_id,
-        "direction": transfer.direction,
-        "railType": transfer.rail_type,
-        "amount": money.amount_text(transfer.amount),
-        "currency": transfer.currency,
-        "fee": money.amount_text(transfer.fee),
-        "status": transfer.status,
-    }
+transfer_event = partial(event, permission="payments:read")
 
 
-def _transfer_completed(transfer: Transfer, *, organization: Organization) -> dict:
-    return _transfer(transfer, organization=organization) | {
-        "transactionId": transfer.transaction_id,
-        "completedAt": timestamp_text(transfer.completed_at),
-    }
-
-
-def _transfer_failed(transfer: Transfer, *, organization: Organization) -> dict:
-    return _transfer(transfer, organization=organization) | {
-        "failureCode": transfer.failure_code,
-        "failureReason": transfer.failure_reason,
-    }
-
-
-def _transfer_returned(transfer: Transfer, *, organization: Organization) -> dict:
-    return _transfer_failed(transfer, organization=organization) | {
-        "transactionId": transfer.return_transaction_id,
-        "returnedAt": timestamp_text(transfer.returned_at),
-        "chargedWalletId": transfer.charged_wallet_id,
-    }
-
-
-def _transfer_suspended(
-    transfer: Transfer, *, organization: Organization, suspended: Suspended
-) -> dict:
-    return _transfer(transfer, organization=organization) | {
-        "amount": money.amount_text(suspended.amount),
-        "suspendedId": suspended.id,
-        "transactionId": suspended.transaction_id,
-    }
-
-
-def _wallet_charged(
-    wallet: Wallet,
-    *,
-    organization: Organization,
-    transfer: Transfer,
-    closed: Wallet,
-    transaction_id: str,
-) -> dict:
-    return {
-        "walletId": wallet.id,
-        "closedWalletId": closed.id,
-        "transferId": transfer.id,
-        "transactionId": transaction_id,
-        "amount": money.amount_text(transfer.amount),
-        "currency": transfer.currency,
-        "newBalance": money.amount_text(wallet.account.balance),
-        "debt": money.amount_text(wallet.account.debt),
-    }
-
-
-def _describe_charge(data: dict, names: Names) -> str:
-    wallet, closed = names.of(data["walletId"]), names.of(data["closedWalletId"])
-    return f"{money_text(data)} charged to {wallet}: a deposit into closed wallet {closed} returned"
-
-
-def _describe(out: str, into: str) -> Callable[[dict, Names], str]:
+def _moved(out: str, into: str) -> Callable[[dict, Names], str]:
     """Return the describer of a transfer, with a phrase for each direction."""
 
     def describe(data: dict, names: Names) -> str:
@@ -98,57 +27,79 @@ def _describe(out: str, into: str) -> Callable[[dict, Names], str]:
     return describe
 
 
-def _describe_check(data: dict, names: Names) -> str:
-    return f"Rail asked how far {money_text(data)} has come"
+@transfer_event("transfer.created", _moved("ordered out of", "ordered into"), icon="landmark")
+@transfer_event(
+    "transfer.processing",
+    _moved("under way from", "under way into"),
+    icon="landmark",
+    tone="info",
+)
+@transfer_event(
+    "transfer.cancelled", _moved("kept back in", "no longer expected in"), icon="circle-x"
+)
+@event("transfer.asked_about", "Rail asked how far {money} has come", icon="search")
+class TransferEvent(Payload):
+    transfer_id: Annotated[str, From("id")]
+    wallet_id: str
+    direction: one_of(Transfer.Direction)
+    rail_type: one_of(RailType)
+    amount: AmountText
+    currency: one_of(Currency)
+    fee: AmountText
+    status: one_of(Transfer.Status)
 
 
-def _describe_suspended(data: dict, names: Names) -> str:
-    wallet = names.of(data["walletId"])
-    return f"{money_text(data)} kept aside, as {wallet} could not take it: write to support"
+@transfer_event(
+    "transfer.completed", _moved("paid out of", "received in"), icon="circle-check", tone="success"
+)
+class TransferCompleted(TransferEvent):
+    transaction_id: str
+    completed_at: TimeText
 
 
-def declare_all() -> None:
-    """Declare the events of transfers. Called once, at start."""
-    declare(
-        "transfer.created",
-        _transfer,
-        Description(_describe("ordered out of", "ordered into"), "landmark"),
-    )
-    declare(
-        "transfer.processing",
-        _transfer,
-        Description(_describe("under way from", "under way into"), "landmark", "info"),
-    )
-    declare(
-        "transfer.completed",
-        _transfer_completed,
-        Description(_describe("paid out of", "received in"), "circle-check", "success"),
-    )
-    declare(
-        "transfer.failed",
-        _transfer_failed,
-        Description(_describe("not paid out of", "not received in"), "circle-alert", "error"),
-    )
-    declare(
-        "transfer.cancelled",
-        _transfer,
-        Description(_describe("kept back in", "no longer expected in"), "circle-x"),
-    )
-    declare(
-        "transfer.returned",
-        _transfer_returned,
-        Description(_describe("returned to", "taken back from"), "undo-2", "warning"),
-    )
-    declare("transfer.asked_about", _transfer, Description(_describe_check, "search"), public=False)
-    declare(
-        "wallet.charged",
-        _wallet_charged,
-        Description(_describe_charge, "undo-2", "warning"),
-        public=False,
-    )
-    declare(
-        "transfer.suspended",
-        _transfer_suspended,
-        Description(_describe_suspended, "circle-alert", "warning"),
-        public=False,
-    )
+@transfer_event(
+    "transfer.failed",
+    _moved("not paid out of", "not received in"),
+    icon="circle-alert",
+    tone="error",
+)
+class TransferFailed(TransferEvent):
+    failure_code: str
+    failure_reason: str
+
+
+@transfer_event(
+    "transfer.returned", _moved("returned to", "taken back from"), icon="undo-2", tone="warning"
+)
+class TransferReturned(TransferFailed):
+    transaction_id: Annotated[str, From("return_transaction_id")]
+    returned_at: TimeText
+    charged_wallet_id: str | None
+
+
+@event(
+    "transfer.suspended",
+    "{money} kept aside, as {walletId} could not take it: write to support",
+    icon="circle-alert",
+    tone="warning",
+)
+class TransferSuspended(TransferEvent):
+    suspended_id: str
+    transaction_id: str
+
+
+@event(
+    "wallet.charged",
+    "{money} charged to {walletId}: a deposit into closed wallet {closedWalletId} returned",
+    icon="undo-2",
+    tone="warning",
+)
+class WalletCharged(Payload):
+    wallet_id: Annotated[str, From("id")]
+    closed_wallet_id: str
+    transfer_id: str
+    transaction_id: str
+    amount: AmountText
+    currency: one_of(Currency)
+    new_balance: Annotated[AmountText, From("account.balance")]
+    debt: Annotated[AmountText, From("account.debt")]

@@ -1,69 +1,22 @@
-"""The events of wallets: their payloads and how they are described (contract 4.2)."""
+"""The event types of wallets, and their names in sentences (contract 4.2)."""
 
-from accounts.organizations.models import Organization
+from functools import partial
+from typing import Annotated
+
 from accounts.wallets.models import Wallet
-from wallgent import ids, money
+from wallgent import ids
 from wallgent.actors import Actor
-from wallgent.events.catalogue import declare
+from wallgent.api.schemas import AmountText, From, one_of
+from wallgent.events.catalogue import event
 from wallgent.events.descriptions import (
-    Description,
     Name,
     Names,
     money_text,
     register_names,
     register_page,
-    with_reason,
 )
-
-
-def _wallet_data(wallet: Wallet, *, organization: Organization, **extra) -> dict:
-    return {
-        "walletId": wallet.id,
-        "name": wallet.name,
-        "agentName": wallet.agent_name or None,
-        "walletType": wallet.type,
-        **extra,
-    }
-
-
-def _funded_data(
-    wallet: Wallet,
-    *,
-    organization: Organization,
-    amount,
-    transaction_id: str,
-    source: str = "sandbox",
-) -> dict:
-    return {
-        "walletId": wallet.id,
-        "transactionId": transaction_id,
-        "amount": money.amount_text(amount),
-        "currency": wallet.currency,
-        "newBalance": money.amount_text(wallet.account.balance),
-        "source": source,
-    }
-
-
-def _frozen_data(wallet: Wallet, *, organization: Organization, reason: str) -> dict:
-    return {"walletId": wallet.id, "reason": reason or None}
-
-
-def _id_data(wallet: Wallet, *, organization: Organization) -> dict:
-    return {"walletId": wallet.id}
-
-
-def _described_as(change: str):
-    return lambda data, names: f"Wallet {names.of(data['walletId'])} {change}"
-
-
-def _describe_frozen(data: dict, names: Names) -> str:
-    return with_reason(f"Wallet {names.of(data['walletId'])} frozen", data)
-
-
-def _describe_funded(data: dict, names: Names) -> str:
-    if data["source"] != "sandbox":
-        return f"{money_text(data)} arrived in {names.of(data['walletId'])}"
-    return f"{money_text(data)} of sandbox money funded into {names.of(data['walletId'])}"
+from wallgent.events.schemas import Payload
+from wallgent.money import Currency
 
 
 def _names(wallet_ids: set[str], actor: Actor) -> dict[str, Name]:
@@ -79,18 +32,46 @@ def _names(wallet_ids: set[str], actor: Actor) -> dict[str, Name]:
     }
 
 
-def declare_all() -> None:
-    """Declare the events of wallets. Called once, at startup."""
-    register_page("wal", "wallet")
-    register_names("wal", _names)
-    declare("wallet.created", _wallet_data, Description(_described_as("opened"), "wallet"))
-    declare(
-        "wallet.updated",
-        _wallet_data,
-        Description(_described_as("changed"), "pencil"),
-        public=False,
-    )
-    declare("wallet.funded", _funded_data, Description(_describe_funded, "coins", "success"))
-    declare("wallet.frozen", _frozen_data, Description(_describe_frozen, "snowflake", "info"))
-    declare("wallet.unfrozen", _id_data, Description(_described_as("unfrozen"), "lock-open"))
-    declare("wallet.closed", _id_data, Description(_described_as("closed"), "archive"))
+register_page("wal", "wallet")
+register_names("wal", _names)
+wallet_event = partial(event, permission="wallets:read")
+
+
+@wallet_event("wallet.created", "Wallet {walletId} opened", icon="wallet")
+class WalletCreated(Payload):
+    wallet_id: Annotated[str, From("id")]
+    name: str
+    agent_name: str | None
+    wallet_type: Annotated[one_of(Wallet.Type), From("type")]
+
+
+@event("wallet.updated", "Wallet {walletId} changed", icon="pencil")
+class WalletUpdated(WalletCreated):
+    changed: list[str]
+
+
+def _describe_funded(data: dict, names: Names) -> str:
+    if data["source"] != "sandbox":
+        return f"{money_text(data)} arrived in {names.of(data['walletId'])}"
+    return f"{money_text(data)} of sandbox money funded into {names.of(data['walletId'])}"
+
+
+@wallet_event("wallet.funded", _describe_funded, icon="coins", tone="success")
+class WalletFunded(Payload):
+    wallet_id: Annotated[str, From("id")]
+    transaction_id: str
+    amount: AmountText
+    currency: one_of(Currency)
+    new_balance: Annotated[AmountText, From("account.balance")]
+    source: str = "sandbox"  # or the id of a transfer
+
+
+@wallet_event("wallet.unfrozen", "Wallet {walletId} unfrozen", icon="lock-open")
+@wallet_event("wallet.closed", "Wallet {walletId} closed", icon="archive")
+class WalletEvent(Payload):
+    wallet_id: Annotated[str, From("id")]
+
+
+@wallet_event("wallet.frozen", "Wallet {walletId} frozen{because}", icon="snowflake", tone="info")
+class WalletFrozen(WalletEvent):
+    reason: str | None

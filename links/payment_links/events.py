@@ -1,87 +1,18 @@
-"""The events of payment links: their payloads and how they are described (contract 4.2)."""
+"""The event types of payment links (contract 4.2)."""
 
-from datetime import datetime
+from functools import partial
+from typing import Annotated
 
-from accounts.organizations.models import LinkDirection, Organization
+from accounts.organizations.models import LinkDirection
 from links.payment_links.models import Claim, PaymentLink
-from wallgent import money
-from wallgent.api.schemas import timestamp_text
-from wallgent.events.catalogue import declare
-from wallgent.events.descriptions import (
-    Description,
-    Names,
-    isolate,
-    money_text,
-    register_page,
-)
-from wallgent.imports.models import ImportFile
+from wallgent.api.schemas import AmountText, From, TimeText, one_of
+from wallgent.events.catalogue import event
+from wallgent.events.descriptions import Names, money_text, register_page
+from wallgent.events.schemas import Payload, Secret
+from wallgent.money import Currency
 
-_SECRETS = ("slug", "url")  # hidden from support
-
-
-def _link(link: PaymentLink, *, organization: Organization) -> dict:
-    # An event is written once for all its readers, with or without payments:write.
-    address = link.address_for(None)
-    return {
-        "paymentLinkId": link.id,
-        "slug": address.slug,
-        "url": address.url,
-        "walletId": link.wallet_id,
-        "amount": money.amount_text(link.amount),
-        "currency": link.currency,
-        "direction": link.direction,
-        "status": link.status,
-        "expiresAt": link.expires_at and timestamp_text(link.expires_at),
-    }
-
-
-def _claimed(
-    link: PaymentLink,
-    *,
-    organization: Organization,
-    claim: Claim,
-    transaction_id: str | None,
-    at: datetime,
-) -> dict:
-    return _link(link, organization=organization) | {
-        "claimId": claim.id,
-        "method": claim.method.lower(),
-        "transactionId": transaction_id,  # set at once for a claim by wallet
-        "transferId": claim.transfer_id,
-        "claimedAt": timestamp_text(at),  # a pay request is claimed when it is approved
-    }
-
-
-def _settled(link: PaymentLink, *, organization: Organization, claim: Claim) -> dict:
-    return _link(link, organization=organization) | {
-        "claimId": claim.id,
-        "transactionId": claim.transaction_id,
-        "transferId": claim.transfer_id,
-        "settledAt": timestamp_text(claim.settled_at),
-    }
-
-
-def _reopened(link: PaymentLink, *, organization: Organization, claim: Claim) -> dict:
-    return _link(link, organization=organization) | {
-        "claimId": claim.id,
-        "method": claim.method.lower(),
-        "claimStatus": claim.status,
-        "transferId": claim.transfer_id,
-        "reason": claim.failure_reason,
-        "reopenedAt": timestamp_text(link.reopened_at),
-    }
-
-
-def _sent(link: PaymentLink, *, organization: Organization, recipient: str) -> dict:
-    return {"paymentLinkId": link.id, "recipient": recipient}
-
-
-def _confirmed(file: ImportFile, *, organization: Organization, rows: int) -> dict:
-    return {"batchId": file.id, "rows": rows}
-
-
-def _describe_as(result: str):
-    return lambda data, names: f"Link over {money_text(data)} {result}"
+register_page("lnk", "payment-link")
+link_event = partial(event, permission="payments:read")
 
 
 def _describe_created(data: dict, names: Names) -> str:
@@ -95,43 +26,68 @@ def _describe_settled(data: dict, names: Names) -> str:
     return f"Link over {money_text(data)} {result}"
 
 
-def _describe_reopened(data: dict, names: Names) -> str:
-    return f"Link over {money_text(data)} open again: {isolate(data['reason'])}"
+@link_event("payment_link.created", _describe_created, icon="link")
+@link_event("payment_link.expired", "Link over {money} expired", icon="timer-off")
+@link_event("payment_link.cancelled", "Link over {money} cancelled", icon="circle-x")
+class PaymentLinkEvent(Payload):
+    payment_link_id: Annotated[str, From("id")]
+    slug: Annotated[str | None, Secret]
+    url: Annotated[str | None, Secret]
+    wallet_id: str
+    amount: AmountText
+    currency: one_of(Currency)
+    direction: one_of(LinkDirection)
+    status: one_of(PaymentLink.Status)
+    expires_at: TimeText | None
+
+    @classmethod
+    def of(cls, link: PaymentLink, /, **values) -> "PaymentLinkEvent":
+        # An event is written once for all its readers, with or without payments:write.
+        return super().of(link, **link.address_for(None)._asdict(), **values)
 
 
-def _describe_sent(data: dict, names: Names) -> str:
-    return f"Link sent to {isolate(data['recipient'])}"
+@link_event("payment_link.claimed", "Link over {money} claimed", icon="hand-coins", tone="info")
+class PaymentLinkClaimed(PaymentLinkEvent):
+    claim_id: str
+    method: str
+    transaction_id: str | None  # set at once for a claim by wallet
+    transfer_id: str | None
+    claimed_at: TimeText  # a pay request is claimed when it is approved
 
 
-def _describe_confirmed(data: dict, names: Names) -> str:
-    return f"{data['rows']:,} links ordered by file"
+@link_event("payment_link.settled", _describe_settled, icon="circle-check", tone="success")
+class PaymentLinkSettled(PaymentLinkEvent):
+    claim_id: str
+    transaction_id: str
+    transfer_id: str | None
+    settled_at: TimeText
 
 
-def declare_all() -> None:
-    """Declare the events of payment links. Called once, at start."""
-    register_page("lnk", "payment-link")
-    register_page("imp", "payment-link-batch")
-    for type, render, description in (
-        ("payment_link.created", _link, Description(_describe_created, "link")),
-        (
-            "payment_link.claimed",
-            _claimed,
-            Description(_describe_as("claimed"), "hand-coins", "info"),
-        ),
-        (
-            "payment_link.settled",
-            _settled,
-            Description(_describe_settled, "circle-check", "success"),
-        ),
-        ("payment_link.expired", _link, Description(_describe_as("expired"), "timer-off")),
-        ("payment_link.cancelled", _link, Description(_describe_as("cancelled"), "circle-x")),
-        ("payment_link.reopened", _reopened, Description(_describe_reopened, "undo-2", "warning")),
-    ):
-        declare(type, render, description, secrets=_SECRETS)
-    declare("payment_link.sent", _sent, Description(_describe_sent, "mail", "info"), public=False)
-    declare(
-        "payment_link_batch.confirmed",
-        _confirmed,
-        Description(_describe_confirmed, "list", "info"),
-        public=False,
-    )
+@link_event(
+    "payment_link.reopened", "Link over {money} open again: {reason}", icon="undo-2", tone="warning"
+)
+class PaymentLinkReopened(PaymentLinkEvent):
+    claim_id: str
+    method: str
+    claim_status: one_of(Claim.Status)
+    transfer_id: str | None
+    reason: str
+    reopened_at: TimeText
+
+
+@event("payment_link.sent", "Link sent to {recipient}", icon="mail", tone="info")
+class PaymentLinkSent(Payload):
+    payment_link_id: Annotated[str, From("id")]
+    recipient: str
+
+
+@event(
+    "payment_link_batch.confirmed",
+    "{rows:,} links ordered by file",
+    icon="list",
+    tone="info",
+    page="payment-link-batch",
+)
+class PaymentLinkBatchConfirmed(Payload):
+    batch_id: Annotated[str, From("id")]
+    rows: int

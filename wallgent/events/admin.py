@@ -30,7 +30,8 @@ class EventAdmin(SupportAdmin):
 
     @admin.display(description="data")
     def shown_data(self, event):
-        return json.dumps(catalogue.without_secrets(event.type, event.data), ensure_ascii=False)
+        shown = catalogue.find(event.type).without_secrets(event.data)
+        return json.dumps(shown, ensure_ascii=False)
 
     @admin.display
     def position(self, event):

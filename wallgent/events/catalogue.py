@@ -1,13 +1,14 @@
-"""The event types. Each package declares its own in its events.py, at start."""
+"""The event types. Each package declares its own in its events.py, imported at start."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from wallgent.events.descriptions import Description
+from wallgent.events.descriptions import Names, fill
+from wallgent.events.schemas import Payload
 
-# (subject, *, organization, **extra) -> the data that this organization may see, in JSON types.
-Renderer = Callable[..., dict]
+AUDIT_LOG_PERMISSION = "organizations:read"
 
 _NAME = re.compile(r"[a-z_]+(\.[a-z_]+){1,2}")
 _declared: dict[str, "EventType"] = {}
@@ -15,58 +16,90 @@ _declared: dict[str, "EventType"] = {}
 
 @dataclass(frozen=True, slots=True)
 class EventType:
-    """An event type. One without a renderer is announced and cannot be recorded yet."""
+    """An event type. One without a payload is announced and cannot be recorded yet."""
 
     name: str
-    render: Renderer | None
-    is_public: bool
-    secrets: frozenset[
-        str
-    ]  # keys of the data that the organization may see and our support may not
-    description: Description | None
+    sentence: str | Callable[[dict, Names], str] = ""
+    icon: str = "circle-dot"
+    tone: str = "neutral"
+    page: str = ""
+    is_by_system: bool = True
+    permission: str = AUDIT_LOG_PERMISSION
+    is_public: bool = False
+    payload: type[Payload] | None = None
+
+    @property
+    def title(self) -> str:
+        """The name for people: approval.created becomes "Approval created"."""
+        return self.name.replace("_", " ").replace(".", " ").capitalize()
 
     @property
     def is_available(self) -> bool:
-        return self.render is not None
+        return self.payload is not None
+
+    def render(
+        self, subject: Any, organizations: Iterable[Any], **values: Any
+    ) -> Iterator[tuple[Any, dict]]:
+        """Yield each organization with the data that it may see, in JSON types."""
+        data = self.payload.of(subject, **values).to_json()
+        for organization in organizations:
+            yield organization, self.payload.seen_by(organization, subject, data)
+
+    def describe(self, data: dict, names: Names) -> str:
+        """Return the sentence about an event, without a full stop."""
+        if callable(self.sentence):
+            return self.sentence(data, names)
+        return fill(self.sentence, data, names) if self.sentence else self.title
+
+    def without_secrets(self, data: dict) -> dict:
+        """Return the data of an event as our support may see it."""
+        secrets = self.payload.secrets if self.payload else ()
+        return {key: "…" if key in secrets else value for key, value in data.items()}
 
 
-def declare(
-    type: str,
-    render: Renderer | None = None,
-    description: Description | None = None,
-    *,
-    public: bool = True,
-    secrets: Iterable[str] = (),
-) -> None:
-    """Declare an event type. One that is not public stays in the organization's audit log.
+def event(name: str, sentence: str | Callable[[dict, Names], str] = "", **declared) -> Callable:
+    """Declare an event type whose data has the decorated schema. Several may share one.
 
-    `secrets` are the keys of its data that grant access to something.
+    `sentence`: describes an event to people: a text that `descriptions.fill` completes, or a
+    function of the data and the names in it.
+    `icon`, `tone`: how lists show it; the tones are those of components/notice.html.
+    `page`: the URL name of the page that it opens, if not the page of its subject.
+    `permission`: what a key needs to read it. Without one, the type is not public: it stays in the
+    organization's audit log.
+    `is_by_system`: whether Wallgent itself causes an event without a person or key; false if a
+    stranger may cause it, such as the payer of a link.
     """
-    assert _NAME.fullmatch(type), f"{type} is not an event name"
-    assert type not in _declared, f"{type} is declared twice"
-    assert render is not None or public, f"{type} has no renderer and is not public"
-    _declared[type] = EventType(type, render, public, frozenset(secrets), description)
+
+    def decorate(payload: type[Payload]) -> type[Payload]:
+        _declare(name, sentence=sentence, payload=payload, **declared)
+        return payload
+
+    return decorate
 
 
-def get(type: str) -> EventType:
+def announce(*names: str, permission: str) -> None:
+    """Declare public event types that are not built yet."""
+    for name in names:
+        _declare(name, permission=permission)
+
+
+def _declare(name: str, *, permission: str = "", **declared) -> None:
+    assert _NAME.fullmatch(name), f"{name} is not an event name"
+    assert name not in _declared, f"{name} is declared twice"
+    access = {"permission": permission, "is_public": True} if permission else {}
+    _declared[name] = EventType(name, **access, **declared)
+
+
+def get(name: str) -> EventType:
     """Return a declared type that can be recorded. Raises AssertionError for any other."""
-    found = _declared.get(type)
-    assert found is not None, f"{type} is not declared"
-    assert found.render is not None, f"{type} is not built yet"
-    return found
+    assert name in _declared, f"{name} is not declared"
+    assert _declared[name].is_available, f"{name} is not built yet"
+    return _declared[name]
 
 
-def description_of(type: str) -> Description | None:
-    """Return the description of an event type, or None."""
-    found = _declared.get(type)
-    return found and found.description
-
-
-def without_secrets(type: str, data: dict) -> dict:
-    """Return the data of an event as our support may see it."""
-    declared = _declared.get(type)
-    secrets = declared.secrets if declared else ()
-    return {key: "…" if key in secrets else value for key, value in data.items()}
+def find(name: str) -> EventType:
+    """Return the type of a stored event, whose declaration may be gone by now."""
+    return _declared.get(name) or EventType(name)
 
 
 def types() -> list[EventType]:

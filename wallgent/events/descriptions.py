@@ -1,15 +1,17 @@
 """The sentences that describe events to people, and the names and pages of the objects in them.
 
-The package that declares an event type describes it. The package that owns a kind of object
-registers the names and the page of its ids.
+The package that owns a kind of object registers the names and the page of its ids.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from django.utils.text import Truncator
 
 from wallgent.actors import Actor
+
+NAMED_KEYS = ("walletId", "closedWalletId", "from", "to")  # of the data; they hold ids
 
 _NAME_LENGTH = 60
 # Around a name, so that a name in a right-to-left script does not reorder the rest of the sentence.
@@ -98,12 +100,27 @@ def _prefix(id: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Description:
-    """The description of an event type: a sentence without a full stop, an icon and a tone."""
+class _Words:
+    """What the words in braces in a sentence stand for."""
 
-    sentence: Callable[[dict, Names], str]
-    icon: str = "circle-dot"
-    tone: str = "neutral"  # of components/notice.html
-    # Whether Wallgent itself causes an event without a person or key; false if a stranger may cause
-    # it, such as the payer of a link.
-    is_by_system: bool = True
+    data: dict
+    names: Names
+
+    def __getitem__(self, key: str) -> Any:
+        if key == "money":
+            return money_text(self.data)
+        if key == "because":
+            return with_reason("", self.data)
+        value = self.data[key]
+        if key in NAMED_KEYS:
+            return self.names.of(value)
+        return isolate(value) if isinstance(value, str) else value
+
+
+def fill(sentence: str, data: dict, names: Names) -> str:
+    """Return a sentence with an event's data in the place of the words in braces.
+
+    `{money}` is the amount, `{because}` the reason after a colon, if there is one; others are keys
+    of the data. An id is replaced by its object's name.
+    """
+    return sentence.format_map(_Words(data, names))

@@ -35,20 +35,20 @@ def record(
     *,
     actor: Actor,
     organizations: Iterable[Any] | None = None,
-    **extra: Any,
+    **values: Any,
 ) -> None:
     """Record an event about `subject`, once for each organization that may see it.
 
-    Each organization gets the data rendered for it; by default that is only the actor's own. Only
-    the actor's organization sees the actor and the origin of the request. The event exists if and
-    only if the caller's transaction commits.
+    By default that is only the actor's own organization, and only that one sees the actor and the
+    origin of the request. `values` are fields of the event's payload that are no attributes of the
+    subject. The event exists if and only if the caller's transaction commits.
     """
     viewers = (actor.organization,) if organizations is None else organizations
-    record_all(type, [(subject, viewers)], actor=actor, **extra)
+    record_all(type, [(subject, viewers)], actor=actor, **values)
 
 
 def record_all(
-    type: str, subjects: Iterable[tuple[Any, Iterable[Any]]], *, actor: Actor, **extra: Any
+    type: str, subjects: Iterable[tuple[Any, Iterable[Any]]], *, actor: Actor, **values: Any
 ) -> None:
     """Record events about several subjects, each with the organizations that may see it.
 
@@ -56,10 +56,11 @@ def record_all(
     """
     assert connection.in_atomic_block, "an event is recorded in the transaction of its change"
     declared = catalogue.get(type)
+    values["environment"] = actor.environment
     events, origins = [], []
     for subject, organizations in subjects:
         subject_id = subject if isinstance(subject, str) else subject.id
-        for organization in _distinct(organizations):
+        for organization, data in declared.render(subject, _distinct(organizations), **values):
             id = uuid7()
             owner = (ids.to_uuid(organization.id), actor.environment)
             actor_id, digest = "", None
@@ -69,17 +70,15 @@ def record_all(
                     salt, user_agent = os.urandom(SALT_BYTES), actor.user_agent[:USER_AGENT_LENGTH]
                     digest = origin_digest(salt, actor.ip, user_agent)
                     origins.append((id, actor.ip, user_agent, salt))
-            data = declared.render(subject, organization=organization, **extra)
-            text = _json({**data, "environment": actor.environment})
             now = clock.now(_Owner(organization, actor.environment))
             request = (actor.type, actor_id, actor.request_id)
-            content = (text, declared.is_public, now, digest)
+            content = (_json(data), declared.is_public, now, digest)
             events.append((id, type, subject_id, *owner, *request, *content))
     if not events:
         return
     with connection.cursor() as cursor:
-        values = [value for row in origins + events for value in row]
-        cursor.execute(_statement(len(events), len(origins)), values)
+        columns = [value for row in origins + events for value in row]
+        cursor.execute(_statement(len(events), len(origins)), columns)
 
 
 def origin_digest(salt: bytes, ip: str, user_agent: str) -> bytes:

@@ -6,11 +6,10 @@ from datetime import datetime
 
 from wallgent.actors import Actor, ActorType
 from wallgent.events import catalogue, descriptions
-from wallgent.events.descriptions import Description, Names
+from wallgent.events.descriptions import NAMED_KEYS, Names
 from wallgent.events.models import Event
 
 _MAX_LENGTH = 50
-_NAMED_KEYS = ("walletId", "closedWalletId", "from", "to")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +17,7 @@ class Activity:
     """An event as shown in a list."""
 
     sentence: str
-    page: str  # the URL name of its subject's page, or an empty string
+    page: str  # the URL name of the page that it opens, or an empty string
     id: str  # of its subject
     who: str  # empty where another organization acted
     at: datetime
@@ -47,26 +46,20 @@ def of(subject_id: str, *, actor: Actor) -> list[Activity]:
 
 def _named_ids(event: Event) -> list[str]:
     """Return the ids whose names the description may need, the actor's included."""
-    found = [value for key in _NAMED_KEYS if (value := event.data.get(key))]
+    found = [value for key in NAMED_KEYS if (value := event.data.get(key))]
     return [*found, event.actor_id] if event.actor_id else found
 
 
 def _activity(event: Event, names: Names) -> Activity:
-    description = catalogue.description_of(event.type) or _undescribed(event.type)
-    system = "Wallgent" if description.is_by_system else ""
+    type = catalogue.find(event.type)
+    system = "Wallgent" if type.is_by_system else ""
     is_system = event.actor_type == ActorType.SYSTEM
     return Activity(
-        sentence=description.sentence(event.data, names),
-        page=descriptions.page_of(event.subject),
+        sentence=type.describe(event.data, names),
+        page=type.page or descriptions.page_of(event.subject),
         id=event.subject,
         who=system if is_system else names.get(event.actor_id),
         at=event.created_at,
-        icon=description.icon,
-        tone=description.tone,
+        icon=type.icon,
+        tone=type.tone,
     )
-
-
-def _undescribed(type: str) -> Description:
-    # Readable without a description: approval.created becomes "Approval created".
-    text = type.replace("_", " ").replace(".", " ").capitalize()
-    return Description(lambda data, names: text)

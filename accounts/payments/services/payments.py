@@ -224,7 +224,7 @@ def reverse(payment: Payment, *, actor: Actor, reason: str = "") -> Payment:
         payment,
         actor=actor,
         organizations=_organizations_of(payment),
-        reversal=reversal,
+        reversal_transaction_id=reversal.id,
         reason=reason,
     )
     try:

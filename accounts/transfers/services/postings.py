@@ -108,8 +108,15 @@ def _charge_default(
     moves = _replace_account(moves, closed.account_id, default.account_id)
     transaction_id = _post(transfer, moves, **details)
     default.account.refresh_from_db()
-    charge = {"transfer": transfer, "closed": closed, "transaction_id": transaction_id}
-    events.record("wallet.charged", default, actor=actor, **charge)
+    events.record(
+        "wallet.charged",
+        default,
+        actor=actor,
+        closed_wallet_id=closed.id,
+        transfer_id=transfer.id,
+        transaction_id=transaction_id,
+        amount=transfer.amount,
+    )
     return transaction_id, default
 
 

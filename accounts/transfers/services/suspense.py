@@ -34,7 +34,14 @@ def record(transfer: Transfer, amount: Decimal, transaction_id: str) -> Suspende
         created_at=clock.now(transfer),
     )
     actor = organizations.system_actor(transfer.organization, transfer.environment)
-    events.record("transfer.suspended", transfer, actor=actor, suspended=suspended)
+    events.record(
+        "transfer.suspended",
+        transfer,
+        actor=actor,
+        amount=amount,
+        suspended_id=suspended.id,
+        transaction_id=transaction_id,
+    )
     return suspended
 
 

@@ -52,7 +52,8 @@ def consume_use(
     if link.use_count == link.max_uses:
         link.advance(_Status.CLAIMED, at=at)
     link.save(update_fields=["use_count", "status", "claimed_at"])
-    _record_event("payment_link.claimed", claim, actor, transaction_id=transaction_id, at=at)
+    details = {"method": claim.method.lower(), "transaction_id": transaction_id, "claimed_at": at}
+    _record_event("payment_link.claimed", claim, actor, **details)
 
 
 def settle(claim: Claim, *, transaction_id: str, at: datetime, actor: Actor) -> None:
@@ -72,7 +73,8 @@ def settle(claim: Claim, *, transaction_id: str, at: datetime, actor: Actor) -> 
         link.advance(_Status.SETTLED, at=at)
         pay_requests.withdraw([link], "The payment link was paid by somebody else.")
     link.save(update_fields=["status", "settled_at", "transaction"])
-    _record_event("payment_link.settled", claim, actor)
+    details = {"transaction_id": transaction_id, "settled_at": claim.settled_at}
+    _record_event("payment_link.settled", claim, actor, **details)
 
 
 def fail(claim: Claim, status: str, *, reason: str, actor: Actor) -> None:
@@ -152,13 +154,20 @@ def _release_use(claim: Claim, *, reason: str, at: datetime, actor: Actor) -> No
         ]
     )
     if link.status == _Status.ACTIVE:
-        _record_event("payment_link.reopened", claim, actor)
+        details = {"method": claim.method.lower(), "claim_status": claim.status}
+        details["reason"] = claim.failure_reason
+        _record_event("payment_link.reopened", claim, actor, **details)
 
 
 def _record_event(type: str, claim: Claim, actor: Actor, **details) -> None:
-    organizations = [claim.link.organization]
     events.record(
-        type, claim.link, actor=actor, organizations=organizations, claim=claim, **details
+        type,
+        claim.link,
+        actor=actor,
+        organizations=[claim.link.organization],
+        claim_id=claim.id,
+        transfer_id=claim.transfer_id,
+        **details,
     )
 
 

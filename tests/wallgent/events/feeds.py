@@ -2,6 +2,7 @@
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from django.db import connection, connections, transaction
 
@@ -10,6 +11,7 @@ from wallgent import events
 from wallgent.actors import Actor, ActorType
 from wallgent.environments import Environment
 from wallgent.events import catalogue
+from wallgent.events.schemas import Payload
 
 _number = itertools.count(1)
 
@@ -17,12 +19,27 @@ _number = itertools.count(1)
 def declare(monkeypatch):
     """Replace the catalogue by one with two event types."""
     monkeypatch.setattr(catalogue, "_declared", {})
-    catalogue.declare("thing.made", lambda thing, *, organization, **extra: extra)
-    catalogue.declare(
-        "thing.seen",
-        lambda thing, *, organization, **extra: {"seenBy": organization.name},
-        public=False,
-    )
+    catalogue.event("thing.made", permission="wallets:read")(ThingMade)
+    catalogue.event("thing.seen")(ThingSeen)
+
+
+class ThingMade(Payload):
+    """Whatever a test records."""
+
+    values: dict[str, Any]
+
+    @classmethod
+    def of(cls, thing, /, *, environment, **values):
+        return super().of(thing, environment=environment, values=values)
+
+    def to_json(self):
+        return {**self.values, "environment": self.environment}
+
+
+class ThingSeen(Payload):
+    @classmethod
+    def seen_by(cls, organization, thing, data):
+        return {**data, "seenBy": organization.name}
 
 
 def organization(name: str = "Acme", **fields) -> Organization:

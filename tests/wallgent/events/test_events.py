@@ -150,7 +150,7 @@ class TestRecord:
 
 class TestCatalogue:
     def test_types_are_listed_with_their_properties(self):
-        catalogue.declare("thing.planned")
+        catalogue.announce("thing.planned", permission="wallets:read")
 
         shown = {t.name: (t.is_public, t.is_available) for t in catalogue.types()}
         assert shown == {
@@ -164,10 +164,10 @@ class TestCatalogue:
     )
     def test_malformed_or_repeated_name_is_refused(self, type):
         with pytest.raises(AssertionError):
-            catalogue.declare(type, lambda thing, *, organization: {})
+            catalogue.event(type)(feeds.ThingSeen)
 
     def test_only_available_types_can_be_recorded(self, acme):
-        catalogue.declare("thing.planned")
+        catalogue.announce("thing.planned", permission="wallets:read")
 
         for type in ("thing.planned", "thing.unheard_of"):
             with pytest.raises(AssertionError, match=type):

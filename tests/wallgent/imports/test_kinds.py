@@ -15,10 +15,15 @@ from tests.importing import finish
 from wallgent import ids
 from wallgent.errors import DomainError, NotFound
 from wallgent.events import catalogue
+from wallgent.events.schemas import Payload
 from wallgent.http import uploads as limits
 from wallgent.imports import files, kinds, results, uploads
 
 CONTENT = b"note.color,text\nred,Buy milk\n,\nblue,refuse me\ngreen,\n"
+
+
+class NoteFileConfirmed(Payload):
+    rows: int
 
 
 def _reader(*, actor, zone):
@@ -65,9 +70,7 @@ def notes(created, monkeypatch):
     monkeypatch.setattr(kinds, "_kinds", dict(kinds._kinds))
     monkeypatch.setattr(limits, "_file_paths", set(limits._file_paths))
     monkeypatch.setattr(catalogue, "_declared", dict(catalogue._declared))
-    catalogue.declare(
-        "note_file.confirmed", lambda file, *, organization, rows: {"rows": rows}, public=False
-    )
+    catalogue.event("note_file.confirmed")(NoteFileConfirmed)
     kinds.register(kind)
     return kind
 
