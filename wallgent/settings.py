@@ -285,6 +285,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 2,
         "options": {"expires": 2},
     },
+    "do-due-work": {
+        "task": "wallgent.due_work.tasks.do_due_work",
+        "schedule": 1,
+        "options": {"expires": 1},
+    },
     "process-due-transfers": {
         "task": "accounts.transfers.tasks.process_due_transfers",
         "schedule": 2,
