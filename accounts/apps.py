@@ -11,6 +11,7 @@ class AccountsConfig(AppConfig):
 
         from accounts.agents import events as agents
         from accounts.controls import events as controls
+        from accounts.controls.models import Approval
         from accounts.controls.services import approvals
         from accounts.ledger import checks as ledger_checks
         from accounts.organizations import events as organizations
@@ -28,6 +29,7 @@ class AccountsConfig(AppConfig):
         from accounts.wallets import events as wallets
         from accounts.wallets import services as wallet_services
         from accounts.wallets.wallet_lookup import Lookup
+        from wallgent import due_work
         from wallgent.web import pages
 
         for package in (organizations, wallets, payments, controls, agents, transfers):
@@ -37,6 +39,9 @@ class AccountsConfig(AppConfig):
         ledger_checks.register(pay_in_checks.DIFFERENCES)
         tenants.on_created(wallet_services.create_default)
         wallet_lookup.register(Lookup())
+        due_work.register(
+            approvals.DUE_WORK, approvals.expire_due, subject=Approval, label="Expire approval"
+        )
         base.add_event_listener(worker.on_rail_event)
         # Runs after migrations, and after a test has flushed the tables.
         post_migrate.connect(lambda **_: postings.open_accounts(), sender=self, weak=False)

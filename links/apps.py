@@ -10,14 +10,22 @@ class LinksConfig(AppConfig):
         from accounts.transfers.services import callbacks
         from links.payment_links import checks, events
         from links.payment_links.imports.kind import KIND
-        from links.payment_links.models import PURPOSE
-        from links.payment_links.services import pay_ins, pay_requests, settlement
+        from links.payment_links.models import PURPOSE, PaymentLink
+        from links.payment_links.services import expiry, pay_ins, pay_requests, settlement
+        from wallgent import due_work
         from wallgent.imports import kinds
         from wallgent.web import pages
 
         events.declare_all()
         kinds.register(KIND)
         checks.declare_all()
+        due_work.register(
+            expiry.DUE_WORK,
+            expiry.expire_due,
+            subject=PaymentLink,
+            label="Expire payment link",
+            set_size=expiry.SET_SIZE,
+        )
         callbacks.on_outcome(PURPOSE, settlement.on_outcome, lock=settlement.lock)
         approvals.register(
             PURPOSE,

@@ -295,11 +295,6 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 2,
         "options": {"expires": 2},
     },
-    "expire-links": {
-        "task": "links.payment_links.tasks.expire_links",
-        "schedule": 5,
-        "options": {"expires": 5},
-    },
     "resume-imports": {
         "task": "wallgent.imports.tasks.resume_imports",
         "schedule": 5,
@@ -319,11 +314,6 @@ CELERY_BEAT_SCHEDULE = {
         "task": "wallgent.mail.tasks.forget_letters",
         "schedule": 3600,
         "options": {"expires": 3600},
-    },
-    "expire-approvals": {
-        "task": "accounts.controls.tasks.expire_approvals",
-        "schedule": 5,
-        "options": {"expires": 5},
     },
     "forget-sessions": {
         "task": "accounts.organizations.tasks.forget_sessions",

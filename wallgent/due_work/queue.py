@@ -143,8 +143,8 @@ def run_now(row: DueWork) -> None:
     wake()
 
 
-def take() -> list[DueWork]:
-    """Lease the next set of due rows of one kind, by real time. Empty when nothing is due.
+def take(*names: str) -> list[DueWork]:
+    """Lease the next set of due rows of one kind: any, or one of `names`. Empty: nothing is due.
 
     The organization whose turn it is decides the kind, by its earliest row. Others add rows of that
     kind, as many from each.
@@ -153,7 +153,8 @@ def take() -> list[DueWork]:
     with _turn:
         for _ in range(_ATTEMPTS):
             with transaction.atomic(durable=True):
-                first = DueWork.objects.filter(pk__in=_choose(kinds.names(), size=1)).first()
+                wanted = _choose(list(names) or kinds.names(), size=1)
+                first = DueWork.objects.filter(pk__in=wanted).first()
                 if first is None:
                     return []
                 kind = kinds.of(first.kind)

@@ -14,10 +14,13 @@ log = logging.getLogger("wallgent.due_work")
 WORK_SECONDS = 5  # of one task; then other tasks have their turn
 
 
-def work() -> int:
-    """Handle due rows until none is left, or for WORK_SECONDS. Return how many."""
+def work(*names: str) -> int:
+    """Handle due rows, of all kinds or some, until none is left or for WORK_SECONDS.
+
+    Return how many.
+    """
     until, handled = clock.real_now() + timedelta(seconds=WORK_SECONDS), 0
-    while rows := queue.take():
+    while rows := queue.take(*names):
         if not handled:
             queue.wake()  # another free worker takes the next set
         handle(rows)
