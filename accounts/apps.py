@@ -23,6 +23,7 @@ class AccountsConfig(AppConfig):
         from accounts.payments import events as payments
         from accounts.transfers import checks as transfer_checks
         from accounts.transfers import events as transfers
+        from accounts.transfers.models import Transfer
         from accounts.transfers.rails import base
         from accounts.transfers.services import postings, worker
         from accounts.wallets import checks as wallet_checks
@@ -41,6 +42,14 @@ class AccountsConfig(AppConfig):
         wallet_lookup.register(Lookup())
         due_work.register(
             approvals.DUE_WORK, approvals.expire_due, subject=Approval, label="Expire approval"
+        )
+        due_work.register(
+            worker.DUE_WORK,
+            worker.process_due,
+            subject=Transfer,
+            label="Process transfer",
+            lease=worker.LEASE,
+            deadline=worker.DEADLINE,
         )
         base.add_event_listener(worker.on_rail_event)
         # Runs after migrations, and after a test has flushed the tables.

@@ -290,11 +290,6 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 1,
         "options": {"expires": 1},
     },
-    "process-due-transfers": {
-        "task": "accounts.transfers.tasks.process_due_transfers",
-        "schedule": 2,
-        "options": {"expires": 2},
-    },
     "resume-imports": {
         "task": "wallgent.imports.tasks.resume_imports",
         "schedule": 5,

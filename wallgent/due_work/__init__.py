@@ -19,7 +19,8 @@ committed lease, and call the handler with the set. A row gives no authority: th
 1. locks the subject of each row, then reads its state again: it may have ended, not be due yet, or
    be in the hands of another worker whose lease lapsed;
 2. in the same transaction as its effect calls `finish(*rows)`, or `reschedule(row, at)` for a later
-   look. These lock the row: always after its subject, as `schedule` and `cancel` do;
+   look, or after an expected failure `postpone(row, error=…)`. These lock the row: always after its
+   subject, as `schedule` and `cancel` do;
 3. begins nothing new after `row.handle_by`, which is before the lease lapses.
 
 A handler may use several transactions with network calls between them. If it raises an error, or
@@ -28,6 +29,6 @@ row. If its worker is killed, the row is available again when its lease lapses.
 """
 
 from wallgent.due_work.kinds import register
-from wallgent.due_work.queue import cancel, finish, reschedule, schedule, wake
+from wallgent.due_work.queue import cancel, finish, postpone, reschedule, schedule, wake
 
-__all__ = ["cancel", "finish", "register", "reschedule", "schedule", "wake"]
+__all__ = ["cancel", "finish", "postpone", "register", "reschedule", "schedule", "wake"]

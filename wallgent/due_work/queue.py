@@ -123,16 +123,21 @@ def reschedule(row: DueWork, at: datetime) -> None:
     _mark_settled(row)
 
 
+@transaction.atomic
 def postpone(*rows: DueWork, error: str) -> None:
-    """Let failed rows wait for a growing pause: a second, doubled each time, up to a minute."""
+    """Let failed rows wait for a growing pause: two seconds, doubled each time, up to a minute.
+
+    `error` names the kind of failure, without details that could be secret.
+    """
     for row in rows:
-        pause = min(timedelta(seconds=2 ** min(row.failures, 10)), MAX_PAUSE)
+        pause = min(timedelta(seconds=2 ** min(row.failures + 1, 10)), MAX_PAUSE)
         _leased(row).update(
             due_at=_unless_changed(row, row.now + pause),
             leased_until=None,
             failures=row.failures + 1,
             error=error,
         )
+    _mark_settled(*rows)
 
 
 def run_now(row: DueWork) -> None:

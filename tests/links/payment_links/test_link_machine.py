@@ -27,6 +27,7 @@ from accounts.controls.models import Approval
 from accounts.ledger import checks as books
 from accounts.transfers.models import SimulatorEntry, Transfer
 from accounts.transfers.rails.simulator import FAULTS, pay_address
+from accounts.transfers.services import worker
 from links.payment_links.models import Claim, PaymentLink
 from links.payment_links.services import settings as link_settings
 from tests import approving
@@ -210,7 +211,7 @@ class LinkMachine(RuleBasedStateMachine):
         unpaid = expected.exclude(status="COMPLETED")[:3]
         if transfer := self.pick(unpaid or expected[:3], number):
             pay_address(transfer.address, transfer.amount * Decimal(part), chain)
-            Transfer.objects.filter(pk=transfer.pk).update(next_attempt_at=clock.real_now())
+            worker.check_now(transfer)
 
     def decide(self, number, verb):
         waiting = Approval.objects.filter(status="PENDING").order_by("pk")

@@ -69,12 +69,6 @@ def flood(organization, count: int, *, follows: str = "REAL", kind: str = KIND) 
         )
 
 
-def lapse() -> None:
-    """Let time pass until every lease has lapsed."""
-    past = clock.real_now() - timedelta(seconds=1)
-    DueWork.objects.exclude(leased_until=None).update(leased_until=past)
-
-
 def taken_subjects() -> list[str]:
     """Take a set and return the ids of its subjects."""
     return [ids.to_text("wal", row.subject) for row in queue.take()]

@@ -9,13 +9,12 @@ from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from tests import world
+from tests import due, world
 from tests.accounts import rails
 from tests.wallgent.due_work.conftest import (
     KIND,
     SET,
     flood,
-    lapse,
     row_of,
     schedule,
     taken_subjects,
@@ -181,7 +180,7 @@ class TestLease:
         schedule(wallet)
         assert taken_subjects() == [wallet.id]
         assert taken_subjects() == []
-        lapse()
+        due.lapse_leases()
         assert taken_subjects() == [wallet.id]
 
     def test_ends_when_the_row_is_rescheduled(self, wallet):
@@ -208,7 +207,7 @@ class TestLease:
     def test_a_late_worker_does_not_end_the_lease_of_the_next(self, wallet):
         schedule(wallet)
         [late] = queue.take()
-        lapse()
+        due.lapse_leases()
         [row] = queue.take()
 
         due_work.finish(late)
