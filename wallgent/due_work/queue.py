@@ -56,16 +56,16 @@ WITH lane AS (
                   AS until
              FROM wallgent_duework w
             WHERE w.lane = lane.id AND w.clock = lane.clock AND w.due_at <= lane.now
-              AND w.kind = ANY(%(kinds)s)
+              AND w.kind = ANY(%(taken)s)
             ORDER BY w.due_at LIMIT 1) earliest
      CROSS JOIN LATERAL (
            SELECT array_agg(f.id ORDER BY f.due_at) AS ids
              FROM (SELECT w.id, w.kind, w.due_at FROM wallgent_duework w
                     WHERE w.lane = lane.id AND w.clock = lane.clock AND w.due_at <= earliest.until
-                      AND w.kind = ANY(%(kinds)s)
+                      AND w.kind = ANY(%(taken)s)
                       AND (w.leased_until IS NULL OR w.leased_until <= %(now)s)
                     ORDER BY w.due_at LIMIT %(size)s) f
-            WHERE f.kind = ANY(%(wanted)s)) front
+            WHERE f.kind = ANY(%(of)s)) front
      WHERE front.ids IS NOT NULL
      ORDER BY had_turn, lane.id, lane.clock LIMIT %(size)s
 )
@@ -155,17 +155,17 @@ def take(*names: str) -> list[DueWork]:
     kind, as many from each.
     """
     global _last_lane
+    taken = list(names) or kinds.names()
     with _turn:
         for _ in range(_ATTEMPTS):
             with transaction.atomic(durable=True):
-                wanted = _choose(list(names) or kinds.names(), size=1)
-                first = DueWork.objects.filter(pk__in=wanted).first()
+                chosen = _choose(taken, of=taken, size=1)
+                first = DueWork.objects.filter(pk__in=chosen).first()
                 if first is None:
                     return []
                 kind = kinds.of(first.kind)
-                chosen = [first.pk]
                 if kind.set_size > 1:
-                    chosen = _choose([kind.name], size=kind.set_size)
+                    chosen = _choose(taken, of=[kind.name], size=kind.set_size)
                 rows = _lease(chosen, kind)
             _last_lane = (first.lane, first.clock)
             if rows:
@@ -173,7 +173,8 @@ def take(*names: str) -> list[DueWork]:
     return []
 
 
-def _choose(wanted: list[str], *, size: int) -> list[uuid.UUID]:
+def _choose(taken: list[str], *, of: list[str], size: int) -> list[uuid.UUID]:
+    """Return the next rows in turn of the kinds `of`, among the kinds that this worker takes."""
     lane, follows = _last_lane
     parameters = {
         "now": clock.real_now(),
@@ -181,8 +182,8 @@ def _choose(wanted: list[str], *, size: int) -> list[uuid.UUID]:
         "clock": follows,
         "nobody": NO_ORGANIZATION,
         "precision": ORDER_PRECISION,
-        "kinds": kinds.names(),
-        "wanted": wanted,
+        "taken": taken,
+        "of": of,
         "size": size,
     }
     with connection.cursor() as cursor:

@@ -133,6 +133,11 @@ class TestOrder:
         schedule(wallet, kind=KIND, minutes=2)
         assert {row.kind for row in queue.take()} == {SET}
 
+    def test_a_worker_can_take_some_kinds_alone(self, wallet, savings):
+        schedule(wallet, kind=SET, minutes=2)
+        schedule(savings, minutes=1)
+        assert [row.kind for row in queue.take(KIND)] == [KIND]
+
     def test_kinds_of_another_version_of_the_code_wait(self, acme, wallet):
         flood(acme, 5, kind="unknown", follows="SANDBOX")
         schedule(wallet)
