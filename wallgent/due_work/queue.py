@@ -37,9 +37,9 @@ DELETE FROM wallgent_duework w
 """
 
 # The next rows in turn: one of each lane, then a second one of each, and so on. A lane is an
-# organization with one of the two clocks. `turn` sorts the lanes, beginning after the lane that had
-# the last turn. With few due lanes this probes the index once for every lane, otherwise only until
-# enough are found.
+# organization with one of the two clocks; the lane after the one that had the last turn is first.
+# With few due lanes this probes the index once for every lane, otherwise only until enough are
+# found. `until` keeps the order of a sandbox clock, and `least` ignores NULL.
 _CHOOSE = """
 WITH lane AS (
     SELECT o.id, c.clock, (o.id, c.clock) <= (%(lane)s, %(clock)s) AS had_turn,
