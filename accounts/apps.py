@@ -11,6 +11,7 @@ class AccountsConfig(AppConfig):
     def ready(self):
         from django.db.models.signals import post_migrate
 
+        from accounts.controls.models import Approval
         from accounts.controls.services import approvals
         from accounts.ledger import checks as ledger_checks
         from accounts.organizations.services import organizations as tenants
@@ -19,11 +20,13 @@ class AccountsConfig(AppConfig):
         from accounts.pay_ins import checks as pay_in_checks
         from accounts.payments import checks as payment_checks
         from accounts.transfers import checks as transfer_checks
+        from accounts.transfers.models import Transfer
         from accounts.transfers.rails import base
         from accounts.transfers.services import postings, worker
         from accounts.wallets import checks as wallet_checks
         from accounts.wallets import services as wallet_services
         from accounts.wallets.wallet_lookup import Lookup
+        from wallgent import due_work
         from wallgent.web import pages
 
         for package in ("organizations", "wallets", "payments", "controls", "agents", "transfers"):
@@ -33,6 +36,17 @@ class AccountsConfig(AppConfig):
         ledger_checks.register(pay_in_checks.DIFFERENCES)
         tenants.on_created(wallet_services.create_default)
         wallet_lookup.register(Lookup())
+        due_work.register(
+            approvals.DUE_WORK, approvals.expire_due, subject=Approval, label="Expire approval"
+        )
+        due_work.register(
+            worker.DUE_WORK,
+            worker.process_due,
+            subject=Transfer,
+            label="Process transfer",
+            lease=worker.LEASE,
+            deadline=worker.DEADLINE,
+        )
         base.add_event_listener(worker.on_rail_event)
         # Runs after migrations, and after a test has flushed the tables.
         post_migrate.connect(lambda **_: postings.open_accounts(), sender=self, weak=False)

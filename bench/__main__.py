@@ -9,7 +9,7 @@ import subprocess
 
 from bench import stack
 
-CASES = ("payment", "hot", "batch", "payroll", "fairness", "expiry", "memory")
+CASES = ("payment", "hot", "batch", "payroll", "fairness", "payouts", "expiry", "memory")
 FAIRNESS_SECONDS = 10  # of each load
 
 
@@ -41,7 +41,7 @@ def _options() -> argparse.Namespace:
 
 
 def _run(options, workspace) -> None:
-    from bench import cases, expiry, fairness, memory, report
+    from bench import cases, expiry, fairness, memory, payouts, report
     from bench.reference import Reference
     from bench.world import World, check_books
 
@@ -53,15 +53,19 @@ def _run(options, workspace) -> None:
     print(" ".join(f"{name} {value}" for name, value in report_data["machine"].items()), flush=True)
     chosen = [name for name in options.case or CASES if name in cases.CASES]
     with contextlib.ExitStack() as running:
-        is_shared = "fairness" in (options.case or CASES)
+        is_shared = {"fairness", "payouts"} & set(options.case or CASES)
         if options.worker or is_shared:  # a worker prepares what the other tenant downloads
             running.enter_context(stack.worker(workspace.folder))
         port = running.enter_context(stack.web(workspace.folder, threads=options.threads))
         bench = cases.Bench(world=world, reference=reference, port=port, payrolls=options.payrolls)
         report_data |= _for_scale(bench) if chosen else {}
         report_data["cases"] = _measure(bench, chosen, options)
-        if is_shared:
-            report_data["fairness"] = fairness.measure(bench, seconds=FAIRNESS_SECONDS)
+        tenant = fairness.Tenant() if is_shared else None
+        if "fairness" in is_shared:
+            report_data["fairness"] = fairness.measure(bench, tenant, seconds=FAIRNESS_SECONDS)
+        if "payouts" in is_shared:
+            report_data["payouts"] = payouts.measure(world, tenant)
+            print(payouts.line(report_data["payouts"]), flush=True)
     if "expiry" in (options.case or CASES):
         result = expiry.measure(world)
         report_data["expiry"] = result

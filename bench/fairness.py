@@ -41,11 +41,11 @@ class Load:
     is_ready: bool = False  # begins when the worker has prepared the file
 
 
-def measure(bench, *, seconds: float) -> list[dict]:
+def measure(bench, tenant: "Tenant", *, seconds: float) -> list[dict]:
     """For each load the latencies of payments beside it; the first is without any."""
     results = [_result("alone", bench.pay_gently(seconds), {})]
     print(_line(results[0]), flush=True)
-    for load in _loads(_Tenant()):
+    for load in _loads(tenant):
         if load.is_ready:
             _wait_until_ready()
         _forget_rates()
@@ -92,7 +92,7 @@ def _line(result: dict) -> str:
     )
 
 
-class _Tenant:
+class Tenant:
     """An organization with the limits of its plan, and as much of everything as it may have."""
 
     def __init__(self):
@@ -114,16 +114,16 @@ class _Tenant:
         self.upload = uploads.store(reading, actor=self.actor, file_name="loud.csv")
 
     def _session(self) -> str:
-        user = User.objects.create_user(f"{ids.new('usr').lower()}@example.com")
+        self.user = User.objects.create_user(f"{ids.new('usr').lower()}@example.com")
         Membership.objects.create(
-            organization=self.actor.organization, user=user, role=Membership.Role.OWNER
+            organization=self.actor.organization, user=self.user, role=Membership.Role.OWNER
         )
         browser = Client()
-        browser.force_login(user)
+        browser.force_login(self.user)
         return f"{settings.SESSION_COOKIE_NAME}={browser.session.session_key}"
 
 
-def _loads(tenant: _Tenant) -> list[Load]:
+def _loads(tenant: Tenant) -> list[Load]:
     download = f"{tenant.pages}/payment-links/bulk/{tenant.upload.id}?download=csv"
     form = f'--b\r\nContent-Disposition: form-data; name="csrfmiddlewaretoken"\r\n\r\n{_CSRF}\r\n'
     form += '--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n'

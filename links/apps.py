@@ -10,13 +10,21 @@ class LinksConfig(AppConfig):
         from accounts.transfers.services import callbacks
         from links.payment_links import checks, events  # noqa: F401
         from links.payment_links.imports.kind import KIND
-        from links.payment_links.models import PURPOSE
-        from links.payment_links.services import pay_ins, pay_requests, settlement
+        from links.payment_links.models import PURPOSE, PaymentLink
+        from links.payment_links.services import expiry, pay_ins, pay_requests, settlement
+        from wallgent import due_work
         from wallgent.imports import kinds
         from wallgent.web import pages
 
         kinds.register(KIND)
         checks.declare_all()
+        due_work.register(
+            expiry.DUE_WORK,
+            expiry.expire_due,
+            subject=PaymentLink,
+            label="Expire payment link",
+            set_size=expiry.SET_SIZE,
+        )
         callbacks.on_outcome(PURPOSE, settlement.on_outcome, lock=settlement.lock)
         approvals.register(
             PURPOSE,

@@ -9,7 +9,8 @@ from accounts.payments.models import Payment
 from accounts.payments.services import payments
 from accounts.payments.services.payments import PaymentRequest
 from accounts.wallets.models import Wallet
-from tests import world
+from tests import due, world
+from wallgent.due_work import worker
 
 KIND = "test"
 ended: list[tuple[str, str]] = []  # the calls of `_on_ended`: (approval id, status)
@@ -73,6 +74,12 @@ def lapse(approval: Approval) -> None:
     Approval.objects.filter(pk=approval.pk).update(
         created_at=approval.created_at - 2 * lifetime, expires_at=approval.expires_at - lifetime
     )
+    due.make_due(approval.id)
+
+
+def expire_approvals() -> int:
+    """Do the due work of approvals. Return how many rows it handled."""
+    return worker.work(approvals.DUE_WORK)
 
 
 def stored(approval: Approval) -> Approval:

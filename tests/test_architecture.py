@@ -44,6 +44,7 @@ PACKAGES = {
 PLATFORM = {
     "wallgent": set(),
     "wallgent.localdev": {"wallgent"},
+    "wallgent.due_work": {"wallgent"},
     "wallgent.http": {"wallgent"},
     "wallgent.api": {"wallgent.http"},
     "wallgent.events": {"wallgent.api"},

@@ -14,6 +14,7 @@ class WallgentConfig(AppConfig):
     def ready(self):
         # Django would look for admin pages in wallgent.admin, which has the base class of these.
         from wallgent.api import admin as api  # noqa: F401
+        from wallgent.due_work import admin as due_work  # noqa: F401
         from wallgent.environments import Environment
         from wallgent.events import admin as events  # noqa: F401
         from wallgent.imports import admin as imports  # noqa: F401

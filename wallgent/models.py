@@ -1,12 +1,14 @@
 """Django finds the models of the platform here; each package has its own."""
 
 from wallgent.api.models import IdempotencyRecord
+from wallgent.due_work.models import DueWork
 from wallgent.events.models import Event, EventOrigin, EventPosition, OutboxEntry
 from wallgent.imports.models import ImportExport, ImportExportPart, ImportFile, ImportRow
 from wallgent.mail.models import EmailSendLog, SandboxEmail
 from wallgent.staff.models import StaffAction
 
 __all__ = [
+    "DueWork",
     "EmailSendLog",
     "Event",
     "EventOrigin",

@@ -285,15 +285,10 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 2,
         "options": {"expires": 2},
     },
-    "process-due-transfers": {
-        "task": "accounts.transfers.tasks.process_due_transfers",
-        "schedule": 2,
-        "options": {"expires": 2},
-    },
-    "expire-links": {
-        "task": "links.payment_links.tasks.expire_links",
-        "schedule": 5,
-        "options": {"expires": 5},
+    "do-due-work": {
+        "task": "wallgent.due_work.tasks.do_due_work",
+        "schedule": 1,
+        "options": {"expires": 1},
     },
     "resume-imports": {
         "task": "wallgent.imports.tasks.resume_imports",
@@ -314,11 +309,6 @@ CELERY_BEAT_SCHEDULE = {
         "task": "wallgent.mail.tasks.forget_letters",
         "schedule": 3600,
         "options": {"expires": 3600},
-    },
-    "expire-approvals": {
-        "task": "accounts.controls.tasks.expire_approvals",
-        "schedule": 5,
-        "options": {"expires": 5},
     },
     "forget-sessions": {
         "task": "accounts.organizations.tasks.forget_sessions",

@@ -1,11 +1,11 @@
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import models
 from django.db.models import CheckConstraint, F, Q, UniqueConstraint
 
 from wallgent import clock
 from wallgent.actors import Actor, ActorType
-from wallgent.environments import Environment, EnvironmentField
+from wallgent.environments import EnvironmentField
 from wallgent.ids import PrefixedIdField
 from wallgent.money import CurrencyField, MoneyField
 
@@ -32,19 +32,6 @@ class ApprovalQuerySet(models.QuerySet):
     def open_at(self, now: datetime):
         """Approvals that can still be decided at `now`, by the clock of their organization."""
         return self.filter(status=Approval.Status.PENDING, expires_at__gt=now)
-
-    def due(self, now: datetime):
-        """Pending approvals whose time is over at the real time `now`."""
-        return self.filter(status=Approval.Status.PENDING, expires_at__lte=now)
-
-    def due_ahead(self, now: datetime):
-        """Pending approvals whose time is over in a sandbox whose clock is ahead of real time."""
-        return self.filter(
-            status=Approval.Status.PENDING,
-            environment=Environment.SANDBOX,
-            organization__sandbox_offset__gt=timedelta(0),
-            expires_at__lte=now + F("organization__sandbox_offset"),
-        )
 
 
 class Approval(models.Model):
@@ -128,7 +115,6 @@ class Approval(models.Model):
                 fields=["organization", "environment", "-id"], name="approval_by_organization"
             ),
             models.Index(fields=["wallet", "-id"], name="approval_by_wallet"),
-            models.Index(fields=["expires_at"], condition=Q(status="PENDING"), name="approval_due"),
             models.Index(
                 fields=["organization", "environment", "expires_at"],
                 condition=Q(status="PENDING"),

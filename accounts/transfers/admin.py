@@ -46,7 +46,7 @@ class TransferAdmin(SupportAdmin):
 
     list_display = [
         *("id", "created_at", "environment", "provider", "direction", "rail_type", "status"),
-        *("wallet", amount("amount"), "currency", "next_attempt_at", "attempts"),
+        *("wallet", amount("amount"), "currency", "attempts"),
     ]
     list_select_related = ["wallet"]
     list_filter = ["environment", "provider", "direction", "rail_type", "status", "purpose"]
@@ -71,7 +71,7 @@ class TransferAdmin(SupportAdmin):
         *("purpose", "reference", "hold", "owns_hold", "external_id"),
         *("failure_code", "failure_reason", "completed_by", "returned_by", "charged_wallet"),
         *("created_at", "submitted_at", "cancel_requested_at", "completed_at", "failed_at"),
-        *("cancelled_at", "returned_at", "deadline_at", "next_attempt_at", "attempts", "see_also"),
+        *("cancelled_at", "returned_at", "deadline_at", "attempts", "see_also"),
     ]
     inlines = [IncomingPaymentInline]
     actions = ["check_now_with_rail"]
@@ -92,6 +92,7 @@ class TransferAdmin(SupportAdmin):
     def see_also(self, transfer):
         return search_links(
             transfer.id,
+            due_work="wallgent.duework",
             suspended="accounts.suspended",
             simulated="accounts.simulatororder",
             events="wallgent.event",

@@ -69,13 +69,14 @@ WITH treasury AS (
            coalesce(s.amount, 0) AS simulated, coalesce(s.times, 0) AS simulated_times,
            coalesce(c.amount, 0) AS credited, coalesce(c.in_time, 0) AS in_time,
            a.currency AS wallet_currency, a.id AS account_id, b.rail AS booked_rail,
-           b.book AS booked_book
+           b.book AS booked_book, d.id IS NOT NULL AS is_waiting
       FROM accounts_transfer t
       JOIN accounts_wallet w ON w.id = t.wallet_id
       JOIN ledger_account a ON a.id = w.account_id
       LEFT JOIN booked b ON b.transfer_id = t.id
       LEFT JOIN simulated s ON s.reference = t.id
       LEFT JOIN credited c ON c.transfer_id = t.id
+      LEFT JOIN wallgent_duework d ON d.kind = 'process_transfer' AND d.subject = t.id
 )
 SELECT format('transfer xfr_%s: its wallet holds %s, not %s', id, wallet_currency, currency)
   FROM moved WHERE wallet_currency <> currency
@@ -169,7 +170,7 @@ SELECT format('transfer xfr_%s: %s, the ledger moved %s and the simulator %s',
               id, status, booked, simulated)
   FROM moved
  WHERE provider = 'simulator' AND booked <> simulated
-   AND (next_attempt_at IS NULL OR booked_times >= simulated_times)
+   AND (NOT is_waiting OR booked_times >= simulated_times)
 UNION ALL
 SELECT format('order sim_%s: the simulator says %s, and has moved %s', o.id, o.state, s.amount)
   FROM accounts_simulatororder o JOIN simulated s ON s.reference = o.reference

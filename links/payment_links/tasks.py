@@ -2,13 +2,7 @@
 
 from celery import shared_task
 
-from links.payment_links.services import email_verification, expiry
-
-
-@shared_task
-def expire_links() -> int:
-    """Expire the payment links past their expiry, and release their holds."""
-    return expiry.expire_due()
+from links.payment_links.services import email_verification
 
 
 @shared_task

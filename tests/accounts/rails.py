@@ -14,8 +14,11 @@ from accounts.transfers.rails import directory, simulator
 from accounts.transfers.rails.base import Address, Bank
 from accounts.transfers.services import callbacks, orders, worker
 from accounts.wallets.models import Wallet
-from tests import world
-from wallgent import clock, ids
+from tests import due, world
+from wallgent import clock, due_work, ids
+from wallgent.due_work import kinds, queue
+from wallgent.due_work import worker as due_worker
+from wallgent.due_work.models import DueWork
 
 ROUTING = "021000021"
 PURPOSE = "test"
@@ -66,7 +69,7 @@ def unsent(wallet: Wallet) -> Transfer:
     now, is_test = clock.now(wallet), wallet.environment == "SANDBOX"
     if not is_test:
         allow_real_money()
-    return Transfer.objects.create(
+    transfer = Transfer(
         organization=wallet.organization,
         environment=wallet.environment,
         wallet=wallet,
@@ -78,8 +81,11 @@ def unsent(wallet: Wallet) -> Transfer:
         currency=wallet.currency,
         created_at=now,
         deadline_at=now + timedelta(days=9),
-        next_attempt_at=now + timedelta(days=9),
     )
+    with transaction.atomic():
+        transfer.save(force_insert=True)
+        due_work.schedule(worker.DUE_WORK, transfer, at=transfer.deadline_at)
+    return transfer
 
 
 def expect(wallet: Wallet, amount: str = "25", **options) -> Transfer:
@@ -101,15 +107,38 @@ def advance(organization: Organization, **by) -> None:
     organizations.advance_clock(organization, actor=actor, by=timedelta(**by))
 
 
+def work(number: int = 0) -> int:
+    """Process due transfers as one worker does. Return how many."""
+    return due_worker.work(worker.DUE_WORK)
+
+
+def process(transfer: Transfer) -> None:
+    """Process one transfer, as a worker that has taken it."""
+    with transaction.atomic():
+        rows = queue._lease([row_of(transfer).pk], kinds.of(worker.DUE_WORK))
+    due_worker.handle(rows)
+
+
 def sweep(times: int = 20) -> None:
-    """Process due transfers, as the worker does, until none is due."""
+    """Process due transfers until none is due. The leases of killed workers have lapsed."""
+    with transaction.atomic():
+        due.lapse_leases()
     for _ in range(times):
-        due = worker.due()
-        if not due:
+        if not work():
             return
-        for id in due:
-            worker.process(id)
     raise AssertionError("transfers are still due")
+
+
+def pay(transfer: Transfer, amount: str, chain: str = "ethereum") -> simulator.SimulatorPayment:
+    """Pay to the address of a transfer, and deliver the rail's event."""
+    payment = simulator.pay_address(transfer.address, Decimal(amount), chain)
+    worker.on_rail_event(simulator.Simulator.name, {"address": transfer.address})
+    return payment
+
+
+def row_of(transfer: Transfer) -> DueWork | None:
+    """Return the due work of a transfer."""
+    return due.row_of(transfer.id)
 
 
 def settle(organization: Organization, *, seconds: int = 5) -> None:

@@ -30,7 +30,8 @@ def test_transfers_end_the_same_after_workers_are_killed():
         # return are returned.
         open_transfers = (
             "SELECT id FROM accounts_transfer WHERE status IN ('PENDING', 'PROCESSING')"
-            " AND received = 0 OR status = 'COMPLETED' AND next_attempt_at < now() + '10 minutes'"
+            " AND received = 0 OR status = 'COMPLETED' AND EXISTS (SELECT 1 FROM wallgent_duework"
+            " WHERE subject = accounts_transfer.id AND due_at < now() + '10 minutes')"
         )
         wait_until(
             lambda: not stack.query(open_transfers),

@@ -10,9 +10,12 @@ from accounts.pay_ins.services import mandates
 from accounts.transfers.rails import simulator
 from accounts.wallets.models import Wallet
 from links.payment_links.models import PaymentLink
+from links.payment_links.services import expiry
+from tests import due
 from tests.world import Client, fund
 from wallgent import clock
 from wallgent.api.schemas import timestamp_text
+from wallgent.due_work import worker
 
 
 @pytest.fixture
@@ -59,6 +62,12 @@ def lapse(link: dict) -> None:
     past = clock.real_now() - timedelta(seconds=1)
     links = PaymentLink.objects.filter(pk=link["id"])
     assert links.update(created_at=past - timedelta(hours=1), expires_at=past) == 1
+    due.make_due(link["id"])
+
+
+def expire_links() -> int:
+    """Do the due work of links. Return how many rows it handled."""
+    return worker.work(expiry.DUE_WORK)
 
 
 def stored(link: dict) -> PaymentLink:

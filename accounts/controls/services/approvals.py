@@ -4,7 +4,6 @@ An app registers a kind of approval with the functions to call when it is approv
 approval. An approval holds no money.
 """
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,13 +11,14 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from django.db import OperationalError, transaction
+from django.db import transaction
 
 from accounts.controls.models import Approval
 from accounts.organizations.services import organizations
 from accounts.wallets.models import Wallet
-from wallgent import clock, events, ids
+from wallgent import clock, due_work, events, ids
 from wallgent.actors import Actor
+from wallgent.due_work.models import DueWork
 from wallgent.errors import (
     EnvironmentMismatch,
     InvalidState,
@@ -27,10 +27,8 @@ from wallgent.errors import (
     PermissionDenied,
 )
 
-log = logging.getLogger("wallgent.approvals")
-
 LIFETIME = timedelta(hours=24)
-SWEEP_LIMIT = 1_000  # approvals that one run expires; the next run continues
+DUE_WORK = "expire_approval"
 
 _Status = Approval.Status
 _NOT_PENDING_MESSAGES = {
@@ -172,6 +170,7 @@ def request(
             return pending
         _expire_and_notify(pending)
     events.record("approval.created", approval, actor=actor, organizations=[wallet.organization])
+    due_work.schedule(DUE_WORK, approval, at=approval.expires_at)
     return approval
 
 
@@ -233,29 +232,17 @@ def withdraw(kind: str, subject_id: str, *, reason: str = "", wallet: Wallet | N
     return len(withdrawn)
 
 
-def expire_due() -> int:
-    """Expire approvals whose time is over by the clock of their organization. Returns how many."""
-    now, expired = clock.real_now(), 0
-    for due in (Approval.objects.due(now), Approval.objects.due_ahead(now)):
-        for id in due.order_by("expires_at").values_list("pk", flat=True)[:SWEEP_LIMIT]:
-            try:
-                expired += expire(id)
-            except OperationalError as error:
-                # Another transaction holds the lock: the next run tries again.
-                log.warning("expiring approval %s: %s", id, type(error.__cause__ or error).__name__)
-            except Exception:
-                log.exception("approval %s cannot be expired", id)
-    return expired
-
-
 @transaction.atomic
-def expire(id: str) -> bool:
-    """Expire one approval if its time is over. Returns whether it was still pending."""
-    approval = _locked(id)
-    if approval.status != _Status.PENDING or not approval.is_past_expiry:
-        return False
-    _expire_and_notify(approval)
-    return True
+def expire_due(rows: list[DueWork]) -> None:
+    """Expire an approval whose time is over by the clock of its organization."""
+    [row] = rows
+    approval = _locked(row.subject)
+    if approval.status != _Status.PENDING:
+        due_work.finish(row)
+    elif not approval.is_past_expiry:
+        due_work.reschedule(row, approval.expires_at)
+    else:
+        _expire_and_notify(approval)
 
 
 def _lock_for_decision(approval: Approval, actor: Actor) -> Approval:
@@ -295,6 +282,7 @@ def _decide(approval: Approval, status: str, actor: Actor, *, reason: str = "") 
             *("status", "decided_at", "decided_by_type", "decided_by", "reason", "payment"),
         ]
     )
+    due_work.cancel(DUE_WORK, approval)
 
 
 def _expire_and_notify(approval: Approval) -> None:
@@ -309,9 +297,12 @@ def _expire(approval: Approval, reason: str = "") -> Actor:
     approval.advance(_Status.EXPIRED, at=clock.now(approval))
     approval.reason = reason
     approval.save(update_fields=["status", "expired_at", "reason"])
+    due_work.cancel(DUE_WORK, approval)
     events.record("approval.expired", approval, actor=actor)
     return actor
 
 
 def _expire_after_rollback(id: str, *, actor: Actor) -> None:
-    expire(id)
+    approval = _locked(id)
+    if approval.status == _Status.PENDING:
+        _expire_and_notify(approval)

@@ -13,7 +13,7 @@ from accounts.organizations.models import (
     Plan,
     User,
 )
-from wallgent import clock, events, ids
+from wallgent import clock, due_work, events, ids
 from wallgent.actors import Actor, ActorType
 from wallgent.environments import Environment
 from wallgent.errors import InvalidState, NotFound, SandboxOnly, ValidationError
@@ -152,6 +152,7 @@ def advance_clock(
         )
     organization.sandbox_offset += by
     organization.save(update_fields=["sandbox_offset", "updated_at"])
+    due_work.wake()
     # Given explicitly, so that the event is dated by the new clock.
     recorded = {"actor": actor, "organizations": [organization]}
     events.record("sandbox.clock_advanced", organization, by=by, **recorded)

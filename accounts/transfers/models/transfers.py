@@ -55,25 +55,6 @@ class Provider(models.TextChoices):
 PROVIDER_MODES: dict[Provider, tuple[bool, ...]] = {Provider.SIMULATOR: (True,)}
 
 
-# Transfers due only by a sandbox clock that is ahead of real time. Reads each such organization
-# by itself, and compares pairs so that the partial index transfer_due_ahead serves the query:
-# otherwise every transfer that is due later would be read each time.
-_DUE_AHEAD = """
-SELECT due.id
-  FROM accounts_organization o
- CROSS JOIN LATERAL (
-       SELECT t.id, t.next_attempt_at FROM accounts_transfer t
-        WHERE t.organization_id = o.id AND t.environment = 'SANDBOX'
-          AND t.next_attempt_at IS NOT NULL
-          AND (t.organization_id, t.next_attempt_at) > (o.id, %(now)s)
-          AND (t.organization_id, t.next_attempt_at) <= (o.id, %(now)s + o.sandbox_offset)
-        ORDER BY t.next_attempt_at LIMIT %(limit)s
-       ) due
- WHERE o.sandbox_offset > interval '0'
- ORDER BY due.next_attempt_at LIMIT %(limit)s
-"""
-
-
 class TransferQuerySet(models.QuerySet):
     def visible_to(self, actor: Actor):
         """The transfers of the actor's organization and environment on wallets that it covers."""
@@ -85,15 +66,6 @@ class TransferQuerySet(models.QuerySet):
     def with_parties(self):
         """With the organization, whose clock counts, and the wallet with its account."""
         return self.select_related("organization", "wallet__account", "wallet__organization")
-
-    def due(self, now: datetime, limit: int) -> list[str]:
-        """Return the ids of transfers due at real time `now`, each by its organization's clock.
-
-        At most `limit` that are due by real time, and `limit` due only by a clock that is ahead.
-        """
-        waiting = self.filter(next_attempt_at__lte=now).order_by("next_attempt_at")
-        ahead = self.raw(_DUE_AHEAD, {"now": now, "limit": limit})
-        return [*waiting.values_list("pk", flat=True)[:limit], *(transfer.pk for transfer in ahead)]
 
     def locked(self, id: str) -> "Transfer":
         """Return the transfer as it is now, locked, so that changes to it are serialized."""
@@ -166,7 +138,6 @@ class Transfer(models.Model):
     cancelled_at = models.DateTimeField(null=True, blank=True)
     returned_at = models.DateTimeField(null=True, blank=True)
     deadline_at = models.DateTimeField()  # canceled if still open then
-    next_attempt_at = models.DateTimeField(null=True, blank=True)  # None: no further attempt
     attempts = models.PositiveIntegerField(default=0)
 
     objects = TransferQuerySet.as_manager()
@@ -219,11 +190,6 @@ class Transfer(models.Model):
                     "returned_at": ["RETURNED"],
                 }.items()
             ),
-            CheckConstraint(
-                condition=~Q(status__in=["PENDING", "PROCESSING"])
-                | Q(next_attempt_at__isnull=False),
-                name="transfer_open_has_next_attempt",
-            ),
             UniqueConstraint(
                 fields=["address"],
                 condition=Q(direction="DEPOSIT", rail_type="USDC"),
@@ -236,16 +202,6 @@ class Transfer(models.Model):
             ),
             models.Index(fields=["wallet", "-id"], name="transfer_by_wallet"),
             models.Index(fields=["purpose", "reference"], name="transfer_by_reference"),
-            models.Index(
-                fields=["next_attempt_at"],
-                condition=Q(next_attempt_at__isnull=False),
-                name="transfer_due",
-            ),
-            models.Index(
-                fields=["organization", "next_attempt_at"],
-                condition=Q(environment="SANDBOX", next_attempt_at__isnull=False),
-                name="transfer_due_ahead",
-            ),
         ]
 
     def __str__(self):

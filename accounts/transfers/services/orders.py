@@ -1,7 +1,7 @@
 """Creates transfers: withdrawals to a bank or a chain, and deposits from there.
 
-No function here calls a rail: each saves a transfer in the caller's transaction and enqueues the
-task that processes it (see `worker`). `purpose` and `reference` name what a transfer is for; the
+No function here calls a rail: each saves a transfer in the caller's transaction with its due work
+(see `worker`). `purpose` and `reference` name what a transfer is for; the
 purpose's handler (`callbacks.on_outcome`) is called with its outcomes.
 """
 
@@ -22,7 +22,7 @@ from accounts.transfers.services import callbacks, status_updates, worker
 from accounts.transfers.services.callbacks import Outcome
 from accounts.wallets import ledger_errors
 from accounts.wallets.models import Wallet
-from wallgent import clock, events, ids
+from wallgent import clock, due_work, events, ids
 from wallgent.actors import Actor
 from wallgent.environments import Environment
 from wallgent.errors import (
@@ -33,7 +33,6 @@ from wallgent.errors import (
     SandboxOnly,
     ValidationError,
 )
-from wallgent.task_queue import enqueue_on_commit
 
 CHAIN = "ethereum"  # the only chain that rails watch and pay on
 ACCOUNT_NAME_LENGTH = 140
@@ -181,10 +180,10 @@ def cancel(transfer: Transfer, *, actor: Actor) -> Transfer:
     # An address may already be known and paid to: the rail must watch it to find payments.
     if transfer.status == Transfer.Status.PENDING and not transfer.awaits_payer:
         status_updates.apply_outcome(transfer, Outcome.CANCELLED, actor=actor)
+        due_work.cancel(worker.DUE_WORK, transfer)
     else:
-        transfer.next_attempt_at = now
-        transfer.save(update_fields=["cancel_requested_at", "next_attempt_at"])
-        enqueue_on_commit(worker.TASK, transfer.id)
+        transfer.save(update_fields=["cancel_requested_at"])
+        worker.check_now(transfer)
     return transfer
 
 
@@ -266,7 +265,6 @@ def _build(
         currency=wallet.currency,
         created_at=now,
         deadline_at=now + rail.quote(rail_type).cancelled_after,
-        next_attempt_at=now,
     )
 
 
@@ -323,7 +321,7 @@ def _validate_chain(chain: str, field: str) -> None:
 def _create(transfer: Transfer, *, actor: Actor) -> None:
     transfer.save(force_insert=True)
     events.record("transfer.created", transfer, actor=actor)
-    enqueue_on_commit(worker.TASK, transfer.id)
+    worker.check_now(transfer)
 
 
 def _place_hold(transfer: Transfer) -> None:

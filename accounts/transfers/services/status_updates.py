@@ -77,8 +77,6 @@ def apply_outcome(
     elif is_withdrawal:
         postings.release_hold(transfer)
     transfer.advance(Transfer.Status(outcome))
-    if not transfer.is_open and not transfer.external_id:
-        transfer.next_attempt_at = None  # the rail never received it
     transfer.save()
     events.record(_EVENTS[outcome], transfer, actor=actor)
     if outcome == Outcome.COMPLETED and not is_withdrawal and not transfer.awaits_payer:

@@ -1,8 +1,8 @@
 """Processing of transfers: submit them to their rail, poll it, and apply its reports.
 
-Each step has its own transaction, and the rail is called between them. Before a call the
-transfer already has its next attempt time; so after a crash at any point, a later attempt asks the
-rail for the transfer by its id, and continues from there.
+Each step has its own transaction, and the rail is called between them. An open transfer always has
+due work; so after a crash at any point, a later attempt asks the rail for the transfer by its id,
+and continues from there.
 """
 
 import logging
@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
 
 from accounts.organizations.services import organizations
 from accounts.transfers.models import RailType, Transfer
@@ -19,14 +18,14 @@ from accounts.transfers.rails import directory
 from accounts.transfers.rails.base import Address, Bank, Order, RailTimeout, Report
 from accounts.transfers.services import callbacks, status_updates
 from accounts.wallets.models import Wallet
-from wallgent import clock, events
+from wallgent import clock, due_work, events
 from wallgent.actors import Actor
-from wallgent.task_queue import enqueue_on_commit
+from wallgent.due_work.models import DueWork
 
 log = logging.getLogger("wallgent.rails")
 
-TASK = "accounts.transfers.tasks.process_transfer"
-SWEEP_LIMIT = 1_000
+DUE_WORK = "process_transfer"
+LEASE, DEADLINE = timedelta(seconds=30), timedelta(seconds=20)
 MAX_RETRY_DELAY = timedelta(minutes=1)
 BLOCKED_DELAY = timedelta(seconds=30)
 # After its deadline an address is polled for 30 days more, besides the rail's events: less often
@@ -37,11 +36,6 @@ MIN_LATE_DELAY, MAX_LATE_DELAY = timedelta(hours=1), timedelta(days=1)
 _Status = Transfer.Status
 
 
-def due() -> list[str]:
-    """Return the ids of transfers that are due by their organization's clock, up to a limit."""
-    return Transfer.objects.due(clock.real_now(), SWEEP_LIMIT)
-
-
 def on_rail_event(rail_name: str, event: Mapping[str, Any]) -> None:
     """Check the transfers that a rail's event concerns. The event itself is not trusted."""
     for id in directory.by_name(rail_name).on_event(event):
@@ -49,54 +43,42 @@ def on_rail_event(rail_name: str, event: Mapping[str, Any]) -> None:
 
 
 def check_now(transfer: Transfer) -> None:
-    """Make a transfer due now and enqueue it. Safe to repeat: it polls the rail first."""
-    now = clock.now(transfer)
-    later = Q(next_attempt_at__isnull=True) | Q(next_attempt_at__gt=now)
-    Transfer.objects.filter(later, pk=transfer.pk).update(next_attempt_at=now)
-    enqueue_on_commit(TASK, transfer.id)
+    """Make a transfer due now. Safe to repeat: it polls the rail first."""
+    due_work.schedule(DUE_WORK, transfer, at=clock.now(transfer))
 
 
-def process(id: str) -> None:
-    """Process a due transfer. Idempotent; skips it when another worker holds the lock."""
-    transfer = _lease(id)
+def process_due(rows: list[DueWork]) -> None:
+    """Process a due transfer. Idempotent."""
+    [row] = rows
+    transfer = _begin(row)
     if transfer is None:
         return
     try:
         report = _call_rail(transfer)
     except RailTimeout as timeout:
-        log.warning("transfer %s: no answer from %s: %s", id, transfer.provider, timeout)
+        log.warning("transfer %s: no answer from %s: %s", transfer.id, transfer.provider, timeout)
+        due_work.postpone(row, error="RailTimeout")
         return
     if report:
-        _apply_report(transfer, report)
+        _apply_report(row, transfer, report)
     else:
-        # It has ended, and the rail never received it.
-        unchanged = {"pk": id, "next_attempt_at": transfer.next_attempt_at}
-        Transfer.objects.filter(**unchanged).exclude(status__in=Transfer.OPEN).update(
-            next_attempt_at=None
-        )
+        due_work.finish(row)  # it has ended, and the rail never received it
 
 
 @transaction.atomic(durable=True)
-def _lease(id: str) -> Transfer | None:
-    """Return the transfer if it is due and not locked, with its next attempt scheduled."""
-    found = Transfer.objects.with_parties().filter(pk=id, next_attempt_at__isnull=False)
-    transfer = found.select_for_update(no_key=True, of=("self",), skip_locked=True).first()
-    if transfer is None:
-        return None
+def _begin(row: DueWork) -> Transfer | None:
+    """Return the transfer with its attempt counted, or None if it must wait."""
+    transfer = Transfer.objects.locked(row.subject)
     now = clock.now(transfer)
-    if transfer.next_attempt_at > now:
-        return None
     if _must_wait(transfer, now):
-        transfer.next_attempt_at = min(now + BLOCKED_DELAY, transfer.deadline_at)
-        transfer.save(update_fields=["next_attempt_at"])
+        due_work.reschedule(row, min(now + BLOCKED_DELAY, transfer.deadline_at))
         return None
     is_new = transfer.status == _Status.PENDING
     if is_new:
         # Before the call: if the answer is lost or the worker dies, the rail may have acted.
         transfer.advance(_Status.PROCESSING, at=now)
     transfer.attempts += 1
-    transfer.next_attempt_at = now + _retry_delay(transfer)  # for a timeout or a crash
-    transfer.save(update_fields=["status", "submitted_at", "attempts", "next_attempt_at"])
+    transfer.save(update_fields=["status", "submitted_at", "attempts"])
     if is_new:
         events.record("transfer.processing", transfer, actor=_system_actor(transfer))
     return transfer
@@ -167,34 +149,35 @@ def _order(transfer: Transfer) -> Order:
 
 
 @transaction.atomic(durable=True)
-def _apply_report(leased: Transfer, report: Report) -> None:
+def _apply_report(row: DueWork, called: Transfer, report: Report) -> None:
     """Apply a report to the transfer as it is now, and schedule the next check."""
-    callbacks.lock_parents(leased)
-    transfer = Transfer.objects.locked(leased.id)
+    callbacks.lock_parents(called)
+    transfer = Transfer.objects.locked(called.id)
     status_updates.apply_report(transfer, report, actor=_system_actor(transfer))
-    transfer.next_attempt_at = _next_check_at(leased, transfer, report)
-    transfer.save(update_fields=["external_id", "received", "next_attempt_at"])
+    transfer.save(update_fields=["external_id", "received"])
+    if check_at := _next_check_at(transfer, report):
+        due_work.reschedule(row, check_at)
+    else:
+        due_work.finish(row)
 
 
-def _next_check_at(leased: Transfer, transfer: Transfer, report: Report) -> datetime | None:
+def _next_check_at(transfer: Transfer, report: Report) -> datetime | None:
     """Return when to poll the rail again, or None if there is nothing left to learn."""
     now = clock.now(transfer)
     if transfer.is_open:
-        check_at = report.next_check_at or now + _retry_delay(transfer)
-        retry_at = now + MAX_RETRY_DELAY  # past the deadline, cancel is repeated
-        check_at = min(check_at, transfer.deadline_at if transfer.deadline_at > now else retry_at)
-    elif report.is_final:
-        check_at = None
-    elif report.next_check_at:
-        check_at = report.next_check_at
-    else:
-        late_for = now - transfer.deadline_at
-        delay = min(max(late_for / 4, MIN_LATE_DELAY), MAX_LATE_DELAY)
-        check_at = now + delay if late_for < LATE_CHECK_PERIOD else None
-    if transfer.next_attempt_at != leased.next_attempt_at and transfer.next_attempt_at:
-        # A check was requested during the call: the report may be older than the request.
-        return min(filter(None, (check_at, transfer.next_attempt_at)))
-    return check_at
+        # Past the deadline, cancel is repeated.
+        deadline = transfer.deadline_at
+        latest = deadline if deadline > now else now + MAX_RETRY_DELAY
+        # A payment to our address is an event of the rail: nothing is asked until the deadline.
+        usual = latest if transfer.awaits_payer else now + _retry_delay(transfer)
+        return min(report.next_check_at or usual, latest)
+    if report.is_final:
+        return None
+    if report.next_check_at:
+        return report.next_check_at
+    late_for = now - transfer.deadline_at
+    delay = min(max(late_for / 4, MIN_LATE_DELAY), MAX_LATE_DELAY)
+    return now + delay if late_for < LATE_CHECK_PERIOD else None
 
 
 def _system_actor(transfer: Transfer) -> Actor:

@@ -174,16 +174,6 @@ class PaymentLink(models.Model):
                 fields=["organization", "environment", "-id"], name="payment_link_by_organization"
             ),
             models.Index(fields=["wallet", "-id"], name="payment_link_by_wallet"),
-            models.Index(
-                fields=["expires_at"],
-                condition=Q(status="ACTIVE", expires_at__isnull=False),
-                name="payment_link_due",
-            ),
-            models.Index(
-                fields=["organization", "expires_at"],
-                condition=Q(status="ACTIVE", expires_at__isnull=False, environment="SANDBOX"),
-                name="payment_link_due_ahead",
-            ),
         ]
 
     def __str__(self):

@@ -17,7 +17,7 @@ from links.payment_links.errors import PaymentLinkNotFound
 from links.payment_links.models import PURPOSE, PaymentLink
 from links.payment_links.models.payment_links import MAX_USES_LIMIT
 from links.payment_links.services import expiry, pay_requests
-from wallgent import clock, events, ids
+from wallgent import clock, due_work, events, ids
 from wallgent.actors import Actor
 from wallgent.environments import Environment
 from wallgent.errors import (
@@ -153,6 +153,7 @@ def create(
     )
     link.save(force_insert=True)
     events.record("payment_link.created", link, actor=actor)
+    expiry.schedule(link)
     if link.hold_id:
         _place_hold(link)
     return link
@@ -222,6 +223,7 @@ def cancel(link: PaymentLink, *, actor: Actor) -> PaymentLink:
     link.advance(_Status.CANCELLED, at=clock.now(link))
     link.save(update_fields=["status", "cancelled_at"])
     events.record("payment_link.cancelled", link, actor=actor)
+    due_work.cancel(expiry.DUE_WORK, link)
     pay_requests.withdraw([link], "The payment link was cancelled.")
     if link.hold_id:
         holds.release(

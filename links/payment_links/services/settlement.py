@@ -15,7 +15,7 @@ from accounts.organizations.models import LinkDirection
 from accounts.transfers.models import Transfer
 from accounts.transfers.services.callbacks import Outcome
 from links.payment_links.models import PURPOSE, Claim, PaymentLink
-from links.payment_links.services import pay_requests, restrictions
+from links.payment_links.services import expiry, pay_requests, restrictions
 from links.payment_links.services.claim_history import add_step
 from wallgent import clock, events, ids, money
 from wallgent.actors import Actor
@@ -146,6 +146,7 @@ def _release_use(claim: Claim, *, reason: str, at: datetime, actor: Actor) -> No
     link.use_count -= 1
     if link.status in (_Status.CLAIMED, _Status.SETTLED):
         link.advance(_Status.ACTIVE, at=at)
+        expiry.schedule(link)
     if link.status == _Status.ACTIVE:
         link.reopened_at, link.reopen_reason = at, reason
     link.save(

@@ -7,7 +7,6 @@ from decimal import Decimal
 import pytest
 from django.db import connection, transaction
 
-from accounts.controls import tasks
 from accounts.controls.models import Approval
 from accounts.controls.services import approvals
 from accounts.organizations.models import Organization
@@ -103,7 +102,7 @@ class TestRequest:
         else:
             lapse(asked)
         if end == "expired":
-            assert tasks.expire_approvals() == 1
+            assert approving.expire_approvals() == 1
 
         again = ask(payer, shop)
 
@@ -362,7 +361,7 @@ class TestExpiry:
         fresh = ask(payer, shop, subject_id="lnk_2")
         lapse(asked)
 
-        assert [tasks.expire_approvals(), tasks.expire_approvals()] == [1, 0]
+        assert [approving.expire_approvals(), approving.expire_approvals()] == [1, 0]
 
         assert (stored(asked).status, stored(fresh).status) == ("EXPIRED", "PENDING")
         assert stored(asked).expired_at is not None
@@ -379,7 +378,7 @@ class TestExpiry:
         of_others = ask(shop, payer)
         Organization.objects.filter(pk=acme.pk).update(sandbox_offset=timedelta(hours=24))
 
-        assert tasks.expire_approvals() == 1
+        assert approving.expire_approvals() == 1
 
         assert (stored(asked).status, stored(of_others).status) == ("EXPIRED", "PENDING")
 
@@ -387,15 +386,15 @@ class TestExpiry:
         bad, good = ask(payer, shop), ask(payer, shop, subject_id="lnk_2")
         lapse(bad)
         lapse(good)
-        expire = approvals.expire
+        record = approvals.events.record
 
-        def fail(id):
-            assert id != bad.id, "a bug"
-            return expire(id)
+        def fail(type, approval, **options):
+            assert approval.id != bad.id, "a bug"
+            return record(type, approval, **options)
 
-        monkeypatch.setattr(approvals, "expire", fail)
+        monkeypatch.setattr(approvals.events, "record", fail)
 
-        assert tasks.expire_approvals() == 1
+        approving.expire_approvals()
         assert (stored(bad).status, stored(good).status) == ("PENDING", "EXPIRED")
         assert bad.id in caplog.text
 
@@ -475,10 +474,10 @@ class TestRaces:
             if number == round % 2:
                 return api.post(path(asked, "approve"))
             lapse(asked)
-            return tasks.expire_approvals()
+            return approving.expire_approvals()
 
         in_parallel(2, act)
-        tasks.expire_approvals()
+        approving.expire_approvals()
 
         status = stored(asked).status
         assert status in ("APPROVED", "EXPIRED")

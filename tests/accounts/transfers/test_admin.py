@@ -3,7 +3,6 @@
 import pytest
 
 from accounts.transfers.models import SimulatorOrder
-from accounts.transfers.rails.simulator import pay_address
 from accounts.wallets.models import Wallet
 from tests import world
 from tests.accounts import rails
@@ -37,7 +36,7 @@ def test_incoming_payments_are_shown_with_their_transfer(support, acme):  # noqa
     coins = world.make_wallet(acme, "Coins", currency="USDC")
     expected = rails.expect(coins, "25")
     rails.sweep()
-    payment = pay_address(expected.address, world.Decimal("25"))
+    payment = rails.pay(expected, "25")
     rails.settle(acme)
 
     page = support.get(path("accounts.transfer", "change", expected.pk)).text
@@ -63,13 +62,13 @@ def test_transfer_is_found_by_related_ids(support, acme, transfer):  # noqa: F81
 
 def test_support_can_check_a_transfer_with_its_rail(support, acme, transfer):  # noqa: F811
     rails.settle(acme)
-    assert rails.stored(transfer).next_attempt_at is None
+    assert rails.row_of(transfer) is None
 
     act(support, transfer, "check_now_with_rail")
     rails.sweep()
 
     stored = rails.stored(transfer)
-    assert (stored.status, stored.next_attempt_at) == ("COMPLETED", None)
+    assert (stored.status, rails.row_of(transfer)) == ("COMPLETED", None)
     [event] = events_about(transfer, "transfer.asked_about")
     assert (event.actor_type, event.is_public) == ("USER", False)
 

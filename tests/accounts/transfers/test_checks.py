@@ -3,7 +3,6 @@
 import re
 from contextlib import nullcontext
 from datetime import UTC, datetime
-from decimal import Decimal
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -11,7 +10,6 @@ from django.db import IntegrityError, connection, transaction
 from accounts.ledger import checks as ledger_checks
 from accounts.transfers import checks as transfer_checks
 from accounts.transfers.models import IncomingPayment, SimulatorEntry, SimulatorOrder, Transfer
-from accounts.transfers.rails.simulator import pay_address
 from accounts.wallets.models import Wallet
 from tests import world
 from tests.accounts import rails
@@ -38,8 +36,8 @@ def ids_by_name(acme, wallet):
         "parts": rails.expect(coins),
     }
     rails.sweep()
-    pay_address(transfers["awaited"].address, Decimal(25))
-    pay_address(transfers["parts"].address, Decimal(10))
+    rails.pay(transfers["awaited"], "25")
+    rails.pay(transfers["parts"], "10")
     rails.settle(acme, seconds=20)
     rails.settle(acme, seconds=20)
     transfers["open"] = rails.withdraw(wallet)
@@ -191,7 +189,6 @@ class TestConstraints:
             ("pays_out_of_a_hold", "in", {"owns_hold": True}),
             ("posted_when_completed", "out", {"transaction": None}),
             ("return_posted_when_returned", "returned", {"return_transaction": None}),
-            ("open_has_next_attempt", "open", {"next_attempt_at": None}),
             ("completed_at_with_status", "out", {"completed_at": None}),
             ("failed_at_with_status", "failed", {"failed_at": None}),
             ("cancelled_at_with_status", "out", {"cancelled_at": NOW}),

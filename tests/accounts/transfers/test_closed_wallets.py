@@ -283,7 +283,7 @@ def test_return_is_charged_once_after_a_failure_at_any_query(acme, coins):
 class TestRaces:
     def check(self, transfer):
         worker.check_now(Transfer.objects.select_related("organization").get(pk=transfer.pk))
-        worker.process(transfer.id)
+        rails.work()
 
     def test_return_reported_repeatedly_is_charged_once(self, acme, coins):
         transfer = deposit_and_close(coins, may_convert=True)

@@ -63,7 +63,7 @@ def test_failed_transfer_releases_the_money(acme, order, fault, code):
 
     assert (transfer.status, transfer.failure_code) == ("FAILED", code)
     assert transfer.failure_reason == f"Simulated: {simulator.FAULTS[fault].description}."
-    assert (available_of(wallet), balance_at_rails(), transfer.next_attempt_at) == (100, 0, None)
+    assert (available_of(wallet), balance_at_rails(), rails.row_of(transfer)) == (100, 0, None)
     [event] = events_of(acme, "transfer.failed")
     assert event.data["failureCode"] == code
     assert event.data["failureReason"] == transfer.failure_reason
@@ -77,7 +77,7 @@ def test_return_reverses_a_completed_transfer(acme, order):
     rails.settle(acme, seconds=10)
     transfer = stored(transfer)
     assert (transfer.status, transfer.failure_code) == ("RETURNED", "R10")
-    assert (available_of(wallet), balance_at_rails(), transfer.next_attempt_at) == (100, 0, None)
+    assert (available_of(wallet), balance_at_rails(), rails.row_of(transfer)) == (100, 0, None)
 
 
 def test_delayed_transfer_completes_later(acme, order):
@@ -101,7 +101,7 @@ def test_timeouts_and_repeated_reports_move_money_once(acme, order, fault):
     transfer = stored(transfer)
     assert (transfer.status, balance_of(wallet)) == ("COMPLETED", expected_balance)
     assert abs(balance_at_rails()) == 25
-    assert (SimulatorOrder.objects.count(), transfer.next_attempt_at) == (1, None)
+    assert (SimulatorOrder.objects.count(), rails.row_of(transfer)) == (1, None)
     assert len(events_of(acme, "transfer.completed")) == 1
 
 
@@ -228,14 +228,14 @@ def test_failure_reported_after_completion_is_a_return(acme, payer):
 def test_report_older_than_the_status_changes_nothing(acme, payer, order, fault, status, stale):
     transfer = order(payer, fault=fault)
     rails.sweep()
-    leased = stored(transfer)  # its report is slow, and other workers poll meanwhile
+    row, leased = rails.row_of(transfer), stored(transfer)  # its report is slow, others are not
     settle_until_ended(transfer)
     rails.settle(acme, seconds=30)
     before = (stored(transfer).status, balance_of(payer), available_of(payer))
     assert before[0] == status
 
     for state in stale:
-        worker._apply_report(leased, report(state))
+        worker._apply_report(row, leased, report(state))
         rails.settle(acme)
     assert (stored(transfer).status, balance_of(payer), available_of(payer)) == before
     assert len(events_of(acme, f"transfer.{status.lower()}")) == 1
@@ -245,11 +245,12 @@ def test_completion_of_a_canceled_transfer_is_logged(acme, payer, caplog):
     transfer = rails.withdraw(payer)
     rails.sweep()
     rails.cancel(transfer)
+    row = rails.row_of(transfer)
     rails.sweep()
     leased = stored(transfer)
     assert leased.status == "CANCELLED"
 
-    worker._apply_report(leased, report(State.COMPLETED, is_final=True))
+    worker._apply_report(row, leased, report(State.COMPLETED, is_final=True))
 
     assert (stored(transfer).status, available_of(payer)) == ("CANCELLED", 100)
     assert f"transfer {transfer.id} is CANCELLED, and its rail says COMPLETED" in caplog.text
@@ -334,7 +335,7 @@ class TestRetryDelay:
         with rails.rail(TimeoutRail(loses_calls=True)):
             for _ in range(9):
                 rails.sweep()
-                delays.append(stored(transfer).next_attempt_at - now(acme))
+                delays.append(rails.row_of(transfer).due_at - now(acme))
                 rails.advance(acme, seconds=61)
         seconds = [round(delay.total_seconds()) for delay in delays]
         assert seconds == [2, 4, 8, 16, 32, 60, 60, 60, 60]
@@ -361,13 +362,14 @@ def test_published_numbers_are_documented():
 
 def test_calls_inside_a_transaction_are_refused(payer):
     """The simulator raises an error, as a real rail could not be rolled back."""
-    order = worker._order(rails.withdraw(payer))
+    transfer = rails.withdraw(payer)
+    order, row = worker._order(transfer), rails.row_of(transfer)
     rail = simulator.Simulator()
     calls = (
         lambda: rail.submit(order),
         lambda: rail.poll(order.id),
         lambda: rail.cancel(order),
-        lambda: worker.process(order.id),
+        lambda: worker.process_due([row]),
     )
     for call in calls:
         with pytest.raises(RuntimeError), transaction.atomic():

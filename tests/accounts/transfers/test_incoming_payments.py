@@ -205,8 +205,9 @@ def test_late_payment_is_found_without_an_event(acme, expected, coins, outcomes)
 def test_late_checks_become_rarer_and_stop_after_30_days(acme, expected):
     rails.settle(acme, seconds=3601)
     hours = []
-    while (transfer := stored(expected)).next_attempt_at and len(hours) < 60:
-        pause = (transfer.next_attempt_at - clock.now(transfer)).total_seconds()
+    transfer = stored(expected)
+    while (row := rails.row_of(expected)) and len(hours) < 60:
+        pause = (row.due_at - row.now).total_seconds()
         hours.append(round(pause / 3600, 2))
         rails.advance(acme, seconds=pause + 1)
         rails.sweep()
@@ -220,12 +221,12 @@ def test_withdrawal_to_our_address_does_not_set_the_clock_of_its_payments(acme, 
     theirs = world.make_wallet(globex, "Coins", currency="USDC", funds="10")
     rails.advance(globex, days=300)
     out = {"rail_type": "USDC", "destination": rails.Address(transfer.address)}
-    worker.process(
-        rails.withdraw(theirs, "1", **out).id
+    rails.process(
+        rails.withdraw(theirs, "1", **out)
     )  # the first order at the rail with this address
     rails.sweep()
 
-    assert pay_address(transfer.address, Decimal(25)).paid_at < transfer.deadline_at
+    assert rails.pay(transfer, "25").paid_at < transfer.deadline_at
     rails.settle(acme)
     assert stored(transfer).status == "COMPLETED"
 
@@ -242,7 +243,7 @@ def test_recorded_payments_add_no_queries(expected, pay):
 def count_queries(transfer) -> int:
     worker.check_now(stored(transfer))
     with CaptureQueriesContext(connection) as queries:
-        worker.process(transfer.id)
+        rails.work()
     return len(queries)
 
 
@@ -294,7 +295,7 @@ def test_payment_for_a_closed_wallet_goes_into_suspense(acme, expected, pay, coi
 def test_payment_is_converted_to_dollars_if_allowed(wallet):
     transfer = rails.expect(wallet, "25", may_convert=True)
     rails.sweep()
-    pay_address(transfer.address, Decimal(25))
+    rails.pay(transfer, "25")
     rails.advance(wallet.organization, seconds=5)
     rails.sweep()
 

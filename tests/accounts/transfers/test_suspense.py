@@ -8,7 +8,6 @@ from django.db import IntegrityError, transaction
 from accounts.ledger import chart, statements
 from accounts.ledger import checks as ledger_checks
 from accounts.transfers.models import Suspended
-from accounts.transfers.rails.simulator import pay_address
 from accounts.wallets import services as wallets
 from accounts.wallets.models import Wallet
 from tests import world
@@ -175,7 +174,7 @@ def test_each_incoming_payment_is_suspended_separately(acme, wallet):
     rails.sweep()
     close(coins)
     for amount in ("10", "20"):
-        pay_address(transfer.address, Decimal(amount))
+        rails.pay(transfer, amount)
     rails.settle(acme, seconds=60)
 
     assert [suspended.amount for suspended in transfer.suspended.order_by("pk")] == [10, 20]
@@ -189,7 +188,7 @@ def test_converted_money_is_suspended_in_the_wallet_currency(acme, wallet):
     rails.sweep()
     for closed in (wallet, coins):
         close(closed)
-    pay_address(expected.address, Decimal(25))
+    rails.pay(expected, "25")
     rails.settle(acme)
     assert (suspense_balance("USD"), suspense_balance("USDC")) == (25, 25)
 

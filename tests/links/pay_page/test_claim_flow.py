@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 from django.core import mail
-from django.test import Client
+from django.test import Client, TestCase
 
 from accounts.controls.models import Approval
 from accounts.controls.services import approvals
@@ -425,7 +425,8 @@ class TestPaymentInUsdc:
     def send(self, visitor, page, amount, chain="ethereum"):
         """Send the form that simulates a payment in the sandbox."""
         data = {"amount": amount, "chain": chain}
-        answer = visitor.post(f"{page.wsgi_request.path}/simulate", data)
+        with TestCase.captureOnCommitCallbacks(execute=True):  # the rail's event
+            answer = visitor.post(f"{page.wsgi_request.path}/simulate", data)
         if answer.status_code == 303:
             rails.sweep()
             rails.settle(Claim.objects.get().link.organization)

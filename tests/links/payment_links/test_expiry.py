@@ -1,6 +1,6 @@
 """Payment links expire by the clock of their organization."""
 
-import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,11 +8,11 @@ from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.ledger import holds
-from links.payment_links import tasks
 from links.payment_links.models import PaymentLink
 from links.payment_links.services import expiry
+from tests import due
 from tests.accounts import rails
-from tests.links.conftest import lapse, soon, stored
+from tests.links.conftest import ach_body, expire_links, lapse, send_claim, soon, stored
 from tests.world import (
     Client,
     available_of,
@@ -24,6 +24,7 @@ from tests.world import (
     make_wallet,
 )
 from wallgent import clock
+from wallgent.due_work import kinds
 
 
 def fail_releases(monkeypatch, links: list[dict], error: Exception) -> list:
@@ -50,13 +51,19 @@ def _pass_time(links: list[dict], organization, ahead: bool) -> None:
             lapse(link)
 
 
+def limit_sets(monkeypatch, size: int) -> None:
+    """Make workers take fewer links at once."""
+    kind = kinds.of(expiry.DUE_WORK)
+    monkeypatch.setitem(kinds._kinds, kind.name, replace(kind, set_size=size))
+
+
 class TestSweep:
     def test_releases_the_hold_and_records_an_event(self, make, claim, acme, payer, shop):
         link = make(amount="10", maxUses=3, expiresAt=soon())
         claim(link, shop)
         lapse(link)
 
-        assert tasks.expire_links() == 1
+        assert expire_links() == 1
 
         expired = stored(link)
         assert (expired.status, expired.use_count) == ("EXPIRED", 1)
@@ -69,10 +76,10 @@ class TestSweep:
 
     def test_repeated_does_nothing(self, make):
         lapse(make(expiresAt=soon()))
-        tasks.expire_links()
+        expire_links()
         before = everything()
 
-        assert tasks.expire_links() == 0
+        assert expire_links() == 0
         assert everything() == before
 
     def test_leaves_links_that_are_not_due(self, make, claim, api, shop):
@@ -84,7 +91,10 @@ class TestSweep:
         lapse(claimed)
         lapse(cancelled)
 
-        assert tasks.expire_links() == 0
+        expire_links()
+
+        assert not PaymentLink.objects.filter(status="EXPIRED").exists()
+        assert due.row_of(claimed["id"]) is due.row_of(cancelled["id"]) is None
 
     def test_covers_every_direction_environment_and_organization(
         self, make, acme, stranger, shop, live_api, live_wallet
@@ -98,7 +108,7 @@ class TestSweep:
         ):
             lapse(link)
 
-        assert tasks.expire_links() == 4
+        assert expire_links() == 4
         assert len(events_of(acme, "payment_link.expired")) == 2
         assert len(events_of(acme, "payment_link.expired", "PRODUCTION")) == 1
         assert len(events_of(shop.organization, "payment_link.expired")) == 1
@@ -113,7 +123,7 @@ class TestSweep:
         acme.sandbox_offset = timedelta(hours=2)
         acme.save()
 
-        assert tasks.expire_links() == 1
+        assert expire_links() == 1
 
         assert [stored(link).status for link in (ahead, live, other)] == [
             "EXPIRED",
@@ -123,11 +133,11 @@ class TestSweep:
         assert stored(ahead).expired_at > clock.real_now() + timedelta(minutes=119)
 
     def test_processes_all_batches(self, make, monkeypatch, payer):
-        monkeypatch.setattr(expiry, "SWEEP_BATCH", 2)
+        limit_sets(monkeypatch, 2)
         for _ in range(5):
             lapse(make(amount="1", expiresAt=soon()))
 
-        assert tasks.expire_links() == 5
+        assert expire_links() == 5
         assert available_of(payer) == 100
 
     def test_query_count_does_not_grow_with_the_number_of_links(self, make, acme):
@@ -136,7 +146,7 @@ class TestSweep:
                 wallet = make_wallet(acme, str(number), funds="5")
                 lapse(make(walletId=wallet.id, amount="5", expiresAt=soon()))
             with CaptureQueriesContext(connection) as captured:
-                assert expiry.expire_due() == count
+                assert expire_links() == count
             return len(captured)
 
         assert query_count(1) == query_count(7)
@@ -147,13 +157,13 @@ class TestSweep:
         self, make, monkeypatch, payer, acme, caplog, bad, ahead
     ):
         """Even when more of them than a batch holds are due first."""
-        monkeypatch.setattr(expiry, "SWEEP_BATCH", 2)
+        limit_sets(monkeypatch, 2)
         links = [make(amount="1", expiresAt=soon(60 + number)) for number in range(6)]
         broken = [links[number] for number in bad]
         _pass_time(links, acme, ahead)
         fail_releases(monkeypatch, broken, RuntimeError("a bug"))
 
-        assert tasks.expire_links() == 6 - len(bad)
+        expire_links()
 
         for link in links:
             assert stored(link).status == ("ACTIVE" if link in broken else "EXPIRED")
@@ -161,22 +171,23 @@ class TestSweep:
         assert available_of(payer) == 100 - len(bad)
 
     def test_lock_timeout_delays_only_its_batch(self, make, monkeypatch, payer, acme):
-        monkeypatch.setattr(expiry, "SWEEP_BATCH", 2)
+        limit_sets(monkeypatch, 2)
         links = [make(amount="1", expiresAt=soon(60 + number)) for number in range(5)]
         _pass_time(links, acme, ahead=False)
         with monkeypatch.context() as patched:
             attempts = fail_releases(patched, links[:1], OperationalError("lock timeout"))
-            assert tasks.expire_links() == 3
+            assert expire_links() == 5
         assert len(attempts) == 1  # the lock is waited for only once
+        assert PaymentLink.objects.filter(status="EXPIRED").count() == 3
 
-        assert tasks.expire_links() == 2
+        assert due.work(expiry.DUE_WORK) == 2
         assert available_of(payer) == 100
 
     def test_releases_the_hold_of_a_frozen_wallet(self, make, api, payer):
         lapse(make(expiresAt=soon()))
         api.post(f"/v1/wallets/{payer.id}/freeze")
 
-        assert tasks.expire_links() == 1
+        assert expire_links() == 1
         assert available_of(payer) == 100
 
 
@@ -186,9 +197,10 @@ class TestConcurrentSweeps:
         for _ in range(20):
             lapse(make(amount="1", expiresAt=soon()))
 
-        counts = in_parallel(4, lambda n: tasks.expire_links())
+        counts = in_parallel(4, lambda n: expire_links())
 
         assert sum(counts) == 20
+        assert PaymentLink.objects.filter(status="EXPIRED").count() == 20
         assert len(events_of(acme, "payment_link.expired")) == 20
         assert available_of(payer) == 100
 
@@ -199,55 +211,42 @@ class TestConcurrentSweeps:
 
         with expiry.transaction.atomic():
             PaymentLink.objects.locked(busy["id"])
-            assert in_parallel(1, lambda n: tasks.expire_links()) == [1]
+            in_parallel(1, lambda n: expire_links())
 
-        assert stored(idle).status == "EXPIRED"
-        assert tasks.expire_links() == 1
-
-
-def test_sweep_does_not_read_links_that_expire_later(make, acme, payer, stranger, shop):
-    """However many there are, even if the sandbox clock of another organization is ahead."""
-    late = clock.real_now() + timedelta(minutes=30)  # past by the clock that is ahead
-    fields = {"organization": acme, "environment": "SANDBOX", "wallet": payer, "amount": 1}
-    fields |= {"currency": "USD", "direction": "RECEIVE", "created_at": clock.real_now()}
-    later = (
-        PaymentLink(slug=f"{number:032}", expires_at=late + timedelta(seconds=number), **fields)
-        for number in range(3000)
-    )
-    PaymentLink.objects.bulk_create(later, batch_size=1000)
-    due = make(expiresAt=soon(), amount="1")
-    lapse(due)
-    body = {"walletId": shop.id, "amount": "1", "direction": "RECEIVE", "expiresAt": soon(3600)}
-    ahead = stranger.post("/v1/payment-links", body).json()
-    rails.advance(shop.organization, hours=2)
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE links_paymentlink")
-        with CaptureQueriesContext(connection) as captured:
-            assert tasks.expire_links() == 2
-        queries = [query["sql"] for query in captured if "LIMIT 100" in query["sql"]]
-        assert len(queries) == 2
-        for sql in queries:
-            cursor.execute(f"EXPLAIN ANALYZE {sql}")
-            plan = "\n".join(line for (line,) in cursor.fetchall())
-            rows_read = re.findall(r"(?:actual time=\S+ rows=|Rows Removed by .*: )(\d+)", plan)
-            assert max(map(int, rows_read)) < 100, plan
-    assert {stored(link).status for link in (due, ahead)} == {"EXPIRED"}
+        assert [stored(link).status for link in (busy, idle)] == ["ACTIVE", "EXPIRED"]
+        assert due.work(expiry.DUE_WORK) == 1
+        assert stored(busy).status == "EXPIRED"
 
 
-def test_sweep_is_scheduled(settings):
-    [entry] = [
-        entry
-        for entry in settings.CELERY_BEAT_SCHEDULE.values()
-        if entry["task"] == tasks.expire_links.name
-    ]
-    assert entry["schedule"] <= 10
-    assert entry["options"]["expires"] <= entry["schedule"]
+def test_many_links_that_are_due_at_once_expire_in_sets(make, payer, monkeypatch):
+    for _ in range(7):
+        lapse(make(amount="1", expiresAt=soon()))
+    limit_sets(monkeypatch, 3)
+    with CaptureQueriesContext(connection) as captured:
+        expire_links()
+    updates = [query for query in captured if 'UPDATE "links_paymentlink"' in query["sql"]]
+    assert len(updates) == 3
+    assert available_of(payer) == 100
+
+
+def test_reopened_link_still_expires(make, acme, payer):
+    """Also if its time passed while it was claimed."""
+    link = make(expiresAt=soon())
+    send_claim(link, ach_body(1))
+    lapse(link)
+    expire_links()
+    assert (stored(link).status, due.row_of(link["id"])) == ("CLAIMED", None)
+
+    rails.settle(acme)  # the claim fails
+    expire_links()
+
+    assert (stored(link).status, available_of(payer)) == ("EXPIRED", 100)
 
 
 def test_api_shows_when_a_link_expired(make, api, acme):
     link = make(expiresAt=soon())
     lapse(link)
-    tasks.expire_links()
+    expire_links()
 
     seen = Client(make_key(acme)).get(f"/v1/payment-links/{link['id']}").json()
 

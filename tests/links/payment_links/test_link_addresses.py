@@ -8,12 +8,12 @@ from django.db import connection
 from accounts.organizations import permissions
 from accounts.payments.services import payments
 from links.payment_links.models import PaymentLink
-from links.payment_links.services import expiry, payment_links
+from links.payment_links.services import payment_links
 from tests import pages, world
 from tests.accounts import rails
 from tests.endpoints import KEYED, scene
 from tests.importing import store
-from tests.links.conftest import ach_body, lapse, send_claim, soon
+from tests.links.conftest import ach_body, expire_links, lapse, send_claim, soon
 from tests.world import Client, actor_for, make_key
 from wallgent.api import errors
 from wallgent.api.models import IdempotencyRecord
@@ -138,7 +138,7 @@ def test_no_event_contains_the_address_of_a_send_link(make, claim, api, acme, sh
     )
     api.patch(f"{PATH}/{cancelled['id']}")
     lapse(expired)
-    expiry.expire_due()
+    expire_links()
     paid = claim(claimed, shop).json()["transactionId"]
     claim(claimed, world.make_wallet(acme, "Other"))
     payments.reverse(

@@ -23,16 +23,16 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from accounts.controls import tasks as approval_tasks
 from accounts.controls.models import Approval
 from accounts.ledger import checks as books
 from accounts.transfers.models import SimulatorEntry, Transfer
 from accounts.transfers.rails.simulator import FAULTS, pay_address
-from links.payment_links import tasks
+from accounts.transfers.services import worker
 from links.payment_links.models import Claim, PaymentLink
 from links.payment_links.services import settings as link_settings
+from tests import approving
 from tests.accounts import rails
-from tests.links.conftest import ach_body, agreed, claim_body, send_claim, usdc_body
+from tests.links.conftest import ach_body, agreed, claim_body, expire_links, send_claim, usdc_body
 from tests.world import actor_for, fund, make_wallet, reset_rate_limits
 from wallgent import clock
 from wallgent.api.schemas import timestamp_text
@@ -211,7 +211,7 @@ class LinkMachine(RuleBasedStateMachine):
         unpaid = expected.exclude(status="COMPLETED")[:3]
         if transfer := self.pick(unpaid or expected[:3], number):
             pay_address(transfer.address, transfer.amount * Decimal(part), chain)
-            Transfer.objects.filter(pk=transfer.pk).update(next_attempt_at=clock.real_now())
+            worker.check_now(transfer)
 
     def decide(self, number, verb):
         waiting = Approval.objects.filter(status="PENDING").order_by("pk")
@@ -229,9 +229,9 @@ class LinkMachine(RuleBasedStateMachine):
         if what == "rails":
             rails.sweep()
         elif what == "links":
-            tasks.expire_links()
+            expire_links()
         else:
-            approval_tasks.expire_approvals()
+            approving.expire_approvals()
 
     # Invariants
 

@@ -4,18 +4,18 @@ from datetime import timedelta
 
 import pytest
 
-from accounts.controls import tasks as approval_tasks
 from accounts.controls.models import Approval
 from accounts.controls.services import approvals
 from accounts.organizations.models import ApiKey, Organization
 from accounts.pay_ins.services import pay_requests
 from accounts.payments.models import Payment
-from links.payment_links import tasks
 from links.payment_links.models import Claim
 from links.payment_links.services import rate_limits
+from tests import approving
 from tests.accounts import rails
 from tests.links.conftest import (
     claim_body,
+    expire_links,
     lapse,
     look,
     send_claim,
@@ -229,7 +229,7 @@ class TestPayRequest:
         asked = send_claim(link, claim_body(till))
         rails.advance(globex, hours=25)
 
-        approval_tasks.expire_approvals()
+        approving.expire_approvals()
 
         assert look(link, asked)["status"] == "EXPIRED"
         assert send_claim(link, claim_body(till)).status_code == 202
@@ -260,7 +260,7 @@ class TestPayRequest:
             api.patch(f"/v1/payment-links/{link['id']}")
         elif end == "expired":
             lapse(link)
-            tasks.expire_links()
+            expire_links()
         else:
             rich = make_wallet(acme, "Rich", funds="50")
             assert send_claim(link, claim_body(rich), client=api).status_code == 200

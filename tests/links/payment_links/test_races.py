@@ -5,9 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from links.payment_links import tasks
 from links.payment_links.models import Claim, PaymentLink
-from tests.links.conftest import lapse, soon, stored
+from tests.links.conftest import expire_links, lapse, soon, stored
 from tests.world import (
     available_of,
     balance_of,
@@ -100,13 +99,13 @@ def test_a_use_is_either_claimed_or_expired(make, claim, payer, recipients, roun
     def act(number):
         if number == 0:
             lapse(link)
-            return tasks.expire_links()
+            return expire_links()
         if number == 1:
-            return tasks.expire_links()
+            return expire_links()
         return claim(link, recipients[number])
 
     _, _, *answers = in_parallel(4, act)
-    tasks.expire_links()
+    expire_links()
 
     claimed = statuses(answers).get(200, 0)
     assert statuses(answers).get(409, 0) == 2 - claimed

@@ -5,13 +5,13 @@ from collections import Counter
 import pytest
 
 from accounts.transfers.models import SimulatorEntry, Transfer
-from links.payment_links import tasks
 from links.payment_links.models import Claim
 from tests.accounts import rails
 from tests.links.conftest import (
     ach_body,
     agreed,
     claim_body,
+    expire_links,
     lapse,
     send_claim,
     soon,
@@ -81,11 +81,11 @@ def test_claiming_cancelling_and_expiring_at_once_keeps_the_balance(make, api, a
             return api.patch(f"/v1/payment-links/{link['id']}").status_code
         if number == (round + 1) % 4:
             lapse(link)
-            return tasks.expire_links()
+            return expire_links()
         return send_claim(link, bank(number)).status_code
 
     in_parallel(4, act)
-    tasks.expire_links()
+    expire_links()
     claimed = Claim.objects.count()
     assert stored(link).status in ("CANCELLED", "EXPIRED")
     assert available_of(payer) == 100 - 10 * claimed
