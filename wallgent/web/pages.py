@@ -198,18 +198,19 @@ def submit(
     )
 
     def once():
-        key.claim()
+        if earlier := key.claim():
+            return earlier
         result = work()
         key.store(HttpResponse(done(result), status=303))
         return result
 
     try:
         result = service_runner.run(once, actor=actor)
-    except idempotency.Replayed as replayed:
-        return redirect_to(replayed.answer.content.decode())
     except DomainError as refusal:
         form.refuse(refusal)
         return None
+    if isinstance(result, idempotency.Earlier):
+        return redirect_to(result.answer.content.decode())
     if show:
         return show(result)
     if say:

@@ -4,6 +4,7 @@ import hashlib
 import uuid
 
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -113,16 +114,15 @@ def _create_once(request, form: NewOrganizationForm) -> str:
         # A key belongs to an organization, so it is claimed after the organization is created. A
         # repeated key rolls the second organization back.
         key = _idempotency_key(request, organization, form)
-        key.claim()
+        if earlier := key.claim():
+            transaction.set_rollback(True)
+            return earlier.answer.content.decode()
         parameters = {"organization": organization.id, "environment": Environment.SANDBOX}
         path = reverse("overview", kwargs=parameters)
         key.store(HttpResponse(path, status=303))
         return path
 
-    try:
-        return service_runner.run(create, actor=None)  # no organization yet to record a refusal
-    except idempotency.Replayed as replayed:
-        return replayed.answer.content.decode()
+    return service_runner.run(create, actor=None)  # no organization yet to record a refusal
 
 
 class _UserKey(idempotency.IdempotencyKey):
