@@ -62,8 +62,7 @@ def check(email: Email) -> None:
     else:
         lock(email.address_digest)
     if email.kind in _FROM_OTHERS:
-        wait = next_at(email.address_digest, email.environment) - clock.real_now()
-        if wait > timedelta(0):
+        if wait := wait_for(email.address_digest, email.environment):
             raise TooManyEmails(wait)
     elif email.kind == _Kind.ACCOUNT:
         sent = _since(email.expires_at - email.created_at, email.address_digest)
@@ -71,23 +70,23 @@ def check(email: Email) -> None:
             raise TooManyEmails(email.expires_at - email.created_at)
 
 
-def next_at(address_digest: bytes, environment: str, *, after: int = 0) -> datetime:
-    """Return when others may cause another email to an address, once `after` more are sent now.
+def wait_for(address_digest: bytes, environment: str, *, after: int = 0) -> timedelta:
+    """Return how long until others may cause another email to an address: none to a day.
 
-    That is now or a time within a day. Exact if the address is locked.
+    `after`: as if so many more were sent now. Exact if the address is locked.
     """
     now = clock.real_now()
     sent = _since(DAY, address_digest).filter(kind__in=_FROM_OTHERS).order_by("-created_at")
     rows = [(now, environment)] * after + list(sent.values_list("created_at", "environment"))
-    times = [_free_at([at for at, _ in rows], EMAILS_PER_ADDRESS)]
+    times = [_free_at([at for at, _ in rows], EMAILS_PER_ADDRESS, now)]
     if environment != Environment.PRODUCTION:
         of_sandboxes = [at for at, place in rows if place != Environment.PRODUCTION]
-        times.append(_free_at(of_sandboxes, EMAILS_PER_ADDRESS_OF_SANDBOXES))
-    return max([now, *filter(None, times)])
+        times.append(_free_at(of_sandboxes, EMAILS_PER_ADDRESS_OF_SANDBOXES, now))
+    return max(*times, now) - now
 
 
-def _free_at(latest_first: list[datetime], most: int) -> datetime | None:
-    return latest_first[most - 1] + DAY if len(latest_first) >= most else None
+def _free_at(latest_first: list[datetime], most: int, now: datetime) -> datetime:
+    return latest_first[most - 1] + DAY if len(latest_first) >= most else now
 
 
 def _check_sender(email: Email) -> None:

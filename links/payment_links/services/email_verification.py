@@ -95,14 +95,14 @@ def send_code(link: PaymentLink, *, email: str) -> CodeSent:
 def _send(link: PaymentLink, email: str, now: datetime) -> CodeSent:
     address = limits.digest(email)
     limits.lock(address)
-    next_at = limits.next_at(address, link.environment, after=1)
+    next_in = limits.wait_for(address, link.environment, after=1)
     fresh = EmailVerification(
         link=link,
         email=email,
         seed=secrets.token_hex(16),
-        is_long=next_at > now,  # no other email could replace a code that was guessed at too often
+        is_long=bool(next_in),  # no other email could replace a code that was guessed at too often
         sent_at=now,
-        expires_at=max(now + LIFETIME, next_at),
+        expires_at=now + max(LIFETIME, next_in),
     )
     # Waits for a concurrent insert of the same row to commit; only one of them is stored.
     EmailVerification.objects.bulk_create([fresh], ignore_conflicts=True)
@@ -121,7 +121,7 @@ def _send(link: PaymentLink, email: str, now: datetime) -> CodeSent:
         environment=link.environment,
         valid_until=verification.expires_at,
     )
-    wait = max(RESEND_AFTER, next_at - now)
+    wait = max(RESEND_AFTER, next_in)
     return CodeSent(
         email=email,
         expires_at=verification.expires_at,
@@ -155,10 +155,10 @@ def _is_exhausted(verification: EmailVerification) -> bool:
 def _wait(verification: EmailVerification, now: datetime) -> timedelta:
     """Return how long until another email can be sent."""
     address = limits.digest(verification.email)
-    next_at = limits.next_at(address, verification.link.environment)
+    wait = limits.wait_for(address, verification.link.environment)
     if not _is_exhausted(verification):  # a long code ends the guessing, so it is sent at once
-        next_at = max(next_at, verification.sent_at + RESEND_AFTER)
-    return max(next_at - now, timedelta(0))
+        wait = max(wait, verification.sent_at + RESEND_AFTER - now)
+    return wait
 
 
 def _wait_seconds(verification: EmailVerification, now: datetime) -> int:

@@ -3,13 +3,12 @@
 import re
 
 import pytest
-from django.core import mail
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils.html import escape
 
 from accounts.organizations.models import Invitation, Membership
-from tests import world
+from tests import emailing, world
 from tests.world import unknown_id
 from wallgent import ids
 
@@ -91,8 +90,8 @@ class TestInvite:
 
         link = re.search(r"http\S+/invitations/[\w-]+", answer.content.decode())[0]
         assert answer.status_code == 200
-        assert link in mail.outbox[0].body
-        assert mail.outbox[0].to == ["new@x.example"]
+        assert link in emailing.outbox()[0].body
+        assert emailing.outbox()[0].to == ["new@x.example"]
         again = owner.post(url(acme, "/invite"), form)
         assert (again.status_code, again.url) == (303, url(acme))
         assert link not in owner.get(again.url).content.decode()

@@ -8,11 +8,10 @@ from allauth.core.exceptions import ReauthenticationRequired
 from axes.models import AccessAttempt
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.contrib.sessions.models import Session
-from django.core import mail
 from django.http import HttpResponse
 
 from accounts.organizations.models import User
-from tests import world
+from tests import emailing, world
 from tests.accounts import people
 from wallgent import cache, clock, redis
 from wallgent.http import client_ip, middleware
@@ -573,7 +572,7 @@ def test_api_ignores_sessions(ada):
     answer = people.signed_in(ada).get("/v1/wallets")
 
     assert world.error_of(answer) == "UNAUTHORIZED"
-    assert not mail.outbox
+    assert not emailing.outbox()
 
 
 class TestMiddleware:
