@@ -11,6 +11,8 @@ from accounts.organizations.models import Invitation, Membership
 from tests import emailing, world
 from tests.world import unknown_id
 from wallgent import ids
+from wallgent.mail import emails, limits
+from wallgent.mail.models import Email
 
 NASTY = "<script>alert(1)</script> ‮שלום 🦉"
 
@@ -96,6 +98,35 @@ class TestInvite:
         assert (again.status_code, again.url) == (303, url(acme))
         assert link not in owner.get(again.url).content.decode()
         assert Invitation.objects.count() == 1
+
+    def test_list_shows_what_became_of_the_email(self, acme, owner):
+        for number in range(2):
+            form = form_data(email=f"{number}@x.example", role="MEMBER")
+            owner.post(url(acme, "/invite"), form)
+            shown = owner.get(url(acme)).content.decode()
+            assert "Waiting" in shown
+            emailing.deliver()
+            assert "Waiting" not in owner.get(url(acme)).content.decode()
+        email = Email.objects.latest("pk")
+        email.end("FAILED", reason="UNKNOWN_ADDRESS", reply="5.1.1")
+
+        shown = owner.get(url(acme)).content.decode()
+        assert shown.count(">Sent<") == 1
+        assert "The address does not exist." in shown
+
+    def test_invites_without_an_email_an_address_that_had_too_many(self, acme, owner):
+        for _ in range(limits.EMAILS_PER_ADDRESS):
+            emails.queue("LINK", to="new@x.example", subject="", text="", environment="PRODUCTION")
+
+        answer = owner.post(url(acme, "/invite"), form_data(email="New@x.example", role="MEMBER"))
+
+        text = answer.content.decode()
+        assert "send an email: this address received several today" in text
+        assert "on its way" not in text
+        assert "We sent a link" not in text
+        link = re.search(r"/invitations/[\w-]+", text)[0]
+        assert owner.get(link).status_code == 200
+        assert "received several emails today" in owner.get(url(acme)).content.decode()
 
     @pytest.mark.parametrize(
         "email", ["", "x", "a@b", "ada@acme.example", "a" * 250 + "@x.example"]

@@ -20,6 +20,7 @@ from tests import emailing, world
 from tests.links.pay_page.visiting import address, claim, enter_email, enter_wallet, read, text_of
 from tests.world import balance_of
 from wallgent import clock
+from wallgent.mail import limits
 from wallgent.mail.models import Email
 
 ADA = "ada@example.com"
@@ -76,6 +77,17 @@ class TestCode:
             enter_email(Client(headers={"Accept-Language": "es-ES"}), link, ADA)
 
         assert "un pago de 1234,50 USD es para usted" in emailing.outbox()[-1].body
+
+    def test_visitor_is_not_asked_for_a_code_that_cannot_be_sent(self, visitor, make, link):
+        for _ in range(limits.EMAILS_PER_ADDRESS_OF_SANDBOXES):
+            enter_email(Client(), make(emails=(ADA,), proof="CODE"), ADA)
+
+        refused = enter_email(visitor, link, ADA)
+
+        assert refused.status_code == 422
+        assert "This address was sent several letters today" in text_of(refused)
+        emailing.age(days=1)
+        assert enter_email(visitor, link, ADA).status_code == 303
 
     def test_code_email_contains_no_url(self, visitor, link):
         Organization.objects.update(name="Win at www.evil.example")

@@ -100,6 +100,19 @@ class TestSendLink:
         assert re.search(r"Link sent to b…@example\.com .* Ada", text)
         assert b"bob" not in bytes(Email.objects.get().address_digest)
 
+    def test_page_of_the_link_shows_what_became_of_its_emails(self, send, make, browser, acme):
+        link = make()
+        send(link)
+        assert re.search(
+            r"Emails b…@example\.com .* Waiting", text_of(browser.get(path(acme, link)))
+        )
+        emailing.deliver()
+        assert re.search(r"Emails b…@example\.com .* Sent", text_of(browser.get(path(acme, link))))
+        Email.objects.get().end("FAILED", reason="MAILBOX_FULL")
+
+        text = text_of(browser.get(path(acme, link)))
+        assert re.search(r"Emails b…@example\.com .* Failed The mailbox is full\.", text)
+
     def test_sandbox_email_is_kept_in_the_test_inbox(self, send, make):
         send(make())
 
