@@ -13,7 +13,8 @@ from django.conf import settings
 settings.configure(DEFAULT_CHARSET="utf-8")
 from django.core.mail import EmailMessage, get_connection
 connection = get_connection("wallgent.mail.console.EmailBackend")
-connection.send_messages([EmailMessage("Gr\u00fc\u00dfe", "\u201cO\u00f9?\u201d \U0001f989", "a@b.example", ["c@d.example"])])
+text = "\u201cO\u00f9?\u201d \U0001f989"
+connection.send_messages([EmailMessage("Gr\u00fc\u00dfe", text, "a@b.example", ["c@d.example"])])
 """
 
 
