@@ -57,8 +57,8 @@ def _seal(email) -> bytes:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0003_approvals_as_due_work"),
-        ("wallgent", "0003_due_work"),
+        ("accounts", "0004_approvals_as_due_work"),
+        ("wallgent", "0004_due_work"),
     ]
 
     operations = [
