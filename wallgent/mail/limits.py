@@ -32,9 +32,9 @@ class TooManyEmails(RateLimitExceeded):
 
     message = "This address was sent several letters today. Go on tomorrow."
 
-    def __init__(self, wait: timedelta, message: str = ""):
+    def __init__(self, wait: timedelta):
         seconds = int(wait.total_seconds()) + 1
-        super().__init__(message, retryAfterSeconds=seconds)
+        super().__init__(retryAfterSeconds=seconds)
         self.headers = {"Retry-After": str(seconds)}
 
 
