@@ -11,7 +11,7 @@ from tests import engines
 # Before its import, so that its failed asserts show the difference.
 pytest.register_assert_rewrite("tests.world")
 
-from tests import described, world  # noqa: E402
+from tests import described, emailing, world  # noqa: E402
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -68,6 +68,12 @@ def _books_balance(request):
 @pytest.fixture(autouse=True)
 def _reset_rate_limits():
     world.reset_rate_limits()
+
+
+@pytest.fixture
+def mailoutbox():
+    """The emails that the worker has sent when a test looks at them."""
+    return emailing.Outbox()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ new page that is missing here fails there.
 
 from dataclasses import dataclass
 
-from django.core.mail import EmailMessage
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from accounts.organizations.models import Organization
@@ -14,7 +13,7 @@ from accounts.organizations.services import members
 from tests import endpoints, world
 from tests.importing import store
 from wallgent.mail import emails
-from wallgent.mail.models import SandboxEmail
+from wallgent.mail.models import Email
 
 VIEWER, MEMBER, ADMIN, OWNER = ROLES = ("VIEWER", "MEMBER", "ADMIN", "OWNER")  # lowest first
 _PLACE = "<organization:organization>/<environment:environment>/"
@@ -117,15 +116,18 @@ def object_ids(organization: Organization, environment: str = "SANDBOX") -> dict
         role=VIEWER,
     )
     actor = world.actor_for(organization, environment)
-    emails.send(
-        EmailMessage("Your payment", "See http://testserver/", to=["ada@example.com"]),
+    email = emails.queue(
+        Email.Kind.RECEIPT,
+        to="ada@example.com",
+        subject="Your payment",
+        text="See http://testserver/",
         organization=organization,
         environment="SANDBOX",
     )
     file = store(actor, "wallet,amount,description\nmain,5,=1+1\nmain,x,Rent\n")
     return endpoints.scene(organization, environment) | {
         "file": file.id,
-        "letter": SandboxEmail.objects.filter(organization=organization).latest("pk").id,
+        "letter": email.id,
         "membership": organization.memberships.get(user=promoted).id,
         "invitation": invitation.id,
     }

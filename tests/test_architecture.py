@@ -49,10 +49,10 @@ PLATFORM = {
     "wallgent.api": {"wallgent.http"},
     "wallgent.events": {"wallgent.api"},
     "wallgent.web": {"wallgent.api"},
-    "wallgent.mail": {"wallgent.web"},
+    "wallgent.mail": {"wallgent.web", "wallgent.due_work"},
     "wallgent.imports": {"wallgent.events", "wallgent.mail"},
     "wallgent.staff": {"wallgent.events", "wallgent.web"},
-    "wallgent.management": {"wallgent.localdev", "wallgent.events"},
+    "wallgent.management": {"wallgent.localdev", "wallgent.events", "wallgent.mail"},
 }
 ASSEMBLY = {
     f"wallgent.{name}"

@@ -13,15 +13,26 @@ class WallgentConfig(AppConfig):
 
     def ready(self):
         # Django would look for admin pages in wallgent.admin, which has the base class of these.
+        from wallgent import due_work
         from wallgent.api import admin as api  # noqa: F401
-        from wallgent.due_work import admin as due_work  # noqa: F401
+        from wallgent.due_work import admin as due_work_admin  # noqa: F401
         from wallgent.environments import Environment
         from wallgent.events import admin as events  # noqa: F401
         from wallgent.imports import admin as imports  # noqa: F401
+        from wallgent.mail import admin as mail  # noqa: F401
+        from wallgent.mail import delivery, emails
+        from wallgent.mail.models import Email
         from wallgent.staff import admin as staff  # noqa: F401
         from wallgent.web import pages
 
         request_started.connect(connections.close_dead)
+        due_work.register(
+            emails.DUE_WORK,
+            delivery.send_due,
+            subject=Email,
+            label="Send email",
+            set_size=delivery.SET_SIZE,
+        )
         pages.add_section(
             "mailbox",
             "Test mailbox",

@@ -4,12 +4,12 @@ from wallgent.api.models import IdempotencyRecord
 from wallgent.due_work.models import DueWork
 from wallgent.events.models import Event, EventOrigin, EventPosition, OutboxEntry
 from wallgent.imports.models import ImportExport, ImportExportPart, ImportFile, ImportRow
-from wallgent.mail.models import EmailSendLog, SandboxEmail
+from wallgent.mail.models import Email
 from wallgent.staff.models import StaffAction
 
 __all__ = [
     "DueWork",
-    "EmailSendLog",
+    "Email",
     "Event",
     "EventOrigin",
     "EventPosition",
@@ -19,6 +19,5 @@ __all__ = [
     "ImportFile",
     "ImportRow",
     "OutboxEntry",
-    "SandboxEmail",
     "StaffAction",
 ]

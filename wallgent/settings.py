@@ -235,14 +235,15 @@ SESSION_COOKIE_SAMESITE = "Lax"
 # For rate limits and used codes. Sign-in works without the cache.
 CACHES = {"default": {"BACKEND": "wallgent.cache.Cache"}}
 
-# Such as smtp+tls://user:password@host:587. In development emails are printed.
+# Such as smtp+tls://user:password@host:587. In development the worker prints emails.
+environ.Env.EMAIL_SCHEMES["consolemail"] = "wallgent.mail.console.EmailBackend"
 if not DEVELOPMENT and not env.str("EMAIL_URL", ""):
     raise ImproperlyConfigured(
         "Set EMAIL_URL to your mail server, such as smtp+tls://user:password@host:587. Nobody can"
         " confirm an address, get back in after forgetting a password, or be invited without it."
     )
 vars().update(env.email_url("EMAIL_URL", "consolemail://"))
-EMAIL_TIMEOUT = 5
+EMAIL_TIMEOUT = 5  # seconds for each answer of the mail server
 DEFAULT_FROM_EMAIL = env.str(
     "DEFAULT_FROM_EMAIL", f"Wallgent <no-reply@{urlsplit(PUBLIC_ORIGIN).hostname}>"
 )
@@ -305,8 +306,8 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600,
         "options": {"expires": 3600},
     },
-    "forget-letters": {
-        "task": "wallgent.mail.tasks.forget_letters",
+    "forget-emails": {
+        "task": "wallgent.mail.tasks.forget_emails",
         "schedule": 3600,
         "options": {"expires": 3600},
     },

@@ -9,7 +9,7 @@ from django.utils.translation import get_language, gettext, gettext_lazy
 from django.utils.translation import gettext_noop as _
 
 from accounts.wallets.errors import InsufficientFunds, WalletFrozen
-from links.payment_links.errors import CodeExpired, TooManyCodes, WrongCode
+from links.payment_links.errors import CodeExpired, CodeSentAlready, TooManyCodes, WrongCode
 from wallgent.errors import (
     DomainError,
     RateLimitExceeded,
@@ -66,8 +66,10 @@ def of(error: DomainError) -> str:
         return _too_many_codes(error.details.get("resendAfterSeconds"))
     if isinstance(error, WrongCode):
         return _wrong_code(error.details.get("triesLeft"))
+    if isinstance(error, CodeSentAlready):
+        return _sent_already(error.details["retryAfterSeconds"])
     if isinstance(error, RateLimitExceeded) and error.message not in _SUITABLE:
-        return _too_often(error.details.get("retryAfterSeconds"))
+        return gettext("Too many tries. Wait a minute, then try again. Nothing was lost.")
     if isinstance(error, ServiceUnavailable):
         return gettext("We are very busy just now. Wait a moment, then try again.")
     if isinstance(error, Unauthorized):
@@ -106,9 +108,7 @@ def _too_many_codes(seconds: int | None) -> str:
     ) % {"seconds": seconds}
 
 
-def _too_often(seconds: int | None) -> str:
-    if not seconds:
-        return gettext("Too many tries. Wait a minute, then try again. Nothing was lost.")
+def _sent_already(seconds: int) -> str:
     return gettext(
         "A code was sent to this e-mail address just now. Look for it, also among unwanted mail. A"
         " new one can be sent in %(seconds)s seconds."

@@ -23,7 +23,7 @@ from links.pay_page.forms import (
     ReviewForm,
     WalletForm,
 )
-from links.payment_links.errors import VerificationRequired
+from links.payment_links.errors import CodeSentAlready, VerificationRequired
 from links.payment_links.models import Claim, PaymentLink
 from links.payment_links.services import (
     email_verification,
@@ -33,7 +33,7 @@ from links.payment_links.services import (
     restrictions,
 )
 from wallgent import service_runner
-from wallgent.errors import DomainError, RateLimitExceeded
+from wallgent.errors import DomainError
 from wallgent.http.client_ip import client_network
 from wallgent.web import pages
 from wallgent.web.forms import PageForm
@@ -174,9 +174,9 @@ def _save_email(visit: Visit, form: EmailForm) -> HttpResponse | None:
             ),
         )
         return None
-    # If a code was sent a moment ago, to this visitor or another, it is still valid.
+    # A code that was sent before, to this visitor or another, is still valid.
     if email_verification.is_needed(visit.link):
-        with suppress(RateLimitExceeded):
+        with suppress(CodeSentAlready):
             email_verification.send_code(visit.link, email=email)
     visit.save_step(email=email, proven=None)
     return visit.redirect_to()

@@ -1,6 +1,9 @@
 """The errors of payment links."""
 
+from datetime import timedelta
+
 from wallgent.errors import NotFound, PermissionDenied
+from wallgent.mail.limits import TooManyEmails
 
 
 class PaymentLinkNotFound(NotFound):
@@ -17,6 +20,17 @@ class VerificationRequired(PermissionDenied):
         "A code was sent to this e-mail address. Make the same call again, with the code as"
         " verificationCode."
     )
+
+
+class CodeSentAlready(TooManyEmails):
+    """Raised while the code that was sent before is still valid."""
+
+    def __init__(self, wait: timedelta):
+        super().__init__(wait)
+        self.message = (
+            "A code was sent to this e-mail address just now. Look for it, also among unwanted"
+            f" mail. A new one can be sent in {self.details['retryAfterSeconds']} seconds."
+        )
 
 
 class WrongCode(PermissionDenied):

@@ -7,11 +7,11 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from django.core import mail
 from django.db import transaction
 from django.test import Client
 
 from accounts.organizations.models import Membership, User
+from tests import emailing
 from wallgent.events.models import Event
 
 PASSWORD = "correct horse battery staple"
@@ -62,7 +62,7 @@ def events(*types, **where):
 
 
 def emails_to(address):
-    return [email for email in mail.outbox if email.to == [address]]
+    return [email for email in emailing.outbox() if email.to == [address]]
 
 
 def link_in(email) -> str:

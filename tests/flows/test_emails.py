@@ -12,13 +12,12 @@ import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.webauthn.internal import auth as webauthn
 from django.conf import settings as django_settings
-from django.core import mail
 from django.template.loader import get_template
 from django.test import Client
 
 from accounts.organizations.models import Organization, User
 from links.payment_links.services import payment_links
-from tests import world
+from tests import emailing, world
 from tests.accounts import people
 from tests.links.pay_page import visiting
 from wallgent import clock, ids
@@ -67,7 +66,7 @@ class Scene:
         assert people.sign_in(client, ADA).status_code == 302
         if reauthenticated:
             people.reauthenticate(client)
-        mail.outbox.clear()
+        emailing.outbox().clear()
         return client
 
     def link(self, **options):
@@ -98,7 +97,7 @@ def request_reset_unknown(scene):
 def reset(scene):
     request_reset(scene)
     (sent,) = people.emails_to(ADA)
-    mail.outbox.clear()
+    emailing.outbox().clear()
     form = scene.visitor.get(people.link_in(sent), follow=True)
     scene.post(form.request["PATH_INFO"], password1=NEW, password2=NEW)
 
@@ -124,14 +123,14 @@ def change_address(scene):
     client = scene.signed_in()
     add_address(scene, client)
     (sent,) = people.emails_to(EVE)
-    mail.outbox.clear()
+    emailing.outbox().clear()
     scene.post(people.link_in(sent), client)
 
 
 def remove_address(scene):
     client = scene.signed_in()
     add_address(scene, client)
-    mail.outbox.clear()
+    emailing.outbox().clear()
     scene.post("/account/email/", client, email=EVE, action_remove="")
 
 
@@ -144,13 +143,13 @@ def add_app(scene):
 
 def remove_app(scene):
     client = add_app(scene)
-    mail.outbox.clear()
+    emailing.outbox().clear()
     scene.post("/account/2fa/totp/deactivate/", client)
 
 
 def renew_codes(scene):
     client = add_app(scene)
-    mail.outbox.clear()
+    emailing.outbox().clear()
     scene.post("/account/2fa/recovery-codes/generate/", client)
 
 
@@ -200,7 +199,7 @@ def send_receipt(scene):
     shop = world.make_wallet(world.make_organization("Globex"), "Shop")
     visiting.enter_wallet(scene.visitor, link, shop.id)
     receipt = visiting.claim(scene.visitor, link, shop.id).url
-    mail.outbox.clear()
+    emailing.outbox().clear()
     scene.post(f"{receipt}/letter", submission=ids.new("sub"), email=BOB)
 
 

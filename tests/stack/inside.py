@@ -28,6 +28,7 @@ from tests.accounts import rails
 from wallgent import clock, ids
 from wallgent.events import chain
 from wallgent.events.models import OutboxEntry
+from wallgent.mail.models import Email
 
 _CURRENCIES = ("USD", "USDC")
 # The faults of the simulator's bank accounts, by how the page of a claim ends.
@@ -257,6 +258,12 @@ def differences() -> dict:
     }
 
 
+def newest_email_to(address: str) -> str:
+    """Return the text of the newest email in a test inbox."""
+    sent = Email.objects.filter(sealed__isnull=False).order_by("-pk")
+    return next(email.text for email in sent if email.recipient == address)
+
+
 def roll_up_forever() -> None:
     """Roll up without end, as a worker does: with a new connection when one is lost."""
     while True:
@@ -273,6 +280,7 @@ _FUNCTIONS = {
         create_transfers,
         differences,
         full_organization,
+        newest_email_to,
         payers,
         requested_organization,
         roll_up_forever,

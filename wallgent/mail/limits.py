@@ -1,89 +1,105 @@
-"""Limits how many emails an organization, a person or a visitor can have us send.
+"""Limits how many emails an address receives, and how many others can have us send.
 
-Counts all emails under one lock and in real time. Call the counting functions in the
-transaction that sends the email.
+Counts in real time, and under locks that last until the email is stored.
 """
 
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
 from django.db.models import Q
 
 from wallgent import clock, credentials, turns
-from wallgent.actors import Actor
+from wallgent.environments import Environment
 from wallgent.errors import RateLimitExceeded
 from wallgent.mail import addresses
-from wallgent.mail.models import EmailSendLog
+from wallgent.mail.models import Email
 
-MESSAGES_PER_HOUR = 60  # of one person, and of one organization
-MESSAGES_PER_ADDRESS = 5  # a day, of one organization
-# A day, of all organizations: more than one can send, so that none can block an address for others.
-MESSAGES_PER_ADDRESS_OF_ALL = 20
+# A day, to one address: everything that strangers or other organizations can cause.
+EMAILS_PER_ADDRESS = 5
+# Of those: anyone can have a sandbox, and must not use up what production needs.
+EMAILS_PER_ADDRESS_OF_SANDBOXES = 3
+LINKS_PER_HOUR = 60  # of one person, and of one organization
 RECEIPTS_PER_SUBJECT = 10  # a day
-RECEIPTS_PER_ADDRESS = 5  # a day, not counting messages to that address
-_TURN = "emails"
+# To one address while the link in the first of them works: an address that gets no more has one.
+ACCOUNT_LINKS = 3
+DAY = timedelta(days=1)
 
-_Kind = EmailSendLog.Kind
-
-
-def count_message(*, subject_id: str, actor: Actor, address: str, address_refusal: str) -> None:
-    """Count an email that the actor sends on behalf of their organization.
-
-    Raises RateLimitExceeded; its message is `address_refusal` if the address had too many.
-    """
-    turns.acquire(_TURN)
-    organization, environment = actor.organization, actor.environment
-    messages = EmailSendLog.objects.filter(kind=_Kind.MESSAGE)
-    # Per person too, because organizations cost nothing to create. Visitors request the receipts,
-    # so those do not count here.
-    ours = messages.filter(Q(organization=organization) | Q(sender_id=actor.id))
-    hour_ago = clock.real_now() - timedelta(hours=1)
-    if ours.filter(created_at__gt=hour_ago).count() >= MESSAGES_PER_HOUR:
-        raise RateLimitExceeded("Many letters were sent within an hour. Go on a little later.")
-    # Per environment, because anyone can send from a sandbox.
-    received = _sent_today(address, _Kind.MESSAGE).filter(environment=environment)
-    if (
-        received.filter(organization=organization).count() >= MESSAGES_PER_ADDRESS
-        or received.count() >= MESSAGES_PER_ADDRESS_OF_ALL
-    ):
-        raise RateLimitExceeded(address_refusal)
-    _record(_Kind.MESSAGE, subject_id, organization, environment, address, sender_id=actor.id)
+_Kind = Email.Kind
+_FROM_OTHERS = [_Kind.LINK, _Kind.CODE, _Kind.RECEIPT, _Kind.INVITATION, _Kind.HINT]
 
 
-def count_receipt(*, subject_id: str, organization: Any, environment: str, address: str) -> None:
-    """Count a receipt that a visitor requests. Raises RateLimitExceeded."""
-    turns.acquire(_TURN)
-    day_ago = clock.real_now() - timedelta(days=1)
-    sent = EmailSendLog.objects.filter(
-        kind=_Kind.RECEIPT, subject_id=subject_id, created_at__gt=day_ago
-    )
-    if sent.count() >= RECEIPTS_PER_SUBJECT:
-        raise RateLimitExceeded("This receipt was sent several times today. Go on tomorrow.")
-    if _sent_today(address, _Kind.RECEIPT).count() >= RECEIPTS_PER_ADDRESS:
-        raise RateLimitExceeded("This address was sent several letters today. Go on tomorrow.")
-    _record(_Kind.RECEIPT, subject_id, organization, environment, address)
+class TooManyEmails(RateLimitExceeded):
+    """The address had as many emails as it may. Does not say whether it has an account."""
+
+    message = "This address was sent several letters today. Go on tomorrow."
+
+    def __init__(self, wait: timedelta):
+        seconds = int(wait.total_seconds()) + 1
+        super().__init__(retryAfterSeconds=seconds)
+        self.headers = {"Retry-After": str(seconds)}
 
 
-def _sent_today(address: str, kind: str):
-    day_ago = clock.real_now() - timedelta(days=1)
-    return EmailSendLog.objects.filter(
-        kind=kind, address_digest=_digest(address), created_at__gt=day_ago
-    )
-
-
-def _record(
-    kind: str, subject_id: str, organization: Any, environment: str, address: str, **sender: str
-) -> None:
-    EmailSendLog.objects.create(
-        kind=kind,
-        organization=organization,
-        environment=environment,
-        subject_id=subject_id,
-        address_digest=_digest(address),
-        created_at=clock.real_now(),
-        **sender,
-    )
-
-
-def _digest(address: str) -> bytes:
+def digest(address: str) -> bytes:
+    """Return the keyed digest by which emails to an address are counted."""
     return credentials.digest(f"sending\n{addresses.normalize(address)}")
+
+
+def lock(address_digest: bytes, *others: str) -> None:
+    """Wait for other emails to the same address, or of the same others, to be stored."""
+    for subject in filter(None, (*others, address_digest.hex())):
+        turns.acquire("emails", subject)
+
+
+def check(email: Email) -> None:
+    """Raise RateLimitExceeded if the email, which is not stored yet, would be one too many."""
+    if email.kind == _Kind.LINK:
+        lock(email.address_digest, email.organization_id, email.sender_id)
+        _check_sender(email)
+    elif email.kind == _Kind.RECEIPT:
+        lock(email.address_digest, email.subject_id)
+        sent = _since(DAY).filter(kind=email.kind, subject_id=email.subject_id)
+        if sent.count() >= RECEIPTS_PER_SUBJECT:
+            raise RateLimitExceeded("This receipt was sent several times today. Go on tomorrow.")
+    else:
+        lock(email.address_digest)
+    if email.kind in _FROM_OTHERS:
+        if wait := wait_for(email.address_digest, email.environment):
+            raise TooManyEmails(wait)
+    elif email.kind == _Kind.ACCOUNT:
+        sent = _since(email.expires_at - email.created_at, email.address_digest)
+        if sent.filter(kind=email.kind, subject_id=email.subject_id).count() >= ACCOUNT_LINKS:
+            raise TooManyEmails(email.expires_at - email.created_at)
+
+
+def wait_for(address_digest: bytes, environment: str, *, after: int = 0) -> timedelta:
+    """Return how long until others may cause another email to an address: none to a day.
+
+    `after`: as if so many more were sent now. Exact if the address is locked.
+    """
+    now = clock.real_now()
+    sent = _since(DAY, address_digest).filter(kind__in=_FROM_OTHERS).order_by("-created_at")
+    rows = [(now, environment)] * after + list(sent.values_list("created_at", "environment"))
+    times = [_free_at([at for at, _ in rows], EMAILS_PER_ADDRESS, now)]
+    if environment != Environment.PRODUCTION:
+        of_sandboxes = [at for at, place in rows if place != Environment.PRODUCTION]
+        times.append(_free_at(of_sandboxes, EMAILS_PER_ADDRESS_OF_SANDBOXES, now))
+    return max(*times, now) - now
+
+
+def _free_at(latest_first: list[datetime], most: int, now: datetime) -> datetime:
+    return latest_first[most - 1] + DAY if len(latest_first) >= most else now
+
+
+def _check_sender(email: Email) -> None:
+    # Per person too, because organizations cost nothing to create.
+    ours = Q(organization=email.organization_id)
+    if email.sender_id:
+        ours |= Q(sender_id=email.sender_id)
+    sent = _since(timedelta(hours=1)).filter(ours, kind=email.kind)
+    if sent.count() >= LINKS_PER_HOUR:
+        raise RateLimitExceeded("Many letters were sent within an hour. Go on a little later.")
+
+
+def _since(period: timedelta, address_digest: bytes | None = None):
+    emails = Email.objects.filter(created_at__gt=clock.real_now() - period)
+    emails = emails.exclude(reason=Email.Reason.LIMITED)
+    return emails.filter(address_digest=address_digest) if address_digest else emails

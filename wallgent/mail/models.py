@@ -1,91 +1,150 @@
-"""Emails that sandboxes have sent, and the log by which emails are limited."""
+"""Outgoing emails: what waits, what became of the others, and what the limits count."""
 
+import json
 from datetime import timedelta
 
-from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import CheckConstraint, Q
+from django.utils.functional import cached_property
 
-from wallgent import clock
+from wallgent import clock, credentials
 from wallgent.actors import Actor
 from wallgent.environments import Environment, EnvironmentField
 from wallgent.ids import PrefixedIdField
+from wallgent.mail import addresses
 
-SANDBOX_EMAIL_LIFETIME = timedelta(days=7)  # real time: advancing a sandbox clock deletes nothing
-SEND_LOG_LIFETIME = timedelta(days=1)  # the longest period that a limit covers
+# Real time: advancing a sandbox clock deletes nothing.
+SANDBOX_CONTENT_LIFETIME = timedelta(days=7)
+LIFETIME = timedelta(days=30)  # longer than any limit counts and any mail server takes to bounce
 
 
-class SandboxEmailQuerySet(models.QuerySet):
+class EmailQuerySet(models.QuerySet):
     def visible_to(self, actor: Actor):
-        """Emails that the actor's sandbox sent within the lifetime; none in production."""
+        """The readable emails of the actor's sandbox; none in production."""
         if actor.environment != Environment.SANDBOX:
             return self.none()
-        since = clock.real_now() - SANDBOX_EMAIL_LIFETIME
-        return self.filter(organization=actor.organization, created_at__gte=since)
+        return self.filter(
+            organization=actor.organization,
+            environment=Environment.SANDBOX,
+            created_at__gte=clock.real_now() - SANDBOX_CONTENT_LIFETIME,
+            sealed__isnull=False,
+        )
 
-    def expired(self):
-        """Emails older than the lifetime."""
-        return self.filter(created_at__lt=clock.real_now() - SANDBOX_EMAIL_LIFETIME)
+    def about(self, *subject_ids: str):
+        """The emails about objects, the latest first."""
+        return self.filter(subject_id__in=subject_ids).order_by("-pk")
 
-
-class SandboxEmail(models.Model):
-    """An email about a sandbox, as it was sent. Emails of production are not kept."""
-
-    id = PrefixedIdField("ltr")
-    organization = models.ForeignKey("accounts.Organization", models.CASCADE, db_index=False)
-    recipients = ArrayField(models.TextField())
-    subject = models.TextField()
-    text = models.TextField()
-    created_at = models.DateTimeField()
-
-    objects = SandboxEmailQuerySet.as_manager()
-
-    class Meta:
-        indexes = [
-            models.Index(fields=["organization", "-id"], name="sandbox_email_by_organization"),
-            models.Index(fields=["created_at"], name="sandbox_email_by_age"),
-        ]
-
-    def __str__(self):
-        return self.id
+    def ended(self):
+        """Emails that no longer wait to be sent."""
+        return self.exclude(status=Email.Status.WAITING)
 
 
-class EmailSendLogQuerySet(models.QuerySet):
-    def expired(self):
-        """Rows older than any limit counts."""
-        return self.filter(created_at__lt=clock.real_now() - SEND_LOG_LIFETIME)
+class Email(models.Model):
+    """One email to one address. Its recipient, subject and text are erased when it has ended.
 
-
-class EmailSendLog(models.Model):
-    """One sent email, kept for a day to limit how many are sent.
-
-    Stores a keyed digest in place of the address.
+    Only a sandbox's are kept for its test inbox. All times are real time.
     """
 
     class Kind(models.TextChoices):
-        MESSAGE = "MESSAGE"  # sent by a person or an API key of the organization
-        RECEIPT = "RECEIPT"  # requested by a visitor of a public page
+        LINK = "LINK", "Payment link"
+        CODE = "CODE", "Verification code"
+        RECEIPT = "RECEIPT", "Receipt"
+        INVITATION = "INVITATION", "Invitation"
+        HINT = "HINT", "Whether an account exists"
+        ACCOUNT = "ACCOUNT", "Account link"  # confirms an address, resets a password
+        NOTICE = "NOTICE", "Account notice"  # says what changed in an account
 
-    id = PrefixedIdField("snd")
-    kind = models.CharField(max_length=7, choices=Kind)
+    class Status(models.TextChoices):
+        WAITING = "WAITING"
+        SENT = "SENT"  # a mail server accepted it
+        FAILED = "FAILED"
+
+    class Reason(models.TextChoices):
+        UNKNOWN_ADDRESS = "UNKNOWN_ADDRESS", "The address does not exist."
+        MAILBOX_FULL = "MAILBOX_FULL", "The mailbox is full."
+        REFUSED = "REFUSED", "The recipient's mail server refused it."
+        TOO_LATE = "TOO_LATE", "No mail server accepted it in time."
+        LIMITED = "LIMITED", "The address received several emails today."
+
+    id = PrefixedIdField("eml")
+    kind = models.CharField(max_length=10, choices=Kind)
     organization = models.ForeignKey(
-        "accounts.Organization", models.PROTECT, related_name="+", db_index=False
+        "accounts.Organization",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
     )
-    environment = EnvironmentField()
-    subject_id = models.CharField(max_length=64)  # the prefixed ID of what the email is about
-    sender_id = models.CharField(max_length=64, blank=True)  # of a user or API key; "" of receipts
+    environment = EnvironmentField(blank=True, default="")  # "": of neither
+    subject_id = models.CharField(max_length=64, blank=True, default="")  # what it is about
+    sender_id = models.CharField(max_length=64, blank=True, default="")  # of a user or API key
+    address = models.CharField(max_length=addresses.MAX_LENGTH)  # masked
     address_digest = models.BinaryField(max_length=32)
-    created_at = models.DateTimeField()  # real time: a sandbox cannot advance it
+    sealed = models.BinaryField(null=True)  # encrypted; NULL once erased
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()  # not sent any more from then on
+    status = models.CharField(max_length=7, choices=Status, default=Status.WAITING)
+    attempts = models.PositiveIntegerField(default=0)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    reason = models.CharField(max_length=15, choices=Reason, blank=True, default="")
+    reply = models.CharField(max_length=16, blank=True, default="")  # such as "550 5.1.1"
 
-    objects = EmailSendLogQuerySet.as_manager()
+    objects = EmailQuerySet.as_manager()
 
     class Meta:
+        constraints = [
+            CheckConstraint(
+                condition=Q(status="WAITING", sealed__isnull=False)
+                | ~Q(status="WAITING") & (Q(sealed=None) | Q(environment="SANDBOX")),
+                name="email_is_erased_when_it_has_ended",
+            ),
+            CheckConstraint(
+                condition=Q(status="FAILED") & ~Q(reason="") | ~Q(status="FAILED") & Q(reason=""),
+                name="email_failed_for_a_reason",
+            ),
+            CheckConstraint(
+                condition=Q(status="WAITING", ended_at=None)
+                | ~Q(status="WAITING") & Q(ended_at__isnull=False),
+                name="email_ended_at_a_time",
+            ),
+        ]
         indexes = [
-            models.Index(fields=["organization", "created_at"], name="send_log_by_organization"),
-            models.Index(fields=["sender_id", "created_at"], name="send_log_by_sender"),
-            models.Index(fields=["subject_id", "created_at"], name="send_log_by_subject"),
-            models.Index(fields=["address_digest", "created_at"], name="send_log_by_address"),
-            models.Index(fields=["created_at"], name="send_log_by_age"),
+            models.Index(fields=["organization", "-id"], name="email_by_organization"),
+            models.Index(fields=["sender_id", "created_at"], name="email_by_sender"),
+            models.Index(fields=["subject_id", "created_at"], name="email_by_subject"),
+            models.Index(fields=["address_digest", "created_at"], name="email_by_address"),
+            models.Index(fields=["created_at"], name="email_by_age"),
         ]
 
     def __str__(self):
         return self.id
+
+    @cached_property
+    def _content(self) -> dict[str, str]:
+        return json.loads(credentials.decrypt(self.sealed))
+
+    @property
+    def recipient(self) -> str:
+        return self._content["recipient"]
+
+    @property
+    def subject(self) -> str:
+        return self._content["subject"]
+
+    @property
+    def text(self) -> str:
+        return self._content["text"]
+
+    def seal(self, *, recipient: str, subject: str, text: str) -> None:
+        """Set what the email says, encrypted: it contains links and codes that give access."""
+        self._content = {"recipient": recipient, "subject": subject, "text": text}
+        self.sealed = credentials.encrypt(json.dumps(self._content))
+
+    def end(self, status: str, *, reason: str = "", reply: str = "") -> None:
+        """Record that the email was sent or has failed, and erase what it says. It is locked."""
+        self.status, self.reason, self.reply = status, reason, reply
+        self.ended_at = clock.real_now()
+        if self.environment != Environment.SANDBOX:
+            self.sealed = None
+        self.save(update_fields=["status", "reason", "reply", "ended_at", "sealed"])

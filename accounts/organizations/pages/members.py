@@ -12,6 +12,7 @@ from accounts.organizations.forms.members import (
 )
 from accounts.organizations.models import Invitation, Membership
 from accounts.organizations.services import members
+from wallgent.mail.models import Email
 from wallgent.web import pages
 from wallgent.web.access import dashboard
 from wallgent.web.listing import Column, Listing
@@ -54,9 +55,16 @@ def _invitations(actor, manageable: list[str]) -> list[dict]:
     """Return the open invitations, for members who may invite."""
     if not manageable:
         return []
+    invitations = Invitation.objects.visible_to(actor)[:_MAX_INVITATIONS]
+    sent = Email.objects.about(*(invitation.id for invitation in invitations))
+    emails = {email.subject_id: email for email in sent}
     return [
-        {"invitation": invitation, "may_revoke": invitation.role in manageable}
-        for invitation in Invitation.objects.visible_to(actor)[:_MAX_INVITATIONS]
+        {
+            "invitation": invitation,
+            "email": emails.get(invitation.id),
+            "may_revoke": invitation.role in manageable,
+        }
+        for invitation in invitations
     ]
 
 
@@ -91,7 +99,8 @@ def invite(request):
 
 
 def _invited(request, invitation: Invitation, url: str):
-    context = {"invitation": invitation, "url": url}
+    email = Email.objects.about(invitation.id).first()
+    context = {"invitation": invitation, "url": url, "email": email}
     return pages.render(request, "accounts/organizations/member_invited.html", context)
 
 

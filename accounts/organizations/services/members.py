@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 from django.core import exceptions
-from django.core.mail import EmailMessage
 from django.core.validators import validate_email
 from django.db import transaction
 from django.db.models import Q
@@ -22,6 +21,7 @@ from wallgent.errors import (
     ValidationError,
 )
 from wallgent.mail import emails, plain_text
+from wallgent.mail.models import Email
 
 Role = Membership.Role
 
@@ -76,7 +76,8 @@ def invite(
 ) -> tuple[Invitation, str]:
     """Invite an email address; return the invitation and the URL to accept it.
 
-    The URL is emailed and cannot be read again. An earlier invitation of the address is revoked.
+    The URL is emailed and cannot be read again. If the address had too many emails today, the
+    invitation is created without one. An earlier invitation of the address is revoked.
     `membership` is the inviting member's.
     Raises ValidationError, PermissionDenied, Conflict, RateLimitExceeded.
     """
@@ -108,7 +109,7 @@ def invite(
     )
     events.record("member.invited", invitation, actor=actor)
     url = public_origin.url(f"/invitations/{token}")
-    emails.send(_invitation_email(invitation, url))
+    _queue_email(invitation, url)
     return invitation, url
 
 
@@ -280,7 +281,7 @@ def _revoke_all(invitations, *, actor: Actor) -> None:
         events.record("invitation.revoked", invitation, actor=actor)
 
 
-def _invitation_email(invitation: Invitation, url: str) -> EmailMessage:
+def _queue_email(invitation: Invitation, url: str) -> None:
     # A name may contain line breaks, which would add headers or paragraphs, and links.
     context = {
         "invitation": invitation,
@@ -292,7 +293,16 @@ def _invitation_email(invitation: Invitation, url: str) -> EmailMessage:
         "accounts/organizations/invitation_email_subject.txt", context
     ).strip()
     text = render_to_string("accounts/organizations/invitation_email.txt", context)
-    return EmailMessage(subject, text, to=[invitation.email])
+    emails.queue(
+        Email.Kind.INVITATION,
+        to=invitation.email,
+        subject=subject,
+        text=text,
+        about=invitation.id,
+        organization=invitation.organization,
+        valid_until=invitation.expires_at,
+        drops_excess=True,
+    )
 
 
 def memberships_of(user: User) -> list[Membership]:

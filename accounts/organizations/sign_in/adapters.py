@@ -22,9 +22,17 @@ from accounts.organizations.services import one_time_codes, users
 from wallgent import clock, credentials, public_origin
 from wallgent.http.client_ip import UNKNOWN, client_ip, client_network
 from wallgent.mail import emails, plain_text
+from wallgent.mail.models import Email
 
 _EMAIL_LENGTH = User._meta.get_field("email").max_length
 _USER_AGENT_LENGTH = 200
+_GROUPED_SUBJECT = "Changes to your Wallgent account"
+# How long the link in an email works. Other emails only say whether there is an account.
+_LIFETIMES = {
+    "account/email/email_confirmation": emails.DEADLINE,
+    "account/email/email_confirmation_signup": emails.DEADLINE,
+    "account/email/password_reset_key": timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT),
+}
 _ATTEMPT_LENGTH = AccessAttempt._meta.get_field("username").max_length
 
 
@@ -89,7 +97,7 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def send_notification_mail(self, template_prefix, user, context=None, email=None) -> None:
         details = {"user": user, "account": user.email, "browser": _user_agent(self.request)}
-        details |= {"ip": client_ip(self.request), **(context or {})}
+        details |= {"ip": client_ip(self.request), "is_notice": True, **(context or {})}
         super().send_notification_mail(template_prefix, user, details, email)
 
     def send_mail(self, template_prefix: str, email: str, context: dict) -> None:
@@ -106,7 +114,19 @@ class AccountAdapter(DefaultAccountAdapter):
         }
         if "key" not in context:  # otherwise it already holds a URL with the key
             details["password_reset_url"] = _public_url("account_reset_password")
-        emails.send(self.render_mail(template_prefix, email, details))
+        rendered = self.render_mail(template_prefix, email, details)
+        message = {"to": email, "subject": rendered.subject, "text": rendered.body}
+        if "is_notice" in context:
+            emails.notify(**message, grouped_subject=_GROUPED_SUBJECT)
+            return
+        lifetime = _LIFETIMES.get(template_prefix)
+        emails.queue(
+            Email.Kind.ACCOUNT if lifetime else Email.Kind.HINT,
+            **message,
+            about=template_prefix,
+            valid_until=lifetime and clock.real_now() + lifetime,
+            drops_excess=True,  # the answer is the same, whoever has an account
+        )
 
 
 def _user_agent(request) -> str:

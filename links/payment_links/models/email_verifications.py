@@ -17,9 +17,6 @@ class EmailVerification(models.Model):
     is_long = models.BooleanField(default=False)  # whether the code is too long to be guessed
     sent_at = models.DateTimeField()
     expires_at = models.DateTimeField()
-    # How many emails were sent within the hour that began then.
-    hour_started_at = models.DateTimeField()
-    sent_in_hour = models.PositiveSmallIntegerField(default=1)
     tries = models.PositiveIntegerField(default=0)  # wrong codes of all visitors
     used_at = models.DateTimeField(null=True, blank=True)  # by a claim
 

@@ -19,11 +19,13 @@ from wallgent import public_origin
 from wallgent.api.json import MetadataEncoder
 from wallgent.events import timeline
 from wallgent.events.models import Event
+from wallgent.mail.models import Email
 from wallgent.web import pages
 from wallgent.web.access import dashboard
 from wallgent.web.listing import Column, Listing
 
 _EVENTS_SHOWN = 50
+_EMAILS_SHOWN = 10
 _METADATA_SHOWN = 50
 _TEXT = MetadataEncoder(ensure_ascii=False)
 _SLUG_SHOWN = 4  # of a link whose address is not shown
@@ -135,6 +137,7 @@ def detail(request, id):
             "total": link.amount * link.max_uses,
             "methods": ", ".join(methods.labels(link)),
             "claims": claims.rows(link),
+            "emails": Email.objects.about(link.id).filter(kind=Email.Kind.LINK)[:_EMAILS_SHOWN],
             "events": timeline.activities(list(events)[::-1], actor=request.actor),
         },
     )

@@ -2,8 +2,9 @@
 
 Wrong codes are counted for each visitor, so a stranger who knows the link and the address uses up
 their own tries only. All visitors together have SHORT_CODE_TRIES with a code of six digits; the
-next code is too long to be guessed. The code in the newest email stays valid until another can be
-sent, so strangers who request emails cannot lock the recipient out.
+next code is too long to be guessed, and so is the last one that the address gets on a day. The code
+in the newest email stays valid until another can be sent, so strangers who request emails cannot
+lock the recipient out.
 
 What is counted is committed before the answer, so neither a later refusal nor concurrent guesses
 give another try. Therefore these functions must run outside a transaction, except `use`. All times
@@ -16,19 +17,25 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.core.mail import EmailMessage
 from django.db import transaction
 from django.db.models import Q
 from django.template.loader import render_to_string
 from django.utils.crypto import salted_hmac
 
-from links.payment_links.errors import CodeExpired, TooManyCodes, VerificationRequired, WrongCode
+from links.payment_links.errors import (
+    CodeExpired,
+    CodeSentAlready,
+    TooManyCodes,
+    VerificationRequired,
+    WrongCode,
+)
 from links.payment_links.models import CodeVisitor, EmailVerification, PaymentLink
 from links.payment_links.models.email_verifications import TRIES
 from links.payment_links.services import display_names, restrictions
 from wallgent import clock, credentials
-from wallgent.errors import DomainError, InvalidState, RateLimitExceeded
-from wallgent.mail import addresses, emails
+from wallgent.errors import DomainError, InvalidState
+from wallgent.mail import addresses, emails, limits
+from wallgent.mail.models import Email
 from wallgent.web import languages
 
 CODE_DIGITS = 6
@@ -40,7 +47,6 @@ TRIES_KEPT_FOR = timedelta(days=1)
 LIFETIME = timedelta(minutes=10)
 VERIFIED_FOR = timedelta(hours=1)  # after the code was entered
 RESEND_AFTER = timedelta(seconds=60)
-EMAILS_PER_HOUR = 6
 _NAME_LENGTH = 80
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _READ_AS = str.maketrans("OIL", "011")
@@ -76,7 +82,7 @@ def send_code(link: PaymentLink, *, email: str) -> CodeSent:
     """Send the current code again while it is valid, else a new one, and reset visitors' tries.
 
     Raises PermissionDenied if the link is restricted to other addresses, InvalidState if it is no
-    longer active, RateLimitExceeded.
+    longer active, CodeSentAlready, RateLimitExceeded.
     """
     email = addresses.normalize(email)
     restrictions.check_email(link, email)
@@ -87,45 +93,56 @@ def send_code(link: PaymentLink, *, email: str) -> CodeSent:
 
 
 def _send(link: PaymentLink, email: str, now: datetime) -> CodeSent:
+    address = limits.digest(email)
+    limits.lock(address)
+    next_in = limits.wait_for(address, link.environment, after=1)
     fresh = EmailVerification(
         link=link,
         email=email,
         seed=secrets.token_hex(16),
+        is_long=bool(next_in),  # no other email could replace a code that was guessed at too often
         sent_at=now,
-        expires_at=now + LIFETIME,
-        hour_started_at=now,
+        expires_at=now + max(LIFETIME, next_in),
     )
     # Waits for a concurrent insert of the same row to commit; only one of them is stored.
     EmailVerification.objects.bulk_create([fresh], ignore_conflicts=True)
     verification = EmailVerification.objects.select_for_update().get(link=link, email=email)
+    verification.link = link
     if verification.pk != fresh.pk:
         _renew(verification, fresh)
-    code = _code(verification)
-    message = _email(link, email, code, verification.expires_at - now)
-    emails.send(message, organization=link.organization, environment=link.environment)
+    subject, text = _render(verification, verification.expires_at - now)
+    emails.queue(
+        Email.Kind.CODE,
+        to=email,
+        subject=subject,
+        text=text,
+        about=link.id,
+        organization=link.organization,
+        environment=link.environment,
+        valid_until=verification.expires_at,
+    )
+    wait = max(RESEND_AFTER, next_in)
     return CodeSent(
         email=email,
         expires_at=verification.expires_at,
-        resend_after_seconds=int(RESEND_AFTER.total_seconds()),
+        resend_after_seconds=int(wait.total_seconds()),
     )
 
 
 def _renew(verification: EmailVerification, fresh: EmailVerification) -> None:
-    """Update a stored verification for another email. Raises RateLimitExceeded."""
+    """Update a stored verification for another email. Raises CodeSentAlready."""
     now = fresh.sent_at
-    is_exhausted = _is_exhausted(verification)
-    if not is_exhausted:  # a long code ends the guessing, so it is sent without a wait
-        _check_rate(verification, now)
-    if now - verification.hour_started_at < timedelta(hours=1):
-        verification.sent_in_hour += 1
-    else:
-        verification.sent_in_hour, verification.hour_started_at = 1, now
-    # A valid code is sent again: a new one would void the code that the recipient may be typing.
-    if is_exhausted or verification.used_at or now >= verification.expires_at:
+    is_usable = not (
+        _is_exhausted(verification) or verification.used_at or now >= verification.expires_at
+    )
+    # A code that is not usable is replaced without a wait.
+    if is_usable and (wait := _wait(verification, now)):
+        raise CodeSentAlready(wait)
+    # A usable code is sent again: a new one would void the code that the recipient may be typing.
+    if not is_usable or fresh.is_long > verification.is_long:
         verification.seed, verification.used_at = fresh.seed, None
-        verification.is_long = verification.tries >= SHORT_CODE_TRIES
-    verification.sent_at = now
-    verification.expires_at = max(fresh.expires_at, now + _wait(verification, now))
+        verification.is_long = fresh.is_long or verification.tries >= SHORT_CODE_TRIES
+    verification.sent_at, verification.expires_at = now, fresh.expires_at
     verification.save()
     verification.visitors.update(tries=0)
 
@@ -137,10 +154,11 @@ def _is_exhausted(verification: EmailVerification) -> bool:
 
 def _wait(verification: EmailVerification, now: datetime) -> timedelta:
     """Return how long until another email can be sent."""
-    wait = verification.sent_at + RESEND_AFTER - now
-    if verification.sent_in_hour >= EMAILS_PER_HOUR:
-        wait = max(wait, verification.hour_started_at + timedelta(hours=1) - now)
-    return timedelta(0) if _is_exhausted(verification) else max(wait, timedelta(0))
+    address = limits.digest(verification.email)
+    wait = limits.wait_for(address, verification.link.environment)
+    if not _is_exhausted(verification):  # a long code ends the guessing, so it is sent at once
+        wait = max(wait, verification.sent_at + RESEND_AFTER - now)
+    return wait
 
 
 def _wait_seconds(verification: EmailVerification, now: datetime) -> int:
@@ -148,30 +166,19 @@ def _wait_seconds(verification: EmailVerification, now: datetime) -> int:
     return int(seconds) + 1 if seconds else 0
 
 
-def _check_rate(verification: EmailVerification, now: datetime) -> None:
-    if seconds := _wait_seconds(verification, now):
-        error = RateLimitExceeded(
-            "A code was sent to this e-mail address just now. Look for it, also among unwanted"
-            f" mail. A new one can be sent in {seconds} seconds.",
-            retryAfterSeconds=seconds,
-        )
-        error.headers = {"Retry-After": str(seconds)}
-        raise error
-
-
-def _email(link: PaymentLink, email: str, code: str, lifetime: timedelta) -> EmailMessage:
+def _render(verification: EmailVerification, lifetime: timedelta) -> tuple[str, str]:
+    link = verification.link
     context = {
-        "code": code,
+        "code": _code(verification),
         "amount": languages.current().number(link.amount),
         "currency": link.currency,
         "organization": display_names.in_email(link.organization)[:_NAME_LENGTH],
         "sends": link.direction == PaymentLink.Direction.SEND,
         "minutes": int(lifetime.total_seconds()) // 60,
+        "hours": int(lifetime.total_seconds()) // 3600,
     }
     subject = render_to_string("links/pay_page/code_email_subject.txt", context).strip()
-    return EmailMessage(
-        subject, render_to_string("links/pay_page/code_email.txt", context), to=[email]
-    )
+    return subject, render_to_string("links/pay_page/code_email.txt", context)
 
 
 def visitor_of_session(session_key: str) -> str:

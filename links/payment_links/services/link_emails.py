@@ -1,6 +1,5 @@
 """Sends payment links by email."""
 
-from django.core.mail import EmailMessage
 from django.db import transaction
 from django.template.loader import render_to_string
 
@@ -10,7 +9,9 @@ from wallgent import events, money
 from wallgent.actors import Actor
 from wallgent.environments import Environment
 from wallgent.errors import InvalidState, ValidationError
-from wallgent.mail import addresses, emails, limits, plain_text
+from wallgent.mail import addresses, emails, plain_text
+from wallgent.mail.limits import TooManyEmails
+from wallgent.mail.models import Email
 
 
 @transaction.atomic(savepoint=False)
@@ -29,24 +30,28 @@ def send(link: PaymentLink, *, actor: Actor, address: str, message: str = "") ->
             "This link is for other addresses. Send it to one of those, or make another link.",
             fields={"email": "is not among those that may use it"},
         )
-    limits.count_message(
-        subject_id=link.id,
-        actor=actor,
-        address=address,
-        address_refusal=(
+    events.record("payment_link.sent", link, actor=actor, recipient=addresses.mask(address))
+    subject, text = _render(link, message)
+    try:
+        emails.queue(
+            Email.Kind.LINK,
+            to=address,
+            subject=subject,
+            text=text,
+            about=link.id,
+            organization=link.organization,
+            environment=link.environment,
+            sender_id=actor.id,
+        )
+    except TooManyEmails as error:
+        error.message = (
             "This address got several emails today. Copy the link and send it yourself, or send it"
             " from here tomorrow."
-        ),
-    )
-    events.record("payment_link.sent", link, actor=actor, recipient=addresses.mask(address))
-    emails.send(
-        _email(link, address, message),
-        organization=link.organization,
-        environment=link.environment,
-    )
+        )
+        raise
 
 
-def _email(link: PaymentLink, address: str, message: str) -> EmailMessage:
+def _render(link: PaymentLink, message: str) -> tuple[str, str]:
     has_url = plain_text.contains_url(link.description)
     context = {
         "link": link,
@@ -59,9 +64,7 @@ def _email(link: PaymentLink, address: str, message: str) -> EmailMessage:
         "is_unverified": link.organization.production_activated_at is None,
     }
     subject = " ".join(render_to_string("links/payment_links/email_subject.txt", context).split())
-    return EmailMessage(
-        subject, render_to_string("links/payment_links/email.txt", context), to=[address]
-    )
+    return subject, render_to_string("links/payment_links/email.txt", context)
 
 
 def _format_amount(link: PaymentLink) -> str:

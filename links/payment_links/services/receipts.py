@@ -2,31 +2,25 @@
 
 from datetime import UTC
 
-from django.core.mail import EmailMessage
 from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.translation import gettext
 
 from links.payment_links.models import Claim
 from links.payment_links.services import display_names
-from wallgent.mail import emails, limits
+from wallgent.mail import emails
+from wallgent.mail.models import Email
 from wallgent.web.languages import Locale
 
 
 def send(claim: Claim, *, to: str, party: dict, locale: Locale, url: str) -> None:
-    """Send the receipt of a settled claim once the caller's transaction is committed.
+    """Queue the receipt of a settled claim.
 
     `party` is what the receipt's page shows of the other side. Texts written by the sender are
     left out, because a visitor chooses the address: the only text of a user is the organization's
     name. Raises RateLimitExceeded.
     """
     link = claim.link
-    limits.count_receipt(
-        subject_id=claim.id,
-        organization=link.organization,
-        environment=link.environment,
-        address=to,
-    )
     with timezone.override(UTC):  # the reader's time zone is unknown
         settled = locale.minute(claim.settled_at)
     context = {
@@ -41,9 +35,12 @@ def send(claim: Claim, *, to: str, party: dict, locale: Locale, url: str) -> Non
     subject = " ".join(
         render_to_string("links/pay_page/receipt_email_subject.txt", context).split()
     )
-    text = render_to_string("links/pay_page/receipt_email.txt", context)
-    emails.send(
-        EmailMessage(subject, text, to=[to]),
+    emails.queue(
+        Email.Kind.RECEIPT,
+        to=to,
+        subject=subject,
+        text=render_to_string("links/pay_page/receipt_email.txt", context),
+        about=claim.id,
         organization=link.organization,
         environment=link.environment,
     )

@@ -4,12 +4,11 @@ from contextlib import suppress
 from datetime import timedelta
 
 import pytest
-from django.core import mail
 from django.db import IntegrityError, transaction
 
 from accounts.organizations.models import Invitation, Membership, Organization, User
 from accounts.organizations.services import members
-from tests import world
+from tests import emailing, world
 from tests.accounts import people
 from wallgent import clock
 from wallgent.errors import (
@@ -75,7 +74,7 @@ class TestInvite:
             invite()
             transaction.set_rollback(True)
 
-        assert not mail.outbox
+        assert not emailing.outbox()
         assert not Invitation.objects.exists()
 
     def test_works_without_a_mail_server(
@@ -93,7 +92,7 @@ class TestInvite:
         with django_capture_on_commit_callbacks(execute=True):
             invite()
 
-        (email,) = mail.outbox
+        (email,) = emailing.outbox()
         assert email.subject == "Acme Bcc: all@acme.example <script>& invites you to Wallgent"
         assert email.recipients() == ["bob@acme.example"]
 
@@ -103,7 +102,7 @@ class TestInvite:
         with django_capture_on_commit_callbacks(execute=True):
             invite()
 
-        lines = mail.outbox[0].body.splitlines()
+        lines = emailing.outbox()[0].body.splitlines()
         assert any("join Acme Your account is closed. on Wallgent" in line for line in lines)
         assert any(line.startswith("Ada Dear customer, (") for line in lines)
 

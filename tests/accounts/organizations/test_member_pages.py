@@ -3,15 +3,16 @@
 import re
 
 import pytest
-from django.core import mail
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils.html import escape
 
 from accounts.organizations.models import Invitation, Membership
-from tests import world
+from tests import emailing, world
 from tests.world import unknown_id
 from wallgent import ids
+from wallgent.mail import emails, limits
+from wallgent.mail.models import Email
 
 NASTY = "<script>alert(1)</script> ‮שלום 🦉"
 
@@ -91,12 +92,41 @@ class TestInvite:
 
         link = re.search(r"http\S+/invitations/[\w-]+", answer.content.decode())[0]
         assert answer.status_code == 200
-        assert link in mail.outbox[0].body
-        assert mail.outbox[0].to == ["new@x.example"]
+        assert link in emailing.outbox()[0].body
+        assert emailing.outbox()[0].to == ["new@x.example"]
         again = owner.post(url(acme, "/invite"), form)
         assert (again.status_code, again.url) == (303, url(acme))
         assert link not in owner.get(again.url).content.decode()
         assert Invitation.objects.count() == 1
+
+    def test_list_shows_what_became_of_the_email(self, acme, owner):
+        for number in range(2):
+            form = form_data(email=f"{number}@x.example", role="MEMBER")
+            owner.post(url(acme, "/invite"), form)
+            shown = owner.get(url(acme)).content.decode()
+            assert "Waiting" in shown
+            emailing.deliver()
+            assert "Waiting" not in owner.get(url(acme)).content.decode()
+        email = Email.objects.latest("pk")
+        email.end("FAILED", reason="UNKNOWN_ADDRESS", reply="5.1.1")
+
+        shown = owner.get(url(acme)).content.decode()
+        assert shown.count(">Sent<") == 1
+        assert "The address does not exist." in shown
+
+    def test_invites_without_an_email_an_address_that_had_too_many(self, acme, owner):
+        for _ in range(limits.EMAILS_PER_ADDRESS):
+            emails.queue("LINK", to="new@x.example", subject="", text="", environment="PRODUCTION")
+
+        answer = owner.post(url(acme, "/invite"), form_data(email="New@x.example", role="MEMBER"))
+
+        text = answer.content.decode()
+        assert "send an email: this address received several today" in text
+        assert "on its way" not in text
+        assert "We sent a link" not in text
+        link = re.search(r"/invitations/[\w-]+", text)[0]
+        assert owner.get(link).status_code == 200
+        assert "received several emails today" in owner.get(url(acme)).content.decode()
 
     @pytest.mark.parametrize(
         "email", ["", "x", "a@b", "ada@acme.example", "a" * 250 + "@x.example"]

@@ -8,14 +8,14 @@ from allauth.core.exceptions import ReauthenticationRequired
 from axes.models import AccessAttempt
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.contrib.sessions.models import Session
-from django.core import mail
 from django.http import HttpResponse
 
 from accounts.organizations.models import User
-from tests import world
+from tests import emailing, world
 from tests.accounts import people
 from wallgent import cache, clock, redis
 from wallgent.http import client_ip, middleware
+from wallgent.mail import emails
 
 NEW = "a longer horse of another battery"
 
@@ -427,6 +427,28 @@ class TestPassword:
         (email,) = people.emails_to("unknown@acme.example")
         assert "There is no" in email.subject
 
+    @pytest.mark.parametrize("address", ["ada@acme.example", "unknown@acme.example"])
+    def test_many_requests_send_few_emails_and_get_the_same_page(self, ada, address):
+        pages = []
+        for _ in range(8):
+            world.reset_rate_limits()
+            browser = people.browser()
+            asked = browser.post("/account/password/reset/", {"email": address})
+            pages.append(people.follow(browser, asked).text)
+
+        assert all("Look into your mailbox" in page for page in pages)
+        assert len(people.emails_to(address)) == 3
+
+    def test_nothing_that_others_send_silences_account_email(self, ada):
+        for kind in ("LINK", "CODE", "RECEIPT", "INVITATION", "HINT"):
+            emails.queue(kind, to=ada.email, subject="", text="", environment="PRODUCTION")
+        people.browser().post("/account/password/reset/", {"email": ada.email})
+        self.change(people.signed_in(ada))
+
+        *_, reset, notice = people.emails_to(ada.email)
+        assert reset.subject == "Reset your password"
+        assert notice.subject == "Your password was changed"
+
     def test_change_works_without_a_mail_server(
         self, ada, settings, django_capture_on_commit_callbacks
     ):
@@ -573,7 +595,7 @@ def test_api_ignores_sessions(ada):
     answer = people.signed_in(ada).get("/v1/wallets")
 
     assert world.error_of(answer) == "UNAUTHORIZED"
-    assert not mail.outbox
+    assert not emailing.outbox()
 
 
 class TestMiddleware:

@@ -1,12 +1,11 @@
 """Sign-up: creates the user and their organization together."""
 
 import pytest
-from django.core import mail
 
 from accounts.organizations.models import Organization, User
 from accounts.organizations.services import organizations
 from accounts.wallets.models import Wallet
-from tests import world
+from tests import emailing, world
 from tests.accounts import people
 
 FORM = {
@@ -156,7 +155,7 @@ class TestEmailVerification:
     ):
         with django_capture_on_commit_callbacks(execute=True):
             sign_up()
-        people.browser().get(people.link_in(mail.outbox[0]))
+        people.browser().get(people.link_in(emailing.outbox()[0]))
 
         assert people.sign_in(people.browser(), FORM["email"]).url == "/account/confirm-email/"
 
@@ -185,6 +184,6 @@ class TestEmailVerification:
             people.browser().post("/account/signup/", FORM, headers={"Host": "evil.example"})
             people.browser().post("/account/signup/", FORM, headers={"Host": "evil.example"})
 
-        for email in mail.outbox:
+        for email in emailing.outbox():
             assert "https://pay.example.com/account/" in email.body
             assert "evil.example" not in email.body + email.subject

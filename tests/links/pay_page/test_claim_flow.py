@@ -5,7 +5,6 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from django.core import mail
 from django.test import Client, TestCase
 
 from accounts.controls.models import Approval
@@ -26,14 +25,14 @@ from links.payment_links.services import (
     rate_limits,
 )
 from links.payment_links.services.payment_links import Restrictions
-from tests import world
+from tests import emailing, world
 from tests.accounts import rails
 from tests.links.pay_page.visiting import address, hidden_of, sent_by_our_server, text_of
 from tests.world import balance_of, everything
 from wallgent import clock, ids
 from wallgent.errors import ServiceUnavailable
 from wallgent.mail import limits
-from wallgent.mail.models import SandboxEmail
+from wallgent.mail.models import Email
 
 ACCOUNT = "000123456789"
 BANK = {
@@ -668,7 +667,7 @@ class TestReceipt:
 
         assert answer.status_code == 303
         assert "on its way by e-mail" in text_of(visitor.get(answer.url))
-        [email] = mail.outbox
+        [email] = emailing.outbox()
         assert email.to == ["grace@example.com"]
         assert email.subject == "Receipt: 12.50 USD from Acme"
         assert Claim.objects.get().id in email.body
@@ -683,8 +682,8 @@ class TestReceipt:
         with django_capture_on_commit_callbacks(execute=True):
             self.send_email(visitor, page, "grace@example.com")
 
-        assert mail.outbox[0].subject == "Recibo: 12,50 USD de Acme"
-        assert "Número de recibo" in mail.outbox[0].body
+        assert emailing.outbox()[0].subject == "Recibo: 12,50 USD de Acme"
+        assert "Número de recibo" in emailing.outbox()[0].body
 
     @pytest.mark.parametrize("to", ["", "grace", "a@b", "x@example.com\nBcc: y@example.com"])
     def test_receipt_is_sent_to_valid_addresses_only(self, visitor, page, to):
@@ -693,7 +692,7 @@ class TestReceipt:
         assert answer.status_code == 422
         assert "email" in answer.context["form"].errors
         assert "You have been paid" in text_of(answer)
-        assert mail.outbox == []
+        assert emailing.outbox() == []
 
     def test_receipt_emails_are_limited_per_minute(self, visitor, page):
         answers = [self.send_email(visitor, page, f"g{n}@example.com") for n in range(5)]
@@ -708,13 +707,13 @@ class TestReceipt:
         Organization.objects.update(name="Win at https://evil.example/now")
         self.send_email(visitor, page, "grace@example.com")
 
-        email = SandboxEmail.objects.get()
+        email = Email.objects.get()
         assert email.subject == "Receipt: 12.50 USD from Somebody"
         assert "evil" not in email.text
 
     def test_receipt_emails_are_limited_per_day(self, visitor, page, monkeypatch):
         monkeypatch.setattr(receipt, "EMAILS", 1000)
-        most = limits.RECEIPTS_PER_ADDRESS
+        most = limits.EMAILS_PER_ADDRESS_OF_SANDBOXES
         here = [self.send_email(visitor, page, "Grace@example.com") for _ in range(most + 1)]
         assert [answer.status_code for answer in here] == [*[303] * most, 422]
         assert "Go on tomorrow" in text_of(here[-1])
@@ -722,12 +721,12 @@ class TestReceipt:
         monkeypatch.setattr(limits, "RECEIPTS_PER_SUBJECT", most)
         answer = self.send_email(visitor, page, "alan@example.com")
         assert "This receipt was sent several times today" in text_of(answer)
-        assert len(SandboxEmail.objects.all()) == most
+        assert Email.objects.count() == most
 
     def test_receipts_do_not_count_as_the_makers_emails(
         self, visitor, page, dollars, acme, monkeypatch
     ):
-        monkeypatch.setattr(limits, "MESSAGES_PER_HOUR", 1)
+        monkeypatch.setattr(limits, "LINKS_PER_HOUR", 1)
         self.send_email(visitor, page, "grace@example.com")
 
         link_emails.send(make(dollars), actor=world.actor_for(acme), address="alan@example.com")
@@ -741,7 +740,7 @@ class TestReceipt:
         page = confirm(visitor, link, enter(visitor, link, **BANK))
 
         assert self.send_email(visitor, page, "grace@example.com").url == page.wsgi_request.path
-        assert mail.outbox == []
+        assert emailing.outbox() == []
 
     def test_receipt_needs_its_token(self, visitor, page):
         for tail in ("", "/letter", "/simulate"):

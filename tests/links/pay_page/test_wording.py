@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.core import mail
 from django.test import Client
 from django.utils import translation
 
@@ -17,11 +16,12 @@ from links.pay_page import error_messages, field_checks
 from links.payment_links.models import Claim, CodeVisitor, EmailVerification
 from links.payment_links.services import payment_links, rate_limits
 from links.payment_links.services.payment_links import Restrictions
-from tests import world
+from tests import emailing, world
 from tests.links.pay_page.visiting import address, claim, enter_email, enter_wallet, read, text_of
 from tests.world import balance_of
 from wallgent import clock
-from wallgent.mail.models import SandboxEmail
+from wallgent.mail import limits
+from wallgent.mail.models import Email
 
 ADA = "ada@example.com"
 SPANISH = {"Accept-Language": "es-MX,es;q=0.9,en;q=0.5"}
@@ -66,7 +66,7 @@ class TestCode:
         with django_capture_on_commit_callbacks(execute=True):
             answer = enter_email(visitor, link, ADA)
         assert (answer.status_code, answer.url) == (303, address(link))
-        return re.search(r"\b[0-9]{6}\b", mail.outbox[-1].body)[0]
+        return re.search(r"\b[0-9]{6}\b", emailing.outbox()[-1].body)[0]
 
     def type(self, visitor, link, code):
         return visitor.post(address(link), {"step": "code", "code": code})
@@ -76,14 +76,25 @@ class TestCode:
         with django_capture_on_commit_callbacks(execute=True):
             enter_email(Client(headers={"Accept-Language": "es-ES"}), link, ADA)
 
-        assert "un pago de 1234,50 USD es para usted" in mail.outbox[-1].body
+        assert "un pago de 1234,50 USD es para usted" in emailing.outbox()[-1].body
+
+    def test_visitor_is_not_asked_for_a_code_that_cannot_be_sent(self, visitor, make, link):
+        for _ in range(limits.EMAILS_PER_ADDRESS_OF_SANDBOXES):
+            enter_email(Client(), make(emails=(ADA,), proof="CODE"), ADA)
+
+        refused = enter_email(visitor, link, ADA)
+
+        assert refused.status_code == 422
+        assert "This address was sent several letters today" in text_of(refused)
+        emailing.age(days=1)
+        assert enter_email(visitor, link, ADA).status_code == 303
 
     def test_code_email_contains_no_url(self, visitor, link):
         Organization.objects.update(name="Win at www.evil.example")
 
         enter_email(visitor, link, ADA)
 
-        email = SandboxEmail.objects.get()
+        email = Email.objects.get()
         assert "It is valid for 10 minutes." in email.text
         assert "evil" not in email.text
 
@@ -92,7 +103,7 @@ class TestCode:
         assert "Look into your mailbox" in text_of(page)
         assert ADA in text_of(page)
         assert 'autocomplete="one-time-code"' in page.content.decode()
-        assert mail.outbox[-1].to == [ADA]
+        assert emailing.outbox()[-1].to == [ADA]
 
         answer = self.type(visitor, link, f" {ask[:3]} {ask[3:]} ")
 
@@ -177,7 +188,7 @@ class TestCode:
         for someone in (visitor, elsewhere):
             assert enter_email(someone, link, ADA).status_code == 303
 
-        assert len(mail.outbox) == 1
+        assert len(emailing.outbox()) == 1
         self.type(elsewhere, link, ask)
         assert "Acme sends you" in text_of(elsewhere.get(address(link)))
 

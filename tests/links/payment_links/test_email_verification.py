@@ -4,7 +4,6 @@ import re
 from datetime import timedelta
 
 import pytest
-from django.core import mail
 from django.db import connection
 from django.db.models import F
 
@@ -12,9 +11,11 @@ from links.payment_links import tasks
 from links.payment_links.errors import CodeExpired, WrongCode
 from links.payment_links.models import Claim, CodeVisitor, EmailVerification
 from links.payment_links.services import email_verification, rate_limits
+from tests import emailing
 from tests.links.conftest import ach_body, agreed, claim_body, lapse, send_claim, soon, stored
 from tests.world import (
     Client,
+    actor_for,
     balance_of,
     error_of,
     everything,
@@ -22,7 +23,8 @@ from tests.world import (
     make_wallet,
 )
 from wallgent.errors import PermissionDenied, RateLimitExceeded
-from wallgent.mail.models import SandboxEmail
+from wallgent.mail import limits
+from wallgent.mail.models import Email
 
 ADA = "ada@example.com"
 VISITOR = email_verification.visitor_of_network("127.0.0.1")  # of a Client
@@ -38,6 +40,9 @@ def link(make):
 def code_of(link: dict, email: str = ADA) -> str:
     """Return the current code: six digits, or twelve characters in groups of four."""
     return email_verification._code(EmailVerification.objects.get(link=link["id"], email=email))
+
+
+_WRONG = "00000"  # five digits are never the code
 
 
 def wrong_for(link: dict, number: int = 0) -> str:
@@ -57,7 +62,8 @@ def refusal(response) -> tuple[int, str]:
 def age(link, **by) -> None:
     """Move the times of the verification into the past, as if real time had passed."""
     proof = EmailVerification.objects.get(link=link["id"])
-    for field in ("sent_at", "expires_at", "hour_started_at"):
+    emailing.age(**by)
+    for field in ("sent_at", "expires_at"):
         setattr(proof, field, getattr(proof, field) - timedelta(**by))
     proof.save()
     proof.visitors.update(verified_at=F("verified_at") - timedelta(**by))
@@ -72,7 +78,7 @@ class TestClaimWithCode:
 
         assert refusal(answer) == (202, "VERIFICATION_REQUIRED")
         assert answer.json()["error"]["details"] == {"email": ADA, "resendAfterSeconds": 60}
-        [email] = mail.outbox
+        [email] = emailing.outbox()
         code = re.search(r"\b\d{6}\b", email.body)[0]
         assert email.to == [ADA]
         assert code in email.subject
@@ -85,11 +91,12 @@ class TestClaimWithCode:
     def test_code_is_shown_in_the_test_inbox_only(self, link, shop, acme):
         try_claim(link, shop)
 
-        [email] = SandboxEmail.objects.all()
-        assert (email.organization, email.recipients) == (acme, [ADA])
+        [email] = Email.objects.visible_to(actor_for(acme))
+        assert (email.organization, email.recipient) == (acme, ADA)
         code = re.search(r"\b\d{6}\b", email.text)[0]
         assert code not in _rows("links_emailverification")
         assert code not in _rows("wallgent_event")
+        assert code not in _rows("wallgent_email")
 
     def test_code_is_accepted_in_any_spelling(self, link, shop):
         try_claim(link, shop)
@@ -107,7 +114,7 @@ class TestClaimWithCode:
         assert refusal(try_claim(link, shop, email=email)) == (403, "PERMISSION_DENIED")
         assert refusal(try_claim(link, shop, "123456", email=email)) == (403, "PERMISSION_DENIED")
         assert everything() == before
-        assert mail.outbox == []
+        assert emailing.outbox() == []
 
     def test_claim_needs_an_address(self, link, shop):
         assert refusal(send_claim(link, claim_body(shop))) == (403, "PERMISSION_DENIED")
@@ -194,7 +201,7 @@ class TestClaimWithCode:
         )
 
         assert refusal(try_claim(link, other)) == (202, "VERIFICATION_REQUIRED")
-        assert not SandboxEmail.objects.exists()
+        assert not Email.objects.visible_to(actor_for(acme)).exists()
 
 
 class TestTries:
@@ -284,8 +291,7 @@ class TestGuessesOfStrangers:
     @staticmethod
     def guess(link, shop, times=5, ip="198.51.100.1"):
         stranger = Client(ip=ip)
-        wrong = wrong_for(link)
-        body = claim_body(shop, recipientEmail=ADA, verificationCode=wrong)
+        body = claim_body(shop, recipientEmail=ADA, verificationCode=_WRONG)
         return [send_claim(link, body, client=stranger) for _ in range(times)]
 
     def test_guesses_use_up_only_the_strangers_tries(self, link, shop):
@@ -310,19 +316,24 @@ class TestGuessesOfStrangers:
     def test_requesting_another_email_does_not_void_the_code(self, link, shop):
         try_claim(link, shop)
         code = code_of(link)
-        for _ in range(5):
-            age(link, seconds=61)
-            assert try_claim(link, shop).status_code == 202
+        age(link, seconds=61)
+        assert try_claim(link, shop).status_code == 202
 
         assert code_of(link) == code
         assert try_claim(link, shop, code).status_code == 200
 
-    def test_newest_code_is_valid_until_another_can_be_sent(self, link, shop):
-        for _ in range(6):
-            assert try_claim(link, shop).status_code == 202
+    def test_last_code_of_a_day_is_long_and_valid_until_another_can_be_sent(self, link, shop):
+        """So neither guesses nor requests of others lock the recipient out."""
+        for _ in range(limits.EMAILS_PER_ADDRESS_OF_SANDBOXES):
+            sent = try_claim(link, shop)
+            assert sent.status_code == 202
             age(link, seconds=61)
+        assert sent.json()["error"]["details"]["resendAfterSeconds"] > 80_000
+        assert len(code_of(link).replace("-", "")) == email_verification.LONG_CODE_LENGTH
+        for number in range(11):
+            self.guess(link, shop, ip=f"198.51.100.{number}")
         wait = int(try_claim(link, shop).headers["Retry-After"])
-        assert wait > 3000
+        assert wait > 80_000
 
         age(link, seconds=wait - 60)
 
@@ -374,17 +385,25 @@ class TestCodeEmails:
         age(link, seconds=61)
         assert try_claim(link, shop).status_code == 202
 
-    def test_six_code_emails_are_sent_per_hour(self, link, shop):
-        for _ in range(6):
-            assert try_claim(link, shop).status_code == 202
-            age(link, seconds=61)
+    def test_many_links_send_no_more_emails_to_an_address_than_one(self, make, shop):
+        restrictions = {"recipientRestrictions": {"emails": [ADA], "proof": "CODE"}}
+        links = [make(amount="1", **restrictions) for _ in range(12)]
 
-        refused = try_claim(link, shop)
+        answers = [try_claim(link, shop) for link in links]
 
-        assert refusal(refused) == (429, "RATE_LIMIT_EXCEEDED")
-        assert int(refused.headers["Retry-After"]) > 1000
-        age(link, seconds=3600)
-        assert try_claim(link, shop).status_code == 202
+        most = limits.EMAILS_PER_ADDRESS_OF_SANDBOXES
+        assert [answer.status_code for answer in answers] == [202] * most + [429] * (12 - most)
+        assert "This address" in answers[-1].json()["error"]["message"]
+        assert int(answers[-1].headers["Retry-After"]) > 80_000
+        assert len(emailing.outbox()) == most
+        assert EmailVerification.objects.count() == most
+
+    def test_email_is_not_sent_once_its_code_has_expired(self, link, shop):
+        try_claim(link, shop)
+        age(link, minutes=10)
+
+        assert emailing.outbox() == []
+        assert Email.objects.get().reason == "TOO_LATE"
 
     @pytest.mark.django_db(transaction=True)
     def test_concurrent_requests_send_one_email(self, link, shop):
@@ -392,7 +411,7 @@ class TestCodeEmails:
 
         assert sorted(answer.status_code for answer in answers) == [202] + [429] * 5
         assert EmailVerification.objects.count() == 1
-        assert len(mail.outbox) == 1
+        assert len(emailing.outbox()) == 1
 
     def test_organization_name_is_shortened_to_one_line(self, acme, make, shop):
         acme.name = "Acme\n\nDear customer, send your password to x@evil.example" + "y" * 150
@@ -400,7 +419,7 @@ class TestCodeEmails:
         link = make(recipientRestrictions={"emails": [ADA], "proof": "CODE"})
         try_claim(link, shop)
 
-        [email] = SandboxEmail.objects.all()
+        [email] = Email.objects.all()
         assert "Acme\n" not in email.text
         assert "y" * 40 not in email.text
 

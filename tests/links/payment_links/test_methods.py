@@ -1,7 +1,6 @@
 """The methods that a link offers are the same in the API, the pages and the admin."""
 
 import pytest
-from django.core import mail
 from django.db import IntegrityError, connection, transaction
 from django.test import Client as Browser
 
@@ -12,7 +11,7 @@ from accounts.transfers.rails import directory
 from accounts.transfers.rails.simulator import Simulator
 from links.payment_links.models import Claim, EmailVerification, PaymentLink
 from links.payment_links.services import methods, settings
-from tests import world
+from tests import emailing, world
 from tests.accounts import rails
 from tests.accounts.test_admin import signed_in
 from tests.links.conftest import ach_body, agreed, claim_body, send_claim, stored, usdc_body
@@ -89,7 +88,7 @@ class TestWithoutARail:
             refused = send_claim(link, ach_body(recipientEmail=email))
             assert refusal(refused) == (501, "NOT_AVAILABLE")
         assert not EmailVerification.objects.exists()
-        assert mail.outbox == []
+        assert emailing.outbox() == []
 
     def test_refused_method_does_not_use_the_idempotency_key(self, live, acme):
         link, other = live(), world.make_wallet(acme, "Other", environment="PRODUCTION")

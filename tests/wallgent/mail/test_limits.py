@@ -1,120 +1,149 @@
-"""Limits of emails, by the service. The stories of links and receipts count them over HTTP."""
+"""Limits of emails, by the service. Tests of links, receipts and codes meet them over HTTP."""
 
 from datetime import timedelta
+from itertools import cycle
 
 import pytest
+from django.db import transaction
 
-from tests import world
+from tests import emailing
 from wallgent import clock
 from wallgent.errors import RateLimitExceeded
-from wallgent.mail import limits, tasks
-from wallgent.mail.models import EmailSendLog
+from wallgent.mail import emails, limits
+from wallgent.mail.models import Email
 
-REFUSAL = "This address got several emails."
-
-
-@pytest.fixture
-def count_message(acme):
-    def count(address="bob@example.com", *, organization=acme, environment="SANDBOX", sender="u"):
-        actor = world.actor_for(organization, environment, id=sender)
-        limits.count_message(
-            subject_id="inv_1", actor=actor, address=address, address_refusal=REFUSAL
-        )
-
-    return count
+BOB = "bob@example.com"
+FROM_OTHERS = ["LINK", "CODE", "RECEIPT", "INVITATION", "HINT"]
 
 
 @pytest.fixture
-def count_receipt(acme):
-    def count(address="bob@example.com", *, subject_id="clm_1"):
-        limits.count_receipt(
-            subject_id=subject_id, organization=acme, environment="SANDBOX", address=address
-        )
+def queue(acme):
+    def queue(kind="LINK", to=BOB, **fields):
+        fields = {"organization": acme, "environment": "PRODUCTION", "sender_id": "u"} | fields
+        with transaction.atomic():
+            return emails.queue(kind, to=to, subject="Subject", text="Text", **fields)
 
-    return count
+    return queue
 
 
-class TestMessages:
-    def test_row_says_who_sent_what_but_not_to_which_address(self, count_message, acme):
-        count_message("Bob@Example.com", sender="usr_1")
+def use_up(queue, **fields):
+    """Queue emails until the next is refused; return how many there were."""
+    for number in range(100):
+        try:
+            queue(**fields)
+        except RateLimitExceeded:
+            return number
+    raise AssertionError("there is no limit")
 
-        row = EmailSendLog.objects.get()
-        assert (row.kind, row.subject_id, row.sender_id) == ("MESSAGE", "inv_1", "usr_1")
-        assert (row.organization, row.environment) == (acme, "SANDBOX")
-        assert b"bob" not in bytes(row.address_digest).lower()
 
-    def test_spellings_of_an_address_are_counted_together(self, count_message):
-        for spelling in (
-            "bob@example.com",
-            "BOB@example.com",
-            " Bob@Example.com",
-            "ｂob@example.com",
-        ):
-            count_message(spelling)
-        count_message()
+class TestAddress:
+    def test_receives_five_emails_a_day_from_all_others_together(self, queue, globex, acme):
+        kinds, owners = cycle(FROM_OTHERS), cycle([acme, globex])
+        for _ in range(5):
+            queue(next(kinds), organization=next(owners), sender_id="")
 
-        with pytest.raises(RateLimitExceeded, match=REFUSAL):
-            count_message()
+        for kind in FROM_OTHERS:
+            with pytest.raises(RateLimitExceeded, match="This address"):
+                queue(kind, organization=globex)
+        queue(to="grace@example.com")
+        emailing.age(days=1)
+        queue()
 
-    def test_all_organizations_together_have_a_limit_per_address_and_environment(
-        self, count_message, globex, monkeypatch
+    def test_sandboxes_cannot_use_up_what_production_needs(self, queue):
+        assert use_up(queue, environment="SANDBOX") == 3
+        with pytest.raises(RateLimitExceeded):
+            queue("INVITATION", environment="")
+
+        assert use_up(queue) == 2
+
+    def test_production_counts_for_sandboxes(self, queue):
+        assert use_up(queue) == 5
+
+        with pytest.raises(RateLimitExceeded):
+            queue(environment="SANDBOX")
+
+    def test_spellings_are_counted_together(self, queue):
+        for spelling in (BOB, "BOB@example.com", " Bob@Example.com", "ｂob@example.com", BOB):
+            queue(to=spelling)
+
+        with pytest.raises(RateLimitExceeded):
+            queue()
+
+    def test_refusal_says_when_to_try_again(self, queue):
+        use_up(queue)
+        emailing.age(hours=23)
+
+        with pytest.raises(RateLimitExceeded) as refused:
+            queue()
+        assert 3590 <= int(refused.value.headers["Retry-After"]) <= 3601
+
+    def test_is_stored_as_a_keyed_digest_and_masked(self, queue):
+        email = queue(to="Bob@Example.com", about="inv_1")
+
+        assert email.address == "B…@Example.com"
+        assert b"bob" not in bytes(email.address_digest).lower()
+        assert (email.subject_id, email.sender_id) == ("inv_1", "u")
+
+    def test_excess_is_recorded_if_the_caller_goes_on_without(self, queue, mailoutbox):
+        use_up(queue)
+
+        email = queue("INVITATION", drops_excess=True)
+
+        assert (email.status, email.reason, email.sealed) == ("FAILED", "LIMITED", None)
+        assert len(mailoutbox) == 5
+        emailing.age(hours=23, minutes=59)
+        queue("INVITATION", drops_excess=True)
+        emailing.age(minutes=1)
+        assert use_up(queue) == 5  # what was not sent does not count
+
+
+class TestSenders:
+    @pytest.mark.parametrize("by", ["organization", "sender_id"])
+    def test_organizations_and_people_send_links_up_to_an_hourly_limit(
+        self, queue, globex, monkeypatch, by
     ):
-        monkeypatch.setattr(limits, "MESSAGES_PER_ADDRESS_OF_ALL", 1)
-        count_message(organization=globex, sender="someone else")
-
-        with pytest.raises(RateLimitExceeded, match=REFUSAL):
-            count_message()
-        count_message(environment="PRODUCTION")
-
-    @pytest.mark.parametrize("by", ["organization", "sender"])
-    def test_organizations_and_people_have_a_limit_per_hour(
-        self, count_message, globex, monkeypatch, by
-    ):
-        monkeypatch.setattr(limits, "MESSAGES_PER_HOUR", 1)
-        count_message()
-        other = {"sender": "another"} if by == "organization" else {"organization": globex}
+        monkeypatch.setattr(limits, "LINKS_PER_HOUR", 1)
+        queue()
+        other = {"sender_id": "another"} if by == "organization" else {"organization": globex}
 
         with pytest.raises(RateLimitExceeded, match="within an hour"):
-            count_message("grace@example.com", **other)
-        EmailSendLog.objects.update(created_at=clock.real_now() - timedelta(hours=1))
-        count_message("grace@example.com", **other)
+            queue(to="grace@example.com", **other)
+        queue("RECEIPT", to="grace@example.com", **other)
+        emailing.age(hours=1)
+        queue(to="grace@example.com", **other)
 
-
-class TestReceipts:
-    def test_subjects_and_addresses_have_limits_per_day(self, count_receipt, monkeypatch):
-        monkeypatch.setattr(limits, "RECEIPTS_PER_SUBJECT", 2)
-        monkeypatch.setattr(limits, "RECEIPTS_PER_ADDRESS", 2)
-        count_receipt()
-        count_receipt("grace@example.com")
+    def test_one_receipt_is_sent_ten_times_a_day(self, queue):
+        for number in range(10):
+            queue("RECEIPT", to=f"{number}@example.com", about="clm_1")
 
         with pytest.raises(RateLimitExceeded, match="This receipt"):
-            count_receipt("alan@example.com")
-        count_receipt(subject_id="clm_2")
-        with pytest.raises(RateLimitExceeded, match="This address"):
-            count_receipt(subject_id="clm_3")
-        EmailSendLog.objects.update(created_at=clock.real_now() - timedelta(days=1))
-        count_receipt()
-
-    def test_receipts_and_messages_are_counted_apart(
-        self, count_receipt, count_message, monkeypatch
-    ):
-        monkeypatch.setattr(limits, "MESSAGES_PER_HOUR", 1)
-        monkeypatch.setattr(limits, "MESSAGES_PER_ADDRESS_OF_ALL", 1)
-        monkeypatch.setattr(limits, "RECEIPTS_PER_ADDRESS", 1)
-
-        count_receipt()
-        count_message()
-
-        assert EmailSendLog.objects.count() == 2
+            queue("RECEIPT", about="clm_1")
+        queue("RECEIPT", about="clm_2")
 
 
-def test_task_deletes_rows_after_a_day_of_real_time(count_message, acme):
-    count_message()
-    acme.sandbox_offset = timedelta(days=2)
-    acme.save()
-    assert tasks.forget_letters() == 0
+class TestAccounts:
+    def test_nothing_from_others_uses_up_account_email(self, queue):
+        use_up(queue)
 
-    EmailSendLog.objects.update(created_at=clock.real_now() - timedelta(days=1, seconds=1))
+        assert queue("ACCOUNT", about="reset").status == "WAITING"
+        assert emails.notify(to=BOB, subject="S", text="T", grouped_subject="G")
 
-    assert tasks.forget_letters() == 1
-    assert not EmailSendLog.objects.exists()
+    def test_an_address_that_gets_no_more_links_has_one_that_works(self, queue):
+        """So whoever asks for them in place of the owner cannot lock the owner out."""
+        reset = {"kind": "ACCOUNT", "about": "reset"}
+        two_hours = timedelta(hours=2)
+        for _ in range(limits.ACCOUNT_LINKS):
+            queue(**reset, valid_until=clock.real_now() + two_hours)
+        emailing.age(minutes=119)
+
+        with pytest.raises(RateLimitExceeded):
+            queue(**reset, valid_until=clock.real_now() + two_hours)
+        assert Email.objects.latest("pk").expires_at > clock.real_now()
+        queue("ACCOUNT", about="confirm")
+        emailing.age(minutes=1)
+        queue(**reset, valid_until=clock.real_now() + two_hours)
+
+    def test_account_email_uses_up_nothing_of_others(self, queue):
+        use_up(queue, kind="ACCOUNT", about="reset")
+
+        assert use_up(queue) == 5

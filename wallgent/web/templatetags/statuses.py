@@ -40,6 +40,9 @@ _LOOKS = {
     # Orders in the rail simulator
     "ACCEPTED": Look("Accepted", "circle-dot", "info"),
     "NOT_RECEIVED": Look("Not heard", "circle-help", "neutral"),
+    # Emails
+    "WAITING": Look("Waiting", "clock", "info"),
+    "SENT": Look("Sent", "circle-check", "success"),
     # Imports of files, and their rows
     "DRAFT": Look("Not confirmed", "circle-dashed", "neutral"),
     "CREATING": Look("Being made", "refresh-cw", "info"),
