@@ -87,7 +87,7 @@ def post_set(
         _array(
             ids.to_uuid(posting.reverses) if posting.reverses else "NULL" for posting in postings
         ),
-        [posting.recipient_ahead for posting in postings],
+        _array(_interval(posting.recipient_ahead) for posting in postings),
         _array(item for item, _, _, _ in entries),
         _array(ids.to_uuid(account_id) for _, account_id, _, _ in entries),
         _array(type for _, _, type, _ in entries),
@@ -108,6 +108,10 @@ def _array(values: Iterable) -> str:
     The driver would adapt each element; for ids, numbers and fixed words, joining is enough.
     """
     return f"{{{','.join(map(str, values))}}}"
+
+
+def _interval(duration: timedelta | None) -> str:
+    return "NULL" if duration is None else f"{duration // timedelta(microseconds=1)}us"
 
 
 def _entries(postings: list[Posting]) -> dict[tuple[int, str, str, str], Decimal]:
