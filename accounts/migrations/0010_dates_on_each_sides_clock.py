@@ -3,7 +3,7 @@
 from django.db import migrations, models
 from django.db.models import Q
 
-_BACKFILL = """
+BACKFILL = """
 UPDATE accounts_payment p SET received_at = e.created_at
   FROM accounts_wallet w, ledger_entry e
  WHERE w.id = p.recipient_id AND e.transaction_id = p.id AND e.account_id = w.account_id
@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AlterField("wallet", "updated_at", models.DateTimeField()),
         migrations.AddField("payment", "received_at", models.DateTimeField(blank=True, null=True)),
-        migrations.RunSQL(_BACKFILL, migrations.RunSQL.noop),
+        migrations.RunSQL(BACKFILL, migrations.RunSQL.noop),
         migrations.RemoveConstraint("payment", "payment_settled_when_posted"),
         migrations.AddConstraint(
             "payment",

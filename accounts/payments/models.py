@@ -34,9 +34,9 @@ class PaymentQuerySet(models.QuerySet):
         return self.filter(sent | received, environment=actor.environment)
 
     def dated_for(self, organization):
-        """Annotate `dated_at`: when it was created, as in `Payment.dates_for`."""
+        """Name `dated_at` for filters: when it was created, as `Payment.dates_for` returns it."""
         is_own = Q(organization=organization)
-        return self.annotate(dated_at=Case(When(is_own, F("created_at")), default=F("received_at")))
+        return self.alias(dated_at=Case(When(is_own, F("created_at")), default=F("received_at")))
 
     def of_wallet(self, wallet):
         """Payments that the wallet sends or receives."""

@@ -2,7 +2,9 @@
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from importlib import import_module
 from itertools import pairwise
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,10 +13,12 @@ from hypothesis import strategies as st
 
 from accounts.activity import overview
 from accounts.ledger import statements
+from accounts.ledger.models import Entry
 from accounts.organizations.models import Organization
 from accounts.organizations.services import organizations
 from accounts.payments.services import payments
 from accounts.wallets.models import Wallet
+from tests.accounts.ledger.book import run_sql
 from tests.accounts.site import Site, names_in
 from tests.world import (
     Client,
@@ -25,6 +29,7 @@ from tests.world import (
     events_of,
     everything,
     fund,
+    hold,
     make_key,
     make_organization,
     make_wallet,
@@ -44,11 +49,22 @@ def today(organization) -> date:
     return clock.now(actor_for(Organization.objects.get(pk=organization.pk))).date()
 
 
-def pay(sender, recipient, amount: str):
+def pay(sender, recipient, amount: str, *, how=payments.create):
     """Pay with wallets as they are stored now, and so with the current clocks."""
     sender, recipient = (Wallet.objects.get(pk=wallet.pk) for wallet in (sender, recipient))
     request = payments.PaymentRequest(sender=sender, recipient=recipient, amount=Decimal(amount))
-    return payments.create(request, actor=actor_for(sender.organization, sender.environment))
+    return how(request, actor=actor_for(sender.organization, sender.environment))
+
+
+def in_batch(request, *, actor):
+    [payment] = payments.create_batch([request], actor=actor)
+    return payment
+
+
+def from_hold(request, *, actor):
+    held = hold(request.sender, str(request.amount + 1))  # and the fee
+    options = {"hold_id": held, "operation": uuid4(), "kind": "PAYMENT"}
+    return payments.pay_from_hold(request, actor=actor, **options)
 
 
 def day_of(text: str) -> date:
@@ -149,6 +165,16 @@ def test_payment_stays_on_its_day_whoever_advances_later(acme_side, globex_side)
             assert seen.chart() == charts[seen]
 
 
+@pytest.mark.parametrize("how", [payments.create, in_batch, from_hold])
+def test_each_way_to_pay_dates_both_sides(acme_side, globex_side, how):
+    advance(acme_side.organization, 9)
+    sent = pay(acme_side.wallet, globex_side.wallet, "100", how=how)
+
+    for side in (acme_side, globex_side):
+        assert side.lines()[sent.id] == side.today
+        assert side.payments()[sent.id] == (side.today, side.today)
+
+
 def test_returned_payment_is_dated_by_each_side(acme_side, globex_side):
     advance(acme_side.organization, 9)
     sent = pay(acme_side.wallet, globex_side.wallet, "100")
@@ -202,6 +228,33 @@ def test_advancing_the_clock_changes_one_row_and_records_an_event(acme_side, glo
     after = Organization.objects.values().get(pk=acme_side.organization.pk)
     assert {name for name in row if row[name] != after[name]} == {"sandbox_offset", "updated_at"}
     assert len(events_of(acme_side.organization, "sandbox.clock_advanced")) == 1
+
+
+def test_migrations_date_existing_entries_and_payments(acme_side, globex_side):
+    advance(acme_side.organization, 9)
+    sent = pay(acme_side.wallet, globex_side.wallet, "100")
+    received = pay(globex_side.wallet, acme_side.wallet, "10")
+    stored = dict(Entry.objects.values_list("id", "created_at"))
+    run_sql("SET CONSTRAINTS ALL IMMEDIATE")
+    run_sql("ALTER TABLE ledger_entry DISABLE TRIGGER ledger_entry_immutable")
+    run_sql("UPDATE ledger_entry SET created_at = '2000-01-01'")
+    run_sql("UPDATE ledger_account SET last_entry_at = NULL")
+    run_sql("UPDATE accounts_payment SET received_at = '2000-01-01'")
+
+    run_sql(import_module("accounts.ledger.migrations.0003_entries_have_dates").BACKFILL)
+    run_sql(import_module("accounts.migrations.0010_dates_on_each_sides_clock").BACKFILL)
+
+    by_account = {
+        (entry.transaction_id, entry.account_id): entry.created_at for entry in Entry.objects.all()
+    }
+    ours, theirs = acme_side.wallet.account_id, globex_side.wallet.account_id
+    for entry in Entry.objects.exclude(transaction=received.id, account=ours):
+        assert abs(entry.created_at - stored[entry.id]) < timedelta(milliseconds=2)
+    # The recipient's clock is not known: not before the line above.
+    assert by_account[received.id, ours] == by_account[sent.id, ours]
+    for payment, account_id in ((sent, theirs), (received, ours)):
+        payment.refresh_from_db()
+        assert payment.received_at == by_account[payment.id, account_id]
 
 
 _STEPS = st.lists(

@@ -7,7 +7,7 @@ from django.db import migrations, models
 # Existing entries of the payer keep the date of their transaction. The clock of a recipient in
 # another organization is not known to the ledger: real time, which the id contains, is the best
 # estimate, but not before earlier lines of the same account.
-_BACKFILL = """
+BACKFILL = """
 ALTER TABLE ledger_entry DISABLE TRIGGER ledger_entry_immutable;
 WITH payer AS (
     SELECT DISTINCT ON (e.transaction_id) e.transaction_id, a.owner
@@ -49,7 +49,7 @@ class Migration(migrations.Migration):
             "ledgeraccount", "last_entry_at", models.DateTimeField(blank=True, null=True)
         ),
         migrations.AddField("entry", "created_at", models.DateTimeField(null=True)),
-        migrations.RunSQL(_BACKFILL),
+        migrations.RunSQL(BACKFILL),
         migrations.AlterField("entry", "created_at", models.DateTimeField()),
         migrations.RunSQL(_OLD_POST + _POSTING),
     ]
