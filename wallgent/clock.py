@@ -1,7 +1,8 @@
 """The only source of time. Always UTC.
 
 An organization can move its sandbox clock forward: all it owns there is `sandbox_offset` ahead.
-Ids, the event chain and security expiries use `real_now`.
+Between two organizations, the payer's clock applies to deadlines and limits; each side's entries,
+lists and charts are dated by its own. IDs, the event chain and security expiries use `real_now`.
 """
 
 from datetime import UTC, datetime, timedelta

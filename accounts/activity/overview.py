@@ -104,13 +104,12 @@ def _totals(wallets) -> list[dict]:
 
 def _flows(accounts: list[str], starts: list[datetime], actor: Actor) -> list[cash_flow.Flow]:
     """Add up the flows of each day. Complete days no longer change, so they are cached."""
-    ahead = clock.offset(actor)
     tenant = f"{actor.organization.id}:{actor.environment}"
     days = f"{starts[0].isoformat()}:{starts[_COMPLETE].isoformat()}:{starts[0].tzinfo}"
     key = f"flows:{tenant}:{days}"
     cached = cache.get(key)
     if cached is None:
-        flows = cash_flow.flows(accounts, starts=starts, ahead=ahead)
+        flows = cash_flow.flows(accounts, starts=starts)
         complete = [
             (*flow[:3], str(flow.incoming), str(flow.outgoing), flow.transactions)
             for flow in flows
@@ -121,7 +120,7 @@ def _flows(accounts: list[str], starts: list[datetime], actor: Actor) -> list[ca
     complete = [
         cash_flow.Flow(*row[:3], Decimal(row[3]), Decimal(row[4]), row[5]) for row in cached
     ]
-    recent = cash_flow.flows(accounts, starts=starts[_COMPLETE:], ahead=ahead)
+    recent = cash_flow.flows(accounts, starts=starts[_COMPLETE:])
     return complete + [flow._replace(period=flow.period + _COMPLETE) for flow in recent]
 
 

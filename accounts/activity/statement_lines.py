@@ -66,7 +66,7 @@ def _line(
         change=-entry.amount if is_outgoing else entry.amount,
         fee=payment.fee if payment and is_outgoing else ZERO,
         balance_after=entry.balance_after,
-        at=entry.transaction.created_at,
+        at=entry.created_at,
     )
 
 

@@ -19,7 +19,7 @@ class LedgerAccountAdmin(SupportAdmin):
         amount("held"),
         amount("available"),
         amount("debt"),
-        *("lines", "created_at", "see_also"),
+        *("lines", "last_entry_at", "created_at", "see_also"),
     ]
 
     def get_queryset(self, request):
@@ -34,7 +34,7 @@ class EntryInline(SupportInline):
     model = Entry
     verbose_name_plural = "entries"
     fields = [
-        *("id", "type", amount("amount"), "currency", "to", "line"),
+        *("id", "created_at", "type", amount("amount"), "currency", "to", "line"),
         amount("balance_after"),
     ]
 
@@ -65,15 +65,15 @@ class TransactionAdmin(SupportAdmin):
 @admin.register(Entry)
 class EntryAdmin(SupportAdmin):
     list_display = [
-        *("id", "transaction_id", "kind", "account_id", "type", amount("amount"), "currency"),
-        *("line", amount("balance_after")),
+        *("id", "created_at", "transaction_id", "kind", "account_id", "type", amount("amount")),
+        *("currency", "line", amount("balance_after")),
     ]
     list_select_related = ["account"]
     list_filter = ["type"]
     id_fields = {"ent": ["pk"], "txn": ["transaction"], "acc": ["account"]}
     search_help_text = "The id of an entry, transaction or account."
     fields = [
-        *("id", "transaction", "account", "type", amount("amount"), "currency"),
+        *("id", "created_at", "transaction", "account", "type", amount("amount"), "currency"),
         *("line", amount("balance_after")),
     ]
 

@@ -94,7 +94,8 @@ WITH entry AS (
       FROM ledger_unrolled u LEFT JOIN ledger_account a ON a.id = u.account_id
      GROUP BY u.account_id, a.is_system
 ), added AS (
-    SELECT account_id, sum(delta) AS balance, max(line) AS last, count(line) AS lines
+    SELECT account_id, sum(delta) AS balance, max(line) AS last, count(line) AS lines,
+           max(created_at) FILTER (WHERE line IS NOT NULL) AS last_at
       FROM entry GROUP BY account_id
 ), held AS (
     SELECT account_id, sum(remaining) AS amount FROM ledger_hold GROUP BY account_id
@@ -117,12 +118,24 @@ SELECT format('account acc_%s: %s lines on its page, numbered to %s, %s expected
   FROM ledger_account a LEFT JOIN added s ON s.account_id = a.id
  WHERE a.lines <> coalesce(s.lines, 0) OR a.lines <> coalesce(s.last, 0)
 UNION ALL
+SELECT format('account acc_%s: its newest line is dated %s, %s expected', a.id, s.last_at,
+              a.last_entry_at)
+  FROM ledger_account a LEFT JOIN added s ON s.account_id = a.id
+ WHERE a.last_entry_at IS DISTINCT FROM s.last_at
+UNION ALL
 SELECT format('account acc_%s, line %s: balance after it %s, expected %s',
               account_id, line, balance_after, expected)
   FROM (SELECT account_id, line, balance_after,
                sum(delta) OVER (PARTITION BY account_id ORDER BY line) AS expected
           FROM entry WHERE NOT is_system) page
  WHERE balance_after IS DISTINCT FROM expected
+UNION ALL
+SELECT format('account acc_%s, line %s: dated %s, before an earlier line', account_id, line,
+              created_at)
+  FROM (SELECT account_id, line, created_at,
+               lag(created_at) OVER (PARTITION BY account_id ORDER BY line) AS earlier
+          FROM entry WHERE NOT is_system) page
+ WHERE created_at < earlier
 UNION ALL
 SELECT format('account acc_%s: %s wait to be rolled up, but it is no system account',
               account_id, amount)

@@ -13,7 +13,7 @@ from wallgent.money import PLACES, ZERO
 
 _POST = (
     "SELECT * FROM ledger_post(%s, %s, %s, %s::uuid[], %s::text[], %s::text[], %s::uuid[],"
-    " %s::int[], %s::uuid[], %s::text[], %s::numeric[], %s::text[])"
+    " %s::interval[], %s::int[], %s::uuid[], %s::text[], %s::numeric[], %s::text[])"
 )
 
 
@@ -29,13 +29,18 @@ class Move:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posting:
-    """A transaction to post. Posting its `id` again with the same moves does nothing."""
+    """A transaction to post. Posting its `id` again with the same moves does nothing.
+
+    `recipient_ahead` is how far the clock of the credited wallet's owner runs ahead; None if the
+    payer owns that wallet, too.
+    """
 
     id: str
     moves: tuple[Move, ...]
     reason: str
     memo: str = ""
     reverses: str | None = None
+    recipient_ahead: timedelta | None = None
 
 
 class Refused(Exception):
@@ -65,7 +70,7 @@ def post_set(
 
     A forced posting is not refused for missing funds or a freeze: the missing amount becomes debt
     of the account. Raises Refused; a closed or full account refuses forced postings, too.
-    Raises NotDeclared for a reason that is no declared movement.
+    Raises NotDeclared for a reason that is no declared movement. `ahead` is as in `post`.
     """
     assert connection.in_atomic_block, "a refusal must be able to roll back"
     postings = list(postings)
@@ -82,6 +87,7 @@ def post_set(
         _array(
             ids.to_uuid(posting.reverses) if posting.reverses else "NULL" for posting in postings
         ),
+        _array(_interval(posting.recipient_ahead) for posting in postings),
         _array(item for item, _, _, _ in entries),
         _array(ids.to_uuid(account_id) for _, account_id, _, _ in entries),
         _array(type for _, _, type, _ in entries),
@@ -102,6 +108,10 @@ def _array(values: Iterable) -> str:
     The driver would adapt each element; for ids, numbers and fixed words, joining is enough.
     """
     return f"{{{','.join(map(str, values))}}}"
+
+
+def _interval(duration: timedelta | None) -> str:
+    return "NULL" if duration is None else f"{duration // timedelta(microseconds=1)}us"
 
 
 def _entries(postings: list[Posting]) -> dict[tuple[int, str, str, str], Decimal]:

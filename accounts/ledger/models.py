@@ -87,6 +87,7 @@ class LedgerAccount(models.Model):
     held = MoneyField(default=ZERO)  # reserved, and still part of the balance
     debt = TotalField(default=ZERO)  # from forced postings; every credit pays it first
     lines = models.BigIntegerField(default=0)  # the number of its newest entry
+    last_entry_at = models.DateTimeField(null=True, blank=True)  # the date of that entry
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = LedgerAccountQuerySet.as_manager()
@@ -125,7 +126,7 @@ class Transaction(models.Model):
     reverses = models.ForeignKey(
         "self", models.PROTECT, null=True, blank=True, related_name="reversals", db_index=False
     )
-    created_at = models.DateTimeField()  # the payer's clock, read under the lock
+    created_at = models.DateTimeField()  # on the payer's clock, read under the lock
 
     class Meta:
         constraints = [
@@ -154,6 +155,9 @@ class Entry(models.Model):
     type = models.CharField(max_length=6, choices=Type)
     amount = MoneyField()
     currency = CurrencyField()
+    # On the clock of the account's owner, so the sides of a transaction can have different dates.
+    # On one account, dates never decrease from line to line.
+    created_at = models.DateTimeField()
     # For wallets only: a system account is never locked, so its entries have no order.
     line = models.BigIntegerField(null=True, blank=True)
     balance_after = TotalField(null=True, blank=True)

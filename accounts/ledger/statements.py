@@ -3,10 +3,11 @@
 from datetime import datetime
 from decimal import Decimal
 
-from django.db import models
+from django.db import connection, models
 from django.db.models import Case, F, Q, Sum, When
 
 from accounts.ledger.models import Entry, Hold, LedgerAccount
+from wallgent import ids
 from wallgent.money import ZERO
 
 
@@ -41,11 +42,11 @@ def hold_status(hold: Hold) -> str:
 
 
 def balance_as_of(account_id: str, instant: datetime) -> Decimal:
-    """Return the balance of a wallet account from entries dated up to and including `instant`."""
-    # By date, not by line: where the payer's sandbox clock is ahead, a line can have a later date
-    # than the lines after it.
-    dated = lines(account_id).filter(transaction__created_at__lte=instant)
-    return dated.aggregate(balance=_net())["balance"]
+    """Return the balance of a wallet account after the entries dated up to and including `instant`.
+
+    Dates are on the clock of the account's owner.
+    """
+    return _balance_after(account_id, _last_line(account_id, instant))
 
 
 def statement(account_id: str, *, since: datetime, until: datetime) -> dict:
@@ -53,18 +54,22 @@ def statement(account_id: str, *, since: datetime, until: datetime) -> dict:
 
     Keys: `opening` and `closing` (balances), `lines` (the entries between them, in order).
     """
-    dated = lines(account_id).filter(transaction__created_at__lte=until)
-    balances = dated.aggregate(
-        opening=_net(filter=Q(transaction__created_at__lte=since)), closing=_net()
-    )
-    inside = dated.filter(transaction__created_at__gt=since)
-    return {**balances, "lines": inside.order_by("line")}
+    first, last = (_last_line(account_id, instant) for instant in (since, until))
+    return {
+        "opening": _balance_after(account_id, first),
+        "closing": _balance_after(account_id, last),
+        "lines": lines(account_id).filter(line__gt=first, line__lte=last).order_by("line"),
+    }
 
 
-def _net(**options) -> Sum:
-    """The sum of entries on a wallet account: credits less debits."""
-    signed = Case(When(type=Entry.Type.CREDIT, then=F("amount")), default=-F("amount"))
-    return Sum(signed, default=ZERO, **options)
+def _last_line(account_id: str, instant: datetime) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT ledger_last_line(%s, %s)", [ids.to_uuid(account_id), instant])
+        return cursor.fetchone()[0]
+
+
+def _balance_after(account_id: str, line: int) -> Decimal:
+    return lines(account_id).get(line=line).balance_after if line else ZERO
 
 
 def exact_balance(account_id: str) -> Decimal:

@@ -37,7 +37,7 @@ class PaymentAdmin(SupportAdmin):
         *("id", "organization", "sender", "recipient", "recipient_organization"),
         *("environment", "kind", "status", amount("amount"), amount("fee"), "currency"),
         *("description", "idempotency_key", "failure_code", "failure_reason"),
-        *("reversal_of", "ledger_transaction", "created_at", "settled_at"),
+        *("reversal_of", "ledger_transaction", "created_at", "settled_at", "received_at"),
     ]
 
     @admin.display(description="ledger transaction")

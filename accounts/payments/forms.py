@@ -10,8 +10,7 @@ from django.utils import timezone
 
 from accounts.payments.models import Payment
 from accounts.wallets.errors import InsufficientFunds, WalletFrozen, WalletNotFound
-from wallgent import ids, money
-from wallgent.environments import Environment
+from wallgent import clock, ids, money
 from wallgent.errors import DomainError
 from wallgent.web.forms import AmountField, PageForm
 from wallgent.web.listing import Filters
@@ -181,16 +180,17 @@ class PaymentFilters(Filters):
         return rows
 
     def _by_date(self, rows, since, until):
-        # Ids are indexed and contain the real time at which a payment was created. `created_at` is
-        # never earlier than that, because sandbox clocks only run ahead.
+        # Ids are indexed and contain the real time at which a payment was created and settled. The
+        # viewer's clock has only moved forward, so it was never behind that time, nor further ahead
+        # of it than it is now.
+        rows = rows.dated_for(self._actor.organization)
         if since:
             start = _midnight(since)
-            rows = rows.filter(created_at__gte=start)
-            if self._actor.environment == Environment.PRODUCTION:
-                rows = rows.filter(pk__gte=_id_at(start - _CLOCK_SLACK))
+            earliest = start - clock.offset(self._actor) - _CLOCK_SLACK
+            rows = rows.filter(dated_at__gte=start, pk__gte=_id_at(earliest))
         if until:
             end = _midnight(min(until, _LATEST_DATE) + timedelta(days=1))
-            rows = rows.filter(created_at__lt=end, pk__lte=_id_at(end + _CLOCK_SLACK))
+            rows = rows.filter(dated_at__lt=end, pk__lte=_id_at(end + _CLOCK_SLACK))
         return rows
 
 
@@ -215,4 +215,4 @@ _FIRST_DATE = (_EPOCH + timedelta(days=2)).date()
 
 def _id_at(instant: datetime) -> uuid.UUID:
     """Return the smallest UUIDv7 of the instant."""
-    return uuid.UUID(int=((instant - _EPOCH) // timedelta(milliseconds=1)) << 80)
+    return uuid.UUID(int=max((instant - _EPOCH) // timedelta(milliseconds=1), 0) << 80)

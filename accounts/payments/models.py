@@ -1,5 +1,7 @@
+from datetime import datetime
+
 from django.db import models
-from django.db.models import CheckConstraint, F, Q, UniqueConstraint
+from django.db.models import Case, CheckConstraint, F, Q, UniqueConstraint, When
 
 from accounts.ledger import movements
 from accounts.ledger.movements import Movement, Record
@@ -30,6 +32,11 @@ class PaymentQuerySet(models.QuerySet):
             sent &= Q(sender__in=actor.wallet_scope)
             received &= Q(recipient__in=actor.wallet_scope)
         return self.filter(sent | received, environment=actor.environment)
+
+    def dated_for(self, organization):
+        """Name `dated_at` for filters: when it was created, as `Payment.dates_for` returns it."""
+        is_own = Q(organization=organization)
+        return self.alias(dated_at=Case(When(is_own, F("created_at")), default=F("received_at")))
 
     def of_wallet(self, wallet):
         """Payments that the wallet sends or receives."""
@@ -73,8 +80,10 @@ class Payment(models.Model):
     reversal_of = models.ForeignKey(
         "self", models.PROTECT, null=True, blank=True, related_name="reversals", db_index=False
     )
+    # On the sender's clock; `received_at` is when it settled on the recipient's.
     created_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True, blank=True)
+    received_at = models.DateTimeField(null=True, blank=True)
 
     objects = PaymentQuerySet.as_manager()
 
@@ -85,8 +94,15 @@ class Payment(models.Model):
                 condition=~Q(sender=F("recipient")), name="payment_between_two_wallets"
             ),
             CheckConstraint(
-                condition=Q(status__in=["POSTED", "REVERSED"], settled_at__isnull=False)
-                | (~Q(status__in=["POSTED", "REVERSED"]) & Q(settled_at__isnull=True)),
+                condition=Q(
+                    status__in=["POSTED", "REVERSED"],
+                    settled_at__isnull=False,
+                    received_at__isnull=False,
+                )
+                | (
+                    ~Q(status__in=["POSTED", "REVERSED"])
+                    & Q(settled_at__isnull=True, received_at__isnull=True)
+                ),
                 name="payment_settled_when_posted",
             ),
             CheckConstraint(
@@ -112,6 +128,15 @@ class Payment(models.Model):
                 name="payment_from_elsewhere",
             ),
         ]
+
+    def dates_for(self, organization) -> tuple[datetime, datetime | None]:
+        """Return when it was created and settled, on the clock of one of the organizations.
+
+        Another organization's payment begins for its recipient when it is received.
+        """
+        if organization.id == self.organization_id:
+            return self.created_at, self.settled_at
+        return self.received_at, self.received_at
 
     @property
     def movement(self) -> Movement:

@@ -1,6 +1,7 @@
 """Dashboard pages that list, send, show and reverse payments."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 
 from django.db import InterfaceError, OperationalError, transaction
@@ -66,6 +67,8 @@ class Line:
     direction: str  # IN, OUT or WITHIN
     sender: Party
     recipient: Party
+    created_at: datetime
+    settled_at: datetime | None
 
     @classmethod
     def of(cls, payment: Payment, *, actor: Actor, wallet_id: str = ""):
@@ -73,10 +76,11 @@ class Line:
         party_of = partial(Party.of, known=payment.settled_at is not None, actor=actor)
         sender = party_of(payment.sender, payment.organization)
         recipient = party_of(payment.recipient, payment.recipient_organization)
+        direction = "OUT" if sender.is_own else "IN"
         if sender.is_own and recipient.is_own:
             directions = {sender.wallet_id: "OUT", recipient.wallet_id: "IN"}
-            return cls(payment, directions.get(wallet_id, "WITHIN"), sender, recipient)
-        return cls(payment, "OUT" if sender.is_own else "IN", sender, recipient)
+            direction = directions.get(wallet_id, "WITHIN")
+        return cls(payment, direction, sender, recipient, *payment.dates_for(actor.organization))
 
     @property
     def own(self) -> Party:

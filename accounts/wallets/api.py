@@ -107,7 +107,7 @@ class LineOutput(Schema):
     balance_after: AmountText
     status: str = "POSTED"
     description: Annotated[str | None, From("transaction.memo")]
-    created_at: Annotated[TimeText, From("transaction.created_at")]
+    created_at: TimeText
 
 
 class HoldOutput(Schema):

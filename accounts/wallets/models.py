@@ -67,7 +67,7 @@ class Wallet(models.Model):
     address = models.CharField(max_length=64)  # wg_…, by which agents find each other
     sandbox_funds = MoneyField(default=ZERO)  # total of funding calls
     created_at = models.DateTimeField()
-    updated_at = models.DateTimeField(auto_now=True)
+    updated_at = models.DateTimeField()
 
     objects = WalletManager()
 

@@ -138,6 +138,7 @@ def _create(actor: Actor, *, name: str, currency: str, **fields) -> Wallet:
     account = chart.open_wallet_account(
         book=actor.environment, currency=currency, owner=ids.to_uuid(actor.organization.id)
     )
+    now = clock.now(actor)
     wallet = Wallet.objects.create(
         organization=actor.organization,
         environment=actor.environment,
@@ -145,11 +146,17 @@ def _create(actor: Actor, *, name: str, currency: str, **fields) -> Wallet:
         currency=currency,
         name=name,
         address=_address(fields.get("agent_name") or name),
-        created_at=clock.now(actor),
+        created_at=now,
+        updated_at=now,
         **fields,
     )
     events.record("wallet.created", wallet, actor=actor)
     return wallet
+
+
+def _save(wallet: Wallet, *changed: str) -> None:
+    wallet.updated_at = clock.now(wallet)
+    wallet.save(update_fields=[*changed, "updated_at"])
 
 
 def _address(name: str) -> str:
@@ -169,7 +176,7 @@ def update(wallet: Wallet, *, actor: Actor, **changes) -> Wallet:
     if changes:
         for name, value in changes.items():
             setattr(wallet, name, value)
-        wallet.save(update_fields=[*changes, "updated_at"])
+        _save(wallet, *changes)
         events.record("wallet.updated", wallet, actor=actor, changed=sorted(changes))
     return wallet
 
@@ -193,7 +200,7 @@ def fund(wallet: Wallet, *, actor: Actor, amount: Decimal) -> tuple[str, Wallet]
             f"A wallet is given at most 100,000 in all; {remaining_funding(wallet):.2f} is left."
         )
     wallet.sandbox_funds += amount
-    wallet.save(update_fields=["sandbox_funds", "updated_at"])
+    _save(wallet, "sandbox_funds")
     transaction_id = ids.new("txn")
     source = chart.treasury(wallet.environment, wallet.currency)
     try:
@@ -337,6 +344,6 @@ def _last_freeze(wallet: Wallet) -> Event | None:
 
 def _advance(wallet: Wallet, status: str, event: str, actor: Actor, **extra) -> Wallet:
     wallet.account = chart.set_state(wallet.account_id, status)
-    wallet.save(update_fields=["updated_at"])
+    _save(wallet)
     events.record(event, wallet, actor=actor, **extra)
     return wallet

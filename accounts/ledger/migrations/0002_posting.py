@@ -4,7 +4,8 @@ from pathlib import Path
 
 from django.db import migrations
 
-FORWARD = Path(__file__).parent.parent.joinpath("posting.sql").read_text()
+_LEDGER = Path(__file__).parent.parent
+FORWARD = (_LEDGER / "posting.sql").read_text() + (_LEDGER / "triggers.sql").read_text()
 BACKWARD = """
     DROP TRIGGER ledger_transaction_has_entries ON ledger_transaction;
     DROP TRIGGER ledger_entries_balance ON ledger_entry;
@@ -14,7 +15,7 @@ BACKWARD = """
     ALTER TABLE ledger_entry DROP CONSTRAINT ledger_entry_account_in_its_book;
     DROP TRIGGER ledger_account_identity ON ledger_account;
     DROP FUNCTION ledger_account_identity, ledger_transaction_has_entries, ledger_entries_balance, ledger_refuse_change,
-        ledger_roll, ledger_post, ledger_stands;
+        ledger_roll, ledger_post, ledger_stands, ledger_last_line;
 """
 
 

@@ -116,6 +116,7 @@ class PaymentOutput(Schema):
         if payment.organization_id != actor.organization.id:
             # Only the sender sees its idempotency key and the fee it paid.
             output.fee = output.idempotency_key = None
+        output.created_at, output.settled_at = payment.dates_for(actor.organization)
         return output
 
 

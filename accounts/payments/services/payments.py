@@ -119,8 +119,7 @@ def create(request: PaymentRequest, *, actor: Actor, kind: str = Payment.Kind.PA
 
 def settle(payment: Payment, *, actor: Actor) -> None:
     """Store the payment as POSTED and post it to the ledger. Raises journal.Refused."""
-    payment.status = Payment.Status.POSTED
-    payment.settled_at = clock.now(payment.sender)
+    _mark_posted(payment)
     prepared_queries.insert(payment)
     events.record(
         "payment.completed", payment, actor=actor, organizations=_organizations_of(payment)
@@ -140,8 +139,7 @@ def pay_from_hold(
     A refusal leaves nothing. Raises ValidationError, journal.Refused.
     """
     payment = build_payment(request, kind)
-    payment.status = Payment.Status.POSTED
-    payment.settled_at = clock.now(payment.sender)
+    _mark_posted(payment)
     payment.save(force_insert=True)
     events.record(
         "payment.completed", payment, actor=actor, organizations=_organizations_of(payment)
@@ -166,8 +164,7 @@ def create_batch(requests: list[PaymentRequest], *, actor: Actor) -> list[Paymen
         except DomainError as error:
             raise ItemRefused(index, error) from None
     for payment in payments:
-        payment.status = Payment.Status.POSTED
-        payment.settled_at = clock.now(payment.sender)
+        _mark_posted(payment)
     Payment.objects.bulk_create(payments)
     events.record_all(
         "payment.completed",
@@ -211,11 +208,10 @@ def reverse(payment: Payment, *, actor: Actor, reason: str = "") -> Payment:
         amount=payment.amount,
         currency=payment.currency,
         description=reason or f"Reversal of {payment.id}",
-        status=Payment.Status.POSTED,
         reversal_of=payment,
         created_at=clock.now(payment.recipient),
-        settled_at=clock.now(payment.recipient),
     )
+    _mark_posted(reversal)
     reversal.save(force_insert=True)
     payment.status = Payment.Status.REVERSED
     payment.save(update_fields=["status"])
@@ -301,6 +297,12 @@ def build_payment(request: PaymentRequest, kind: str) -> Payment:
     return payment
 
 
+def _mark_posted(payment: Payment) -> None:
+    payment.status = Payment.Status.POSTED
+    payment.settled_at = clock.now(payment.sender)
+    payment.received_at = clock.now(payment.recipient)
+
+
 def _posting(payment: Payment) -> journal.Posting:
     source, target = payment.sender.account_id, payment.recipient.account_id
     moves = [Move(source, target, payment.amount, payment.currency)]
@@ -313,6 +315,7 @@ def _posting(payment: Payment) -> journal.Posting:
         reason=payment.movement.reason,
         memo=payment.description,
         reverses=payment.reversal_of_id,
+        recipient_ahead=clock.offset(payment.recipient),
     )
 
 
@@ -330,7 +333,7 @@ def _failure_of(payment: Payment, refused: journal.Refused) -> DomainError:
 
 def _record_failure(payment: Payment, error: DomainError, *, actor: Actor) -> None:
     payment.status = Payment.Status.FAILED
-    payment.settled_at = None
+    payment.settled_at = payment.received_at = None
     payment.failure_code, payment.failure_reason = error.code, error.message
     payment.save(force_insert=True)
     events.record("payment.failed", payment, actor=actor)

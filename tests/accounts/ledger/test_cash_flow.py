@@ -21,11 +21,11 @@ def own():
     return [open_account(), open_account()]
 
 
-def since(days: int = 1, **options):
+def since(days: int = 1):
     """Return a function for the flows of the last `days` periods of 24 hours."""
     now = clock.real_now()
     starts = [now - DAY * back + timedelta(hours=1) for back in range(days, 0, -1)]
-    return lambda accounts: flows(accounts, starts=starts, **options)
+    return lambda accounts: flows(accounts, starts=starts)
 
 
 def test_money_from_and_to_other_accounts_is_in_and_out(own):
@@ -74,7 +74,7 @@ def test_flows_are_added_up_by_period(own):
     now = clock.real_now() + DAY * 3
     starts = [now - DAY * back + timedelta(hours=1) for back in range(4, 0, -1)]
 
-    result = flows(own, starts=starts, ahead=DAY * 3)
+    result = flows(own, starts=starts)
 
     assert [(flow.period, flow.incoming) for flow in result] == [(0, 2), (1, 1), (3, 1)]
 
@@ -85,7 +85,7 @@ def test_earlier_entries_are_left_out(own):
         transfer(stranger, own[0], str(number), ahead=DAY * (number // 10))
     start = clock.real_now() + DAY * 2 - timedelta(hours=1)
 
-    [flow] = flows(own, starts=[start], ahead=DAY * 3)
+    [flow] = flows(own, starts=[start])
 
     assert flow.incoming == sum(range(20, 40))
 

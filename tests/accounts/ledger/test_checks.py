@@ -153,6 +153,14 @@ CORRUPTIONS = {
             "wallet {wallet}: given 100.00000000, the ledger says 99.00000000",
         ],
     ),
+    "the date of a line": (
+        "UPDATE ledger_entry SET created_at = created_at + interval '1 day' WHERE id = %(entry)s",
+        ["account {account}, line 2: dated ", "account {account}: its newest line is dated "],
+    ),
+    "the date of the newest line": (
+        "UPDATE ledger_account SET last_entry_at = NULL WHERE id = %(account)s",
+        ["account {account}: its newest line is dated "],
+    ),
     "a side": (
         "UPDATE ledger_entry SET type = 'DEBIT' WHERE id = %(entry)s",
         ["transaction {funding}: USD is out of balance by 200.00000000"],
@@ -165,14 +173,16 @@ CORRUPTIONS = {
         ],
     ),
     "an entry too many": (
-        "INSERT INTO ledger_entry (id, transaction_id, account_id, type, amount, book, currency)"
-        " VALUES (uuidv7(), %(funding)s, %(fees)s, 'CREDIT', 1, 'SANDBOX', 'USD')",
+        "INSERT INTO ledger_entry"
+        " (id, transaction_id, account_id, type, amount, book, currency, created_at)"
+        " VALUES (uuidv7(), %(funding)s, %(fees)s, 'CREDIT', 1, 'SANDBOX', 'USD', now())",
         ["transaction {funding}: USD is out of balance by -1.00000000"],
     ),
     "two balanced entries too many": (
-        "INSERT INTO ledger_entry (id, transaction_id, account_id, type, amount, book, currency)"
-        " VALUES (uuidv7(), %(funding)s, %(fees)s, 'CREDIT', 1, 'SANDBOX', 'USD'),"
-        " (uuidv7(), %(funding)s, %(treasury)s, 'DEBIT', 1, 'SANDBOX', 'USD')",
+        "INSERT INTO ledger_entry"
+        " (id, transaction_id, account_id, type, amount, book, currency, created_at)"
+        " VALUES (uuidv7(), %(funding)s, %(fees)s, 'CREDIT', 1, 'SANDBOX', 'USD', now()),"
+        " (uuidv7(), %(funding)s, %(treasury)s, 'DEBIT', 1, 'SANDBOX', 'USD', now())",
         [
             "account {fees}: balance 0.50000000, its entries add up to 1.50000000",
             "account {treasury}: balance 100.00000000, its entries add up to 101.00000000",
@@ -316,11 +326,13 @@ CORRUPTIONS = {
         ["payment {payment}: payment in the ledger, not internal"],
     ),
     "a posted payment has the status FAILED": (
-        "UPDATE accounts_payment SET status = 'FAILED', settled_at = NULL WHERE id = %(payment)s",
+        "UPDATE accounts_payment SET status = 'FAILED', settled_at = NULL, received_at = NULL"
+        " WHERE id = %(payment)s",
         ["payment {payment}: FAILED, but in the ledger"],
     ),
     "a failed payment has the status POSTED": (
-        "UPDATE accounts_payment SET status = 'POSTED', settled_at = now() WHERE id = %(failed)s",
+        "UPDATE accounts_payment SET status = 'POSTED', settled_at = now(), received_at = now()"
+        " WHERE id = %(failed)s",
         ["payment {failed}: POSTED, but not in the ledger"],
     ),
     "a payment is missing": (

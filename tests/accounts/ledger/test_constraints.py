@@ -26,7 +26,10 @@ FEES = chart.fees(SANDBOX, "USD")
 TREASURY = chart.treasury(SANDBOX, "USD")
 
 
-ENTRY = "INSERT INTO ledger_entry (id, transaction_id, account_id, type, amount, book, currency"
+ENTRY = (
+    "INSERT INTO ledger_entry"
+    " (created_at, id, transaction_id, account_id, type, amount, book, currency"
+)
 
 
 def attempt(constraint: str, sql: str, *values) -> None:
@@ -49,7 +52,7 @@ def insert_transaction(book: str = SANDBOX) -> str:
 
 def insert_entries(*entries: tuple) -> None:
     """Insert entries in one statement: transaction, account, side, amount, in its book's USD."""
-    row = "(uuidv7(), %s, %s, %s, %s::numeric, %s, 'USD')"
+    row = "(now(), uuidv7(), %s, %s, %s, %s::numeric, %s, 'USD')"
     values = [v for entry in entries for v in (entry if len(entry) == 5 else (*entry, SANDBOX))]
     run_sql(f"{ENTRY}) VALUES {', '.join([row] * len(entries))}", *values)
 
@@ -69,6 +72,7 @@ class TestHistory:
         [
             ("ledger_entry", "amount = amount + 1"),
             ("ledger_entry", "balance_after = 0"),
+            ("ledger_entry", "created_at = now()"),
             ("ledger_transaction", "memo = 'another'"),
             ("ledger_transaction", "created_at = now()"),
             ("ledger_holdoperation", "amount = 1"),
@@ -123,8 +127,8 @@ class TestEntries:
 
         with refused_by("ledger_transaction_balances"):
             run_sql(
-                f"{ENTRY}) VALUES (uuidv7(), %s, %s, 'DEBIT', 1, 'SANDBOX', 'USD'),"
-                " (uuidv7(), %s, %s, 'CREDIT', 1, 'SANDBOX', 'USDC')",
+                f"{ENTRY}) VALUES (now(), uuidv7(), %s, %s, 'DEBIT', 1, 'SANDBOX', 'USD'),"
+                " (now(), uuidv7(), %s, %s, 'CREDIT', 1, 'SANDBOX', 'USDC')",
                 *(id := insert_transaction(), TREASURY, id, coins),
             )
         with refused_by("ledger_entry_account_in_its_book"):
@@ -193,7 +197,7 @@ class TestEntries:
     def test_line_number_is_unique_and_has_a_balance(self):
         ada = open_account("100")
         written = Entry.objects.get(account=ada).id
-        columns = "uuidv7(), transaction_id, account_id, type, amount, book, currency"
+        columns = "now(), uuidv7(), transaction_id, account_id, type, amount, book, currency"
 
         attempt(
             "ledger_entry_line_unique",

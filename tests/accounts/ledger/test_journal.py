@@ -38,6 +38,7 @@ pytestmark = pytest.mark.django_db
 
 FEES = chart.fees(SANDBOX, "USD")
 TREASURY = chart.treasury(SANDBOX, "USD")
+DAY = timedelta(days=1)
 
 
 class TestPost:
@@ -104,6 +105,35 @@ class TestPost:
 
         written = Transaction.objects.get(pk=id).created_at
         assert before < written - timedelta(days=30) < clock.real_now()
+
+    def test_entries_are_dated_by_the_clock_of_each_side(self):
+        ada, bob, eve = open_account("10"), open_account(), open_account()
+        before = clock.real_now()
+        first = posting(move(ada, bob, "2"), move(ada, FEES, "1"), recipient_ahead=2 * DAY)
+        second = posting(move(ada, eve, "1"), recipient_ahead=timedelta(0))
+        third = posting(move(bob, ada, "1"))
+
+        post(first, second, third, ahead=5 * DAY)
+
+        def days(one) -> dict[str, int]:
+            entries = Entry.objects.filter(transaction=one.id)
+            return {entry.account_id: (entry.created_at - before).days for entry in entries}
+
+        assert days(first) == {ada: 5, bob: 2, FEES: 5}
+        assert days(second) == {ada: 5, eve: 0}
+        assert days(third) == {ada: 5, bob: 5}
+        last = Entry.objects.filter(account=ada).latest("line")
+        assert find(ada).last_entry_at == last.created_at
+
+    def test_date_is_not_before_the_previous_line(self):
+        """Even if the caller read the clock before it was advanced."""
+        ada, bob = open_account("10"), open_account()
+        transfer(ada, bob, "1", ahead=5 * DAY)
+        transfer(ada, bob, "1")
+
+        for account_id in (ada, bob):
+            *_, previous, late = Entry.objects.filter(account=account_id).order_by("line")
+            assert late.created_at == previous.created_at
 
     def test_memo_is_stored_exactly(self):
         memos = ['{"a",\\\\}', "NULL", "", 'it\'s "quoted"', "a,b", "Zoë 🙂\n", "%s"]

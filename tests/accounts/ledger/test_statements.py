@@ -20,6 +20,7 @@ from tests.accounts.ledger.book import (
     hold,
     move,
     open_account,
+    post,
     posting,
     transfer,
 )
@@ -50,7 +51,7 @@ class TestBalanceAsOf:
 
         before = Decimal(0)
         for entry in entries_of(ada):
-            instant = entry.transaction.created_at
+            instant = entry.created_at
             assert statements.balance_as_of(ada, instant - TICK) == before
             assert statements.balance_as_of(ada, instant) == entry.balance_after
             before = entry.balance_after
@@ -83,12 +84,23 @@ class TestBalanceAsOf:
 
     def test_payment_from_a_sender_whose_clock_is_ahead(self):
         ada, bob = open_account("100"), open_account("50")
-        transfer(ada, bob, "10", ahead=30 * DAY)
-        transfer(bob, ada, "20")
+        post(posting(move(ada, bob, "10"), recipient_ahead=0 * DAY), ahead=30 * DAY)
         now = clock.real_now()
 
-        assert statements.balance_as_of(bob, now) == 30  # the 10 are dated in a month
-        assert statements.balance_as_of(bob, now + 30 * DAY) == find(bob).balance == 40
+        assert statements.balance_as_of(bob, now) == find(bob).balance == 60
+        assert statements.balance_as_of(ada, now) == 100  # the 10 leave in a month
+        assert statements.balance_as_of(ada, now + 30 * DAY) == find(ada).balance == 90
+
+    @pytest.mark.parametrize("lines", range(9))
+    def test_any_number_of_lines(self, lines):
+        ada = open_account()
+        for _ in range(lines):
+            deposit(ada, "1")
+
+        dates = [entry.created_at for entry in entries_of(ada)]
+
+        assert [statements.balance_as_of(ada, date) for date in dates] == [*range(1, lines + 1)]
+        assert statements.balance_as_of(ada, clock.real_now()) == lines
 
 
 class TestStatement:
@@ -106,7 +118,7 @@ class TestStatement:
     def test_since_is_exclusive_and_until_inclusive(self):
         ada = open_account("1")
         deposit(ada, "2")
-        first, second = (entry.transaction.created_at for entry in entries_of(ada))
+        first, second = (entry.created_at for entry in entries_of(ada))
 
         found = statements.statement(ada, since=first, until=second)
 

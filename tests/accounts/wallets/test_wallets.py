@@ -622,7 +622,9 @@ class TestSandboxClock:
         ahead.post(f"/v1/wallets/{wallet.id}/fund", {"amount": "5"})
         (line,) = ahead.get(f"/v1/wallets/{wallet.id}/transactions").json()["data"]
 
-        assert created[:4] == line["createdAt"][:4]
+        renamed = ahead.patch(f"/v1/wallets/{wallet.id}", {"name": "B"}).json()
+
+        assert created[:4] == line["createdAt"][:4] == renamed["updatedAt"][:4]
         assert created > acme.created_at.isoformat()
         activate_production(acme)
         live = Client(make_key(acme, "PRODUCTION")).post("/v1/wallets", {"name": "A"}).json()
