@@ -242,7 +242,7 @@ def test_migrations_date_existing_entries_and_payments(acme_side, globex_side):
     run_sql("UPDATE accounts_payment SET received_at = '2000-01-01'")
 
     run_sql(import_module("accounts.ledger.migrations.0003_entries_have_dates").BACKFILL)
-    run_sql(import_module("accounts.migrations.0010_dates_on_each_sides_clock").BACKFILL)
+    run_sql(import_module("accounts.migrations.0006_dates_on_each_sides_clock").BACKFILL)
 
     by_account = {
         (entry.transaction_id, entry.account_id): entry.created_at for entry in Entry.objects.all()

@@ -14,7 +14,7 @@ UPDATE accounts_wallet SET updated_at = created_at WHERE updated_at < created_at
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0003_kinds_of_payments_are_declared"),
+        ("accounts", "0005_transfers_as_due_work"),
         ("ledger", "0003_entries_have_dates"),
     ]
 
