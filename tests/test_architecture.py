@@ -50,7 +50,7 @@ PLATFORM = {
     "wallgent.events": {"wallgent.api"},
     "wallgent.web": {"wallgent.api"},
     "wallgent.mail": {"wallgent.web"},
-    "wallgent.imports": {"wallgent.events", "wallgent.mail"},
+    "wallgent.imports": {"wallgent.due_work", "wallgent.events", "wallgent.mail"},
     "wallgent.staff": {"wallgent.events", "wallgent.web"},
     "wallgent.management": {"wallgent.localdev", "wallgent.events"},
 }

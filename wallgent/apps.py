@@ -13,14 +13,33 @@ class WallgentConfig(AppConfig):
 
     def ready(self):
         # Django would look for admin pages in wallgent.admin, which has the base class of these.
+        from wallgent import due_work
         from wallgent.api import admin as api  # noqa: F401
-        from wallgent.due_work import admin as due_work  # noqa: F401
+        from wallgent.due_work import admin as waiting  # noqa: F401
         from wallgent.environments import Environment
         from wallgent.events import admin as events  # noqa: F401
         from wallgent.imports import admin as imports  # noqa: F401
+        from wallgent.imports import exports, worker
+        from wallgent.imports.models import ImportExport, ImportFile
         from wallgent.staff import admin as staff  # noqa: F401
         from wallgent.web import pages
 
+        due_work.register(
+            worker.DUE_WORK,
+            worker.create_objects,
+            subject=ImportFile,
+            label="Create objects of a CSV file",
+            lease=worker.LEASE,
+            deadline=worker.DEADLINE,
+        )
+        due_work.register(
+            exports.DUE_WORK,
+            exports.prepare_part,
+            subject=ImportExport,
+            label="Prepare a CSV download",
+            lease=worker.LEASE,
+            deadline=worker.DEADLINE,
+        )
         request_started.connect(connections.close_dead)
         pages.add_section(
             "mailbox",
