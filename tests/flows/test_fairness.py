@@ -10,7 +10,7 @@ from links.payment_links.models import PaymentLink
 from tests import due, world
 from tests.accounts import rails
 from tests.importing import store
-from tests.links.conftest import send_claim, usdc_body
+from tests.links.conftest import send_claim
 from tests.world import Client
 from wallgent.due_work.models import DueWork
 from wallgent.imports import files, worker
@@ -31,9 +31,9 @@ def addresses(acme, api) -> list[str]:
     coins = world.make_wallet(acme, "Coins", currency="USDC")
     body = {"walletId": coins.id, "amount": "1", "direction": "RECEIVE", "maxUses": PAYERS}
     link = api.post("/v1/payment-links", body).json()
-    for number in range(PAYERS):
-        payer = Client(ip=f"192.0.2.{number + 1}")
-        assert send_claim(link, usdc_body(), client=payer).status_code == 200
+    for number in range(1, PAYERS + 1):
+        body = {"method": "usdc", "destination": {"type": "USDC", "address": f"0x{number:040x}"}}
+        assert send_claim(link, body, client=Client(ip=f"192.0.2.{number}")).status_code == 200
     opened = Transfer.objects.filter(direction="DEPOSIT", rail_type="USDC").order_by("pk")
     return [transfer.id for transfer in opened]
 
