@@ -9,7 +9,10 @@ import subprocess
 
 from bench import stack
 
-CASES = ("payment", "hot", "batch", "payroll", "fairness", "payouts", "expiry", "memory")
+CASES = (
+    *("payment", "hot", "batch", "payroll"),
+    *("fairness", "payouts", "expiry", "sweep", "memory"),
+)
 FAIRNESS_SECONDS = 10  # of each load
 
 
@@ -36,12 +39,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=4, help="of each of the 2 web processes")
     parser.add_argument("--organizations", type=int, default=1, help="that own the wallets")
     parser.add_argument("--payrolls", type=int, default=2, help="processes that post sets")
+    parser.add_argument("--waiting-rows", type=int, default=1_000_000, help="of the sweep")
     parser.add_argument("--worker", action="store_true", help="run worker and beat beside")
     return parser.parse_args()
 
 
 def _run(options, workspace) -> None:
-    from bench import cases, expiry, fairness, memory, payouts, report
+    from bench import cases, expiry, fairness, memory, payouts, report, sweep
     from bench.reference import Reference
     from bench.world import World, check_books
 
@@ -67,14 +71,12 @@ def _run(options, workspace) -> None:
             report_data["payouts"] = payouts.measure(world, tenant)
             print(payouts.line(report_data["payouts"]), flush=True)
     if "expiry" in (options.case or CASES):
-        result = expiry.measure(world)
-        report_data["expiry"] = result
-        print(
-            f"expiry: {result['links']:,} links due at once in"
-            f" {result['seconds']:.1f} s; aim: under {result['aim']}",
-            flush=True,
-        )
+        report_data["expiry"] = expiry.measure(world, reference)
+        print(expiry.line(report_data["expiry"]), flush=True)
     check_books()
+    if "sweep" in (options.case or CASES):
+        report_data["sweep"] = sweep.measure(options.waiting_rows)
+        print(sweep.line(report_data["sweep"]), flush=True)
     if world.relay_seconds:
         report_data["relayPerSecond"] = world.relayed / world.relay_seconds
         print(f"relay: {report_data['relayPerSecond']:,.0f} events a second")

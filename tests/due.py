@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from wallgent import clock, ids
-from wallgent.due_work import worker
+from wallgent.due_work import queue, worker
 from wallgent.due_work.models import DueWork
 
 
@@ -28,6 +28,13 @@ def work(*kinds: str) -> int:
         DueWork.objects.filter(failures__gt=0).update(due_at=_past())
         lapse_leases()
     return worker.work(*kinds)
+
+
+def take_turn(*kinds: str) -> list[str]:
+    """Do one set of due work, of all kinds or some. Return the IDs of its subjects."""
+    if rows := queue.take(*kinds):
+        worker.handle(rows)
+    return [worker.subject_id(row) for row in rows]
 
 
 def lapse_leases() -> None:

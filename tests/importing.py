@@ -6,7 +6,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from links.payment_links.imports.kind import KIND
-from tests import world
+from tests import due, world
 from wallgent import ids
 from wallgent.imports import uploads, worker
 from wallgent.imports.models import ImportFile
@@ -22,8 +22,8 @@ def store(actor, content: str | bytes, *, zone=UTC) -> ImportFile:
 
 
 def finish(file: ImportFile) -> ImportFile:
-    """Process all rows of a confirmed file, as the worker would."""
-    while worker.work(file.id):
+    """Process all rows of confirmed files, as the worker would."""
+    while due.work(worker.DUE_WORK):
         pass
     file.refresh_from_db()
     return file

@@ -19,12 +19,30 @@ class WallgentConfig(AppConfig):
         from wallgent.environments import Environment
         from wallgent.events import admin as events  # noqa: F401
         from wallgent.imports import admin as imports  # noqa: F401
+        from wallgent.imports import exports, worker
+        from wallgent.imports.models import ImportExport, ImportFile
         from wallgent.mail import admin as mail  # noqa: F401
         from wallgent.mail import delivery, emails
         from wallgent.mail.models import Email
         from wallgent.staff import admin as staff  # noqa: F401
         from wallgent.web import pages
 
+        due_work.register(
+            worker.DUE_WORK,
+            worker.create_objects,
+            subject=ImportFile,
+            label="Create objects of a CSV file",
+            lease=worker.LEASE,
+            deadline=worker.DEADLINE,
+        )
+        due_work.register(
+            exports.DUE_WORK,
+            exports.prepare_part,
+            subject=ImportExport,
+            label="Prepare a CSV download",
+            lease=worker.LEASE,
+            deadline=worker.DEADLINE,
+        )
         request_started.connect(connections.close_dead)
         due_work.register(
             emails.DUE_WORK,

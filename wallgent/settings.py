@@ -291,11 +291,6 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 1,
         "options": {"expires": 1},
     },
-    "resume-imports": {
-        "task": "wallgent.imports.tasks.resume_imports",
-        "schedule": 5,
-        "options": {"expires": 5},
-    },
     "delete-expired-files": {
         "task": "wallgent.imports.tasks.delete_expired_files",
         "schedule": 3600,

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Case, F, Q, When
+from django.db.models import Case, F, Q, Value, When
 
 from wallgent import clock, ids
 from wallgent.due_work import kinds
@@ -198,8 +198,14 @@ def _lease(chosen: list, kind: kinds.Kind) -> list[DueWork]:
     free = free.select_related("organization").order_by("due_at", "pk")
     rows = list(free.select_for_update(of=("self",), no_key=True, skip_locked=True))
     until = now + kind.lease
-    DueWork.objects.filter(pk__in=[row.pk for row in rows]).update(leased_until=until)
+    # The worker of a lapsed lease was killed or too slow, which counts as a failure.
+    DueWork.objects.filter(pk__in=[row.pk for row in rows]).update(
+        leased_until=until,
+        failures=Case(When(leased_until=None, then=F("failures")), default=F("failures") + 1),
+        error=Case(When(leased_until=None, then=F("error")), default=Value("lease lapsed")),
+    )
     for row in rows:
+        row.failures += row.leased_until is not None
         row.leased_until, row.handle_by = until, now + kind.deadline
         row.is_settled = False
     return rows

@@ -2,7 +2,7 @@ from django.contrib import admin
 from django.db.models import Count
 
 from wallgent.admin import SupportAdmin
-from wallgent.imports.models import ImportFile, ImportRow
+from wallgent.imports.models import ImportExport, ImportFile, ImportRow
 
 
 @admin.register(ImportFile)
@@ -16,7 +16,7 @@ class ImportFileAdmin(SupportAdmin):
     search_help_text = "The id of a file, of its organization or of what was made from it."
     fields = [
         *("id", "organization", "environment", "kind", "status", "file_name", "rows"),
-        *("uploaded_at", "confirmed_at", "confirmed_by", "leased_at", "finished_at"),
+        *("uploaded_at", "confirmed_at", "confirmed_by", "finished_at"),
     ]
 
     def get_search_results(self, request, queryset, search_term):
@@ -30,3 +30,19 @@ class ImportFileAdmin(SupportAdmin):
         """How many rows are in each status. What they say is private to the organization."""
         counts = file.rows.order_by("status").values_list("status").annotate(Count("pk"))
         return ", ".join(f"{count} {status.lower()}" for status, count in counts)
+
+
+@admin.register(ImportExport)
+class ImportExportAdmin(SupportAdmin):
+    """CSV files to download, without their content."""
+
+    list_display = [
+        *("id", "requested_at", "file", "variant", "status", "rows_done", "row_count"),
+    ]
+    list_filter = ["status"]
+    id_fields = {"imx": ["pk"], "imp": ["file"], "org": ["file__organization"]}
+    search_help_text = "The id of a download, of its file or of its organization."
+    fields = [
+        *("id", "file", "variant", "shows_secrets", "status", "rows_done", "row_count"),
+        *("requested_at", "read_at", "finished_at"),
+    ]

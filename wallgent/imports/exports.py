@@ -5,30 +5,30 @@ Serving one costs a thread the time to read its bytes, however slowly they are r
 """
 
 import gzip
-import logging
+import struct
 import zlib
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 
-from wallgent import clock, turns
+from wallgent import clock, due_work, turns
 from wallgent.actors import Actor, ActorType
+from wallgent.due_work.models import DueWork
 from wallgent.errors import NotFound, RateLimitExceeded
-from wallgent.imports import kinds, results, worker
+from wallgent.imports import kinds, results
 from wallgent.imports.models import EXPORT_LIFETIME, ImportExport, ImportExportPart, ImportFile
-from wallgent.task_queue import enqueue_on_commit
 
-log = logging.getLogger("wallgent.imports")
-
-TASK = "wallgent.imports.tasks.prepare_export"
+DUE_WORK = "prepare_export"
 SHORT_ROWS = results.ROWS_AT_A_TIME  # read with one query, so not worth a worker
 PENDING_LIMIT = 2  # of one organization
 KEPT_LIMIT = 10  # of one organization; older ones are deleted
-ATTEMPTS_LIMIT = 3
+ATTEMPTS_LIMIT = 3  # at one part
 # An export of a file whose objects are being created is out of date soon; the next costs as much.
 _CURRENT_WHILE_CREATING = timedelta(minutes=5)
 _RETRY_SECONDS = 5
+_GZIP_HEAD = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
+_GZIP_LAST_BLOCK = b"\x03\x00"
 
 _Status = ImportExport.Status
 
@@ -82,7 +82,7 @@ def request(file: ImportFile, *, variant: str, actor: Actor) -> ImportExport:
         row_count=results.of(file, left_out=_is_left_out(variant)).count(),
         requested_at=clock.real_now(),
     )
-    enqueue_on_commit(TASK, export.id)
+    due_work.schedule(DUE_WORK, export, at=export.requested_at, real_time=True)
     return export
 
 
@@ -97,22 +97,20 @@ def uncompressed(content: bytes) -> bytes:
     return gzip.decompress(content)
 
 
-def available() -> list[str]:
-    """The export that a worker may prepare next: the one requested first."""
-    waiting = ImportExport.objects.available().only("pk").order_by("requested_at", "pk")
-    return [export.id for export in waiting[:1]]
-
-
-def prepare(export_id: str) -> None:
-    """Write a requested export. Does nothing while a worker has it, or all places are taken."""
-    export = _lease(export_id)
-    if export is None:
-        return
-    try:
-        _write(export)
-    except Exception:
-        log.exception("export %s cannot be prepared", export.id)
-        _finish(export, _Status.FAILED)
+@transaction.atomic
+def prepare_part(rows: list[DueWork]) -> None:
+    """Write the next part of a requested export, in turn with other due work."""
+    [row] = rows
+    pending = ImportExport.objects.pending().select_related("file__organization")
+    export = pending.filter(pk=row.subject).select_for_update(of=("self",), no_key=True).first()
+    if export is None:  # deleted, or finished by another worker
+        due_work.finish(row)
+    elif row.failures >= ATTEMPTS_LIMIT:
+        _finish(row, export, _Status.FAILED)
+    elif _write_part(export):
+        due_work.reschedule(row, row.now)
+    else:
+        _finish(row, export, _Status.READY)
 
 
 def delete_expired() -> int:
@@ -156,58 +154,37 @@ def _is_current(export: ImportExport, file: ImportFile) -> bool:
     return file.finished_at is None or export.read_at > file.finished_at
 
 
-@transaction.atomic
-def _lease(export_id: str) -> ImportExport | None:
-    """Lease an export, if no other worker has it and there is a place."""
-    worker.lock_places()
-    is_busy = ImportExport.objects.leased().exists()
-    if is_busy or ImportFile.objects.leased().count() >= worker.MAX_CONCURRENT_FILES:
-        return None
-    waiting = ImportExport.objects.available().select_related("file__organization")
-    export = waiting.filter(pk=export_id).select_for_update(of=("self",), no_key=True).first()
-    if export is None:
-        return None
-    export.leased_at = export.read_at = clock.real_now()
-    export.attempts += 1
-    export.rows_done = 0
-    if export.attempts > ATTEMPTS_LIMIT:  # each worker that tried has died
-        export.advance(_Status.FAILED)
-        export.finished_at = clock.real_now()
-    export.save()
-    export.parts.all().delete()
-    return export if export.status == _Status.PENDING else None
-
-
-def _write(export: ImportExport) -> None:
-    packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)  # gzip
+def _write_part(export: ImportExport) -> bool:
+    """Store the next part. Return whether there may be more."""
+    last = export.parts.aggregate(last=Max("number"))["last"] or 0
     left_out = _is_left_out(export.variant)
-    parts = results.csv_parts(export.file, actor=_reader(export), left_out=left_out)
-    number = 0
-    for number, text in enumerate(parts):
-        if not _store_part(export, number, packer.compress(text.encode())):
-            return
-    if _store_part(export, number + 1, packer.flush()):
-        _finish(export, _Status.READY)
-
-
-@transaction.atomic
-def _store_part(export: ImportExport, number: int, part: bytes) -> bool:
-    """Store a part and renew the lease; false if another worker has the lease now."""
-    now, done = clock.real_now(), min(number * results.ROWS_AT_A_TIME, export.row_count)
-    if not _leased_by_us(export).update(leased_at=now, rows_done=done):
+    part = results.csv_part(export.file, after=last, actor=_reader(export), left_out=left_out)
+    if part is None:
+        end = struct.pack("<LL", export.checksum, export.byte_count)
+        _store_part(export, last + 1, _GZIP_LAST_BLOCK + end)
         return False
-    export.leased_at = now
-    ImportExportPart.objects.create(export=export, number=number, content=part)
+    text, number = part
+    content = text.encode()
+    export.checksum = zlib.crc32(content, export.checksum)
+    export.byte_count += len(content)
+    # Each part ends at a full flush, so that another worker can continue after it.
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    packed = packer.compress(content) + packer.flush(zlib.Z_FULL_FLUSH)
+    if last:
+        export.rows_done = min(export.rows_done + results.ROWS_AT_A_TIME, export.row_count)
+    else:
+        export.read_at, packed = clock.real_now(), _GZIP_HEAD + packed
+    export.save(update_fields=["checksum", "byte_count", "rows_done", "read_at"])
+    _store_part(export, number, packed)
     return True
 
 
-def _finish(export: ImportExport, status: str) -> None:
+def _store_part(export: ImportExport, number: int, content: bytes) -> None:
+    ImportExportPart.objects.create(export=export, number=number, content=content)
+
+
+def _finish(row: DueWork, export: ImportExport, status: str) -> None:
     export.advance(status)
-    _leased_by_us(export).update(status=export.status, finished_at=clock.real_now())
-
-
-def _leased_by_us(export: ImportExport) -> QuerySet[ImportExport]:
-    """The row, unless another worker has leased it meanwhile. Guards each write."""
-    return ImportExport.objects.filter(
-        pk=export.pk, status=_Status.PENDING, leased_at=export.leased_at
-    )
+    export.finished_at = clock.real_now()
+    export.save(update_fields=["status", "finished_at"])
+    due_work.finish(row)

@@ -10,7 +10,6 @@ from wallgent.errors import InvalidState, NotFound
 from wallgent.imports import kinds, worker
 from wallgent.imports.kinds import Kind
 from wallgent.imports.models import ImportFile, ImportRow
-from wallgent.task_queue import enqueue_on_commit
 
 _Status = ImportFile.Status
 _Row = ImportRow.Status
@@ -81,7 +80,7 @@ def confirm(file: ImportFile, *, actor: Actor, warned_of: str = "") -> ImportFil
     file.confirmed_at, file.confirmed_by = clock.real_now(), actor.id
     file.save(update_fields=["status", "confirmed_at", "confirmed_by"])
     events.record(kinds.of(file).confirmed_event, file, actor=actor, rows=ready)
-    enqueue_on_commit(worker.TASK, file.id)
+    worker.schedule(file)
     return file
 
 

@@ -13,26 +13,12 @@ from wallgent.ids import PrefixedIdField
 
 DRAFT_LIFETIME = timedelta(days=7)  # then a file that was not confirmed is deleted
 EXPORT_LIFETIME = timedelta(days=1)
-LEASE = timedelta(seconds=15)  # of a worker on a file, renewed every few rows
-
-
-def _lease_is_free() -> Q:
-    return Q(leased_at__isnull=True) | Q(leased_at__lte=clock.real_now() - LEASE)
 
 
 class ImportFileQuerySet(models.QuerySet):
     def visible_to(self, actor: Actor):
         """The files of the actor's organization and environment."""
         return self.filter(organization=actor.organization, environment=actor.environment)
-
-    def leased(self):
-        """Confirmed files that a worker is processing."""
-        since = clock.real_now() - LEASE
-        return self.filter(leased_at__gt=since, status=ImportFile.Status.CREATING)
-
-    def available(self):
-        """Confirmed files with rows left that no worker is processing."""
-        return self.filter(_lease_is_free(), status=ImportFile.Status.CREATING)
 
     def expired_drafts(self):
         """Files that were uploaded long ago and not confirmed."""
@@ -66,11 +52,10 @@ class ImportFile(models.Model):
     columns = models.JSONField()  # as the file spells them
     summary = models.JSONField(default=list)  # of its good rows, by its kind
     formula_count = models.PositiveIntegerField(default=0)  # cells a spreadsheet would calculate
-    # Real time: with a sandbox clock that is set forward a worker would lose its lease.
+    # Real time: creating objects waits for a worker, not for a time of the sandbox.
     uploaded_at = models.DateTimeField()
     confirmed_at = models.DateTimeField(null=True, blank=True)
     confirmed_by = models.CharField(max_length=64, blank=True, default="")
-    leased_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
     objects = ImportFileQuerySet.as_manager()
@@ -92,9 +77,6 @@ class ImportFile(models.Model):
             models.Index(
                 fields=["organization", "environment", "kind", "-id"],
                 name="import_file_by_organization",
-            ),
-            models.Index(
-                fields=["leased_at"], condition=Q(status="CREATING"), name="import_file_creating"
             ),
             models.Index(
                 fields=["uploaded_at"], condition=Q(status="DRAFT"), name="import_file_drafts"
@@ -154,14 +136,6 @@ class ImportExportQuerySet(models.QuerySet):
         """Those a worker is preparing or has yet to prepare."""
         return self.filter(status=ImportExport.Status.PENDING)
 
-    def leased(self):
-        """Those a worker is preparing."""
-        return self.pending().filter(leased_at__gt=clock.real_now() - LEASE)
-
-    def available(self):
-        """Those that wait for a worker, or whose worker died."""
-        return self.pending().filter(_lease_is_free())
-
     def expired(self):
         """Those past their lifetime."""
         return self.filter(requested_at__lt=clock.real_now() - EXPORT_LIFETIME)
@@ -190,10 +164,11 @@ class ImportExport(models.Model):
     status = models.CharField(max_length=7, choices=Status, default=Status.PENDING)
     row_count = models.PositiveIntegerField()  # to prepare
     rows_done = models.PositiveIntegerField(default=0)
-    attempts = models.PositiveSmallIntegerField(default=0)
+    # Of the parts so far: what the end of a gzip stream repeats.
+    checksum = models.PositiveBigIntegerField(default=0)
+    byte_count = models.PositiveIntegerField(default=0)
     # Real time, as for files.
     requested_at = models.DateTimeField()
-    leased_at = models.DateTimeField(null=True, blank=True)
     read_at = models.DateTimeField(null=True, blank=True)  # when the first row was read
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -212,17 +187,18 @@ class ImportExport(models.Model):
                 name="import_export_finished_at_with_status",
             ),
         ]
-        indexes = [
-            models.Index(fields=["file", "variant", "-id"], name="import_export_by_file"),
-            models.Index(
-                fields=["requested_at"],
-                condition=Q(status="PENDING"),
-                name="import_export_pending",
-            ),
-        ]
+        indexes = [models.Index(fields=["file", "variant", "-id"], name="import_export_by_file")]
 
     def __str__(self):
         return self.id
+
+    @property
+    def organization_id(self) -> str:
+        return self.file.organization_id
+
+    @property
+    def environment(self) -> str:
+        return self.file.environment
 
     def advance(self, status: str) -> None:
         """Move to another status; the caller sets the time and saves. The only way it changes."""
@@ -231,7 +207,10 @@ class ImportExport(models.Model):
 
 
 class ImportExportPart(models.Model):
-    """A part of the CSV file, compressed: all parts in order are one gzip stream."""
+    """A part of the CSV file, compressed: all parts in order are one gzip stream.
+
+    Its number is that of its last row; the end of the stream has the next number.
+    """
 
     id = models.BigAutoField(primary_key=True)
     export = models.ForeignKey(ImportExport, models.CASCADE, related_name="parts", db_index=False)

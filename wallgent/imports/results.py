@@ -25,9 +25,21 @@ def of(file: ImportFile, *, left_out: bool) -> QuerySet[ImportRow]:
 
 
 def csv_parts(file: ImportFile, *, actor: Actor, left_out: bool = False) -> Iterator[str]:
-    """The whole file as CSV in parts, with results as far as `actor` may know them.
+    """The whole file as CSV in parts; see `csv_part`."""
+    last = 0
+    while part := csv_part(file, after=last, actor=actor, left_out=left_out):
+        text, last = part
+        yield text
 
-    With `left_out`, only the rows that created no object, to be corrected and uploaded again.
+
+def csv_part(
+    file: ImportFile, *, after: int, actor: Actor, left_out: bool = False
+) -> tuple[str, int] | None:
+    """A part of the file as CSV and the number of its last row, or None after the last part.
+
+    The first part, after 0, is the heading, and is row 1. Results are shown as far as `actor` may
+    know them. With `left_out`, only the rows that created no object, to be corrected and uploaded
+    again.
     """
     kind = kinds.of(file)
     added = ["row", "status", "problem", *kind.result_columns]
@@ -38,22 +50,25 @@ def csv_parts(file: ImportFile, *, actor: Actor, left_out: bool = False) -> Iter
         for index, column in enumerate(file.columns)
         if not left_out or column.lower() != rows.PROBLEM  # from the last download
     ]
-    # The byte order mark lets spreadsheets recognize UTF-8.
-    yield "\ufeff" + tables.to_csv([[*(file.columns[index] for index in columns), *added]])
+    if not after:
+        # The byte order mark lets spreadsheets recognize UTF-8.
+        heading = [*(file.columns[index] for index in columns), *added]
+        return "\ufeff" + tables.to_csv([heading]), 1
     shown = ("file", "number", "status", "cells", "problems", "object_id")
     remaining = of(file, left_out=left_out).only(*shown).order_by("number")
-    last = 0
-    while found := list(remaining.filter(number__gt=last)[:ROWS_AT_A_TIME]):
-        created = [row.object_id for row in found if row.object_id]
-        known = kind.results(created, actor=actor) if created else {}
-        none = [""] * len(kind.result_columns)
-        yield tables.to_csv(
-            _left_out_line(row, columns)
-            if left_out
-            else _line(row, columns, known.get(row.object_id, none))
-            for row in found
-        )
-        last = found[-1].number
+    found = list(remaining.filter(number__gt=after)[:ROWS_AT_A_TIME])
+    if not found:
+        return None
+    created = [row.object_id for row in found if row.object_id]
+    known = kind.results(created, actor=actor) if created else {}
+    none = [""] * len(kind.result_columns)
+    text = tables.to_csv(
+        _left_out_line(row, columns)
+        if left_out
+        else _line(row, columns, known.get(row.object_id, none))
+        for row in found
+    )
+    return text, found[-1].number
 
 
 def _line(row: ImportRow, columns: list[int], results: list[str]) -> list[str]:

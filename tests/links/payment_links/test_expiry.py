@@ -1,20 +1,24 @@
 """Payment links expire by the clock of their organization."""
 
+import time
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
+from hypothesis import settings
 
 from accounts.ledger import holds
 from links.payment_links.models import PaymentLink
-from links.payment_links.services import expiry
+from links.payment_links.services import expiry, payment_links
 from tests import due
 from tests.accounts import rails
 from tests.links.conftest import ach_body, expire_links, lapse, send_claim, soon, stored
 from tests.world import (
     Client,
+    actor_for,
     available_of,
     events_of,
     everything,
@@ -218,14 +222,27 @@ class TestConcurrentSweeps:
         assert stored(busy).status == "EXPIRED"
 
 
-def test_many_links_that_are_due_at_once_expire_in_sets(make, payer, monkeypatch):
-    for _ in range(7):
-        lapse(make(amount="1", expiresAt=soon()))
-    limit_sets(monkeypatch, 3)
-    with CaptureQueriesContext(connection) as captured:
-        expire_links()
-    updates = [query for query in captured if 'UPDATE "links_paymentlink"' in query["sql"]]
-    assert len(updates) == 3
+@pytest.mark.hypothesis  # so that `make soak` runs it with 10,000 links
+@pytest.mark.timeout(3600)
+def test_many_links_that_are_due_at_once_expire_in_sets(acme, payer, monkeypatch):
+    count, size = (10_000, expiry.SET_SIZE) if settings.default.max_examples > 100 else (60, 20)
+    limit_sets(monkeypatch, size)
+    terms = {"wallet": payer, "amount": Decimal("0.01"), "direction": "SEND"}
+    actor, until = actor_for(acme), clock.now(payer) + timedelta(hours=1)
+    for _ in range(count):
+        payment_links.create(actor=actor, expires_at=until, **terms)
+    rails.advance(acme, hours=2)
+
+    statements, started = [], time.monotonic()
+    for _ in range(count // size):
+        with CaptureQueriesContext(connection) as captured:
+            assert len(due.take_turn(expiry.DUE_WORK)) == size
+        statements.append(len(captured))
+
+    assert time.monotonic() - started < 60
+    assert len(set(statements)) == 1, "each set costs as much as the others"
+    assert statements[0] < 30, "for a set, not for a link"
+    assert set(PaymentLink.objects.values_list("status", flat=True)) == {"EXPIRED"}
     assert available_of(payer) == 100
 
 

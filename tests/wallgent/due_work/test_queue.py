@@ -188,6 +188,19 @@ class TestLease:
         due.lapse_leases()
         assert taken_subjects() == [wallet.id]
 
+    def test_that_lapses_counts_as_a_failure(self, wallet):
+        schedule(wallet)
+        for failures in range(3):
+            [row] = queue.take()
+            stored = row_of(wallet)
+            assert row.failures == stored.failures == failures
+            assert stored.error == ("lease lapsed" if failures else "")
+            due.lapse_leases()
+
+        [row] = queue.take()
+        due_work.reschedule(row, row.now)
+        assert (row_of(wallet).failures, row_of(wallet).error) == (0, "")
+
     def test_ends_when_the_row_is_rescheduled(self, wallet):
         schedule(wallet)
         [row] = queue.take()

@@ -9,9 +9,11 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
-from tests import world
+from tests import due, world
 from tests.importing import finish, store
 from wallgent import clock, ids
+from wallgent.due_work import queue
+from wallgent.due_work import worker as due_worker
 from wallgent.http import long_requests
 from wallgent.imports import exports, files, results, tasks, worker
 from wallgent.imports.models import ImportExport, ImportExportPart, ImportFile
@@ -66,6 +68,11 @@ def wait(browser, file, **headers):
     return browser.get(page_of(file), {"preparing": "csv"}, headers=headers)
 
 
+def request(file) -> ImportExport:
+    actor = world.actor_for(file.organization)
+    return exports.request(file, variant="csv", actor=actor)
+
+
 def text_of(file) -> bytes:
     actor = world.actor_for(file.organization)
     return "".join(results.csv_parts(file, actor=actor)).encode()
@@ -90,7 +97,7 @@ class TestDownload:
 
     def test_a_prepared_file_is_served_whole(self, browser, file):
         download(browser, file)
-        tasks.prepare_export(ImportExport.objects.get().id)
+        due.work(exports.DUE_WORK)
 
         assert "Your file is ready" in wait(browser, file).content.decode()
         answer = download(browser, file)
@@ -115,7 +122,7 @@ class TestDownload:
 
     def test_left_out_rows_are_an_export_of_their_own(self, browser, file):
         assert download(browser, file, "left-out").url.endswith("?preparing=left-out")
-        tasks.prepare_export(ImportExport.objects.get().id)
+        due.work(exports.DUE_WORK)
 
         answer = download(browser, file, "left-out")
 
@@ -135,7 +142,7 @@ class TestDownload:
 
     def test_only_members_with_the_permission_download_it(self, acme, globex, browser, file):
         download(browser, file)
-        tasks.prepare_export(ImportExport.objects.get().id)
+        due.work(exports.DUE_WORK)
         viewer = world.browser(world.make_member(acme, "VIEWER"))
         stranger = world.browser(world.make_member(globex))
 
@@ -151,7 +158,7 @@ class TestDownload:
 
         def prepared_for(actor) -> bytes:
             export = exports.request(file, variant="csv", actor=actor)
-            exports.prepare(export.id)
+            due.work(exports.DUE_WORK)
             export = exports.find(file, variant="csv", actor=actor)
             return exports.uncompressed(exports.content(export))
 
@@ -180,7 +187,7 @@ class TestRequest:
 
     def test_an_outdated_export_is_prepared_again(self, browser, file):
         download(browser, file)
-        tasks.prepare_export(ImportExport.objects.get().id)
+        due.work(exports.DUE_WORK)
         assert download(browser, file).status_code == 200
         now = clock.real_now()
         done = {"status": "DONE", "confirmed_at": now, "finished_at": now}
@@ -191,7 +198,7 @@ class TestRequest:
 
     def test_an_export_is_kept_for_a_day(self, browser, file, monkeypatch):
         download(browser, file)
-        tasks.prepare_export(ImportExport.objects.get().id)
+        due.work(exports.DUE_WORK)
         later(monkeypatch, hours=23)
         assert exports.delete_expired() == 0
         later(monkeypatch, hours=25)
@@ -203,8 +210,8 @@ class TestRequest:
     def test_few_exports_of_an_organization_are_kept(self, browser, upload, monkeypatch):
         monkeypatch.setattr(exports, "KEPT_LIMIT", 2)
         for _ in range(4):
-            download(browser, file := upload())
-            tasks.prepare_export(file.exports.get().id)
+            download(browser, upload())
+            due.work(exports.DUE_WORK)
 
         assert ImportExport.objects.count() == 2
 
@@ -215,62 +222,74 @@ class TestWorker:
         download(browser, file)
         return ImportExport.objects.get()
 
-    def test_an_export_whose_worker_died_is_prepared_by_the_next(
-        self, export, file, browser, monkeypatch
-    ):
-        died = exports._lease(export.id)
-        exports._store_part(died, 0, b"half a file")
-        exports.prepare(export.id)  # while it may still be alive
-        export.refresh_from_db()
-        assert export.status == "PENDING"
-        later(monkeypatch, seconds=16)
-        assert exports.available() == [export.id]
+    def test_an_export_whose_worker_died_is_prepared_by_the_next(self, export, file, browser):
+        due.take_turn()
+        due.take_turn()
+        [died] = queue.take()
+        assert due_worker.work() == 0  # while it may still be alive
+        assert ImportExport.objects.get().status == "PENDING"
 
-        exports.prepare(export.id)
+        due.lapse_leases()
+        due.take_turn()
+        exports.prepare_part([died])  # late: it may write a part, and takes no turn
+        due_worker.work()
 
-        assert not exports._store_part(died, 1, b"the rest")
+        assert download(browser, file).content == text_of(file)
+
+    @pytest.mark.django_db(transaction=True)
+    def test_two_workers_write_each_part_once(self, export, file, browser):
+        """Also when the lease of one lapsed while it was at work."""
+        rows = queue.take()
+
+        world.in_parallel(4, lambda n: [exports.prepare_part(rows) for _ in range(3)])
+        due.work()
+
         assert download(browser, file).content == text_of(file)
 
     def test_the_page_says_that_an_export_failed(self, export, file, browser, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(results, "_line", None)
-            exports.prepare(export.id)
+            while due.work(exports.DUE_WORK):
+                pass
 
         assert "could not be prepared" in wait(browser, file).content.decode()
         assert download(browser, file).status_code == 302
         assert ImportExport.objects.get().status == "PENDING"
 
-    def test_an_export_fails_after_its_last_attempt(self, export, monkeypatch):
-        for attempt in range(exports.ATTEMPTS_LIMIT + 1):
-            later(monkeypatch, minutes=attempt)
-            exports._lease(export.id)
+    def test_an_export_fails_after_its_last_attempt(self, export):
+        """Each worker that tried was killed."""
+        for _ in range(exports.ATTEMPTS_LIMIT):
+            queue.take()
+            due.lapse_leases()
+        assert ImportExport.objects.get().status == "PENDING"
 
-        export.refresh_from_db()
-        assert export.status == "FAILED"
+        due_worker.work()
 
-    def test_one_export_is_prepared_at_a_time(self, export, browser, upload):
-        second = upload()
-        download(browser, second)
-        exports._lease(export.id)
+        assert ImportExport.objects.get().status == "FAILED"
+        assert due.row_of(export.id) is None
 
-        exports.prepare(second.exports.get().id)
+    def test_a_temporary_failure_does_not_end_it(self, export, file, browser, monkeypatch):
+        with monkeypatch.context() as patch:
+            patch.setattr(results, "_line", None)
+            due.work()
+        due.work()
+        assert download(browser, file).content == text_of(file)
 
-        assert second.exports.get().status == "PENDING"
+    def test_a_deleted_export_leaves_nothing_to_do(self, export):
+        ImportExport.objects.all().delete()
+        due_worker.work()
+        assert due.row_of(export.id) is None
 
-    def test_a_pending_export_has_the_next_place(self, export, upload):
-        now = clock.real_now()
-        confirmed = [upload(), upload()]
-        for file in confirmed:
-            file.advance("CREATING")
-            file.confirmed_at = now
-            file.save()
+    def test_exports_and_imports_take_turns(self, export, acme, upload, monkeypatch):
+        """Each writes a part, or creates a few objects, and then the next has its turn."""
+        second, imported = request(upload()), upload()
+        actor = replace(world.actor_for(acme), type="USER", id=world.make_member(acme).id)
+        monkeypatch.setattr(worker, "ROWS_AT_A_TIME", 2)
+        files.confirm(imported, actor=actor)
 
-        assert worker._lease(confirmed[0].id)
-        assert not worker._lease(confirmed[1].id)
-        exports.prepare(export.id)
-        export.refresh_from_db()
-        assert export.status == "READY"
-        assert worker._lease(confirmed[1].id)
+        turns = [id for _ in range(6) for id in due.take_turn()]
+
+        assert turns == [export.id, second.id, imported.id] * 2
 
 
 class TestPlace:

@@ -1,6 +1,6 @@
 """The worker: rows one by one, leases, turns, progress."""
 
-from datetime import timedelta
+from dataclasses import replace
 
 import pytest
 from django.db import OperationalError
@@ -8,12 +8,14 @@ from django.db import OperationalError
 from accounts.organizations.models import Membership
 from links.payment_links.models import PaymentLink
 from links.payment_links.services import payment_links
-from tests import world
-from tests.importing import finish
+from tests import due, world
+from tests.importing import finish, store
 from tests.links.payment_links.test_link_pages import text_of
-from wallgent import clock
-from wallgent.imports import tasks, worker
-from wallgent.imports.models import ImportFile
+from wallgent.due_work import queue, tasks
+from wallgent.due_work import worker as due_worker
+from wallgent.imports import worker
+from wallgent.imports.files import confirm
+from wallgent.imports.models import ImportRow
 
 
 class TestRows:
@@ -35,9 +37,10 @@ class TestRows:
         file = order("wallet,amount\nResearch agent,6\n")
         with monkeypatch.context() as patch:
             patch.setattr(payment_links, "create", _busy)
-            assert worker.work(file.id) is False
+            assert due_worker.work() == 1
         assert [row.status for row in file.rows.all()] == ["READY"]
-        assert worker.available() == [file.id]
+        waiting = due.row_of(file.id)
+        assert (waiting.failures, waiting.error) == (1, "SERVICE_UNAVAILABLE")
 
         assert finish(file).status == "DONE"
 
@@ -59,75 +62,87 @@ class TestRows:
 
 class TestTurns:
     def test_one_worker_has_a_file_until_its_lease_ends(self, order):
-        file = order("wallet,amount\nResearch agent,6\n")
-        ImportFile.objects.update(leased_at=clock.real_now())
+        order("wallet,amount\nResearch agent,6\n")
+        assert len(queue.take(worker.DUE_WORK)) == 1
 
-        assert worker.available() == []
-        assert worker.work(file.id) is False
+        assert due_worker.work() == 0
         assert not PaymentLink.objects.exists()
 
-        ImportFile.objects.update(leased_at=clock.real_now() - timedelta(seconds=16))
-        assert worker.available() == [file.id]
-        assert finish(file).status == "DONE"
-
-    def test_the_sweep_queues_a_file_whose_task_was_lost(self, order, monkeypatch):
-        file = order("wallet,amount\nResearch agent,6\n")
-        queued = []
-        monkeypatch.setattr(tasks, "enqueue_on_commit", lambda task, id: queued.append((task, id)))
-
-        tasks.resume_imports()
-        tasks.create_objects(file.id)
-        tasks.resume_imports()
-
-        assert queued == [(worker.TASK, file.id)]
+        due.lapse_leases()
+        assert due_worker.work() == 1
         assert PaymentLink.objects.count() == 1
 
-    def test_a_large_file_queues_the_next_task_after_its_turn(self, order, monkeypatch):
-        file = order("wallet,amount\n" + "Research agent,6\n" * 30)
-        monkeypatch.setattr(worker, "WORK_SECONDS", 0)
-        queued = []
-        monkeypatch.setattr(tasks, "enqueue_on_commit", lambda *call: queued.append(call))
+    def test_a_confirmed_file_waits_for_the_sweep_until_it_is_finished(self, order):
+        file = order("wallet,amount\nResearch agent,6\n")
+        assert due.row_of(file.id).clock == "REAL"
 
-        tasks.create_objects(file.id)
+        assert [tasks.do_due_work(), tasks.do_due_work()] == [1, 0]
 
-        assert queued == [(worker.TASK, file.id)]
+        file.refresh_from_db()
+        assert (file.status, due.row_of(file.id)) == ("DONE", None)
+        assert PaymentLink.objects.count() == 1
 
-    def test_many_files_take_turns_in_few_places(self, order, monkeypatch):
-        confirmed = [order("wallet,amount\n" + "Research agent,6\n" * (60 + n)) for n in range(3)]
-        first, second, third = (file.id for file in confirmed)
-        monkeypatch.setattr(worker, "WORK_SECONDS", 0)
-        queued, turns = [], []
-        monkeypatch.setattr(tasks, "enqueue_on_commit", lambda task, id: queued.append(id))
+    def test_a_turn_creates_few_objects(self, order):
+        order("wallet,amount\n" + "Research agent,6\n" * (worker.ROWS_AT_A_TIME + 5))
 
-        tasks.resume_imports()
-        assert queued == [first, second], "as many as there are places"
-        ImportFile.objects.filter(pk__in=queued).update(leased_at=clock.real_now())
-        assert worker.work(third) is False, "there is no place for it"
-        assert not PaymentLink.objects.exists()
+        due.take_turn()
+        assert PaymentLink.objects.count() == worker.ROWS_AT_A_TIME
+        due.take_turn()
+        assert PaymentLink.objects.count() == worker.ROWS_AT_A_TIME + 5
+        assert due.take_turn() == []
 
-        ImportFile.objects.filter(pk=first).update(leased_at=None)
-        for _ in range(4):
-            turns.append(worker.available()[0])
-            tasks.create_objects(turns[-1])
-        assert turns == [first, third, first, third]
+    def test_a_turn_ends_before_its_lease(self, order, monkeypatch):
+        order("wallet,amount\n" + "Research agent,6\n" * 5)
+        [row] = queue.take()
+        create = payment_links.create
+
+        def slow(**terms):
+            monkeypatch.setattr(worker.clock, "real_now", lambda: row.handle_by)
+            return create(**terms)
+
+        monkeypatch.setattr(payment_links, "create", slow)
+        due_worker.handle([row])
+
+        assert PaymentLink.objects.count() == 1
+        assert due.row_of(due_worker.subject_id(row)).leased_until is None
+
+    def test_files_of_an_organization_take_turns(self, order, monkeypatch):
+        monkeypatch.setattr(worker, "ROWS_AT_A_TIME", 2)
+        files = [order("wallet,amount\n" + "Research agent,6\n" * (6 + n)) for n in range(3)]
+
+        turns = [id for _ in range(6) for id in due.take_turn()]
+
+        assert turns == [file.id for file in files] * 2
+
+    def test_a_large_file_does_not_delay_another_organization(
+        self, order, acme, globex, monkeypatch
+    ):
+        monkeypatch.setattr(worker, "ROWS_AT_A_TIME", 2)
+        order("wallet,amount\n" + "Research agent,6\n" * 50)
+        world.make_wallet(globex, "Shop")
+        actor = replace(world.actor_for(globex), type="USER", id=world.make_member(globex).id)
+        other = confirm(store(actor, "wallet,amount\nShop,6\n"), actor=actor)
+
+        turns = [id for _ in range(2) for id in due.take_turn()]
+
+        assert other.id in turns
 
     @pytest.mark.django_db(transaction=True)
-    def test_concurrent_workers_take_no_more_places_than_there_are(self, order, wallet):
-        confirmed = [order("wallet,amount\n" + "Research agent,6\n" * (1 + n)) for n in range(4)]
+    def test_concurrent_workers_create_each_row_once(self, order, wallet, monkeypatch):
+        monkeypatch.setattr(worker, "ROWS_AT_A_TIME", 2)
+        for number in range(4):
+            order("wallet,amount\n" + "Research agent,6\n" * (5 + number))
 
-        taken = world.in_parallel(4, lambda n: worker._lease(confirmed[n].id))
+        world.in_parallel(4, lambda n: due_worker.work(worker.DUE_WORK))
 
-        assert (
-            sorted(taken)
-            == [False] * (4 - worker.MAX_CONCURRENT_FILES) + [True] * worker.MAX_CONCURRENT_FILES
-        )
+        assert PaymentLink.objects.count() == 5 + 6 + 7 + 8
+        assert set(ImportRow.objects.values_list("status", flat=True)) == {"CREATED"}
 
 
 class TestProgress:
     def test_the_page_polls_until_the_file_is_done(self, order, browser, at):
         file = order("wallet,amount\n" + "Research agent,6\n" * 30)
-        worker._process_rows(file.id)
-        ImportFile.objects.update(leased_at=None)
+        due.take_turn(worker.DUE_WORK)
 
         page = browser.get(at(file.id))
         polling = {"HX-Request": "true", "HX-Target": "progress"}

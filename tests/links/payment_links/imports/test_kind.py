@@ -10,11 +10,12 @@ from django.db import connection
 from accounts.wallets import services as wallets
 from links.payment_links.imports.kind import KIND
 from links.payment_links.models import PaymentLink
-from tests import world
+from tests import due, world
 from tests.accounts.payments.test_crashes import FailAt
 from tests.importing import HEAD, finish
 from tests.links.payment_links.test_link_pages import text_of
 from tests.world import available_of, everything
+from wallgent.due_work import worker as due_worker
 from wallgent.imports import files, worker
 from wallgent.imports.models import ImportFile
 
@@ -95,11 +96,12 @@ class TestCreate:
             fail = FailAt(number, error)
             try:
                 with connection.execute_wrapper(fail):
-                    worker.work(file.id)
+                    due_worker.work(worker.DUE_WORK)
             except (RuntimeError, SystemExit):
                 pass
-            # A worker that died keeps its lease until it ends.
-            ImportFile.objects.update(leased_at=None)
+            # What failed waits, and a worker that died keeps its lease, for some seconds.
+            due.make_due(file.id)
+            due.lapse_leases()
             file.refresh_from_db()
             created = PaymentLink.objects.count()
             assert file.rows.filter(status="CREATED").count() == created <= 4
