@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 
 from accounts.organizations.models import Organization
 from accounts.payments.models import Payment
-from wallgent.api.schemas import AmountText, From, TimeText, one_of
+from wallgent.api.schemas import AmountText, From, TimeText, one_of, timestamp_text
 from wallgent.events.catalogue import event
 from wallgent.events.descriptions import Names, money_text, register_page, with_reason
 from wallgent.events.schemas import Payload
@@ -51,7 +51,9 @@ class PaymentEvent(Payload):
     def seen_by(cls, organization: Organization, payment: Payment, data: dict) -> dict:
         if organization.id == payment.organization_id:
             return data
-        return {key: data[key] for key in data if key != "fee"}  # only the sender sees it
+        created_at, _ = payment.dates_for(organization)
+        seen = {key: data[key] for key in data if key != "fee"}  # only the sender sees it
+        return seen | {"createdAt": timestamp_text(created_at)}
 
 
 @payment_event(

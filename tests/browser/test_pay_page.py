@@ -3,7 +3,6 @@
 Told with scripts, and by a browser that runs none; then axe looks at each state.
 """
 
-
 import pytest
 
 from tests.browser import PHONE

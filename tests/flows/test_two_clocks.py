@@ -137,6 +137,8 @@ def test_each_side_sees_both_payments_today_by_its_own_clock(acme_side, globex_s
         day = side.today
         assert {side.lines()[one.id] for one in (sent, received)} == {day}
         assert {side.payments()[one.id] for one in (sent, received)} == {(day, day)}
+        events = events_of(side.organization, "payment.completed")
+        assert [day_of(event.data["createdAt"]) for event in events] == [day, day]
         assert side.found(day, day, sent, received) == sorted([sent.id, received.id])
         assert side.found(day + DAY, day + 99 * DAY, sent, received) == []
         assert side.found(day - 99 * DAY, day - DAY, sent, received) == []
