@@ -19,6 +19,7 @@ from wallgent import clock
 from wallgent.actors import ActorType
 from wallgent.due_work.models import DueWork
 from wallgent.imports import files
+from wallgent.imports import worker as imports
 
 ADDRESSES = 5_000
 PAYOUTS = 20  # one after the other
@@ -37,6 +38,8 @@ def measure(world: World, loud: Tenant) -> dict:
         files.confirm(loud.upload, actor=importer)
         DueWork.objects.filter(organization=loud.actor.organization).update(due_at=clock.real_now())
     beside = [_pay_out(wallet) for _ in range(PAYOUTS)]
+    waiting = DueWork.objects.filter(organization=loud.actor.organization)
+    assert waiting.filter(kind=imports.DUE_WORK).exists(), "the load has ended too early"
     alone, beside = _summary(alone), _summary(beside)
     ratio = beside["median"] / alone["median"]
     return {"alone": alone, "beside": beside, "ratio": ratio, "aim": AIM_SECONDS}
