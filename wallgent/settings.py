@@ -280,11 +280,11 @@ CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # wait for the broker without limit
 CELERY_WORKER_CONSUMER = "wallgent.celery_consumer:Consumer"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {
-    # Each run expires before the next, so that no backlog builds up while there are no workers.
+    # Runs expire, so that no backlog builds up while there are no workers.
     "roll-up": {
         "task": "accounts.ledger.tasks.roll_up",
         "schedule": 2,
-        "options": {"expires": 2},
+        "options": {"expires": 15},  # it may wait for threads that are busy with due work
     },
     "do-due-work": {
         "task": "wallgent.due_work.tasks.do_due_work",

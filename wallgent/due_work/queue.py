@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import Case, F, Q, When
 
 from wallgent import clock, ids
 from wallgent.due_work import kinds
@@ -130,9 +130,8 @@ def postpone(*rows: DueWork, error: str) -> None:
     `error` names the kind of failure, without details that could be secret.
     """
     for row in rows:
-        pause = min(timedelta(seconds=2 ** min(row.failures + 1, 10)), MAX_PAUSE)
         _leased(row).update(
-            due_at=_unless_changed(row, row.now + pause),
+            due_at=_unless_changed(row, row.now + _pause(row)),
             leased_until=None,
             failures=row.failures + 1,
             error=error,
@@ -140,11 +139,14 @@ def postpone(*rows: DueWork, error: str) -> None:
     _mark_settled(*rows)
 
 
+def _pause(row: DueWork) -> timedelta:
+    return min(timedelta(seconds=2 ** min(row.failures + 1, 10)), MAX_PAUSE)
+
+
 def run_now(row: DueWork) -> None:
-    """Make a row due and available, even if its lease has not lapsed. For support."""
-    rows = DueWork.objects.filter(pk=row.pk)
+    """Make a row due now; if a worker has it, as soon as that one is done. For support."""
     due_at = Case(When(due_at__gt=row.now, then=row.now), default=F("due_at"))
-    rows.update(due_at=due_at, leased_until=None, version=F("version") + 1)
+    DueWork.objects.filter(pk=row.pk).update(due_at=due_at, version=F("version") + 1)
     wake()
 
 
@@ -192,20 +194,27 @@ def _choose(taken: list[str], *, of: list[str], size: int) -> list[uuid.UUID]:
 
 
 def _lease(chosen: list, kind: kinds.Kind) -> list[DueWork]:
-    """Lease those of the rows that no other worker has or locks, the earliest first."""
+    """Lease those of the rows that no other worker has or locks, the earliest first.
+
+    A row that failed before is taken alone, so that it cannot fail a set again. If it was left by a
+    worker that was killed or too slow, which counts as a failure, it waits from the second time on.
+    """
     now = clock.real_now()
     free = DueWork.objects.filter(Q(leased_until=None) | Q(leased_until__lte=now), pk__in=chosen)
     free = free.select_related("organization").order_by("due_at", "pk")
     rows = list(free.select_for_update(of=("self",), no_key=True, skip_locked=True))
+    for row in [row for row in rows if row.leased_until]:
+        row.failures, row.error, row.leased_until = row.failures + 1, "lease lapsed", None
+        if row.failures > 1:
+            rows.remove(row)
+            row.due_at = row.now + _pause(row)
+        row.save(update_fields=["failures", "error", "due_at", "leased_until"])
+    if rows and rows[0].failures:
+        rows = rows[:1]
+    rows = [row for row in rows if row is rows[0] or not row.failures]
     until = now + kind.lease
-    # The worker of a lapsed lease was killed or too slow, which counts as a failure.
-    DueWork.objects.filter(pk__in=[row.pk for row in rows]).update(
-        leased_until=until,
-        failures=Case(When(leased_until=None, then=F("failures")), default=F("failures") + 1),
-        error=Case(When(leased_until=None, then=F("error")), default=Value("lease lapsed")),
-    )
+    DueWork.objects.filter(pk__in=[row.pk for row in rows]).update(leased_until=until)
     for row in rows:
-        row.failures += row.leased_until is not None
         row.leased_until, row.handle_by = until, now + kind.deadline
         row.is_settled = False
     return rows

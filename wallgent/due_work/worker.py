@@ -4,6 +4,7 @@ import logging
 from datetime import timedelta
 
 from django.db import OperationalError
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 
 from wallgent import clock
 from wallgent.due_work import kinds, queue
@@ -38,8 +39,8 @@ def handle(rows: list[DueWork]) -> None:
         kind.handle(rows)
     except Exception as error:
         cause = type(error.__cause__ or error).__name__
-        if isinstance(error, OperationalError):
-            # A lock timeout or a lost database: every row alone would wait for the same.
+        if isinstance(error, OperationalError) and not (len(rows) > 1 and _is_about_a_lock(error)):
+            # A lost database: every row alone would wait for the same.
             log.warning("%s of %d rows waits: %s", kind.name, len(rows), cause)
         elif len(rows) > 1:
             log.exception("%s of %d rows at once failed", kind.name, len(rows))
@@ -51,6 +52,11 @@ def handle(rows: list[DueWork]) -> None:
     else:
         left = [row for row in rows if not row.is_settled]
         queue.postpone(*left, error="not finished")
+
+
+def _is_about_a_lock(error: OperationalError) -> bool:
+    # Of one subject, so that the others of the set need not wait.
+    return isinstance(error.__cause__, LockNotAvailable | DeadlockDetected)
 
 
 def _handle_one_by_one(rows: list[DueWork]) -> None:

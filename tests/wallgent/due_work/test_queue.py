@@ -188,18 +188,31 @@ class TestLease:
         due.lapse_leases()
         assert taken_subjects() == [wallet.id]
 
-    def test_that_lapses_counts_as_a_failure(self, wallet):
+    def test_that_lapses_counts_as_a_failure_and_then_waits(self, wallet):
         schedule(wallet)
-        for failures in range(3):
-            [row] = queue.take()
-            stored = row_of(wallet)
-            assert row.failures == stored.failures == failures
-            assert stored.error == ("lease lapsed" if failures else "")
-            due.lapse_leases()
+        queue.take()
+        due.lapse_leases()
+        [row] = queue.take()
+        assert (row.failures, row_of(wallet).error) == (1, "lease lapsed")
+        due.lapse_leases()
+        assert queue.take() == []  # it seems to kill its workers
+        assert (row_of(wallet).failures, row_of(wallet).leased_until) == (2, None)
+        DueWork.objects.update(due_at=row.now)
 
         [row] = queue.take()
         due_work.reschedule(row, row.now)
         assert (row_of(wallet).failures, row_of(wallet).error) == (0, "")
+
+    def test_row_that_lapsed_is_taken_without_the_others_of_a_set(self, acme):
+        wallets = [world.make_wallet(acme) for _ in range(3)]
+        schedule(wallets[0], kind=SET, seconds=9)
+        queue.take()
+        due.lapse_leases()
+        for wallet in wallets[1:]:
+            schedule(wallet, kind=SET)
+
+        assert taken_subjects() == [wallets[0].id]
+        assert sorted(taken_subjects()) == sorted(wallet.id for wallet in wallets[1:])
 
     def test_ends_when_the_row_is_rescheduled(self, wallet):
         schedule(wallet)
@@ -235,10 +248,13 @@ class TestLease:
         assert row_of(wallet).leased_until == row.leased_until
         assert queue.take() == []
 
-    def test_run_now_ends_it(self, wallet):
+    def test_run_now_makes_it_due_but_not_for_two_workers(self, wallet):
         queue.run_now(schedule(wallet, days=-1))
-        assert len(queue.take()) == 1
+        [row] = queue.take()
         queue.run_now(row_of(wallet))
+        assert queue.take() == []
+
+        due_work.reschedule(row, row.now + timedelta(days=1))
         assert len(queue.take()) == 1
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import OperationalError, connection, transaction
+from psycopg.errors import LockNotAvailable
 
 from accounts.wallets.models import Wallet
 from tests import due, world
@@ -88,12 +89,25 @@ class TestFailure:
             assert marks(wallet) == (wallet.id not in broken)
             assert (wallet.id in caplog.text) == (wallet.id in broken)
 
-    def test_lock_timeout_is_waited_for_once(self, wallets, handlers):
+    def test_lock_of_one_subject_does_not_delay_the_others(self, wallets, handlers):
+        def handle(rows):
+            if wallets[2].id in {worker.subject_id(row) for row in rows}:
+                raise OperationalError("lock timeout") from LockNotAvailable()
+            mark(rows)
+
+        handlers[SET] = handle
+        for wallet in wallets:
+            schedule(wallet, kind=SET)
+        worker.work()
+        assert [marks(wallet) for wallet in wallets] == [1, 1, 0, 1, 1]
+        assert row_of(wallets[2], SET).error == "LockNotAvailable"
+
+    def test_lost_database_is_waited_for_once(self, wallets, handlers):
         sets = []
 
         def handle(rows):
             sets.append(len(rows))
-            raise OperationalError("lock timeout")
+            raise OperationalError("gone")
 
         handlers[SET] = handle
         for wallet in wallets:
