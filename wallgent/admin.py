@@ -31,8 +31,10 @@ from wallgent.actors import Actor
 from wallgent.environments import Environment
 from wallgent.errors import DomainError
 from wallgent.events.models import Event
+from wallgent.money import Currency
 from wallgent.staff import log as staff_log
 from wallgent.web import pages
+from wallgent.web.statuses import look_of
 
 _MAX_COUNT = 10_000  # enough pages for a person; an exact count would read whole tables
 _PAGE_SIZE = 50
@@ -101,6 +103,9 @@ class SupportAdmin(ReadOnly, admin.ModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     change_form_template = "admin/support_change_form.html"
     object_history_template = "admin/support_history.html"
+
+    class Media:
+        css = {"all": ["css/support.css"]}
 
     def get_changelist(self, request, **kwargs):
         return SupportChangeList
@@ -287,17 +292,42 @@ def _confirm(model_admin, request, chosen, action: str, description: str, form) 
     return TemplateResponse(request, "admin/confirm_action.html", context)
 
 
-def amount(path: str):
-    """Return a column for the money at `path`, such as `account.held`, formatted as in the API."""
-    read = attrgetter(path)
+def amount(path: str, currency: str = ""):
+    """Return a column for the money at `path`, such as `account.held`.
 
-    @admin.display(description=path.rpartition(".")[2].replace("_", " "))
+    `currency` is a Currency or the path of one; by default it lies beside the amount.
+    """
+    owner, _, name = path.rpartition(".")
+    read = attrgetter(path)
+    read_currency = attrgetter(currency or f"{owner}.currency".lstrip("."))
+
+    @admin.display(description=name.replace("_", " "))
     def column(obj):
         value = read(obj)
-        return "" if value is None else money.amount_text(value)
+        unit = currency if currency in Currency else read_currency(obj)
+        return "" if value is None else money.display(value, unit)
 
     column.__name__ = path.replace(".", "_")
     return column
+
+
+def status(path: str = "status"):
+    """Return a column for the status at `path`, such as `account.state`, as a badge."""
+    owner, _, name = path.rpartition(".")
+    read = attrgetter(f"{owner}.get_{name}_display".lstrip("."))
+
+    @admin.display(description="status")
+    def column(obj):
+        return badge(read(obj)())
+
+    column.__name__ = path.replace(".", "_")
+    return column
+
+
+def badge(word: str):
+    """Return the badge of a status, by its word."""
+    look = look_of(word)
+    return format_html('<span class="badge tone-{}">{}</span>', look.tone, look.label)
 
 
 def link(model: str, pk: str | None, text: str = ""):

@@ -18,9 +18,15 @@ ZERO = Decimal(0)
 _PLAIN = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,8})?", re.ASCII)
 
 
+_SPACE = "\N{NO-BREAK SPACE}"
+
+
 class Currency(models.TextChoices):
     USD = "USD", "USD"
     USDC = "USDC", "USDC"
+
+
+_SYMBOLS = {Currency.USD: "$"}
 
 
 class MoneyField(models.DecimalField):
@@ -81,7 +87,24 @@ def read(value: str | int | Decimal) -> Decimal:
 
 
 def amount_text(value: Decimal) -> str:
-    """Print money: at least 2 decimals, no further trailing zeros (`25.00`, `0.125`)."""
+    """Print money for programs: at least 2 decimals, no further trailing zeros (`1250.00`)."""
     text = f"{value:.8f}"
     keep = text.rstrip("0")
     return text[: max(len(keep), len(text) - 6)]
+
+
+def display(amount: Decimal, currency: str, *, sign: str = "") -> str:
+    """Format money for people: `$1,250.00`, `1,250.00 USDC`, `-$5.00`. Nothing is rounded.
+
+    `sign` stands before an amount above zero. No line breaks inside an amount.
+    """
+    if isinstance(amount, bool) or not isinstance(amount, Decimal | int):
+        raise TypeError(f"Money is a Decimal, not {type(amount).__name__}.")
+    amount = Decimal(amount)
+    sign = "-" if amount < 0 else sign if amount else ""
+    # Not abs(), which rounds to 28 digits.
+    whole, fraction = amount_text(amount.copy_abs()).split(".")
+    number = f"{int(whole):,}.{fraction}"
+    if symbol := _SYMBOLS.get(currency):
+        return f"{sign}{symbol}{number}"
+    return f"{sign}{number}{_SPACE}{currency}"

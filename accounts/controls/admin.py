@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from accounts.controls.models import Approval
-from wallgent.admin import SupportAdmin, amount
+from wallgent.admin import SupportAdmin, amount, status
 
 
 @admin.register(Approval)
@@ -11,7 +11,7 @@ class ApprovalAdmin(SupportAdmin):
     """Read-only: only the organization itself decides about its approvals."""
 
     list_display = [
-        *("id", "created_at", "organization", "environment", "kind", "status", "wallet"),
+        *("id", "created_at", "organization", "environment", "kind", status(), "wallet"),
         *(amount("amount"), "currency", "expires_at"),
     ]
     list_select_related = ["organization", "wallet"]
@@ -27,7 +27,7 @@ class ApprovalAdmin(SupportAdmin):
         " payment."
     )
     fields = [
-        *("id", "organization", "environment", "kind", "subject_id", "rule", "status"),
+        *("id", "organization", "environment", "kind", "subject_id", "rule", status()),
         *("wallet", "recipient", "recipient_organization", amount("amount"), "currency"),
         *("description", "asked_by_organization", "asked_by_type", "asked_by"),
         *("decided_by_type", "decided_by", "reason", "payment"),

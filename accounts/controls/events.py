@@ -51,7 +51,9 @@ class ApprovalExpired(Payload):
     reason: str | None
 
 
-@approval_event("approval.rejected", "Request to pay rejected{because}", icon="circle-x")
+@approval_event(
+    "approval.rejected", "Request to pay rejected{because}", icon="circle-x", tone="error"
+)
 class ApprovalRejected(ApprovalExpired):
     decided_by: str | None
 

@@ -38,10 +38,10 @@ class Approval(models.Model):
     """A decision that a person must make before money leaves a wallet."""
 
     class Status(models.TextChoices):
-        PENDING = "PENDING"
-        APPROVED = "APPROVED"  # and the request has been executed
-        REJECTED = "REJECTED"
-        EXPIRED = "EXPIRED"  # not decided in time, or withdrawn
+        PENDING = "PENDING", "Needs approval"
+        APPROVED = "APPROVED", "Approved"  # and the request has been executed
+        REJECTED = "REJECTED", "Declined"
+        EXPIRED = "EXPIRED", "Expired"  # not decided in time, or withdrawn
 
     TRANSITIONS = {Status.PENDING: {Status.APPROVED, Status.REJECTED, Status.EXPIRED}}
 
@@ -134,6 +134,12 @@ class Approval(models.Model):
     def is_open(self) -> bool:
         """Whether it can still be decided."""
         return self.status == self.Status.PENDING and not self.is_past_expiry
+
+    @property
+    def status_now(self) -> Status:
+        """Its status, or EXPIRED if that has not been saved yet."""
+        is_lapsed = self.status == self.Status.PENDING and self.is_past_expiry
+        return self.Status.EXPIRED if is_lapsed else self.Status(self.status)
 
     @property
     def is_asked_by_stranger(self) -> bool:

@@ -1,20 +1,20 @@
 from django.contrib import admin
 
 from accounts.ledger.models import Entry, Hold, HoldOperation, LedgerAccount, Transaction
-from wallgent.admin import SupportAdmin, SupportInline, amount, link, search_links
+from wallgent.admin import SupportAdmin, SupportInline, amount, link, search_links, status
 
 
 @admin.register(LedgerAccount)
 class LedgerAccountAdmin(SupportAdmin):
     list_display = [
-        *("id", "book", "kind", "rail", "type", "currency", "state"),
+        *("id", "book", "kind", "rail", "type", "currency", status("state")),
         *(amount("exact_balance"), amount("held")),
     ]
     list_filter = ["book", "kind", "currency", "state"]
     id_fields = {"acc": ["pk"], "org": ["owner"]}
     search_help_text = "The id of an account, or of the organization that owns it."
     fields = [
-        *("id", "book", "type", "kind", "rail", "currency", "owner", "state"),
+        *("id", "book", "type", "kind", "rail", "currency", "owner", status("state")),
         amount("exact_balance"),
         amount("held"),
         amount("available"),
@@ -86,9 +86,13 @@ class EntryAdmin(SupportAdmin):
         return entry.account.kind
 
 
+def _held(name: str):
+    return amount(name, "account.currency")
+
+
 class HoldOperationInline(SupportInline):
     model = HoldOperation
-    fields = ["id", "created_at", "type", amount("amount"), "posted"]
+    fields = ["id", "created_at", "type", amount("amount", "hold.account.currency"), "posted"]
     ordering = ["created_at", "id"]
     show_change_link = False
 
@@ -101,16 +105,17 @@ class HoldOperationInline(SupportInline):
 class HoldAdmin(SupportAdmin):
     list_display = [
         *("id", "created_at", "account_id", "reason", "reference"),
-        *(amount("amount"), amount("captured"), amount("released"), amount("remaining")),
+        *(_held("amount"), _held("captured"), _held("released"), _held("remaining")),
         *("expires_at", "ended_at"),
     ]
+    list_select_related = ["account"]
     list_filter = [("ended_at", admin.EmptyFieldListFilter)]
     id_fields = {"hld": ["pk"], "acc": ["account"]}
     search_fields = ["reference__exact"]
     search_help_text = "The id of a hold, of its account, or of what it is for."
     fields = [
         *("id", "account", "reason", "reference"),
-        *(amount("amount"), amount("captured"), amount("released"), amount("remaining")),
+        *(_held("amount"), _held("captured"), _held("released"), _held("remaining")),
         *("expires_at", "created_at", "ended_at"),
     ]
     inlines = [HoldOperationInline]

@@ -57,9 +57,9 @@ class LedgerAccount(models.Model):
         EXCHANGE = "EXCHANGE"
 
     class State(models.TextChoices):
-        ACTIVE = "ACTIVE"
-        FROZEN = "FROZEN"  # can receive money, cannot pay
-        CLOSED = "CLOSED"
+        ACTIVE = "ACTIVE", "Active"
+        FROZEN = "FROZEN", "Frozen"  # can receive money, cannot pay
+        CLOSED = "CLOSED", "Closed"
 
     DEBIT_NORMAL = (Type.ASSET, Type.EXPENSE)
     TYPES = {

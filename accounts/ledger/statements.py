@@ -12,9 +12,9 @@ from wallgent.money import ZERO
 
 
 class HoldStatus(models.TextChoices):
-    PENDING = "PENDING"  # some of it remains reserved
-    RELEASED = "RELEASED"  # ended, and some of it was captured
-    REVERSED = "REVERSED"  # ended, and all of it was released
+    PENDING = "PENDING", "On hold"  # some of it remains reserved
+    RELEASED = "RELEASED", "Captured"  # ended, and some of it was captured
+    REVERSED = "REVERSED", "Released"  # ended, and all of it was released
 
 
 def lines(account_id: str):
@@ -34,7 +34,7 @@ def holds(account_id: str, *, status: str | None = None):
     return found
 
 
-def hold_status(hold: Hold) -> str:
+def hold_status(hold: Hold) -> HoldStatus:
     """Return the status of a hold as the API shows it."""
     if hold.remaining:
         return HoldStatus.PENDING

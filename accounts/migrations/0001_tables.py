@@ -341,10 +341,10 @@ class Migration(migrations.Migration):
                     models.CharField(
                         choices=[
                             ("NOT_RECEIVED", "Not received"),
-                            ("ACCEPTED", "Accepted"),
+                            ("ACCEPTED", "Processing"),
                             ("COMPLETED", "Completed"),
                             ("FAILED", "Failed"),
-                            ("CANCELLED", "Cancelled"),
+                            ("CANCELLED", "Canceled"),
                             ("RETURNED", "Returned"),
                         ],
                         max_length=12,
@@ -481,7 +481,7 @@ class Migration(migrations.Migration):
                             ("COMPLETED", "Completed"),
                             ("FAILED", "Failed"),
                             ("RETURNED", "Returned"),
-                            ("CANCELLED", "Cancelled"),
+                            ("CANCELLED", "Canceled"),
                         ],
                         default="PENDING",
                         max_length=10,
@@ -760,10 +760,10 @@ class Migration(migrations.Migration):
                     models.CharField(
                         choices=[
                             ("PENDING", "Pending"),
-                            ("PENDING_APPROVAL", "Pending Approval"),
-                            ("POSTED", "Posted"),
+                            ("PENDING_APPROVAL", "Needs approval"),
+                            ("POSTED", "Completed"),
                             ("FAILED", "Failed"),
-                            ("REVERSED", "Reversed"),
+                            ("REVERSED", "Refunded"),
                         ],
                         max_length=16,
                     ),
@@ -845,9 +845,9 @@ class Migration(migrations.Migration):
                     "status",
                     models.CharField(
                         choices=[
-                            ("PENDING", "Pending"),
+                            ("PENDING", "Needs approval"),
                             ("APPROVED", "Approved"),
-                            ("REJECTED", "Rejected"),
+                            ("REJECTED", "Declined"),
                             ("EXPIRED", "Expired"),
                         ],
                         default="PENDING",

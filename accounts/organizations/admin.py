@@ -16,7 +16,14 @@ from accounts.organizations.models import (
     User,
 )
 from accounts.organizations.services import api_keys, organizations, users
-from wallgent.admin import SupportAdmin, SupportInline, search_links, service_action, support_actor
+from wallgent.admin import (
+    SupportAdmin,
+    SupportInline,
+    badge,
+    search_links,
+    service_action,
+    support_actor,
+)
 
 _POSTGRES_INTEGER_MAX = 2**31 - 1
 
@@ -242,7 +249,7 @@ class ApiKeyAdmin(SupportAdmin):
 
     @admin.display
     def status(self, key):
-        return key.status
+        return badge(key.status.label)
 
     @service_action("Revoke")
     def revoke(self, key, *, actor):

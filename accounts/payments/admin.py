@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from accounts.payments.models import Payment, kinds
-from wallgent.admin import SupportAdmin, amount, link
+from wallgent.admin import SupportAdmin, amount, link, status
 
 
 class KindFilter(admin.SimpleListFilter):
@@ -22,7 +22,7 @@ class KindFilter(admin.SimpleListFilter):
 @admin.register(Payment)
 class PaymentAdmin(SupportAdmin):
     list_display = [
-        *("id", "created_at", "environment", "kind", "status", "sender", "recipient"),
+        *("id", "created_at", "environment", "kind", status(), "sender", "recipient"),
         *(amount("amount"), amount("fee"), "currency"),
     ]
     list_select_related = ["sender", "recipient"]
@@ -35,7 +35,7 @@ class PaymentAdmin(SupportAdmin):
     search_help_text = "The id of a payment, of either wallet or of either organization."
     fields = [
         *("id", "organization", "sender", "recipient", "recipient_organization"),
-        *("environment", "kind", "status", amount("amount"), amount("fee"), "currency"),
+        *("environment", "kind", status(), amount("amount"), amount("fee"), "currency"),
         *("description", "idempotency_key", "failure_code", "failure_reason"),
         *("reversal_of", "ledger_transaction", "created_at", "settled_at", "received_at"),
     ]

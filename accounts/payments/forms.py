@@ -57,6 +57,7 @@ class SendForm(PageForm):
     def __init__(self, *args, wallets: list, **options):
         super().__init__(*args, **options)
         self.refusal: DomainError | None = None
+        self._currencies = {wallet.id: wallet.currency for wallet in wallets}
         self.fields["sender"].choices = [
             ("", "Choose a wallet"),
             *map(_choice_with_balance, wallets),
@@ -81,7 +82,9 @@ class SendForm(PageForm):
         self.refusal = error
         message = error.message
         if "balance" in error.details:
-            message += f" {_formatted(Decimal(error.details['balance']))} is available."
+            balance = Decimal(error.details["balance"])
+            currency = self._currencies[self.cleaned_data["sender"]]
+            message += f" {money.display(balance, currency)} is available."
         recipient = "own" if self.cleaned_data.get("own") else "other"
         error_fields = (*self._error_fields, (WalletNotFound, recipient))
         field = next((name for kind, name in error_fields if isinstance(error, kind)), None)
@@ -94,15 +97,9 @@ class SendForm(PageForm):
 
 
 def _choice_with_balance(wallet) -> tuple[str, str]:
-    available = f"{_formatted(wallet.account.available)} {wallet.currency} available"
+    available = money.display(wallet.account.available, wallet.currency)
     frozen = ", frozen" if wallet.status == wallet.Status.FROZEN else ""
-    return wallet.id, f"{wallet.name} ({available}{frozen})"
-
-
-def _formatted(amount: Decimal) -> str:
-    """Format an amount for a sentence: 1,250.00."""
-    whole, _, decimals = money.amount_text(amount).partition(".")
-    return f"{int(whole):,}.{decimals}"
+    return wallet.id, f"{wallet.name} ({available} available{frozen})"
 
 
 class ReverseForm(PageForm):

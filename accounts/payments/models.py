@@ -54,11 +54,11 @@ class Payment(models.Model):
         REVERSAL = "REVERSAL"
 
     class Status(models.TextChoices):
-        PENDING = "PENDING"
-        PENDING_APPROVAL = "PENDING_APPROVAL"
-        POSTED = "POSTED"
-        FAILED = "FAILED"
-        REVERSED = "REVERSED"
+        PENDING = "PENDING", "Pending"
+        PENDING_APPROVAL = "PENDING_APPROVAL", "Needs approval"
+        POSTED = "POSTED", "Completed"
+        FAILED = "FAILED", "Failed"
+        REVERSED = "REVERSED", "Refunded"
 
     id = PrefixedIdField("txn")
     # The database's own foreign keys are (wallet, organization, environment) to the wallet, so

@@ -20,8 +20,10 @@ from wallgent.admin import (
     link,
     search_links,
     service_action,
+    status,
     support_actor,
 )
+from wallgent.money import Currency
 
 
 class WalletForm(forms.Form):
@@ -32,7 +34,15 @@ class WalletForm(forms.Form):
 
 class IncomingPaymentInline(SupportInline):
     model = IncomingPayment
-    fields = ["id", "arrived_at", "kind", amount("amount"), "chain", "external_id", "credited"]
+    fields = [
+        "id",
+        "arrived_at",
+        "kind",
+        amount("amount", "transfer.currency"),
+        "chain",
+        "external_id",
+        "credited",
+    ]
     show_change_link = False
 
     @admin.display(description="ledger transaction")
@@ -45,7 +55,7 @@ class TransferAdmin(SupportAdmin):
     """Transfers over rails. Shows only the last four digits of account numbers."""
 
     list_display = [
-        *("id", "created_at", "environment", "provider", "direction", "rail_type", "status"),
+        *("id", "created_at", "environment", "provider", "direction", "rail_type", status()),
         *("wallet", amount("amount"), "currency", "attempts"),
     ]
     list_select_related = ["wallet"]
@@ -66,7 +76,7 @@ class TransferAdmin(SupportAdmin):
     )
     fields = [
         *("id", "organization", "environment", "wallet", "direction", "rail_type", "provider"),
-        *("status", amount("amount"), amount("fee"), "currency", amount("received")),
+        *(status(), amount("amount"), amount("fee"), "currency", amount("received")),
         *("account_name", "account", "bank_name", "address", "chain", "description"),
         *("purpose", "reference", "hold", "owns_hold", "external_id"),
         *("failure_code", "failure_reason", "completed_by", "returned_by", "charged_wallet"),
@@ -165,7 +175,7 @@ class SimulatorOrderAdmin(SupportAdmin):
     """The orders at the simulated banks and chain. No real money."""
 
     list_display = [
-        *("id", "accepted_at", "transfer", "direction", "rail_type", "state"),
+        *("id", "accepted_at", "transfer", "direction", "rail_type", status("state")),
         *(amount("amount"), "currency", "party", "fault"),
     ]
     list_filter = ["direction", "rail_type", "state", "fault"]
@@ -173,7 +183,7 @@ class SimulatorOrderAdmin(SupportAdmin):
     search_fields = ["party__exact"]
     search_help_text = "The id of an order, transfer or organization; an address."
     fields = [
-        *("id", "transfer", "organization", "direction", "rail_type", "state"),
+        *("id", "transfer", "organization", "direction", "rail_type", status("state")),
         *(amount("amount"), "currency", "party", "fault", "silences", "repeats"),
         *("accepted_at", "settles_at", "returns_at", "ended_at"),
     ]
@@ -186,9 +196,9 @@ class SimulatorOrderAdmin(SupportAdmin):
 
 @admin.register(SimulatorPayment)
 class SimulatorPaymentAdmin(SupportAdmin):
-    list_display = ["id", "paid_at", "address", "chain", amount("amount")]
+    list_display = ["id", "paid_at", "address", "chain", amount("amount", Currency.USDC)]
     list_filter = ["chain"]
     id_fields = {"sim": ["pk"]}
     search_fields = ["address__exact"]
     search_help_text = "The id of a payment; the address it went to."
-    fields = ["id", "address", "chain", amount("amount"), "paid_at"]
+    fields = ["id", "address", "chain", amount("amount", Currency.USDC), "paid_at"]

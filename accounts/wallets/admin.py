@@ -5,7 +5,7 @@ from django.contrib import admin
 
 from accounts.wallets import services as wallets
 from accounts.wallets.models import Wallet
-from wallgent.admin import SupportAdmin, amount, link, search_links, service_action
+from wallgent.admin import SupportAdmin, amount, link, search_links, service_action, status
 
 
 class ReasonForm(forms.Form):
@@ -17,7 +17,7 @@ class ReasonForm(forms.Form):
 @admin.register(Wallet)
 class WalletAdmin(SupportAdmin):
     list_display = [
-        *("id", "organization", "environment", "name", "type", "status", "currency"),
+        *("id", "organization", "environment", "name", "type", status("account.state"), "currency"),
         *(amount("account.balance"), "created_at"),
     ]
     list_select_related = ["organization", "account"]
@@ -28,7 +28,7 @@ class WalletAdmin(SupportAdmin):
     search_help_text = "The id of a wallet, organization or ledger account; an address; a name."
     fields = [
         *("id", "organization", "environment", "name", "agent_name", "type", "is_default"),
-        *("address", "status", "currency"),
+        *("address", status("account.state"), "currency"),
         amount("account.balance"),
         amount("account.held"),
         amount("account.available"),

@@ -72,6 +72,8 @@ class WalletEvent(Payload):
     wallet_id: Annotated[str, From("id")]
 
 
-@wallet_event("wallet.frozen", "Wallet {walletId} frozen{because}", icon="snowflake", tone="info")
+@wallet_event(
+    "wallet.frozen", "Wallet {walletId} frozen{because}", icon="snowflake", tone="warning"
+)
 class WalletFrozen(WalletEvent):
     reason: str | None

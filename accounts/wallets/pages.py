@@ -6,7 +6,8 @@ from django.db.models.functions import Lower
 
 from accounts.wallets import services as wallets
 from accounts.wallets.forms import FreezeForm, FundForm, NewWalletForm, WalletFilters, WalletForm
-from accounts.wallets.models import Wallet
+from accounts.wallets.models import SANDBOX_FUNDS_CEILING, Wallet
+from wallgent import money
 from wallgent.environments import Environment
 from wallgent.errors import SandboxOnly
 from wallgent.web import pages
@@ -21,7 +22,7 @@ _COLUMNS = {
     "balance": Column(label="Balance", sort="account__balance", numeric=True),
     "created": Column(label="Opened", sort="pk"),
 }
-_QUICK_AMOUNTS = (("100.00", "100"), ("1000.00", "1,000"), ("10000.00", "10,000"))
+_QUICK_AMOUNTS = (Decimal("100.00"), Decimal("1000.00"), Decimal("10000.00"))
 
 
 @dashboard(GET="wallets:read")
@@ -103,12 +104,10 @@ def fund(request, id):
         "title": "Fund with sandbox money",
         "verb": "Fund",
         "remaining": remaining,
-        "quick": [
-            {"text": text, "label": label}
-            for text, label in _QUICK_AMOUNTS
-            if Decimal(text) <= remaining
-        ],
-        "blocker": _closed(wallet) or _frozen(wallet) or _funding_used_up(remaining),
+        "limit": wallets.FUND_CALL_LIMIT,
+        "ceiling": SANDBOX_FUNDS_CEILING,
+        "quick": [amount for amount in _QUICK_AMOUNTS if amount <= remaining],
+        "blocker": _closed(wallet) or _frozen(wallet) or _funding_used_up(wallet),
     }
     return _submit(request, form, change, say="The money is there.") or _render_form(
         request, form, context, wallet, template="accounts/wallets/wallet_fund.html"
@@ -195,10 +194,11 @@ def _frozen(wallet: Wallet, why: str = "The wallet is frozen. Unfreeze it first.
     return why if wallet.status == Wallet.Status.FROZEN else ""
 
 
-def _funding_used_up(remaining: Decimal) -> str:
-    return (
-        "" if remaining else "It was given the 100,000 that a sandbox wallet can be given in all."
-    )
+def _funding_used_up(wallet: Wallet) -> str:
+    if wallets.remaining_funding(wallet):
+        return ""
+    most = money.display(SANDBOX_FUNDS_CEILING, wallet.currency)
+    return f"It was given the {most} that a sandbox wallet can be given in all."
 
 
 def _form_data(request):

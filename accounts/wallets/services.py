@@ -15,7 +15,7 @@ from accounts.organizations.services import organizations
 from accounts.wallets import ledger_errors
 from accounts.wallets.errors import WalletFrozen, WalletLimitExceeded, WalletNotFound
 from accounts.wallets.models import SANDBOX_FUNDS_CEILING, Wallet
-from wallgent import clock, events, ids, prepared_queries
+from wallgent import clock, events, ids, money, prepared_queries
 from wallgent.actors import Actor, ActorType
 from wallgent.environments import Environment
 from wallgent.errors import (
@@ -191,14 +191,15 @@ def fund(wallet: Wallet, *, actor: Actor, amount: Decimal) -> tuple[str, Wallet]
     if wallet.environment != Environment.SANDBOX:
         raise SandboxOnly()
     if amount > FUND_CALL_LIMIT:
-        raise InvalidAmount("One funding call gives at most 10,000.")
+        most = money.display(FUND_CALL_LIMIT, wallet.currency)
+        raise InvalidAmount(f"One funding call gives at most {most}.")
     wallet = _lock(wallet)
     if wallet.status == Wallet.Status.FROZEN:
         raise WalletFrozen(walletId=wallet.id)
     if wallet.sandbox_funds + amount > SANDBOX_FUNDS_CEILING:
-        raise InvalidAmount(
-            f"A wallet is given at most 100,000 in all; {remaining_funding(wallet):.2f} is left."
-        )
+        most = money.display(SANDBOX_FUNDS_CEILING, wallet.currency)
+        left = money.display(remaining_funding(wallet), wallet.currency)
+        raise InvalidAmount(f"A wallet is given at most {most} in all; {left} is left.")
     wallet.sandbox_funds += amount
     _save(wallet, "sandbox_funds")
     transaction_id = ids.new("txn")

@@ -50,11 +50,6 @@ def receipt(visit):
     return visit.render("links/pay_page/_claim.html", context, status=status)
 
 
-def face_of(status: PublicStatus) -> str:
-    """Return the state that the page shows."""
-    return "PROCESSING" if status.status == Claim.Status.CLAIMED else status.status
-
-
 def _show(visit: Visit, claim: Claim, **more) -> HttpResponse:
     has_errors = any(form.errors for form in more.values())
     status = pages.UNPROCESSABLE if has_errors else 200
@@ -65,7 +60,7 @@ def _show(visit: Visit, claim: Claim, **more) -> HttpResponse:
 def _context(visit: Visit, claim: Claim) -> dict:
     link, token = visit.link, claim_status.token_of(claim)
     status = claim_status.public_status(claim)
-    face = face_of(status)
+    face = claim.status
     context = {
         "claim": claim,
         "status": status,
@@ -140,7 +135,6 @@ def send_email(visit):
                 claim,
                 to=form.cleaned_data["email"],
                 party=party(status),
-                locale=visit.request.locale,
                 url=public_origin.url(here),
             )
 

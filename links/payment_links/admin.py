@@ -7,16 +7,25 @@ from links.payment_links.models import (
     PaymentLink,
 )
 from links.payment_links.services import methods, payment_links
-from wallgent.admin import SupportAdmin, SupportInline, amount, link, search_links, service_action
+from wallgent.admin import (
+    SupportAdmin,
+    SupportInline,
+    amount,
+    link,
+    search_links,
+    service_action,
+    status,
+)
 
 _CONVERTS = ["converts_currencies_sandbox", "converts_currencies_production"]
+_AMOUNT = amount("amount", "link.currency")  # of a claim
 _SLUG_SHOWN = 6  # enough to identify a link, too little to claim it
 
 
 class ClaimInline(SupportInline):
     model = Claim
     fields = [
-        *("id", "created_at", "method", "status", "consumes_use", "wallet", amount("amount")),
+        *("id", "created_at", "method", status(), "consumes_use", "wallet", _AMOUNT),
         *("payment", "transfer", "failure_reason"),
     ]
 
@@ -26,14 +35,14 @@ class ClaimInline(SupportInline):
 
 class ClaimStepInline(SupportInline):
     model = ClaimStep
-    fields = ["at", "status", "reason"]
+    fields = ["at", status(), "reason"]
     show_change_link = False
 
 
 @admin.register(PaymentLink)
 class PaymentLinkAdmin(SupportAdmin):
     list_display = [
-        *("id", "created_at", "organization", "environment", "direction", "status", "slug_start"),
+        *("id", "created_at", "organization", "environment", "direction", status(), "slug_start"),
         *(amount("amount"), "currency", "uses", "expires_at"),
     ]
     list_select_related = ["organization"]
@@ -47,7 +56,7 @@ class PaymentLinkAdmin(SupportAdmin):
         f" far as it is shown ({_SLUG_SHOWN} characters)."
     )
     fields = [
-        *("id", "organization", "environment", "wallet", "direction", "status", "slug_start"),
+        *("id", "organization", "environment", "wallet", "direction", status(), "slug_start"),
         *(amount("amount"), "currency", "description", "uses", "methods"),
         *("emails", "wallet_ids", "proof"),
         *("metadata", "hold", "transaction", "created_at", "expires_at", "claimed_at"),
@@ -89,9 +98,9 @@ class PaymentLinkAdmin(SupportAdmin):
 @admin.register(Claim)
 class ClaimAdmin(SupportAdmin):
     list_display = [
-        *("id", "created_at", "payment_link", "method", "status", "wallet", amount("amount")),
+        *("id", "created_at", "payment_link", "method", status(), "wallet", _AMOUNT),
     ]
-    list_select_related = ["wallet"]
+    list_select_related = ["link", "wallet"]
     list_filter = ["method", "status"]
     id_fields = {
         **{"clm": ["pk"], "lnk": ["link"], "wal": ["wallet"], "hld": ["hold"]},
@@ -99,8 +108,8 @@ class ClaimAdmin(SupportAdmin):
     }
     search_help_text = "The id of a claim, or of its link, wallet, hold, transfer or payment."
     fields = [
-        *("id", "payment_link", "method", "status", "consumes_use", "wallet", "recipient_email"),
-        *(amount("amount"), "payment", "transfer", "transaction", "hold", "failure_reason"),
+        *("id", "payment_link", "method", status(), "consumes_use", "wallet", "recipient_email"),
+        *(_AMOUNT, "payment", "transfer", "transaction", "hold", "failure_reason"),
         *("created_at", "deadline_at", "settled_at", "ended_at", "see_also"),
     ]
     inlines = [ClaimStepInline]

@@ -193,11 +193,14 @@ class TestPages:
             assert listed(support, "accounts.approval", id) == {approval.id}, id
         assert "Approve" not in support.get(path("accounts.approval", "change", approval.id)).text
 
-    def test_money_is_formatted_as_in_the_api(self, support, paid):
+    def test_money_and_statuses_are_shown_as_on_pages(self, support, paid):
         page = support.get(path("accounts.payment", "change", paid.id)).text
-        assert "10.00" in page
-        assert "10.00000000" not in page
-        assert "89.75" in support.get(path("accounts.wallet", "change", paid.sender_id)).text
+        assert "$10.00<" in page
+        assert '<span class="badge tone-success">Completed</span>' in page
+        wallet = support.get(path("accounts.wallet", "change", paid.sender_id)).text
+        assert "$89.75<" in wallet
+        assert '<span class="badge tone-success">Active</span>' in wallet
+        assert "css/support.css" in page
 
     def test_secrets_are_not_shown(self, support, objects_by_model, api):
         key, user = objects_by_model["accounts.apikey"], objects_by_model["accounts.user"]

@@ -33,9 +33,9 @@ def test_a_request_is_looked_at_and_paid(visit, site, scripts, screen):
     for words in ("Globex asks you for", "In the words of Globex", "not verified", "Travel"):
         assert words in words_on(page)
     page.get_by_role("link", name="Approve").click()
-    assert "687.50 USD" in words_on(page), "what is left, before it is paid"
+    assert "$687.50" in words_on(page), "what is left, before it is paid"
     assert not owner.is_wider_than_its_screen()
-    page.get_by_role("button", name="Approve and pay 312.50 USD").click()
+    page.get_by_role("button", name="Approve and pay $312.50").click()
     page.wait_for_url(re.compile(r"/approvals/apr_\w+$"))
     assert "Approved" in words_on(page)
 
@@ -67,4 +67,4 @@ def test_a_request_is_rejected_with_the_keyboard_alone(visit, site):
 
     page.wait_for_url(re.compile(r"/approvals/apr_\w+$"))
     assert "Not ours" in words_on(page)
-    assert "Rejected" in words_on(page)
+    assert "Declined" in words_on(page)

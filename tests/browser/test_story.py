@@ -96,7 +96,7 @@ def test_from_signing_up_to_a_claimed_link(visit, site, scripts):
     page = payee.go(payee_place + "wallets")
     assert "25.00" in page.locator("main").inner_text()
     page = maker.go(place + "payment-links")
-    assert "Settled" in page.locator("main").inner_text()
+    assert "Paid" in page.locator("main").inner_text()
     assert "used" in visit(scripts=scripts).go(address).locator("main").inner_text()
     wait_until(lambda: site.call("differences")["outbox"] == 0, seconds=10)
     assert site.call("differences")["books"] == []

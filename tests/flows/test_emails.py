@@ -302,21 +302,21 @@ EMAILS = [
     ),
     Email(
         "links/payment_links/email.txt",
-        *(send_link, BOB, "[Test] Acme sends you 25.00 USD"),
+        *(send_link, BOB, "[Test] Acme sends you $25.00"),
         [f"{ORIGIN}/pay/", "> Prize", "> Well done.", "until December 31, 2090, 20:30 UTC"],
         greeting="Hello,",
     ),
     Email(
         "links/pay_page/code_email.txt",
         *(send_code, BOB, " is your code"),
-        ["25.00 USD", "Acme"],
+        ["$25.00", "Acme"],
         greeting="Hello,",
     ),
     Email(
         "links/pay_page/receipt_email.txt",
-        *(send_receipt, BOB, "Receipt: 25.00 USD from Acme"),
+        *(send_receipt, BOB, "Receipt: $25.00 from Acme"),
         [
-            "Acme has paid you 25.00\xa0USD.",
+            "Acme has paid you $25.00.",
             f"{ORIGIN}/pay/",
             "Receipt number: clm_",
             " UTC\n",

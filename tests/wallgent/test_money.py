@@ -117,6 +117,38 @@ class TestFormat:
         assert "e" not in whole.lower()
 
 
+class TestDisplay:
+    @pytest.mark.parametrize(
+        ("amount", "currency", "text"),
+        [
+            ("1250", "USD", "$1,250.00"),
+            ("1250", "USDC", "1,250.00\xa0USDC"),
+            ("-5", "USD", "-$5.00"),
+            ("-5", "USDC", "-5.00\xa0USDC"),
+            ("0", "USD", "$0.00"),
+            ("0.00000001", "USD", "$0.00000001"),
+            ("0.125", "USDC", "0.125\xa0USDC"),
+            ("999999999999.99999999", "USD", "$999,999,999,999.99999999"),
+            # A total, with more digits than arithmetic keeps.
+            ("-9" + "9" * 29 + ".99999999", "USD", "-$" + ",".join(["999"] * 10) + ".99999999"),
+        ],
+    )
+    def test_amount_is_formatted_for_people(self, amount, currency, text):
+        assert money.display(Decimal(amount), currency) == text
+
+    def test_sign_stands_before_amounts_above_zero(self):
+        assert money.display(Decimal(5), "USD", sign="+") == "+$5.00"
+        assert money.display(Decimal(5), "USDC", sign="-") == "-5.00\xa0USDC"
+        assert money.display(Decimal(0), "USD", sign="+") == "$0.00"
+        assert money.display(Decimal(-5), "USD", sign="+") == "-$5.00"
+
+    @given(amounts)
+    def test_nothing_is_rounded(self, amount):
+        shown = money.display(amount, "USD")
+
+        assert Decimal(shown.replace("$", "").replace(",", "")) == amount
+
+
 class TestRounding:
     @pytest.mark.parametrize(
         ("exact", "rounded"),

@@ -40,7 +40,7 @@ REFUSED_EVERYWHERE = {
 }
 # Filters and searches whose value is in a column of another name.
 SHOWN_AS = {
-    "accounts.wallet": {"account__state": "status", "account__currency": "currency"},
+    "accounts.wallet": {"account__state": "account_state", "account__currency": "currency"},
     "accounts.suspended": {"transfer__environment": "environment"},
     "accounts.membership": {"user__email": "user"},
 }

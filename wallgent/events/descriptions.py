@@ -5,10 +5,12 @@ The package that owns a kind of object registers the names and the page of its i
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from django.utils.text import Truncator
 
+from wallgent import money
 from wallgent.actors import Actor
 
 NAMED_KEYS = ("walletId", "closedWalletId", "from", "to")  # of the data; they hold ids
@@ -24,9 +26,8 @@ def isolate(name: str) -> str:
 
 
 def money_text(data: dict) -> str:
-    """Return the amount in an event's data, such as 1,250.00 USD."""
-    whole, _, decimals = data["amount"].partition(".")
-    return f"{int(whole):,}.{decimals} {data['currency']}"
+    """Return the amount in an event's data, such as $1,250.00."""
+    return money.display(Decimal(data["amount"]), data["currency"])
 
 
 def with_reason(sentence: str, data: dict) -> str:

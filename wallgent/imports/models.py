@@ -30,10 +30,10 @@ class ImportFile(models.Model):
     """An uploaded CSV file: previewed, confirmed, then processed row by row."""
 
     class Status(models.TextChoices):
-        DRAFT = "DRAFT"  # nothing is created before it is confirmed
-        CREATING = "CREATING"
-        DONE = "DONE"
-        STOPPED = "STOPPED"  # the member who confirmed it lost the permission
+        DRAFT = "DRAFT", "Draft"  # nothing is created before it is confirmed
+        CREATING = "CREATING", "Processing"
+        DONE = "DONE", "Done"
+        STOPPED = "STOPPED", "Stopped"  # the member who confirmed it lost the permission
 
     TRANSITIONS = {
         Status.DRAFT: {Status.CREATING},
@@ -96,10 +96,10 @@ class ImportRow(models.Model):
     """A row of a file: it creates one object, or says why it did not."""
 
     class Status(models.TextChoices):
-        READY = "READY"
+        READY = "READY", "Ready"
         WRONG = "WRONG", "Has errors"
-        CREATED = "CREATED"
-        REFUSED = "REFUSED"
+        CREATED = "CREATED", "Created"
+        REFUSED = "REFUSED", "Failed"
 
     id = models.BigAutoField(primary_key=True)
     file = models.ForeignKey(ImportFile, models.CASCADE, related_name="rows", db_index=False)
@@ -145,9 +145,9 @@ class ImportExport(models.Model):
     """A file with its results as CSV: prepared by a worker, kept for a day in the database."""
 
     class Status(models.TextChoices):
-        PENDING = "PENDING"
-        READY = "READY"
-        FAILED = "FAILED"
+        PENDING = "PENDING", "Processing"
+        READY = "READY", "Ready"
+        FAILED = "FAILED", "Failed"
 
     class Variant(models.TextChoices):
         """Which rows and columns the CSV file has, as the page's URL spells it."""

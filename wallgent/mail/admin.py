@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from wallgent.admin import SupportAdmin
+from wallgent.admin import SupportAdmin, status
 from wallgent.mail.models import Email
 
 
@@ -10,7 +10,7 @@ from wallgent.mail.models import Email
 class EmailAdmin(SupportAdmin):
     list_display = [
         *("id", "created_at", "kind", "address", "organization", "environment", "subject_id"),
-        *("status", "reason", "reply", "attempts"),
+        *(status(), "reason", "reply", "attempts"),
     ]
     list_select_related = ["organization"]
     list_filter = ["status", "reason", "kind", "environment"]
@@ -20,5 +20,5 @@ class EmailAdmin(SupportAdmin):
     search_help_text = "The id of an email, of its organization or of what it is about."
     fields = [
         *("id", "kind", "address", "organization", "environment", "subject_id", "sender_id"),
-        *("status", "reason", "reply", "attempts", "created_at", "expires_at", "ended_at"),
+        *(status(), "reason", "reply", "attempts", "created_at", "expires_at", "ended_at"),
     ]

@@ -55,9 +55,9 @@ class Email(models.Model):
         NOTICE = "NOTICE", "Account notice"  # says what changed in an account
 
     class Status(models.TextChoices):
-        WAITING = "WAITING"
-        SENT = "SENT"  # a mail server accepted it
-        FAILED = "FAILED"
+        WAITING = "WAITING", "Pending"
+        SENT = "SENT", "Sent"  # a mail server accepted it
+        FAILED = "FAILED", "Failed"
 
     class Reason(models.TextChoices):
         UNKNOWN_ADDRESS = "UNKNOWN_ADDRESS", "The address does not exist."

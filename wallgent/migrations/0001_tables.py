@@ -75,7 +75,11 @@ class Migration(migrations.Migration):
                 (
                     "status",
                     models.CharField(
-                        choices=[("PENDING", "Pending"), ("READY", "Ready"), ("FAILED", "Failed")],
+                        choices=[
+                            ("PENDING", "Processing"),
+                            ("READY", "Ready"),
+                            ("FAILED", "Failed"),
+                        ],
                         default="PENDING",
                         max_length=7,
                     ),
@@ -163,7 +167,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         choices=[
                             ("DRAFT", "Draft"),
-                            ("CREATING", "Creating"),
+                            ("CREATING", "Processing"),
                             ("DONE", "Done"),
                             ("STOPPED", "Stopped"),
                         ],
@@ -214,7 +218,7 @@ class Migration(migrations.Migration):
                             ("READY", "Ready"),
                             ("WRONG", "Has errors"),
                             ("CREATED", "Created"),
-                            ("REFUSED", "Refused"),
+                            ("REFUSED", "Failed"),
                         ],
                         max_length=7,
                     ),

@@ -97,7 +97,7 @@ class Migration(migrations.Migration):
                 (
                     "status",
                     models.CharField(
-                        choices=[("WAITING", "Waiting"), ("SENT", "Sent"), ("FAILED", "Failed")],
+                        choices=[("WAITING", "Pending"), ("SENT", "Sent"), ("FAILED", "Failed")],
                         default="WAITING",
                         max_length=7,
                     ),

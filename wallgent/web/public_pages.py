@@ -13,6 +13,7 @@ from typing import ClassVar
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.middleware.csrf import CsrfViewMiddleware, get_token
 from django.template import loader
+from django.utils import translation
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext
@@ -103,12 +104,12 @@ def public_page(*methods: str, error_template: str) -> Callable:
         def page(request, **path):
             if request.method not in (*methods, "HEAD"):
                 return HttpResponseNotAllowed([*methods, "HEAD"])
-            request.locale = languages.of(request)
-            with languages.override(request.locale):
+            language = languages.of(request)
+            with translation.override(language):
                 response = _answer(view, request, path, error_template)
             add_never_cache_headers(response)
             patch_vary_headers(response, ["Accept-Language", "Cookie"])
-            response.headers["Content-Language"] = request.locale.code
+            response.headers["Content-Language"] = language
             response.headers["X-Robots-Tag"] = "noindex, nofollow, noarchive"
             response.headers["Referrer-Policy"] = "no-referrer"
             return response

@@ -13,7 +13,7 @@ from wallgent import clock, ids
 from wallgent.environments import Environment
 from wallgent.http import error_pages
 from wallgent.web import charts
-from wallgent.web.templatetags.statuses import STATES
+from wallgent.web.statuses import LOOKS
 
 LONG = "The wallet of the department for procurement of extraordinarily long names " * 2
 RIGHT_TO_LEFT = "محفظة الأبحاث ‏2026"
@@ -81,7 +81,7 @@ def _sample_context() -> dict:
         "hostile": HOSTILE,
         "huge": HUGE,
         "amounts": [Decimal(text) for text in ("0", "25", "0.125", "1234.5", "-80", "0.00000001")],
-        "states": STATES,
+        "words": LOOKS,
         "icons": sorted(file.stem for file in _icon_files()),
         "chart": charts.bars(_days(now.date(), 30), "USD"),
         "chart_of_one_way": charts.bars(_days(now.date(), 30, outgoing=0), "USDC"),
@@ -138,7 +138,7 @@ def _listing() -> dict:
 
 def _rows(now) -> list[dict]:
     names = ("Research agent", LONG, RIGHT_TO_LEFT, "🦊🌍 Travel", HOSTILE)
-    states = ("ACTIVE", "FROZEN", "CLOSED", "ACTIVE", "ACTIVE")
+    states = ("Active", "Frozen", "Closed", "Active", "Active")
     balances = ("1250", "999999999999.99999999", "0", "-80.125", "7.5")
     return [
         {"name": name, "status": state, "balance": Decimal(balance), "made": now}
@@ -168,7 +168,7 @@ class SampleFilters(forms.Form):
     state = forms.ChoiceField(
         label="State",
         required=False,
-        choices=[("", "Any"), *((s, s) for s in ("ACTIVE", "FROZEN"))],
+        choices=[("", "Any"), *((s, s) for s in ("Active", "Frozen"))],
     )
 
 
@@ -183,7 +183,7 @@ class SampleForm(forms.Form):
     )
     wallet = forms.ChoiceField(
         label="From wallet",
-        choices=[("", "Choose a wallet"), ("1", "Research agent · 1,250.00 USD")],
+        choices=[("", "Choose a wallet"), ("1", "Research agent · $1,250.00")],
     )
     note = forms.CharField(label="Note", widget=forms.Textarea(attrs={"rows": 3}), required=False)
     direction = forms.ChoiceField(

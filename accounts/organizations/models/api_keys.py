@@ -29,9 +29,9 @@ class ApiKey(models.Model):
     """A program's credential. Only the SHA-256 of its secret is stored."""
 
     class Status(models.TextChoices):
-        ACTIVE = "ACTIVE"
-        REVOKED = "REVOKED"
-        EXPIRED = "EXPIRED"
+        ACTIVE = "ACTIVE", "Active"
+        REVOKED = "REVOKED", "Revoked"
+        EXPIRED = "EXPIRED", "Expired"
 
     id = PrefixedIdField("key")
     organization = models.ForeignKey("Organization", models.PROTECT, related_name="api_keys")

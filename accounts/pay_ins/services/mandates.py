@@ -9,18 +9,18 @@ from django.utils.translation import gettext_lazy
 from accounts.organizations.models import Organization
 from accounts.pay_ins.models import USER_AGENT_LENGTH, Mandate
 from accounts.wallets.models import Wallet
-from wallgent import clock, credentials
+from wallgent import clock, credentials, money
 from wallgent.environments import Environment
 from wallgent.errors import ValidationError
 from wallgent.mail import plain_text
-from wallgent.web import languages
+from wallgent.money import Currency
 
 # The version of the wording below, the same in all languages. Change it whenever the wording
 # changes, and update locale/.
-_WORDING_VERSION = "2026-11"
+_WORDING_VERSION = "2026-12"
 _WORDING = gettext_lazy(
     "I authorize {organization} to debit the bank account given here once, by ACH, for"
-    " {amount} {currency}. I confirm that I may use this account. The debit may take place on the"
+    " {amount}. I confirm that I may use this account. The debit may take place on the"
     " next banking day. I can revoke this authorization by telling {organization} before the debit"
     " is sent, and I can dispute an unauthorized debit with my bank."
 )
@@ -60,8 +60,7 @@ def terms(organization: Organization, *, amount: Decimal) -> Terms:
     """The terms for one debit of `amount` USD by an organization, in the active language."""
     wording = str(_WORDING).format(
         organization=plain_text.one_line(organization.name),
-        amount=languages.current().number(amount),
-        currency="USD",  # what banks carry
+        amount=money.display(amount, Currency.USD),  # what banks carry
     )
     return Terms(version=_version(wording), wording=wording)
 

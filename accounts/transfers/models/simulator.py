@@ -27,11 +27,11 @@ class SimulatorOrder(models.Model):
     class State(models.TextChoices):
         # The request was lost, so the rail reports that it has no such order.
         NOT_RECEIVED = "NOT_RECEIVED", "Not received"
-        ACCEPTED = "ACCEPTED"
-        COMPLETED = "COMPLETED"
-        FAILED = "FAILED"
-        CANCELLED = "CANCELLED"
-        RETURNED = "RETURNED"
+        ACCEPTED = "ACCEPTED", "Processing"
+        COMPLETED = "COMPLETED", "Completed"
+        FAILED = "FAILED", "Failed"
+        CANCELLED = "CANCELLED", "Canceled"
+        RETURNED = "RETURNED", "Returned"
 
     environment = Environment.SANDBOX  # always
 

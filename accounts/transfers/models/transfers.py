@@ -81,12 +81,12 @@ class Transfer(models.Model):
         WITHDRAWAL = "WITHDRAWAL"
 
     class Status(models.TextChoices):
-        PENDING = "PENDING"  # not submitted to the rail
-        PROCESSING = "PROCESSING"  # may have been submitted to the rail
-        COMPLETED = "COMPLETED"
-        FAILED = "FAILED"
-        RETURNED = "RETURNED"  # after it was completed
-        CANCELLED = "CANCELLED"
+        PENDING = "PENDING", "Pending"  # not submitted to the rail
+        PROCESSING = "PROCESSING", "Processing"  # may have been submitted to the rail
+        COMPLETED = "COMPLETED", "Completed"
+        FAILED = "FAILED", "Failed"
+        RETURNED = "RETURNED", "Returned"  # after it was completed
+        CANCELLED = "CANCELLED", "Canceled"
 
     TRANSITIONS = {
         Status.PENDING: {Status.PROCESSING, Status.FAILED, Status.CANCELLED},

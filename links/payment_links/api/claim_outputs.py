@@ -123,9 +123,8 @@ def _conversion(link: PaymentLink, offered: list[str]) -> ConversionOutput | Non
 
 def _mandate(link: PaymentLink, offered: list[str]) -> MandateOutput | None:
     """The mandate of a link that may debit a bank account; it names the link's organization."""
-    is_open = link.status == PaymentLink.Status.ACTIVE and not link.is_past_expiry
     may_debit = link.direction == LinkDirection.RECEIVE and Claim.Method.ACH in offered
-    if link.is_restricted or not is_open or not may_debit:
+    if link.is_restricted or not link.is_open or not may_debit:
         return None
     terms = mandates.terms(link.organization, amount=link.amount)
     return MandateOutput.of(terms, required=mandates.is_required(link.environment))

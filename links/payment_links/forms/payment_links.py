@@ -183,9 +183,9 @@ def _wallet_choices(wallets, selected: str | None) -> list[Wallet]:
 
 def _wallet_label(wallet: Wallet) -> str:
     """A wallet's name with its available balance."""
-    whole, _, decimals = money.amount_text(wallet.account.available).partition(".")
+    available = money.display(wallet.account.available, wallet.currency)
     frozen = ", frozen" if wallet.status == Wallet.Status.FROZEN else ""
-    return f"{wallet.name} ({int(whole):,}.{decimals} {wallet.currency} available{frozen})"
+    return f"{wallet.name} ({available} available{frozen})"
 
 
 def duplicate_values(link: PaymentLink) -> dict:

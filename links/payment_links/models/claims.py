@@ -17,14 +17,17 @@ REASON_LENGTH = 512
 class ClaimStatus(models.TextChoices):
     """The progress of a claim."""
 
-    PENDING_APPROVAL = "PENDING_APPROVAL"  # a pay request: consumes no use before its approval
-    AWAITING_PAYMENT = "AWAITING_PAYMENT"  # an address was shown; not paid in full yet
-    CLAIMED = "CLAIMED"  # a transfer is under way
-    SETTLED = "SETTLED"
-    FAILED = "FAILED"  # no money moved
-    REJECTED = "REJECTED"  # the payer declined
-    EXPIRED = "EXPIRED"  # the payer did not pay or decide in time
-    RETURNED = "RETURNED"  # the money had arrived and was returned
+    PENDING_APPROVAL = (
+        "PENDING_APPROVAL",
+        "Needs approval",
+    )  # a pay request: consumes no use before its approval
+    AWAITING_PAYMENT = "AWAITING_PAYMENT", "Open"  # an address was shown; not paid in full yet
+    CLAIMED = "CLAIMED", "Processing"  # a transfer is under way
+    SETTLED = "SETTLED", "Paid"
+    FAILED = "FAILED", "Failed"  # no money moved
+    REJECTED = "REJECTED", "Declined"  # the payer declined
+    EXPIRED = "EXPIRED", "Expired"  # the payer did not pay or decide in time
+    RETURNED = "RETURNED", "Returned"  # the money had arrived and was returned
 
 
 _OPEN = ("PENDING_APPROVAL", "AWAITING_PAYMENT", "CLAIMED")

@@ -60,11 +60,11 @@ class PaymentLink(models.Model):
     Direction = LinkDirection
 
     class Status(models.TextChoices):
-        ACTIVE = "ACTIVE"
-        CLAIMED = "CLAIMED"  # no use remains
-        SETTLED = "SETTLED"  # and the money of every use has arrived
-        EXPIRED = "EXPIRED"
-        CANCELLED = "CANCELLED"
+        ACTIVE = "ACTIVE", "Open"
+        CLAIMED = "CLAIMED", "Processing"  # no use remains
+        SETTLED = "SETTLED", "Paid"  # and the money of every use has arrived
+        EXPIRED = "EXPIRED", "Expired"
+        CANCELLED = "CANCELLED", "Canceled"
 
     class Proof(models.TextChoices):
         TYPED = "TYPED"  # the claimant just enters the email
@@ -206,6 +206,17 @@ class PaymentLink(models.Model):
     def is_past_expiry(self) -> bool:
         """Whether it has expired by its organization's clock, whatever its status."""
         return self.expires_at is not None and self.expires_at <= clock.now(self)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a visitor can still use it."""
+        return self.status == self.Status.ACTIVE and not self.is_past_expiry
+
+    @property
+    def status_now(self) -> Status:
+        """Its status, or EXPIRED if that has not been saved yet."""
+        is_lapsed = self.status == self.Status.ACTIVE and self.is_past_expiry
+        return self.Status.EXPIRED if is_lapsed else self.Status(self.status)
 
     @property
     def unclaimed(self) -> Decimal:

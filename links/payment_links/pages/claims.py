@@ -6,7 +6,7 @@ from django.db.models import Exists, OuterRef
 
 from accounts.pay_ins.models import Mandate
 from links.payment_links.models import Claim, ClaimStep, PaymentLink
-from wallgent.web.templatetags.statuses import look_of
+from wallgent.web.statuses import look_of
 
 _SHOWN = 50
 
@@ -52,7 +52,7 @@ def _shortened(address: str) -> str:
 
 
 def _event(step: ClaimStep) -> dict:
-    look = look_of(step.status)
+    look = look_of(step.get_status_display())
     return {
         "title": look.label,
         "text": step.reason,

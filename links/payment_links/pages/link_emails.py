@@ -1,7 +1,6 @@
 """The dashboard's pages that send a link by email and print it."""
 
 from links.payment_links.forms.link_emails import LinkEmailForm
-from links.payment_links.models import PaymentLink
 from links.payment_links.services import link_emails, payment_links
 from wallgent.environments import Environment
 from wallgent.web import pages
@@ -32,7 +31,6 @@ def send(request, id):
     context = {
         "form": form,
         "link": link,
-        "is_open": is_open(link),
         "is_sandbox": link.environment == Environment.SANDBOX,
     }
     status = pages.UNPROCESSABLE if form.errors else 200
@@ -46,11 +44,5 @@ def sheet(request, id):
     context = {
         "link": link,
         "url": link.address_for(request.actor).url,
-        "is_open": is_open(link),
     }
     return pages.render(request, "links/payment_links/sheet.html", context)
-
-
-def is_open(link: PaymentLink) -> bool:
-    """Return whether a visitor can still use the link."""
-    return link.status == PaymentLink.Status.ACTIVE and not link.is_past_expiry

@@ -13,7 +13,6 @@ from links.payment_links.forms.payment_links import (
 )
 from links.payment_links.models import Claim, PaymentLink
 from links.payment_links.pages import claims
-from links.payment_links.pages.link_emails import is_open
 from links.payment_links.services import methods, payment_links
 from wallgent import public_origin
 from wallgent.api.json import MetadataEncoder
@@ -44,7 +43,7 @@ _COLUMNS = {
 @dashboard(GET="payments:read")
 def index(request):
     """List the organization's payment links."""
-    links = payment_links.visible_to(request.actor).select_related("wallet")
+    links = payment_links.visible_to(request.actor).select_related("organization", "wallet")
     listing = Listing(
         request,
         links,
@@ -131,7 +130,6 @@ def detail(request, id):
             "url": link.address_for(request.actor).url if may_share else "",
             "short_url": public_origin.url(f"/pay/{link.slug[:_SLUG_SHOWN]}…"),
             "may_change": _may_change(request.actor),
-            "is_open": is_open(link),
             "held": _held(link),
             "metadata": _metadata(link),
             "total": link.amount * link.max_uses,
@@ -172,7 +170,6 @@ def cancel(request, id):
     context = {
         "form": form,
         "link": link,
-        "is_open": is_open(link),
         "released": link.unclaimed if link.direction == LinkDirection.SEND else None,
         "under_way": len(claims.under_way(claims.rows(link))),
         "pay_requests": link.claims.filter(status=Claim.Status.PENDING_APPROVAL).count(),

@@ -32,11 +32,10 @@ from links.payment_links.errors import (
 from links.payment_links.models import CodeVisitor, EmailVerification, PaymentLink
 from links.payment_links.models.email_verifications import TRIES
 from links.payment_links.services import display_names, restrictions
-from wallgent import clock, credentials
+from wallgent import clock, credentials, money
 from wallgent.errors import DomainError, InvalidState
 from wallgent.mail import addresses, emails, limits
 from wallgent.mail.models import Email
-from wallgent.web import languages
 
 CODE_DIGITS = 6
 LONG_CODE_LENGTH = 12  # of 32 characters: 60 bits
@@ -86,7 +85,7 @@ def send_code(link: PaymentLink, *, email: str) -> CodeSent:
     """
     email = addresses.normalize(email)
     restrictions.check_email(link, email)
-    if link.status != PaymentLink.Status.ACTIVE or link.is_past_expiry:
+    if not link.is_open:
         raise InvalidState("This payment link is over: no code is needed.", status=link.status)
     with transaction.atomic(durable=True):
         return _send(link, email, clock.real_now())
@@ -170,8 +169,7 @@ def _render(verification: EmailVerification, lifetime: timedelta) -> tuple[str, 
     link = verification.link
     context = {
         "code": _code(verification),
-        "amount": languages.current().number(link.amount),
-        "currency": link.currency,
+        "amount": money.display(link.amount, link.currency),
         "organization": display_names.in_email(link.organization)[:_NAME_LENGTH],
         "sends": link.direction == PaymentLink.Direction.SEND,
         "minutes": int(lifetime.total_seconds()) // 60,

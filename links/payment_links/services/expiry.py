@@ -48,7 +48,7 @@ def expire_due(rows: list[DueWork]) -> None:
     ended, due = [], []
     for row in rows:
         link = links.get(row.subject)
-        if link and link.status == _Status.ACTIVE and not link.is_past_expiry:
+        if link and link.is_open:
             due_work.reschedule(row, link.expires_at)
         elif link:
             ended.append(row)

@@ -23,7 +23,7 @@ def send(link: PaymentLink, *, actor: Actor, address: str, message: str = "") ->
     """
     link = PaymentLink.objects.locked(link.id)
     address = addresses.normalize(address)
-    if link.status != PaymentLink.Status.ACTIVE or link.is_past_expiry:
+    if not link.is_open:
         raise InvalidState("This link is over. Make a new one and send that.")
     if link.emails and address not in link.emails:
         raise ValidationError(
@@ -57,7 +57,7 @@ def _render(link: PaymentLink, message: str) -> tuple[str, str]:
         "link": link,
         "sender": display_names.in_email(link.organization) or "Somebody",
         "description": "" if has_url else link.description,  # the link's page shows it anyway
-        "amount": _format_amount(link),
+        "amount": money.display(link.amount, link.currency),
         "message": [line.strip() for line in message.splitlines()] if message.strip() else [],
         "sends": link.direction == PaymentLink.Direction.SEND,
         "is_sandbox": link.environment == Environment.SANDBOX,
@@ -65,8 +65,3 @@ def _render(link: PaymentLink, message: str) -> tuple[str, str]:
     }
     subject = " ".join(render_to_string("links/payment_links/email_subject.txt", context).split())
     return subject, render_to_string("links/payment_links/email.txt", context)
-
-
-def _format_amount(link: PaymentLink) -> str:
-    whole, _, decimals = money.amount_text(link.amount).partition(".")
-    return f"{int(whole):,}.{decimals} {link.currency}"

@@ -80,7 +80,7 @@ def execute(approval: Approval, *, actor: Actor) -> Payment:
     link = PaymentLink.objects.locked(approval.subject_id)
     claim = Claim.objects.get(link=link, wallet=approval.wallet, status=_Status.PENDING_APPROVAL)
     claim.link, claim.wallet = link, approval.wallet
-    if link.status != PaymentLink.Status.ACTIVE or link.is_past_expiry:
+    if not link.is_open:
         raise InvalidState(
             "The payment link has been paid by somebody else, or is over. Reject this request.",
             paymentLinkId=link.id,

@@ -94,13 +94,12 @@ def find_by_slug(slug: str) -> PaymentLink:
 
 def public_view(link: PaymentLink) -> PublicLink:
     """What may be shown of a link to visitors who have not met its restrictions."""
-    has_expired = link.status == _Status.ACTIVE and link.is_past_expiry
     return PublicLink(
         slug=link.slug,
         amount=link.amount,
         currency=link.currency,
         description=link.description,
-        status=_Status.EXPIRED if has_expired else link.status,
+        status=link.status_now,
         direction=link.direction,
         expires_at=link.expires_at,
         requires_email=bool(link.emails),

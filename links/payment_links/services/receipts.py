@@ -1,4 +1,4 @@
-"""Sends receipts of claims by email, in the language of the visitor who requests them."""
+"""Sends receipts of claims by email, in the active language: that of the visitor who asks."""
 
 from datetime import UTC
 
@@ -8,12 +8,13 @@ from django.utils.translation import gettext
 
 from links.payment_links.models import Claim
 from links.payment_links.services import display_names
+from wallgent import money
 from wallgent.mail import emails
 from wallgent.mail.models import Email
-from wallgent.web.languages import Locale
+from wallgent.web import languages
 
 
-def send(claim: Claim, *, to: str, party: dict, locale: Locale, url: str) -> None:
+def send(claim: Claim, *, to: str, party: dict, url: str) -> None:
     """Queue the receipt of a settled claim.
 
     `party` is what the receipt's page shows of the other side. Texts written by the sender are
@@ -22,13 +23,13 @@ def send(claim: Claim, *, to: str, party: dict, locale: Locale, url: str) -> Non
     """
     link = claim.link
     with timezone.override(UTC):  # the reader's time zone is unknown
-        settled = locale.minute(claim.settled_at)
+        settled = languages.minute(claim.settled_at)
     context = {
         "claim": claim,
         "link": link,
         "party": party,
         "sender": display_names.in_email(link.organization) or gettext("Somebody"),
-        "amount": locale.money(claim.amount, link.currency),
+        "amount": money.display(claim.amount, link.currency),
         "settled": settled,
         "url": url,
     }

@@ -19,7 +19,7 @@ from links.payment_links.services import expiry, pay_requests, restrictions
 from links.payment_links.services.claim_history import add_step
 from wallgent import clock, events, ids, money
 from wallgent.actors import Actor
-from wallgent.money import ZERO
+from wallgent.money import ZERO, Currency
 
 _Status = PaymentLink.Status
 _UNPAID = (Claim.Status.AWAITING_PAYMENT, Claim.Status.CLAIMED)
@@ -245,8 +245,7 @@ def _late(claim: Claim, transfer: Transfer, actor: Actor) -> None:
     add_step(
         claim, claim.status, at=now, reason=f"{_received(transfer)} It came late, and is kept."
     )
-    is_open = link.status == _Status.ACTIVE and not link.is_past_expiry
-    if claim.status != Claim.Status.EXPIRED or not is_open or restrictions.earlier_use(claim):
+    if claim.status != Claim.Status.EXPIRED or not link.is_open or restrictions.earlier_use(claim):
         return
     if _credited(transfer) < claim.amount:
         return
@@ -270,7 +269,7 @@ def _received(transfer: Transfer) -> str:
 
 
 def _usdc(amount: Decimal) -> str:
-    return f"{money.amount_text(amount)} USDC"
+    return money.display(amount, Currency.USDC)
 
 
 _HANDLERS = {

@@ -170,8 +170,8 @@ class TestActivity:
 
         sentences = (
             "Wallet \u2068Research agent\u2069 frozen: Checking",
-            "25.00 USD paid from \u2068Research agent\u2069 to \u2068Globex\u2069",
-            "1,000.00 USD of sandbox money funded into \u2068Research agent",
+            "$25.00 paid from \u2068Research agent\u2069 to \u2068Globex\u2069",
+            "$1,000.00 of sandbox money funded into \u2068Research agent",
         )
         assert names_in(html, *sentences) == list(sentences)
         assert f'href="{site.root}/payments/{paid["id"]}"' in html
@@ -185,7 +185,7 @@ class TestActivity:
 
         html = Site(globex, "VIEWER").html()
 
-        assert "25.00 USD received in \u2068Shop\u2069 from \u2068Acme\u2069" in html
+        assert "$25.00 received in \u2068Shop\u2069 from \u2068Acme\u2069" in html
         assert "Research agent" not in html
 
     def test_shows_nothing_of_the_other_environment(self, site, live_wallet):

@@ -52,7 +52,7 @@ class TestList:
     def test_shows_asker_amount_and_deadline(self, owner, asked, payer):
         html = owner.html("/approvals")
 
-        for text in ("Globex", "Design work", "Research agent", printed("25"), "Pending"):
+        for text in ("Globex", "Design work", "Research agent", printed("25"), "Needs approval"):
             assert text in html
         assert owner.root + at(asked) in html
         assert 'class="rail-count">1<' in html
@@ -120,7 +120,7 @@ class TestPage:
 
         assert "In the words of" in html
         assert "We have not verified who" in html
-        assert "asks for 25.00 USD from" in html, "the timeline"
+        assert "asks for $25.00 from" in html, "the timeline"
         assert "· <bdi>Wallgent</bdi>" not in html, "the actor is not Wallgent"
         for text in ("Globex", "asks you for", printed("25"), "Design work", shop.id, "Decide by"):
             assert text in html

@@ -74,13 +74,13 @@ class TestDeclaredPayment:
     @pytest.mark.parametrize("side", ["payer", "recipient"])
     def test_is_on_the_statement_of_each_side(self, tip, acme, globex, wallet, shop, side):
         own, viewed, label, change = {
-            "payer": (acme, wallet, "Tip for Globex", "−5.00 USD"),
-            "recipient": (globex, shop, "Tip of Acme", "+5.00 USD"),
+            "payer": (acme, wallet, "Tip for Globex", "-$5.00"),
+            "recipient": (globex, shop, "Tip of Acme", "+$5.00"),
         }[side]
 
         html = Site(own, "VIEWER").html(f"/wallets/{viewed.id}")
 
-        assert re.search(f"{label} [^+−]* {re.escape(change)}", text_of(html))
+        assert re.search(f"{label} [^$]* {re.escape(change)}", text_of(html))
         assert f"/payments/{tip.id}" in html
 
     def test_is_named_on_its_page_and_a_kind_of_payment(self, tip, acme):
@@ -116,7 +116,7 @@ def test_declared_hold_is_named_and_added_up(acme, wallet):
         site = Site(acme, "VIEWER")
 
         assert "Tip jar" in site.html(f"/wallets/{wallet.id}", show="holds")
-        assert "Kept in tip jars 7.00 USD" in text_of(site.html())
+        assert "Kept in tip jars $7.00" in text_of(site.html())
         sentence = f"hold {placed.id}: for a wallet that does not know it"
         assert ledger_checks.differences() == [sentence]
         transaction.set_rollback(True)

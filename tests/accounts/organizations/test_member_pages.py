@@ -104,9 +104,9 @@ class TestInvite:
             form = form_data(email=f"{number}@x.example", role="MEMBER")
             owner.post(url(acme, "/invite"), form)
             shown = owner.get(url(acme)).content.decode()
-            assert "Waiting" in shown
+            assert "Pending" in shown
             emailing.deliver()
-            assert "Waiting" not in owner.get(url(acme)).content.decode()
+            assert "Pending" not in owner.get(url(acme)).content.decode()
         email = Email.objects.latest("pk")
         email.end("FAILED", reason="UNKNOWN_ADDRESS", reply="5.1.1")
 

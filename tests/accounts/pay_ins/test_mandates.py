@@ -50,7 +50,7 @@ class TestTerms:
         wording = mandates.terms(acme, amount=Decimal("1250.5")).wording
 
         assert "I authorize Acme to debit" in wording
-        assert "1,250.50 USD" in wording
+        assert "$1,250.50" in wording
 
     def test_a_version_is_of_one_exact_wording(self, acme):
         version = mandates.terms(acme, amount=Decimal(25)).version

@@ -76,7 +76,7 @@ class TestSend:
 
         html = owner.get(url(acme, "/new")).content.decode()
 
-        assert "Research agent (1,250.50 USD available)" in html
+        assert "Research agent ($1,250.50 available)" in html
 
     def test_review_shows_the_totals_and_moves_nothing(self, owner, acme, wallet, shop):
         fund(wallet, "100")
@@ -218,7 +218,7 @@ class TestSend:
 
         html = answer.content.decode()
         assert answer.status_code == 422
-        assert "10.00 is available" in html
+        assert "$10.00 is available" in html
         assert "Fund this wallet" in html
         assert "See the failed payment" not in html
         assert not Payment.objects.exists()
@@ -345,9 +345,9 @@ class TestList:
         out, into = self.rows(owner.get(url(acme, "")))
 
         assert "To <bdi>Globex</bdi>" in out
-        assert "−5.00" in out
+        assert "-$5.00" in out
         assert "From <bdi>Globex</bdi>" in into
-        assert "+7.00" in into
+        assert "+$7.00" in into
         assert "Shop" not in out + into
 
     @pytest.mark.parametrize(
@@ -387,7 +387,7 @@ class TestList:
 
         rows = self.rows(owner.get(url(acme, "?" + query.format(**names, **days))))
 
-        shown = {re.search(r"[+−]?(\d+\.\d\d) <span", row)[1] for row in rows}
+        shown = {re.search(r"[+-]?\$(\d+\.\d\d)", row)[1] for row in rows}
         assert shown == found
 
     def test_finds_a_payment_by_its_id(self, owner, acme, wallet, shop):
@@ -404,7 +404,7 @@ class TestList:
 
         rows = self.rows(owner.get(url(acme, "?sort=-amount")))
 
-        assert [re.search(r"−(\d+)", row)[1] for row in rows] == ["20", "3", "1"]
+        assert [re.search(r"-\$(\d+)", row)[1] for row in rows] == ["20", "3", "1"]
 
     def test_number_of_queries_is_constant_on_every_page(self, owner, acme, wallet, shop):
         fund(wallet, "1000")
@@ -466,7 +466,7 @@ class TestPayment:
         html = stranger.get(url(globex, f"/{payment.id}")).content.decode()
 
         assert "Acme" in html
-        assert "+40.00" in html
+        assert "+$40.00" in html
         assert "Give back" in html
         for text in ("0.25", "59.75", "Wallgent fees", "Research agent"):
             assert text not in html

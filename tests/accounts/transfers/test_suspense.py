@@ -76,7 +76,7 @@ def test_activity_tells_the_organization_to_contact_support(acme, wallet):
     suspend_deposit(wallet)
     page = world.browser(world.make_member(acme)).get(f"/{acme.id}/sandbox/", follow=True)
     name = isolate(wallet.name)
-    assert f"25.00 USD kept aside, as {name} could not take it: write to support" in page.text
+    assert f"$25.00 kept aside, as {name} could not take it: write to support" in page.text
 
 
 def test_payout_to_a_wrong_wallet_is_refused(support, acme, shop, live_wallet, wallet):  # noqa: F811

@@ -143,7 +143,7 @@ class TestWalletPage:
         assert names_in(html, *order) == list(order)
         assert f'href="{site.root}/payments/{paid["id"]}"' in html
         assert "May &lt;b&gt;rent" in html
-        assert "\u2212100.50" in html
+        assert "-$100.50" in html
         assert "with a fee of" in html
         assert "849.50" in html  # the balance after the last
         assert "Payment from" in Site(shop.organization, "OWNER").html(f"/wallets/{shop.id}")
@@ -155,10 +155,10 @@ class TestWalletPage:
         first = site.html(f"/wallets/{wallet.id}")
         second = site.html(f"/wallets/{wallet.id}", page="2")
 
-        assert "+30.00" in first
-        assert "+5.00" not in first
-        assert "+5.00" in second
-        assert "+30.00" not in second
+        assert "+$30.00" in first
+        assert "+$5.00" not in first
+        assert "+$5.00" in second
+        assert "+$30.00" not in second
 
     def test_lists_open_and_ended_holds(self, site, wallet):
         fund(wallet, "100")
@@ -167,9 +167,9 @@ class TestWalletPage:
 
         html = site.html(f"/wallets/{wallet.id}", show="holds")
 
-        assert "Pending" in html
+        assert "On hold" in html
         assert "30.00" in html
-        assert "Reversed" in html
+        assert "Released" in html
         assert "20.00" in html
         assert "Nothing is held" not in html
 
@@ -368,8 +368,8 @@ class TestFund:
 
         html = site.html(f"/wallets/{wallet.id}/fund")
 
-        assert "at most 10,000" in html
-        assert "at most 100,000" in html
+        assert "$10,000.00" in html
+        assert "$100,000.00" in html
         assert "500.00" in html
         assert "?amount=100.00" in html
         assert "?amount=1000.00" not in html
@@ -377,7 +377,7 @@ class TestFund:
         assert refused.status_code == 422
         assert "500.00 is left" in refused.content.decode()
         assert site.send(f"/wallets/{wallet.id}/fund", amount="500").status_code == 303
-        assert "was given the 100,000" in site.html(f"/wallets/{wallet.id}/fund")
+        assert "was given the $100,000.00" in site.html(f"/wallets/{wallet.id}/fund")
 
     def test_fills_in_a_quick_amount(self, site, wallet):
         assert 'value="100.00"' in site.html(f"/wallets/{wallet.id}/fund", amount="100.00")

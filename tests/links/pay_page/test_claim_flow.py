@@ -117,7 +117,7 @@ class TestPayoutToBank:
 
         receipt = visitor.get(page.wsgi_request.path)
         text, claim = text_of(receipt), Claim.objects.get()
-        assert "You have been paid 12.50 USD" in text
+        assert "You have been paid Paid $12.50" in text
         assert f"Receipt number {claim.id}" in text
         assert "•••• 6789" in text
         assert "hx-get" not in receipt.content.decode()
@@ -297,7 +297,7 @@ class TestBankDebit:
         assert kept.ip == "127.0.0.1"
         rails.settle(acme)
 
-        assert "You have paid 12.50 USD" in text_of(visitor.get(page.wsgi_request.path))
+        assert "You have paid Paid $12.50" in text_of(visitor.get(page.wsgi_request.path))
         assert balance_of(dollars) == Decimal("112.5")
 
     def test_mandate_is_in_the_readers_language(self, dollars):
@@ -322,7 +322,7 @@ class TestBankDebit:
         wording = Mandate.objects.get().wording
         assert wording in text_of(review)
         assert wording in text_of(unticked)
-        assert "12,50 USD" in wording
+        assert "$12.50" in wording
 
     def test_name_cannot_reverse_the_amount_of_the_mandate(self, visitor, dollars, acme):
         Organization.objects.filter(pk=acme.pk).update(name="Acme \u202e\u2067")
@@ -391,7 +391,7 @@ class TestPayoutInUsdc:
         assert "being confirmed on Ethereum" in text_of(page)
         rails.settle(acme)
 
-        assert "You have been paid 12.50 USDC" in text_of(visitor.get(page.wsgi_request.path))
+        assert "You have been paid Paid 12.50 USDC" in text_of(visitor.get(page.wsgi_request.path))
         assert balance_of(coins) == Decimal("87.5")
 
     @pytest.mark.parametrize(
@@ -458,7 +458,7 @@ class TestPaymentInUsdc:
     def test_payment_leads_to_a_receipt(self, visitor, page, coins):
         self.send(visitor, page, "12.50")
 
-        assert "You have paid 12.50 USDC" in text_of(visitor.get(page.wsgi_request.path))
+        assert "You have paid Paid 12.50 USDC" in text_of(visitor.get(page.wsgi_request.path))
         assert balance_of(coins) == Decimal("112.5")
 
     def test_payment_in_parts_settles(self, visitor, page):
@@ -487,7 +487,7 @@ class TestPaymentInUsdc:
         self.send(visitor, page, "20")
 
         text = text_of(visitor.get(page.wsgi_request.path))
-        assert "You have paid 12.50 USDC" in text
+        assert "You have paid Paid 12.50 USDC" in text
         assert "20.00 USDC came, which is more than was missing" in text
 
     def test_payment_on_another_chain_is_shown(self, visitor, page):
@@ -545,7 +545,7 @@ class TestPaymentInUsdc:
         link = make(dollars, "RECEIVE")
 
         choice = text_of(visitor.get(address(link), {"method": "usdc"}))
-        assert "12.50 USD is exchanged 1:1 for 12.50 USDC." in choice
+        assert "$12.50 is exchanged 1:1 for 12.50 USDC." in choice
         assert "exchanged" not in text_of(visitor.get(address(link), {"method": "ach"}))
 
         review = enter(visitor, link, step="usdc")
@@ -612,10 +612,10 @@ class TestPaymentFromWallet:
 
         review = enter(visitor, link, step="wallet", own=shop.id)
         assert "Shop of Globex" in text_of(review)
-        assert "Pay 12.50" in text_of(review)
+        assert "Pay $12.50" in text_of(review)
         page = confirm(visitor, link, review)
 
-        assert "You have paid 12.50 USD" in text_of(page)
+        assert "You have paid Paid $12.50" in text_of(page)
         assert not Approval.objects.exists()
         assert balance_of(dollars) == Decimal("112.5")
 
@@ -669,7 +669,7 @@ class TestReceipt:
         assert "on its way by e-mail" in text_of(visitor.get(answer.url))
         [email] = emailing.outbox()
         assert email.to == ["grace@example.com"]
-        assert email.subject == "Receipt: 12.50 USD from Acme"
+        assert email.subject == "Receipt: $12.50 from Acme"
         assert Claim.objects.get().id in email.body
         assert "•••• 6789 (JPMorgan Chase Bank)" in email.body
         assert page.wsgi_request.path in email.body
@@ -682,7 +682,7 @@ class TestReceipt:
         with django_capture_on_commit_callbacks(execute=True):
             self.send_email(visitor, page, "grace@example.com")
 
-        assert emailing.outbox()[0].subject == "Recibo: 12,50 USD de Acme"
+        assert emailing.outbox()[0].subject == "Recibo: $12.50 de Acme"
         assert "Número de recibo" in emailing.outbox()[0].body
 
     @pytest.mark.parametrize("to", ["", "grace", "a@b", "x@example.com\nBcc: y@example.com"])
@@ -708,7 +708,7 @@ class TestReceipt:
         self.send_email(visitor, page, "grace@example.com")
 
         email = Email.objects.get()
-        assert email.subject == "Receipt: 12.50 USD from Somebody"
+        assert email.subject == "Receipt: $12.50 from Somebody"
         assert "evil" not in email.text
 
     def test_receipt_emails_are_limited_per_day(self, visitor, page, monkeypatch):

@@ -77,7 +77,7 @@ class TestPage:
     def test_page_begins_with_sender_amount_and_direction(self, visitor, link):
         text = text_of(visitor.get(address(link)))
 
-        assert text.startswith("Acme sends you 25.00 USD")
+        assert text.startswith("Acme sends you $25.00")
         assert "For the drawings" in text
         assert "In the words of Acme" in text
         assert "We have not verified who Acme is" in text
@@ -134,7 +134,7 @@ class TestPage:
     def test_page_of_a_payment_request_says_so(self, visitor, make):
         text = text_of(visitor.get(address(make(direction="RECEIVE"))))
 
-        assert text.startswith("Acme asks you for 25.00 USD")
+        assert text.startswith("Acme asks you for $25.00")
         assert "A request for your money" in text
         assert "How would you like to pay?" in text
         assert "sends you" not in text
@@ -252,7 +252,7 @@ class TestClaim:
         receipt = visitor.get(answer.url)
         paid = Claim.objects.get(link=link)
         assert paid.payment_id in text_of(receipt)
-        assert "You have been paid 25.00 USD" in text_of(receipt)
+        assert "You have been paid Paid $25.00" in text_of(receipt)
         assert "Acme" in text_of(receipt)
         assert (balance_of(shop), balance_of(wallet)) == (Decimal(25), Decimal(975))
 
@@ -488,7 +488,7 @@ class TestRestriction:
     def test_sender_is_withheld_until_the_address_is_entered(self, visitor, make, shop):
         link = make(emails=[ADA], description="Prize")
         text = text_of(visitor.get(address(link)))
-        assert text.startswith("Somebody sends you 25.00 USD")
+        assert text.startswith("Somebody sends you $25.00")
         assert "This payment is for one person" in text
         assert "Acme" not in visitor.get(address(link)).content.decode()
         assert ADA not in visitor.get(address(link)).content.decode()
@@ -550,7 +550,7 @@ class TestRestriction:
 
     def test_payment_request_withholds_the_requester(self, visitor, make):
         link = make(direction="RECEIVE", emails=[ADA])
-        assert text_of(visitor.get(address(link))).startswith("Somebody asks you for 25.00 USD")
+        assert text_of(visitor.get(address(link))).startswith("Somebody asks you for $25.00")
 
         enter_email(visitor, link, ADA)
 

@@ -76,7 +76,7 @@ class TestCode:
         with django_capture_on_commit_callbacks(execute=True):
             enter_email(Client(headers={"Accept-Language": "es-ES"}), link, ADA)
 
-        assert "un pago de 1234,50 USD es para usted" in emailing.outbox()[-1].body
+        assert "un pago de $1,234.50 es para usted" in emailing.outbox()[-1].body
 
     def test_visitor_is_not_asked_for_a_code_that_cannot_be_sent(self, visitor, make, link):
         for _ in range(limits.EMAILS_PER_ADDRESS_OF_SANDBOXES):
@@ -241,7 +241,7 @@ class TestLanguage:
         answer = visitor.get(address(link), headers=SPANISH)
 
         text = text_of(answer)
-        assert text.startswith("Acme le envía 1,234.50 USD")  # as in Mexico
+        assert text.startswith("Acme le envía $1,234.50")
         assert "¿Adónde debe ir el dinero?" in text
         assert re.search(r"Abierto hasta el \d+ [a-z]{3,4} 20\d\d, \d\d:\d\d UTC", text)
         assert '<html lang="es"' in answer.content.decode()
@@ -251,7 +251,7 @@ class TestLanguage:
     def test_spanish_of_spain_has_a_decimal_comma(self, visitor, make):
         answer = visitor.get(address(make()), headers={"Accept-Language": "es-ES"})
 
-        assert text_of(answer).startswith("Acme le envía 25,00 USD")
+        assert text_of(answer).startswith("Acme le envía $25.00")
 
     def test_chosen_language_is_kept(self, visitor, make):
         link = make()

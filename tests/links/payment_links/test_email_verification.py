@@ -82,7 +82,7 @@ class TestClaimWithCode:
         code = re.search(r"\b\d{6}\b", email.body)[0]
         assert email.to == [ADA]
         assert code in email.subject
-        assert "10.00 USD" in email.body
+        assert "$10.00" in email.body
         assert code not in answer.text
         assert not Claim.objects.exists()
         assert try_claim(link, shop, code).status_code == 200

@@ -65,7 +65,7 @@ class TestSendLink:
         assert email.to == ["bob@example.com"]
         assert email.subject.startswith("[Test] Acme")
         assert words in email.subject
-        assert "125.00 USD" in email.subject
+        assert "$125.00" in email.subject
         assert link.url in email.body
         assert "> As agreed.\n> See you" in email.body
         assert f"{expiry:%Y, %H:%M} UTC" in email.body
@@ -76,7 +76,7 @@ class TestSendLink:
     def test_email_groups_thousands_and_quotes_the_description(self, send, make, mailoutbox):
         send(make(description="Rent\n\nfor May"))
 
-        assert "1,250.00 USD" in mailoutbox[0].subject
+        assert "$1,250.00" in mailoutbox[0].subject
         assert "> Rent\n> \n> for May" in mailoutbox[0].body
 
     def test_email_contains_no_url_but_the_links(self, send, make, acme, mailoutbox):
@@ -104,7 +104,7 @@ class TestSendLink:
         link = make()
         send(link)
         assert re.search(
-            r"Emails b…@example\.com .* Waiting", text_of(browser.get(path(acme, link)))
+            r"Emails b…@example\.com .* Pending", text_of(browser.get(path(acme, link)))
         )
         emailing.deliver()
         assert re.search(r"Emails b…@example\.com .* Sent", text_of(browser.get(path(acme, link))))
@@ -236,7 +236,7 @@ class TestPrintPage:
         page = browser.get(path(acme, link, "print"))
 
         text = text_of(page)
-        assert "Acme asks you for 1,250.00 USD" in text
+        assert "Acme asks you for $1,250.00" in text
         assert "Rent" in text
         assert link.url in text
         assert "Open until" in text

@@ -90,8 +90,8 @@ class TestListPage:
 
         text = text_of(browser.get(at()))
 
-        assert re.search(r"Prize .{10,30} You pay −25\.00 USD", text)
-        assert re.search(r"Rent .{10,30} You are paid \+40\.00 USD", text)
+        assert re.search(r"Prize .{10,30} You pay \$25\.00", text)
+        assert re.search(r"Rent .{10,30} You are paid \$40\.00", text)
 
     def test_without_links_offers_to_create_one(self, browser, viewer, at):
         assert "Make the first link" in text_of(browser.get(at()))
@@ -225,7 +225,7 @@ class TestCreatePage:
 
         assert review.status_code == 200
         text = text_of(review)
-        assert "50.00 USD will be set aside from Research agent now" in text
+        assert "$50.00 will be set aside from Research agent now" in text
         assert "comes back if the link is cancelled or expires" in text
         assert everything() == before
 
@@ -281,7 +281,7 @@ class TestCreatePage:
     def test_shows_the_available_balance_of_each_wallet(self, browser, at, funded):
         world.hold(funded, "100")
 
-        assert "Research agent (900.00 USD available)" in browser.get(at("new")).content.decode()
+        assert "Research agent ($900.00 available)" in browser.get(at("new")).content.decode()
 
     def test_before_production_is_activated_no_link_can_be_created(self, browser, acme):
         path = f"/{acme.id}/production/payment-links"
@@ -502,7 +502,7 @@ class TestLinkPage:
     def test_shows_the_held_amount(self, browser, make, at):
         text = text_of(browser.get(at(make(max_uses=4).id)))
 
-        assert "Set aside 100.00 USD" in text
+        assert "Set aside $100.00" in text
         assert "0 of 4" in text
 
     def test_receive_link_shows_no_held_amount(self, browser, make, at):
@@ -515,9 +515,9 @@ class TestLinkPage:
         text = text_of(browser.get(at(link.id)))
 
         assert shop.id in text
-        assert "Link made that pays 25.00 USD from Research agent" in text
-        assert "Link over 25.00 USD claimed" in text
-        assert "Set aside 25.00 USD" in text
+        assert "Link made that pays $25.00 from Research agent" in text
+        assert "Link over $25.00 claimed" in text
+        assert "Set aside $25.00" in text
         assert shop.name not in text
 
     def test_link_past_its_expiry_is_shown_as_expired(self, browser, make, at, acme):
@@ -561,7 +561,7 @@ class TestClaimsOnLinkPage:
         link = make()
         claim = _claim(link, rails.bank(number="000987654321"))
         page = browser.get(at(link.id))
-        assert "Claimed" in text_of(page)
+        assert "Processing" in text_of(page)
 
         rails.settle(acme)
 
@@ -570,7 +570,7 @@ class TestClaimsOnLinkPage:
         assert "ACH" in text
         assert "account ending in 4321" in text
         assert "98765" not in page.content.decode()
-        assert re.search(r"History .*Claimed .*Settled", text)
+        assert re.search(r"History .*Processing .*Paid", text)
         assert claim.id not in text
 
     def test_typed_email_is_not_shown_as_verified(self, browser, make, at, shop):
@@ -590,7 +590,7 @@ class TestClaimsOnLinkPage:
         text = text_of(browser.get(at(link.id)))
 
         assert f"From wallet {shop.id}" in text
-        assert re.search(r"Link over 25\.00 USD paid \d", text)
+        assert re.search(r"Link over \$25\.00 paid \d", text)
         assert "paid out" not in text
 
     def test_failed_claim_shows_its_reason_and_that_the_link_reopened(
@@ -615,7 +615,7 @@ class TestClaimsOnLinkPage:
         rails.settle(acme, seconds=20)
 
         text = text_of(browser.get(at(link.id)))
-        assert re.search(r"History .*Claimed .*Settled .*Returned .*R10", text)
+        assert re.search(r"History .*Processing .*Paid .*Returned .*R10", text)
 
     def test_usdc_claim_shows_a_shortened_address(self, browser, at, acme):
         wallet = world.make_wallet(acme, "Coins", currency="USDC", funds="100")
@@ -689,7 +689,7 @@ class TestCancelPage:
 
         text = text_of(browser.get(at(link.id, "cancel")))
 
-        assert "25.00 USD that nobody has claimed comes back to Research agent" in text
+        assert "$25.00 that nobody has claimed comes back to Research agent" in text
         assert "1 claim under way goes on: its money stays set aside until it has arrived" in text
         assert browser.post(at(link.id, "cancel"), {"submission": ids.new("sub")}).status_code
         assert available_of(funded) == Decimal(975)
@@ -699,18 +699,18 @@ class TestCancelPage:
     def test_shows_the_released_amount_and_releases_it(self, browser, make, at, funded):
         link = make(max_uses=2)
         question = text_of(browser.get(at(link.id, "cancel")))
-        assert "50.00 USD comes back to Research agent at once" in question
+        assert "$50.00 comes back to Research agent at once" in question
 
         answer = browser.post(at(link.id, "cancel"), {"submission": ids.new("sub")})
 
         assert (answer.status_code, answer.url) == (303, at(link.id))
         assert available_of(funded) == Decimal(1000)
-        assert "Cancelled" in text_of(browser.get(answer.url))
+        assert "Canceled" in text_of(browser.get(answer.url))
 
     def test_does_not_change_settled_claims(self, browser, make, at, shop, funded):
         link = make(max_uses=2)
         _claim(link, shop)
-        assert "25.00 USD that nobody has claimed" in text_of(browser.get(at(link.id, "cancel")))
+        assert "$25.00 that nobody has claimed" in text_of(browser.get(at(link.id, "cancel")))
 
         browser.post(at(link.id, "cancel"), {"submission": ids.new("sub")})
 

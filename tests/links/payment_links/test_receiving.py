@@ -107,7 +107,7 @@ class TestBankDebit:
         link = ask()
         shown = Client().get(f"/v1/payment-links/claim/{link['slug']}").json()["mandate"]
         assert "Acme" in shown["wording"]
-        assert "25.00 USD" in shown["wording"]
+        assert "$25.00" in shown["wording"]
         body = ach_body(mandate={"version": shown["version"], "accepted": True})
 
         Client(ip="192.0.2.7").post(
@@ -266,7 +266,7 @@ class TestUsdcPayment:
             "arrivedAt": A_TIME,
             "credited": True,
         }
-        assert "15.00 USDC is missing" in reasons()[0]
+        assert "15.00\xa0USDC is missing" in reasons()[0]
         pay(claimed, "15")
 
         assert (stored(link).status, balance_of(coins)) == ("SETTLED", 25)
@@ -313,7 +313,7 @@ class TestUsdcPayment:
         rails.settle(acme, seconds=3700)
 
         assert look(link, claimed)["status"] == "EXPIRED"
-        assert "Only 10.00 USDC of 25.00 USDC came" in look(link, claimed)["reason"]
+        assert "Only 10.00\xa0USDC of 25.00\xa0USDC came" in look(link, claimed)["reason"]
         assert (stored(link).status, balance_of(coins)) == ("ACTIVE", 10)
 
     def test_that_is_late_settles_a_link_that_is_still_open(self, wait, pay, acme, coins):

@@ -76,14 +76,14 @@ class TestOneDeclaration:
         *_, line = timeline.of(wallet.id, actor=world.actor_for(acme))
 
         named = isolate("Research agent"), isolate("Gate 7")
-        assert line.sentence == "{} sells tickets for 1,250.00 USD at {}".format(*named)
+        assert line.sentence == "{} sells tickets for $1,250.00 at {}".format(*named)
         assert (line.icon, line.tone, line.who) == ("store", "success", "Wallgent")
         assert (line.page, line.id) == ("wallet-fund", wallet.id)
 
     def test_gives_the_line_in_the_activity_of_the_organization(self, opened, wallet, acme):
         html = Site(acme, "VIEWER").html()
 
-        assert "sells tickets for 1,250.00 USD" in html
+        assert "sells tickets for $1,250.00" in html
         assert f'href="/{acme.id}/sandbox/wallets/{wallet.id}/fund"' in html
 
     def test_hides_its_secrets_from_support(self, opened, support):  # noqa: F811

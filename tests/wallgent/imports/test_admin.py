@@ -20,7 +20,7 @@ def test_rows_of_a_file_are_counted_and_not_shown(support, acme, wallet):  # noq
     for term in (file.id, acme.id):
         assert listed(support, FILES, term) == {file.id}
     page = support.get(path(FILES, "change", file.id)).content.decode()
-    assert "1 ready, 1 wrong" in page
+    assert "1 ready, 1 has errors" in page
     assert "For your eyes" not in page
 
 

@@ -100,7 +100,7 @@ class TestInboxPages:
 
         assert listed.index("Second") < listed.index("First")
         assert "ada@example.com" in listed
-        assert listed.index("Waiting") < listed.index("First") < listed.index("Sent")
+        assert listed.index("Pending") < listed.index("First") < listed.index("Sent")
         assert "See http://testserver/pay/x <b>now</b> line two" in text_of(page)
         assert 'href="http://testserver/pay/x"' in page.content.decode()
 

@@ -17,14 +17,14 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from wallgent import money as amounts
-from wallgent.web import pages, preferences
-from wallgent.web.templatetags.statuses import Look, look_of
+from wallgent.web import pages, preferences, statuses
 
 register = template.Library()
 
 _ICONS = Path(settings.BASE_DIR) / "templates" / "icons"
 _CHECKBOXES = forms.CheckboxSelectMultiple
-_MINUS = "\N{MINUS SIGN}"
+# By minimum number of characters, from what fits into a line on a phone of 360 pixels.
+_LONG = {" money-longer": 23, " money-long": 14}
 _CONTROLS = (
     (forms.CheckboxSelectMultiple, "choices", ""),
     (forms.RadioSelect, "choices", ""),
@@ -134,30 +134,23 @@ def _drawing(name: str) -> SafeString:
 
 @register.simple_tag
 def money(amount: Decimal | int, currency: str, direction: str = "", signed: bool = False):
-    """Render an amount with its currency, without rounding: 2 to 8 decimals, grouped by three.
+    """Render an amount with its currency, without rounding: see `wallgent.money.display`.
 
     `direction` "in" or "out" adds a plus or a minus sign to a positive amount. `signed` takes the
-    direction from the sign of the amount.
+    direction from the sign of the amount. A long amount gets a smaller font, because one that is
+    broken across lines could be misread.
     """
-    if isinstance(amount, bool) or not isinstance(amount, Decimal | int):
-        raise TypeError(f"Money is a Decimal, not {type(amount).__name__}.")
-    amount = Decimal(amount)
-    if signed and amount:
-        direction = "in" if amount > 0 else "out"
-    is_negative = amount < 0 or (direction == "out" and amount != 0)
-    sign = _MINUS if is_negative else "+" if direction == "in" and amount else ""
-    return format_html(
-        '<span class="money{}">{}{} <span class="money-unit">{}</span></span>',
-        " money-in" if sign == "+" else "",
-        sign,
-        _grouped(abs(amount)),
-        currency,
-    )
+    sign = {"in": "+", "out": "-"}.get(direction, "+" if signed else "")
+    text = amounts.display(amount, currency, sign=sign)
+    size = next((name for name, longer in _LONG.items() if len(text) > longer), "")
+    income = " money-in" if text.startswith("+") else ""
+    return format_html('<span class="money{}{}">{}</span>', income, size, text)
 
 
-def _grouped(amount: Decimal) -> str:
-    whole, fraction = amounts.amount_text(amount).split(".")
-    return f"{int(whole):,}.{fraction}"
+@register.filter("money")
+def money_text(amount: Decimal | int, currency: str) -> str:
+    """Return an amount with its currency as plain text, for sentences and attributes."""
+    return amounts.display(amount, currency)
 
 
 @register.filter
@@ -186,10 +179,9 @@ def when(moment: datetime.datetime | None, date_only: bool = False, none: str = 
 
 
 @register.inclusion_tag("components/status.html")
-def status(value: str) -> dict:
-    """Render the badge of a status: label and icon."""
-    look: Look = look_of(str(value or ""))
-    return {"look": look}
+def status(word: str) -> dict:
+    """Render the badge of a status: its word and icon. `word` is the label of the status."""
+    return {"look": statuses.look_of(word)}
 
 
 @register.inclusion_tag("components/field.html")

@@ -152,6 +152,6 @@ class TestDownload:
         link = PaymentLink.objects.get()
         assert (created["row"], created["url"], created["link_id"]) == ("2", link.url, link.id)
         assert (created["status"], created["description"]) == ("Created", "Grüße")
-        assert (refused["status"], refused["url"]) == ("Refused", "")
+        assert (refused["status"], refused["url"]) == ("Failed", "")
         assert "does not cover" in refused["problem"]
         assert wrong["problem"].startswith("amount: Write an amount")
