@@ -24,7 +24,7 @@ _COLUMNS = {
 _QUICK_AMOUNTS = (("100.00", "100"), ("1000.00", "1,000"), ("10000.00", "10,000"))
 
 
-@dashboard(GET="wallets:read")
+@dashboard("wallets", GET="wallets:read")
 def index(request):
     """List the wallets of the organization in this environment."""
     listing = Listing(
@@ -38,7 +38,7 @@ def index(request):
     return pages.render(request, "accounts/wallets/wallets.html", context)
 
 
-@dashboard(GET="wallets:write", POST="wallets:write")
+@dashboard("wallets", GET="wallets:write", POST="wallets:write")
 def new(request):
     """Create a wallet."""
     form = NewWalletForm(_form_data(request))
@@ -63,7 +63,7 @@ def new(request):
     )
 
 
-@dashboard(GET="wallets:write", POST="wallets:write")
+@dashboard("wallets", GET="wallets:write", POST="wallets:write")
 def edit(request, id):
     """Rename a wallet or its agent."""
     wallet = wallets.access(id, actor=request.actor)
@@ -86,7 +86,7 @@ def edit(request, id):
     )
 
 
-@dashboard(GET="wallets:write", POST="wallets:write")
+@dashboard("wallets", GET="wallets:write", POST="wallets:write")
 def fund(request, id):
     """Add sandbox money to a wallet."""
     wallet = wallets.access(id, actor=request.actor)
@@ -115,7 +115,7 @@ def fund(request, id):
     )
 
 
-@dashboard(GET="wallets:write", POST="wallets:write")
+@dashboard("wallets", GET="wallets:write", POST="wallets:write")
 def freeze(request, id):
     """Freeze a wallet, so that no money leaves it."""
     wallet = wallets.access(id, actor=request.actor)
@@ -140,7 +140,7 @@ def freeze(request, id):
     )
 
 
-@dashboard(GET="wallets:write", POST="wallets:write")
+@dashboard("wallets", GET="wallets:write", POST="wallets:write")
 def unfreeze(request, id):
     """Unfreeze a wallet."""
     wallet = wallets.access(id, actor=request.actor)
@@ -163,7 +163,7 @@ def unfreeze(request, id):
     ) or _render_form(request, form, context, wallet)
 
 
-@dashboard(GET="wallets:write", POST="wallets:write")
+@dashboard("wallets", GET="wallets:write", POST="wallets:write")
 def close(request, id):
     """Close an empty wallet."""
     wallet = wallets.access(id, actor=request.actor)

@@ -1,6 +1,7 @@
 // Copies what pages need out of node_modules, and compiles the style sheet. Run by make css.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { copyFileSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 
 const root = new URL("../../", import.meta.url);
 const modules = new URL("node_modules/", import.meta.url);
@@ -14,6 +15,12 @@ write(
   "static/js/htmx.min.js",
   `/*! htmx ${version("htmx.org")}, https://htmx.org\n\n${licence} */\n${read("htmx.org/dist/htmx.min.js").trim()}\n`,
 );
+
+// The typeface: all weights of the Latin letters in one file, and its licence beside it.
+const inter = (path) => new URL(`@fontsource-variable/inter/${path}`, modules);
+mkdirSync(new URL("static/fonts/", root), { recursive: true });
+copyFileSync(inter("files/inter-latin-wght-normal.woff2"), new URL("static/fonts/inter.woff2", root));
+copyFileSync(inter("LICENSE"), new URL("static/fonts/LICENSE.txt", root));
 
 // Only the drawing of each icon: the tag that shows it brings its own <svg>.
 const icons = "templates/icons/";
@@ -38,4 +45,11 @@ execFileSync(
   ["--input", "wallgent.css", "--output", `${sheet}.new`, "--minify"],
   { cwd: new URL(".", import.meta.url).pathname, stdio: ["inherit", "inherit", "pipe"] },
 );
+// As the template tag `asset` writes it, so that the preloaded file is the one that is used.
+const digest = createHash("sha256").update(readFileSync(inter("files/inter-latin-wght-normal.woff2")));
+const hashed = readFileSync(`${sheet}.new`, "utf8").replace(
+  "inter.woff2",
+  `inter.woff2?v=${digest.digest("hex").slice(0, 12)}`,
+);
+writeFileSync(`${sheet}.new`, hashed);
 renameSync(`${sheet}.new`, sheet);

@@ -20,21 +20,24 @@ RIGHT_TO_LEFT = "محفظة الأبحاث ‏2026"
 HOSTILE = "<script>alert('never')</script>"
 HUGE = Decimal("999999999999.99999999")
 SHELLS = ("account", "hosted")
-SECTIONS = (
-    ("money", "Money and time", "coins"),
-    ("status", "States", "circle-dot"),
-    ("buttons", "Buttons", "play"),
-    ("stats", "Figures", "scale"),
-    ("chart", "Charts", "chart-column"),
-    ("table", "Tables", "list"),
-    ("form", "Forms", "pencil"),
-    ("notices", "Notices", "bell"),
-    ("details", "Details", "file-text"),
-    ("secret", "Secrets and codes", "key-round"),
-    ("waiting", "Waiting", "loader"),
-    ("empty", "Empty", "circle-dashed"),
-    ("icons", "Icons", "gift"),
-)
+SECTIONS = {
+    "Data": (
+        ("money", "Money and time", "coins"),
+        ("status", "States", "circle-dot"),
+        ("stats", "Figures", "scale"),
+        ("chart", "Charts", "chart-column"),
+        ("table", "Tables", "list"),
+        ("details", "Details", "file-text"),
+    ),
+    "Input": (("buttons", "Buttons", "play"), ("form", "Forms", "pencil")),
+    "Feedback": (
+        ("notices", "Notices", "bell"),
+        ("secret", "Secrets and codes", "key-round"),
+        ("waiting", "Waiting", "loader"),
+        ("empty", "Empty", "circle-dashed"),
+    ),
+    "Basics": (("icons", "Icons", "gift"),),
+}
 
 
 def page(request):
@@ -60,9 +63,15 @@ def _layout_context(request) -> dict:
     production = request.GET.get("environment") == Environment.PRODUCTION
     return {
         "environment": Environment.PRODUCTION if production else Environment.SANDBOX,
-        "navigation": [
-            {"label": label, "url": f"#{name}", "icon": icon, "current": name == "money"}
-            for name, label, icon in SECTIONS
+        "groups": [
+            (
+                heading,
+                [
+                    {"label": label, "url": f"#{name}", "icon": icon, "current": name == "money"}
+                    for name, label, icon in sections
+                ],
+            )
+            for heading, sections in SECTIONS.items()
         ],
         "organizations": [
             {"name": "Acme Research", "url": "#money", "current": True},

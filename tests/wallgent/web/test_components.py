@@ -20,6 +20,7 @@ from wallgent.web.templatetags import statuses
 
 TEMPLATES = Path(settings.BASE_DIR) / "templates"
 ICONS = TEMPLATES / "icons"
+STYLES = Path(settings.BASE_DIR) / "wallgent" / "styles"
 STYLE_SHEET = Path(settings.BASE_DIR) / "static" / "css" / "wallgent.css"
 AT = datetime.datetime(2026, 3, 4, 23, 5, 6, tzinfo=datetime.UTC)
 
@@ -167,7 +168,8 @@ class TestHostileText:
             '{% include "components/facts.html" with facts=pairs only %}',
             '{% include "components/timeline.html" with facts=facts only %}',
             '{% include "components/organizations.html" with name=text choices=choices only %}',
-            '{% include "components/navigation.html" with items=choices only %}',
+            '{% include "components/navigation.html" with groups=groups only %}',
+            '{% include "components/locked_bar.html" with contact=text only %}',
             "{% confirm url=text label=text title=text text=text %}",
             "{% errors form %}{% for bound in form %}{% field bound prefix=text %}{% endfor %}",
         ],
@@ -176,6 +178,7 @@ class TestHostileText:
         form = SampleForm({"name": HOSTILE, "amount": HOSTILE, "note": HOSTILE})
         form.add_error("name", HOSTILE)
         form.add_error(None, HOSTILE)
+        choices = [{"name": HOSTILE, "label": HOSTILE, "url": f'"{HOSTILE}', "icon": "x"}]
 
         shown = render(
             source,
@@ -183,7 +186,8 @@ class TestHostileText:
             form=form,
             pairs=[(HOSTILE, HOSTILE)],
             facts=[{"title": HOSTILE, "text": HOSTILE, "who": HOSTILE, "at": AT}],
-            choices=[{"name": HOSTILE, "label": HOSTILE, "url": f'"{HOSTILE}', "icon": "x"}],
+            choices=choices,
+            groups=[(HOSTILE, choices)],
         )
 
         assert "&lt;script&gt;" in shown
@@ -358,6 +362,23 @@ class TestAssets:
 
         assert not missing
 
+    def test_preloaded_typeface_is_the_one_that_the_style_sheet_uses(self):
+        used = re.findall(r"url\(\"?\.\.(/fonts/[^)\"]+)", STYLE_SHEET.read_text())
+
+        assert [f"/static{path}" for path in used] == [render("{% asset 'fonts/inter.woff2' %}")]
+
+    def test_type_has_five_sizes_and_three_weights(self):
+        """Everything uses the scale: no size or weight is written as a number."""
+        theme = (STYLES / "wallgent.css").read_text()
+        assert len(re.findall(r"--text-\w+: [\d.]+rem", theme)) == 5
+        assert len(re.findall(r"--font-weight-\w+: \d+", theme)) == 3
+        for sheet in STYLES.glob("*.css"):
+            rules = re.sub(r"@font-face {.*?}", "", sheet.read_text(), flags=re.S)
+            values = re.findall(r"(?<![-\w])font-(?:size|weight): ([^;]+);", rules)
+            assert [value for value in values if not value.startswith("var(--")] == []
+        for path in our_templates():
+            assert not re.search(r"\b(?:text|font)-\[", path.read_text()), path
+
     def test_every_icon_exists(self):
         named = {look.icon for look in map(statuses.look_of, (*statuses.STATES, ""))}
         for path in our_templates():
@@ -370,7 +391,7 @@ class TestAssets:
     def test_assets_of_a_page_are_served(self):
         page = Client().get("/nothing").content.decode()
         paths = re.findall(r'(?:href|src)="(/static/[^"]+)"', page)
-        assert len(paths) == 5
+        assert len(paths) == 6
         for path in paths:
             started = []
             environ = RequestFactory().get(path).environ
