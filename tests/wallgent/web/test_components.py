@@ -17,6 +17,7 @@ from wallgent.http.static_files import StaticFiles
 from wallgent.web import charts, preferences
 from wallgent.web.style_guide import HOSTILE, HUGE, LONG, SampleForm
 from wallgent.web.templatetags import statuses
+from wallgent.web.templatetags.wallgent import _CONTROLS
 
 TEMPLATES = Path(settings.BASE_DIR) / "templates"
 ICONS = TEMPLATES / "icons"
@@ -359,8 +360,10 @@ class TestAssets:
             for name in _classes(path.read_text())
             if name not in drawn
         }
+        controls = {css for _, _, css in _CONTROLS if css} | {"input"}
 
         assert not missing
+        assert controls <= drawn
 
     def test_preloaded_typeface_is_the_one_that_the_style_sheet_uses(self):
         used = re.findall(r"url\(\"?\.\.(/fonts/[^)\"]+)", STYLE_SHEET.read_text())
