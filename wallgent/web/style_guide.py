@@ -98,7 +98,7 @@ def _sample_context() -> dict:
         "listing": _listing(),
         "rows": _rows(now),
         "empty_listing": {"is_filtered": True, "clear_url": "#table"},
-        "form": SampleForm(),
+        "form": SampleForm(auto_id="sample_%s"),
         "wrong_form": _wrong_form(),
         "timeline": _timeline(now),
         "details": [("Id", ids.new("wal")), ("Name", LONG), ("Owner", RIGHT_TO_LEFT), ("Note", "")],
@@ -214,7 +214,8 @@ class SampleForm(forms.Form):
 
 
 def _wrong_form() -> SampleForm:
-    form = SampleForm({"name": HOSTILE, "amount": "12,5", "note": RIGHT_TO_LEFT})
+    data = {"name": HOSTILE, "amount": "12,5", "note": RIGHT_TO_LEFT}
+    form = SampleForm(data, auto_id="wrong_%s")
     form.add_error("amount", "Write an amount above zero, such as 25.00.")
     form.add_error(None, "The wallet holds too little for this.")
     return form
