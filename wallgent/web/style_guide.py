@@ -73,6 +73,7 @@ def _layout_context(request) -> dict:
             )
             for heading, sections in SECTIONS.items()
         ],
+        "settings": [{"label": "Organization", "url": "#money"}],
         "organizations": [
             {"name": "Acme Research", "url": "#money", "current": True},
             {"name": RIGHT_TO_LEFT, "url": "#money", "current": False},
@@ -85,6 +86,11 @@ def _sample_context() -> dict:
     now = clock.real_now()
     return {
         "now": now,
+        "email": {
+            "status": "FAILED",
+            "reason": "x",
+            "get_reason_display": "The address does not exist",
+        },
         "long": LONG,
         "rtl": RIGHT_TO_LEFT,
         "hostile": HOSTILE,

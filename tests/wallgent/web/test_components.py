@@ -335,7 +335,66 @@ class TestTheme:
         assert "theme" not in response.cookies
 
 
+class TestBrowserName:
+    @pytest.mark.parametrize(
+        ("user_agent", "name"),
+        [
+            (
+                "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"
+                " Chrome/140.0.0.0 Safari/537.36",
+                "Chrome on Linux",
+            ),
+            (
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko)"
+                " Chrome/140.0.0.0 Safari/537.36 Edg/140.0.0.0",
+                "Edge on Windows",
+            ),
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15"
+                " (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1",
+                "Safari on iPhone",
+            ),
+            (
+                "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko)"
+                " Chrome/140.0.0.0 Mobile Safari/537.36",
+                "Chrome on Android",
+            ),
+            (
+                "Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:140.0) Gecko/20100101"
+                " Firefox/140.0",
+                "Firefox on macOS",
+            ),
+            ("curl/8.5.0", "Unknown browser"),
+            ("", "Unknown browser"),
+            (HOSTILE, "Unknown browser"),
+        ],
+    )
+    def test_browser_and_system_are_named(self, user_agent, name):
+        assert render("{{ text|browser_name }}", text=user_agent) == name
+
+
 class TestStyleGuide:
+    def test_style_guide_includes_every_component(self, settings):
+        settings.DEVELOPMENT = True
+
+        pages = [
+            Client().get(f"/design{query}")
+            for query in ("", "?toasts", "?environment=PRODUCTION", "?shell=account")
+        ]
+
+        used = {template.name for page in pages for template in page.templates}
+        components = {f"components/{path.name}" for path in (TEMPLATES / "components").iterdir()}
+        assert components - used == set()
+
+    def test_ids_are_unique_and_labels_lead_to_a_field(self, settings):
+        settings.DEVELOPMENT = True
+
+        html = Client().get("/design").content.decode()
+
+        ids = re.findall(r'\sid="([^"]+)"', html)
+        assert sorted(ids) == sorted(set(ids))
+        assert set(re.findall(r'<label[^>]* for="([^"]+)"', html)) <= set(ids)
+
     @pytest.mark.parametrize("query", ["", "?shell=account", "?shell=hosted", "?fault=503"])
     def test_style_guide_shows_every_component(self, settings, query):
         settings.DEVELOPMENT = True
