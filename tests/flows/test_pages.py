@@ -107,6 +107,15 @@ class TestEveryPage:
                     page.name == "payment-link-print"  # a sheet of paper, without navigation
                 )
 
+    def test_has_at_most_one_primary_action(self, subtests, acme, ids, browser_of):
+        browser = browser_of("OWNER")
+
+        for page in PAGES:
+            with subtests.test(str(page)):
+                html = browser.get(page.url(acme, ids)).content.decode()
+                outside_dialogs = re.sub(r"<dialog.*?</dialog>", "", html, flags=re.S)
+                assert outside_dialogs.count("btn-primary") <= 1
+
     def test_page_and_assets_take_140_kilobytes(self, subtests, acme, ids, browser_of):
         """Measured as compressed by our server."""
         browser = browser_of("OWNER")
