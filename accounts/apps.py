@@ -53,25 +53,54 @@ class AccountsConfig(AppConfig):
         pages.add_section(
             "overview", "Overview", icon="layout-dashboard", permission="wallets:read", rank=10
         )
-        pages.add_section("wallets", "Wallets", icon="wallet", permission="wallets:read", rank=20)
         pages.add_section(
-            "payments", "Payments", icon="arrow-left-right", permission="payments:read", rank=30
+            "wallets",
+            "Wallets",
+            icon="wallet",
+            group="Money",
+            permission="wallets:read",
+            rank=20,
+        )
+        pages.add_section(
+            "payments",
+            "Payments",
+            icon="arrow-left-right",
+            group="Money",
+            permission="payments:read",
+            rank=30,
         )
         pages.add_section(
             "approvals",
             "Approvals",
             icon="user-check",
+            group="Money",
             permission="payments:read",
             rank=35,
             count=lambda actor: approvals.open_for(actor)[:MAX_COUNTED].count(),
         )
         pages.add_section(
-            "api-keys", "API keys", icon="key-round", permission="organizations:read", rank=60
+            "api-keys",
+            "API keys",
+            icon="key-round",
+            group="Developers",
+            permission="organizations:read",
+            rank=60,
         )
         pages.add_section(
-            "members", "Members", icon="users", permission="organizations:read", rank=70
+            "members",
+            "Members",
+            icon="users",
+            group="Organization",
+            permission="organizations:read",
+            rank=70,
         )
         pages.add_section(
-            "organization", "Settings", icon="settings", permission="organizations:read", rank=80
+            "organization",
+            "Settings",
+            icon="settings",
+            group="Organization",
+            permission="organizations:read",
+            rank=80,
         )
+        pages.add_settings("organization", "Organization", permission="organizations:read")
         adapters.connect()

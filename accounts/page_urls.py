@@ -4,7 +4,7 @@ from django.urls import include, path
 
 from accounts.activity.pages import overview, wallet
 from accounts.controls.pages import approvals
-from accounts.organizations.pages import api_keys, members, organizations
+from accounts.organizations.pages import api_keys, members, organizations, sandbox_clock
 from accounts.payments import pages as payments
 from accounts.wallets import pages as wallets
 from wallgent.web import access
@@ -42,6 +42,7 @@ PAGES = [
         name="member-invitation-revoke",
     ),
     path("", include("wallgent.mail.urls")),
+    path("clock", sandbox_clock.advance, name="sandbox-clock"),
     path("settings", organizations.settings, name="organization"),
 ]
 

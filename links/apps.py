@@ -39,5 +39,13 @@ class LinksConfig(AppConfig):
             ),
         )
         pages.add_section(
-            "payment-links", "Payment links", icon="link", permission="payments:read", rank=40
+            "payment-links",
+            "Payment links",
+            icon="link",
+            group="Links",
+            permission="payments:read",
+            rank=40,
+        )
+        pages.add_settings(
+            "payment-link-settings", "Payment links", permission="organizations:read"
         )

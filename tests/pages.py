@@ -85,6 +85,7 @@ PAGES = [
     _action("member-leave", VIEWER),
     Page(name="mailbox", opened_by=MEMBER),
     Page(name="mailbox-letter", opened_by=MEMBER, id="letter"),
+    _action("sandbox-clock", ADMIN),
     Page(name="organization", sent_by=ADMIN),
 ]
 

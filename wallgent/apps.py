@@ -55,8 +55,9 @@ class WallgentConfig(AppConfig):
             "mailbox",
             "Test mailbox",
             icon="mail",
+            group="Developers",
             permission="payments:write",
-            rank=50,
+            rank=65,
             environment=Environment.SANDBOX,
         )
 

@@ -61,6 +61,8 @@ for _proxy in TRUSTED_PROXIES:
         ipaddress.ip_network(_proxy, strict=False)
     except ValueError as error:
         raise ImproperlyConfigured(f"TRUSTED_PROXIES: {error}.") from None
+# Who activates production: an email address, or the URL of a page.
+SUPPORT_CONTACT = env.str("SUPPORT_CONTACT", "")
 DEFAULT_PLAN = env.str("DEFAULT_PLAN", "ENTERPRISE")
 # Threads of a web process: granian's --blocking-threads. Long requests take half of them at most.
 WEB_THREADS = env.int("WEB_THREADS", 4)

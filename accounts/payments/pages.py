@@ -125,7 +125,7 @@ def _may_write(actor: Actor) -> bool:
     return actor.may("payments:write") and not organizations.is_locked(actor)
 
 
-@dashboard(GET="payments:read")
+@dashboard("payments", GET="payments:read")
 def index(request):
     """List payments sent and received."""
     actor = request.actor
@@ -146,7 +146,7 @@ def index(request):
     return pages.render(request, "accounts/payments/payments.html", context)
 
 
-@dashboard(GET="payments:write", POST="payments:write")
+@dashboard("payments", GET="payments:write", POST="payments:write")
 def new(request):
     """Send a payment: first a form, then a review, then the payment."""
     review = pages.draft(request, request.GET.get("review", ""))
@@ -257,7 +257,7 @@ def _have_paid_each_other(actor: Actor, other: Organization) -> bool:
     return between.exists()
 
 
-@dashboard(GET="payments:read")
+@dashboard("payments", GET="payments:read")
 def show(request, id):
     """Show a payment with its entries and its timeline."""
     actor = request.actor
@@ -303,7 +303,7 @@ def _entries(line: Line, actor: Actor) -> list[dict]:
     ]
 
 
-@dashboard(GET="payments:write", POST="payments:write")
+@dashboard("payments", GET="payments:write", POST="payments:write")
 def reverse(request, id):
     """Reverse a payment, after a confirmation."""
     actor = request.actor

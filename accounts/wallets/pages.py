@@ -25,7 +25,7 @@ _COLUMNS = {
 _QUICK_AMOUNTS = (Decimal("100.00"), Decimal("1000.00"), Decimal("10000.00"))
 
 
-@dashboard(GET="wallets:read")
+@dashboard("wallets", GET="wallets:read")
 def index(request):
     """List the wallets of the organization in this environment."""
     listing = Listing(
@@ -39,7 +39,7 @@ def index(request):
     return pages.render(request, "accounts/wallets/wallets.html", context)
 
 
-@dashboard(GET="wallets:write", POST="wallets:write")
+@dashboard("wallets", GET="wallets:write", POST="wallets:write")
 def new(request):
     """Create a wallet."""
     form = NewWalletForm(_form_data(request))
@@ -64,7 +64,7 @@ def new(request):
     )
 
 
-@dashboard(GET="wallets:write", POST="wallets:write")
+@dashboard("wallets", GET="wallets:write", POST="wallets:write")
 def edit(request, id):
     """Rename a wallet or its agent."""
     wallet = wallets.access(id, actor=request.actor)
@@ -87,7 +87,7 @@ def edit(request, id):
     )
 
 
-@dashboard(GET="wallets:write", POST="wallets:write")
+@dashboard("wallets", GET="wallets:write", POST="wallets:write")
 def fund(request, id):
     """Add sandbox money to a wallet."""
     wallet = wallets.access(id, actor=request.actor)
@@ -114,7 +114,7 @@ def fund(request, id):
     )
 
 
-@dashboard(GET="wallets:write", POST="wallets:write")
+@dashboard("wallets", GET="wallets:write", POST="wallets:write")
 def freeze(request, id):
     """Freeze a wallet, so that no money leaves it."""
     wallet = wallets.access(id, actor=request.actor)
@@ -139,7 +139,7 @@ def freeze(request, id):
     )
 
 
-@dashboard(GET="wallets:write", POST="wallets:write")
+@dashboard("wallets", GET="wallets:write", POST="wallets:write")
 def unfreeze(request, id):
     """Unfreeze a wallet."""
     wallet = wallets.access(id, actor=request.actor)
@@ -162,7 +162,7 @@ def unfreeze(request, id):
     ) or _render_form(request, form, context, wallet)
 
 
-@dashboard(GET="wallets:write", POST="wallets:write")
+@dashboard("wallets", GET="wallets:write", POST="wallets:write")
 def close(request, id):
     """Close an empty wallet."""
     wallet = wallets.access(id, actor=request.actor)

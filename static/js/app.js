@@ -72,7 +72,7 @@
 
   document.addEventListener("click", (event) => {
     const target = event.target.closest?.(
-      "[data-copy], [data-dismiss], [data-dialog], [data-close], [data-theme-form] button",
+      "[data-copy], [data-dismiss], [data-dialog], [data-close], [data-print], [data-theme-form] button",
     );
     for (const open of document.querySelectorAll("details.drop[open]")) {
       if (!open.contains(event.target)) open.open = false;
@@ -81,6 +81,7 @@
     if (!target) return;
     if (target.matches("[data-copy]")) copy(target);
     else if (target.matches("[data-dismiss]")) target.closest("[data-toast]")?.remove();
+    else if (target.matches("[data-print]")) print();
     else if (target.matches("[data-close]")) target.closest("dialog")?.close();
     else if (target.matches("[data-dialog]")) openDialog(event, target);
     else {

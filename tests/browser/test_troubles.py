@@ -201,7 +201,7 @@ def focus(page, label):
 class TestColoursAndTime:
     @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
     def test_the_dark_is_chosen_and_stays(self, owner, home, scripts):
-        page = owner(scripts=scripts).go("/account/email/")
+        page = owner(scripts=scripts).go("/account/appearance")
 
         page.get_by_role("button", name="Dark").first.click()
         page.goto(page.url)

@@ -9,6 +9,7 @@ from accounts.payments.models import Payment
 from accounts.wallets.models import Wallet
 from links.payment_links.models import PaymentLink
 from tests import pages, world
+from tests.links.pay_page.visiting import sent_by_our_server
 from tests.pages import PAGES, ROLES, object_ids
 from tests.world import everything
 
@@ -93,6 +94,37 @@ class TestEveryPage:
                 html = browser.get(page.url(acme, ids)).content.decode()
                 assert "<script>alert" not in html
                 assert not re.search(r"<[a-z][^>]*\s(style|on[a-z]+)=", html)
+
+    def test_declares_its_section(self, subtests, acme, ids, browser_of):
+        """The navigation marks one section as current."""
+        browser = browser_of("OWNER")
+
+        for page in PAGES:
+            with subtests.test(str(page)):
+                html = browser.get(page.url(acme, ids)).content.decode()
+                menus = re.findall(r'<nav class="rail".*?</nav>', html, flags=re.S)
+                assert [menu.count('aria-current="page"') for menu in menus] == [1] or (
+                    page.name == "payment-link-print"  # a sheet of paper, without navigation
+                )
+
+    def test_has_at_most_one_primary_action(self, subtests, acme, ids, browser_of):
+        browser = browser_of("OWNER")
+
+        for page in PAGES:
+            with subtests.test(str(page)):
+                html = browser.get(page.url(acme, ids)).content.decode()
+                outside_dialogs = re.sub(r"<dialog.*?</dialog>", "", html, flags=re.S)
+                assert outside_dialogs.count("btn-primary") <= 1
+
+    def test_page_and_assets_take_140_kilobytes(self, subtests, acme, ids, browser_of):
+        """Measured as compressed by our server."""
+        browser = browser_of("OWNER")
+
+        for page in PAGES:
+            with subtests.test(str(page)):
+                html = browser.get(page.url(acme, ids)).content
+                paths = re.findall(r'(?:href|src)="(/static/[^"?]+)', html.decode())
+                assert len(html) + sum(len(sent_by_our_server(path)) for path in paths) <= 140_000
 
     def test_takes_at_most_22_queries(
         self, subtests, acme, ids, browser_of, django_assert_max_num_queries

@@ -38,7 +38,7 @@ _ROW_COLUMNS = {
 
 def paths(kind: Kind) -> list[URLPattern]:
     """The URL patterns of a kind's two pages, below organization and environment."""
-    page = dashboard(GET=kind.permission, POST=kind.permission)
+    page = dashboard(kind.parent_page, GET=kind.permission, POST=kind.permission)
     return [
         path(kind.path, page(partial(_index, kind=kind)), name=kind.upload_page),
         path(f"{kind.path}/<str:id>", page(partial(_show, kind=kind)), name=kind.file_page),

@@ -17,7 +17,7 @@ _COLUMNS = {
 
 
 # Emails contain links and codes that give access to money, so reading them needs payments:write.
-@dashboard(GET="payments:write")
+@dashboard("mailbox", GET="payments:write")
 def index(request):
     """List the emails of the last week, the latest first."""
     emails = Email.objects.visible_to(request.actor)
@@ -28,7 +28,7 @@ def index(request):
     return pages.render(request, "wallgent/mail/test_inbox.html", context)
 
 
-@dashboard(GET="payments:write")
+@dashboard("mailbox", GET="payments:write")
 def show(request, id):
     """Show one email as it was sent."""
     uuid = ids.parse(id, "eml")

@@ -1,6 +1,8 @@
 // Copies what pages need out of node_modules, and compiles the style sheet. Run by make css.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { copyFileSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import subsetFont from "subset-font";
 
 const root = new URL("../../", import.meta.url);
 const modules = new URL("node_modules/", import.meta.url);
@@ -14,6 +16,22 @@ write(
   "static/js/htmx.min.js",
   `/*! htmx ${version("htmx.org")}, https://htmx.org\n\n${licence} */\n${read("htmx.org/dist/htmx.min.js").trim()}\n`,
 );
+
+// The typeface, with its licence beside it: of the letters that base.css names, the weights we use.
+const inter = (path) => new URL(`@fontsource-variable/inter/${path}`, modules);
+const named = readFileSync(new URL("base.css", import.meta.url), "utf8").match(/unicode-range:([^;]+)/)[1];
+const letters = [...named.matchAll(/U\+(\w+)(?:-(\w+))?/g)].flatMap(([, first, last = first]) => {
+  const [start, end] = [parseInt(first, 16), parseInt(last, 16)];
+  return Array.from({ length: end - start + 1 }, (_, place) => String.fromCodePoint(start + place));
+});
+const font = await subsetFont(
+  readFileSync(inter("files/inter-latin-wght-normal.woff2")),
+  letters.join(""),
+  { targetFormat: "woff2", variationAxes: { wght: { min: 400, max: 600 } } },
+);
+mkdirSync(new URL("static/fonts/", root), { recursive: true });
+write("static/fonts/inter.woff2", font);
+copyFileSync(inter("LICENSE"), new URL("static/fonts/LICENSE.txt", root));
 
 // Only the drawing of each icon: the tag that shows it brings its own <svg>.
 const icons = "templates/icons/";
@@ -38,4 +56,11 @@ execFileSync(
   ["--input", "wallgent.css", "--output", `${sheet}.new`, "--minify"],
   { cwd: new URL(".", import.meta.url).pathname, stdio: ["inherit", "inherit", "pipe"] },
 );
+// As the template tag `asset` writes it, so that the preloaded file is the one that is used.
+const digest = createHash("sha256").update(font);
+const hashed = readFileSync(`${sheet}.new`, "utf8").replace(
+  "inter.woff2",
+  `inter.woff2?v=${digest.digest("hex").slice(0, 12)}`,
+);
+writeFileSync(`${sheet}.new`, hashed);
 renameSync(`${sheet}.new`, sheet);

@@ -15,14 +15,16 @@ from wallgent.errors import DomainError, EnvironmentMismatch, KybRequired, NotFo
 from wallgent.http import error_pages
 from wallgent.web import page_rates, pages
 
+SETTINGS = "organization"  # the section of all settings, also those of the user's account
 _PLACE = "place"  # the session's key for the organization and environment viewed last
 
 
-def dashboard(**needed: str):
+def dashboard(section: str, /, **needed: str):
     """Make `view(request, …)` a dashboard page; `needed` names the permission for each method.
 
-    Visitors are asked to sign in. To people who are not members the organization does not exist.
-    Sets `request.actor`, `request.membership` and `request.memberships`.
+    `section` is the entry of the navigation that the page belongs to. Visitors are asked to sign
+    in. To people who are not members the organization does not exist. Sets `request.actor`,
+    `request.membership`, `request.memberships` and `request.section`.
     """
 
     def decorate(view):
@@ -32,6 +34,7 @@ def dashboard(**needed: str):
                 return HttpResponseNotAllowed(needed)
             if not request.user.is_authenticated:
                 return _to_sign_in(request)
+            request.section = section
             try:
                 _enter(request, organization, environment)
                 if refusal := page_rates.refuse_organization(request):
@@ -55,14 +58,38 @@ def home(request):
     """Redirect to the organization and environment that the user viewed last."""
     if not request.user.is_authenticated:
         return _to_sign_in(request)
-    memberships = _memberships(request.user)
-    organization_ids = {membership.organization_id for membership in memberships}
+    if place := _last_place(request, _memberships(request.user)):
+        return redirect("overview", **place)
+    return redirect("admin:index" if request.user.is_staff else "organization-new")
+
+
+def account_page(view):
+    """Show a page of the user's account in the dashboard of the organization viewed last.
+
+    `request.layout` is the template around the page: without a membership, a plain card.
+    """
+
+    @wraps(view)
+    def page(request, *args, **kwargs):
+        request.layout, request.section = "layouts/account.html", SETTINGS
+        if request.user.is_authenticated:
+            memberships = _memberships(request.user)
+            if place := _last_place(request, memberships):
+                _act(request, memberships, **place)
+                request.layout = "layouts/dashboard.html"
+        return view(request, *args, **kwargs)
+
+    return page
+
+
+def _last_place(request, memberships: list) -> dict[str, str] | None:
+    """Return the organization and environment viewed last; None without a membership."""
     organization, environment = request.session.get(_PLACE, ("", Environment.SANDBOX))
-    if organization not in organization_ids:
+    if organization not in {membership.organization_id for membership in memberships}:
         if not memberships:
-            return redirect("admin:index" if request.user.is_staff else "organization-new")
+            return None
         organization, environment = memberships[0].organization_id, Environment.SANDBOX
-    return redirect("overview", organization=organization, environment=environment)
+    return {"organization": organization, "environment": environment}
 
 
 def _memberships(user) -> list:
@@ -77,16 +104,20 @@ def _to_sign_in(request):
 
 
 def _enter(request, organization: str, environment: str) -> None:
-    request.memberships = _memberships(request.user)
-    membership = next((m for m in request.memberships if m.organization_id == organization), None)
+    _act(request, _memberships(request.user), organization, environment)
+    if request.session.get(_PLACE) != [organization, environment]:
+        request.session[_PLACE] = [organization, environment]
+
+
+def _act(request, memberships: list, organization: str, environment: str) -> None:
+    """Set the user's membership and actor. Raises Http404 for people who are not members."""
+    membership = next((m for m in memberships if m.organization_id == organization), None)
     if membership is None:
         raise Http404
-    request.membership = membership
+    request.memberships, request.membership = memberships, membership
     request.actor = pages.actor_of(
         request, membership.organization, environment, membership.permissions
     )
-    if request.session.get(_PLACE) != [organization, environment]:
-        request.session[_PLACE] = [organization, environment]
 
 
 def _check_write(request, permission: str) -> None:

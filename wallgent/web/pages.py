@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from itertools import groupby
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
@@ -58,13 +58,24 @@ class Section:
     url_name: str
     label: str
     icon: str
+    group: str  # the heading it is listed below
     permission: str
     rank: int
     environment: str = ""  # the only environment that has this section; "" for both
     count: Callable[[Actor], int] | None = None  # of items that wait for the actor
 
 
+@dataclass(frozen=True, slots=True)
+class SettingsPage:
+    """An entry of the settings' own navigation."""
+
+    url_name: str
+    label: str
+    permission: str
+
+
 _sections: list[Section] = []
+_settings: list[SettingsPage] = []
 
 
 def add_section(
@@ -72,6 +83,7 @@ def add_section(
     label: str,
     *,
     icon: str,
+    group: str = "",
     permission: str,
     rank: int,
     environment: str = "",
@@ -79,11 +91,17 @@ def add_section(
 ) -> None:
     """Add an app's page to the navigation, ordered by `rank`. Call it once, at startup.
 
-    With an `environment`, the section is shown there only. `count` returns how many items wait for
-    the actor; it must be cheap, because every page calls it.
+    Sections of one `group` follow each other in rank. With an `environment`, the section is shown
+    there only. `count` returns how many items wait for the actor; it must be cheap, because every
+    page calls it.
     """
-    _sections.append(Section(url_name, label, icon, permission, rank, environment, count))
+    _sections.append(Section(url_name, label, icon, group, permission, rank, environment, count))
     _sections.sort(key=lambda section: section.rank)
+
+
+def add_settings(url_name: str, label: str, *, permission: str) -> None:
+    """Add an app's page to the settings of an organization. Call it once, at startup."""
+    _settings.append(SettingsPage(url_name, label, permission))
 
 
 def actor_of(request, organization, environment: str, permissions=frozenset()) -> Actor:
@@ -113,41 +131,45 @@ def render(request, template: str, context: dict | None = None, *, status: int =
     A template with a list extends `layout` and has the replaceable part in its block `rows`.
     """
     is_part = bool(request.htmx) and request.htmx.target == ROWS
-    shared = {
-        "layout": "layouts/rows.html" if is_part else "layouts/dashboard.html",
-        "navigation": _navigation(request),
-    }
-    response = render_template(request, template, (context or {}) | shared, status=status)
+    layout = "layouts/rows.html" if is_part else "layouts/dashboard.html"
+    context = (context or {}) | {"layout": layout}
+    response = render_template(request, template, context, status=status)
     patch_vary_headers(response, ["HX-Request", "HX-Target"])
     return response
 
 
-def _navigation(request) -> list[dict]:
-    here = request.resolver_match.url_name
-    current = max(
-        (section.url_name for section in _sections if _is_below(here, section.url_name)),
-        key=len,
-        default="",
-    )
-    return [
-        {
-            "label": section.label,
-            "icon": section.icon,
-            "url": to(request, section.url_name),
-            "current": section.url_name == current,
-            # Called only if the navigation is rendered, not for the rows of a list.
-            "count": section.count and partial(section.count, request.actor),
-        }
+def navigation(request) -> list[tuple[str, list[dict]]]:
+    """Return the sections that the actor may see, by group."""
+    sections = [
+        section
         for section in _sections
         if request.actor.may(section.permission)
         and section.environment in ("", request.actor.environment)
     ]
+    return [
+        (group, [_entry(request, section) for section in members])
+        for group, members in groupby(sections, key=lambda section: section.group)
+    ]
 
 
-def _is_below(name: str, section: str) -> bool:
-    """Return whether a URL name belongs to a section: wallet and wallet-fund belong to wallets."""
-    noun = section.removesuffix("s")
-    return name in (section, noun) or name.startswith(f"{noun}-")
+def _entry(request, section: Section) -> dict:
+    return {
+        "label": section.label,
+        "icon": section.icon,
+        "url": to(request, section.url_name),
+        "current": section.url_name == request.section,
+        "count": section.count and section.count(request.actor),
+    }
+
+
+def settings_navigation(request) -> list[dict]:
+    """Return the settings of the organization that the actor may see; none without an actor."""
+    actor = getattr(request, "actor", None)
+    return [
+        {"label": page.label, "url": to(request, page.url_name)}
+        for page in _settings
+        if actor and actor.may(page.permission)
+    ]
 
 
 def save_draft(request, form: PageForm) -> HttpResponseRedirect:

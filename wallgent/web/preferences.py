@@ -54,7 +54,7 @@ def theme_of(request) -> str:
 @require_POST
 def theme(request):
     """Save the chosen theme and redirect to the page of the form."""
-    response = HttpResponseRedirect(_back(request))
+    response = HttpResponseRedirect(return_path(request))
     if request.POST.get("theme") in THEMES:
         response.set_cookie(
             "theme",
@@ -68,7 +68,7 @@ def theme(request):
     return response
 
 
-def _back(request) -> str:
-    """Return the page of the form, if it is one of ours, else the home page."""
-    target = request.POST.get("next", "")
+def return_path(request) -> str:
+    """Return the page of ours that the request names as `next`, else the home page."""
+    target = request.POST.get("next") or request.GET.get("next", "")
     return target if url_has_allowed_host_and_scheme(target, allowed_hosts=None) else "/"

@@ -20,21 +20,24 @@ RIGHT_TO_LEFT = "محفظة الأبحاث ‏2026"
 HOSTILE = "<script>alert('never')</script>"
 HUGE = Decimal("999999999999.99999999")
 SHELLS = ("account", "hosted")
-SECTIONS = (
-    ("money", "Money and time", "coins"),
-    ("status", "States", "circle-dot"),
-    ("buttons", "Buttons", "play"),
-    ("stats", "Figures", "scale"),
-    ("chart", "Charts", "chart-column"),
-    ("table", "Tables", "list"),
-    ("form", "Forms", "pencil"),
-    ("notices", "Notices", "bell"),
-    ("details", "Details", "file-text"),
-    ("secret", "Secrets and codes", "key-round"),
-    ("waiting", "Waiting", "loader"),
-    ("empty", "Empty", "circle-dashed"),
-    ("icons", "Icons", "gift"),
-)
+SECTIONS = {
+    "Data": (
+        ("money", "Money and time", "coins"),
+        ("status", "States", "circle-dot"),
+        ("stats", "Figures", "scale"),
+        ("chart", "Charts", "chart-column"),
+        ("table", "Tables", "list"),
+        ("details", "Details", "file-text"),
+    ),
+    "Input": (("buttons", "Buttons", "play"), ("form", "Forms", "pencil")),
+    "Feedback": (
+        ("notices", "Notices", "bell"),
+        ("secret", "Secrets and codes", "key-round"),
+        ("waiting", "Waiting", "loader"),
+        ("empty", "Empty", "circle-dashed"),
+    ),
+    "Basics": (("icons", "Icons", "gift"),),
+}
 
 
 def page(request):
@@ -60,10 +63,17 @@ def _layout_context(request) -> dict:
     production = request.GET.get("environment") == Environment.PRODUCTION
     return {
         "environment": Environment.PRODUCTION if production else Environment.SANDBOX,
-        "navigation": [
-            {"label": label, "url": f"#{name}", "icon": icon, "current": name == "money"}
-            for name, label, icon in SECTIONS
+        "groups": [
+            (
+                heading,
+                [
+                    {"label": label, "url": f"#{name}", "icon": icon, "current": name == "money"}
+                    for name, label, icon in sections
+                ],
+            )
+            for heading, sections in SECTIONS.items()
         ],
+        "settings": [{"label": "Organization", "url": "#money"}],
         "organizations": [
             {"name": "Acme Research", "url": "#money", "current": True},
             {"name": RIGHT_TO_LEFT, "url": "#money", "current": False},
@@ -76,6 +86,11 @@ def _sample_context() -> dict:
     now = clock.real_now()
     return {
         "now": now,
+        "email": {
+            "status": "FAILED",
+            "reason": "x",
+            "get_reason_display": "The address does not exist",
+        },
         "long": LONG,
         "rtl": RIGHT_TO_LEFT,
         "hostile": HOSTILE,
@@ -89,7 +104,7 @@ def _sample_context() -> dict:
         "listing": _listing(),
         "rows": _rows(now),
         "empty_listing": {"is_filtered": True, "clear_url": "#table"},
-        "form": SampleForm(),
+        "form": SampleForm(auto_id="sample_%s"),
         "wrong_form": _wrong_form(),
         "timeline": _timeline(now),
         "details": [("Id", ids.new("wal")), ("Name", LONG), ("Owner", RIGHT_TO_LEFT), ("Note", "")],
@@ -205,7 +220,8 @@ class SampleForm(forms.Form):
 
 
 def _wrong_form() -> SampleForm:
-    form = SampleForm({"name": HOSTILE, "amount": "12,5", "note": RIGHT_TO_LEFT})
+    data = {"name": HOSTILE, "amount": "12,5", "note": RIGHT_TO_LEFT}
+    form = SampleForm(data, auto_id="wrong_%s")
     form.add_error("amount", "Write an amount above zero, such as 25.00.")
     form.add_error(None, "The wallet holds too little for this.")
     return form

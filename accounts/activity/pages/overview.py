@@ -14,7 +14,7 @@ from wallgent.web.access import dashboard
 LATEST = 10
 
 
-@dashboard(GET="wallets:read")
+@dashboard("overview", GET="wallets:read")
 def show(request):
     """Show the overview of the organization in the current environment."""
     actor = request.actor

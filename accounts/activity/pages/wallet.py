@@ -34,7 +34,7 @@ _ACTIVITY = {"at": Column(label="When", sort="pk")}
 _PART_LABELS = [("entries", "Entries"), ("holds", "Holds"), ("activity", "Activity")]
 
 
-@dashboard(GET="wallets:read")
+@dashboard("wallets", GET="wallets:read")
 def show(request, id):
     """Show a wallet with its entries, or with its holds or activity (`?show=`)."""
     wallet = wallets.access(id, actor=request.actor)

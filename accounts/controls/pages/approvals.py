@@ -34,7 +34,7 @@ _COLUMNS = {
 _IS_WAITING = Case(When(status=Approval.Status.PENDING, then=Value(1)), default=Value(0))
 
 
-@dashboard(GET="payments:read")
+@dashboard("approvals", GET="payments:read")
 def index(request):
     """List approvals: pending ones first, then decided ones, each newest first."""
     actor = request.actor
@@ -84,7 +84,7 @@ def _approval_context(approval: Approval) -> dict:
     }
 
 
-@dashboard(GET="payments:read")
+@dashboard("approvals", GET="payments:read")
 def show(request, id):
     """Show an approval and its timeline."""
     approval = approvals.access(id, actor=request.actor)
@@ -95,7 +95,7 @@ def show(request, id):
     return pages.render(request, "accounts/controls/approval.html", context)
 
 
-@dashboard(GET="payments:write", POST="payments:write")
+@dashboard("approvals", GET="payments:write", POST="payments:write")
 def approve(request, id):
     """Approve, after a preview of the payment."""
     return _decide(
@@ -109,7 +109,7 @@ def approve(request, id):
     )
 
 
-@dashboard(GET="payments:write", POST="payments:write")
+@dashboard("approvals", GET="payments:write", POST="payments:write")
 def reject(request, id):
     """Reject, with an optional reason."""
     return _decide(

@@ -22,7 +22,7 @@ _COLUMNS = {
 _DESCRIPTIONS = {name: text for group in PERMISSIONS.values() for name, text in group.items()}
 
 
-@dashboard(GET="organizations:read")
+@dashboard("api-keys", GET="organizations:read")
 def index(request):
     """List the keys of this environment."""
     listing = Listing(
@@ -35,7 +35,7 @@ def index(request):
     return pages.render(request, "accounts/organizations/api_keys.html", context)
 
 
-@dashboard(GET="organizations:write", POST="organizations:write")
+@dashboard("api-keys", GET="organizations:write", POST="organizations:write")
 def new(request):
     """Create a key and show its secret once."""
     form = ApiKeyForm(
@@ -81,7 +81,7 @@ def _secret(request, key: ApiKey, secret: str):
     return pages.render(request, "accounts/organizations/api_key_secret.html", context)
 
 
-@dashboard(GET="organizations:read")
+@dashboard("api-keys", GET="organizations:read")
 def show(request, id):
     """Show what a key may do, and its timeline."""
     key = api_keys.access(id, actor=request.actor)
@@ -105,7 +105,7 @@ def _is_revocable(key: ApiKey, actor) -> bool:
     return actor.may("organizations:write") and key.status != ApiKey.Status.REVOKED
 
 
-@dashboard(GET="organizations:write", POST="organizations:write")
+@dashboard("api-keys", GET="organizations:write", POST="organizations:write")
 def revoke(request, id):
     """Revoke a key, after confirmation."""
     key = api_keys.access(id, actor=request.actor)

@@ -26,7 +26,7 @@ _COLUMNS = {
 }
 
 
-@dashboard(GET="organizations:read")
+@dashboard("members", GET="organizations:read")
 def index(request):
     """List the members and the open invitations."""
     actor, membership = request.actor, request.membership
@@ -72,7 +72,7 @@ def _to_members(request, _=None) -> str:
     return pages.to(request, "members")
 
 
-@dashboard(GET="organizations:write", POST="organizations:write")
+@dashboard("members", GET="organizations:write", POST="organizations:write")
 def invite(request):
     """Invite a person by email, and show the link of that email once."""
     form = InviteForm(
@@ -109,7 +109,7 @@ def _form_page(request, template: str, form, **context):
     return pages.render(request, template, {"form": form, **context}, status=status)
 
 
-@dashboard(GET="organizations:write", POST="organizations:write")
+@dashboard("members", GET="organizations:write", POST="organizations:write")
 def role(request, id):
     """Change a member's role."""
     member = members.access(id, actor=request.actor)
@@ -136,7 +136,7 @@ def role(request, id):
     return _form_page(request, "accounts/organizations/member_role.html", form, member=member)
 
 
-@dashboard(GET="organizations:write", POST="organizations:write")
+@dashboard("members", GET="organizations:write", POST="organizations:write")
 def remove(request, id):
     """Remove a member, after confirmation."""
     form = ConfirmForm(request.POST if request.method == "POST" else None)
@@ -159,7 +159,7 @@ def remove(request, id):
     return _form_page(request, "accounts/organizations/member_remove.html", form, member=member)
 
 
-@dashboard(GET="organizations:read", POST="organizations:read")
+@dashboard("members", GET="organizations:read", POST="organizations:read")
 def leave(request):
     """End the user's own membership, after confirmation."""
     form = ConfirmForm(request.POST if request.method == "POST" else None)
@@ -176,7 +176,7 @@ def leave(request):
     return _form_page(request, "accounts/organizations/member_leave.html", form)
 
 
-@dashboard(GET="organizations:write", POST="organizations:write")
+@dashboard("members", GET="organizations:write", POST="organizations:write")
 def revoke_invitation(request, id):
     """Revoke an invitation, after confirmation."""
     invitation = members.access_invitation(id, actor=request.actor)

@@ -23,7 +23,7 @@ from wallgent.web.access import dashboard
 CREATIONS_PER_MINUTE = 5
 
 
-@dashboard(GET="organizations:read", POST="organizations:write")
+@dashboard("organization", GET="organizations:read", POST="organizations:write")
 def settings(request):
     """Show and change the name and settings; show limits and activation."""
     organization = request.actor.organization

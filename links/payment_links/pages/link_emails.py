@@ -7,7 +7,7 @@ from wallgent.web import pages
 from wallgent.web.access import dashboard
 
 
-@dashboard(GET="payments:write", POST="payments:write")
+@dashboard("payment-links", GET="payments:write", POST="payments:write")
 def send(request, id):
     """Send the link by email."""
     link = payment_links.access(id, actor=request.actor)
@@ -37,7 +37,7 @@ def send(request, id):
     return pages.render(request, "links/payment_links/send.html", context, status=status)
 
 
-@dashboard(GET="payments:write")
+@dashboard("payment-links", GET="payments:write")
 def sheet(request, id):
     """Show the link with its QR code on one page to print."""
     link = payment_links.access(id, actor=request.actor)

@@ -40,7 +40,7 @@ _COLUMNS = {
 }
 
 
-@dashboard(GET="payments:read")
+@dashboard("payment-links", GET="payments:read")
 def index(request):
     """List the organization's payment links."""
     links = payment_links.visible_to(request.actor).select_related("organization", "wallet")
@@ -60,7 +60,7 @@ def _may_change(actor) -> bool:
     return actor.may("payments:write") and not organizations.is_locked(actor)
 
 
-@dashboard(GET="payments:write", POST="payments:write")
+@dashboard("payment-links", GET="payments:write", POST="payments:write")
 def new(request):
     """Create a link. A SEND link is reviewed first, because it holds money."""
     is_review = "review" in request.GET
@@ -115,7 +115,7 @@ def _create(actor, form: LinkForm) -> PaymentLink:
     )
 
 
-@dashboard(GET="payments:read")
+@dashboard("payment-links", GET="payments:read")
 def detail(request, id):
     """Show a link: its address, money, claims and timeline."""
     link = payment_links.access(id, actor=request.actor)
@@ -149,7 +149,7 @@ def _metadata(link: PaymentLink) -> list[tuple[str, str]]:
     ]
 
 
-@dashboard(GET="payments:write", POST="payments:write")
+@dashboard("payment-links", GET="payments:write", POST="payments:write")
 def cancel(request, id):
     """Cancel a link, after showing what happens to its money."""
     link = payment_links.access(id, actor=request.actor)

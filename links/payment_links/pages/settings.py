@@ -12,7 +12,7 @@ _LEADS = {
 }
 
 
-@dashboard(GET="organizations:read", POST="organizations:write")
+@dashboard("organization", GET="organizations:read", POST="organizations:write")
 def show(request):
     """Show or change the settings of all links in one environment."""
     organization, environment = request.actor.organization, request.actor.environment

@@ -6,9 +6,10 @@ import pytest
 from django.db import transaction
 
 from accounts.organizations.services import organizations
+from tests import world
 from tests.accounts import rails
 from tests.world import Client, actor_for, error_of, events_of, fund, make_key
-from wallgent import clock
+from wallgent import clock, ids
 from wallgent.api.schemas import timestamp_text
 from wallgent.errors import ValidationError
 from wallgent.events.models import Event
@@ -132,3 +133,68 @@ def test_due_transfers_are_processed(api, acme, globex, wallet, shop):
     api.post(PATH, {"seconds": 60})
     rails.sweep()
     assert (rails.stored(ours).status, rails.stored(theirs).status) == ("COMPLETED", "PROCESSING")
+
+
+class TestPage:
+    @pytest.fixture
+    def owner(self, acme):
+        return world.browser(world.make_member(acme, "OWNER"))
+
+    @pytest.fixture
+    def path(self, acme):
+        return f"/{acme.id}/sandbox/clock"
+
+    def send(self, browser, path, **fields):
+        return browser.post(path, {"submission": ids.new("sub"), "hours": "24"} | fields)
+
+    def test_bar_shows_the_clock_and_leads_to_the_page(self, acme, owner, path):
+        organizations.advance_clock(acme, actor=actor_for(acme), by=timedelta(days=40))
+
+        html = owner.get(f"/{acme.id}/sandbox/payments").content.decode()
+
+        bar = html[html.index('class="bar"') : html.index('class="topbar"')]
+        shown = clock.real_now() + timedelta(days=40)
+        assert f"{shown.day} {shown:%b %Y}" in bar
+        assert "40 days ahead" in bar
+        assert f'href="{path}?next=/{acme.id}/sandbox/payments"' in bar
+
+    def test_bar_only_shows_the_clock_to_members_who_cannot_advance_it(self, acme, path):
+        viewer = world.browser(world.make_member(acme, "VIEWER"))
+
+        assert path not in viewer.get(f"/{acme.id}/sandbox/").content.decode()
+
+    def test_form_advances_the_clock_once_and_returns(self, acme, owner, path):
+        back, submission = f"/{acme.id}/sandbox/payments", ids.new("sub")
+
+        for _ in range(2):
+            answer = self.send(owner, path, next=back, submission=submission)
+            assert (answer.status_code, answer.url) == (303, back)
+
+        assert offset(acme) == timedelta(days=1)
+        assert len(events_of(acme, "sandbox.clock_advanced")) == 1
+
+    @pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", ""])
+    def test_form_returns_to_our_own_pages_only(self, owner, path, target):
+        assert self.send(owner, path, next=target).url == "/"
+
+    @pytest.mark.parametrize("hours", ["", "0", "-1", "5", "x"])
+    def test_form_refuses_other_durations(self, acme, owner, path, hours):
+        assert self.send(owner, path, hours=hours).status_code == 422
+        assert offset(acme) == timedelta(0)
+
+    def test_limit_of_the_clock_is_an_error_of_the_form(self, acme, owner, path):
+        acme.sandbox_offset = organizations.CLOCK_LIMIT
+        acme.save()
+
+        answer = self.send(owner, path)
+
+        assert answer.status_code == 422
+        assert "It only goes forward" in answer.content.decode()
+
+    def test_production_has_no_clock_to_advance(self, acme, owner):
+        world.activate_production(acme)
+        path = f"/{acme.id}/production/clock"
+
+        assert owner.get(path).status_code == 404
+        assert self.send(owner, path).status_code == 404
+        assert offset(acme) == timedelta(0)

@@ -449,11 +449,11 @@ class TestPaymentInUsdc:
         for heading in ("Too little", "Too much", "Too late", "On another network"):
             assert heading in text
 
-    def test_page_and_assets_take_60_kilobytes(self, page):
+    def test_page_and_assets_take_80_kilobytes(self, page):
         paths = re.findall(r'(?:href|src)="(/static/[^"?]+)', page.content.decode())
 
         assert any("htmx" in path for path in paths)
-        assert len(page.content) + sum(len(sent_by_our_server(path)) for path in paths) <= 60_000
+        assert len(page.content) + sum(len(sent_by_our_server(path)) for path in paths) <= 80_000
 
     def test_payment_leads_to_a_receipt(self, visitor, page, coins):
         self.send(visitor, page, "12.50")

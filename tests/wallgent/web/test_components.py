@@ -15,9 +15,11 @@ from django.utils import timezone
 from wallgent.http.static_files import StaticFiles
 from wallgent.web import charts, preferences, statuses
 from wallgent.web.style_guide import HOSTILE, HUGE, LONG, SampleForm
+from wallgent.web.templatetags.wallgent import _CONTROLS
 
 TEMPLATES = Path(settings.BASE_DIR) / "templates"
 ICONS = TEMPLATES / "icons"
+STYLES = Path(settings.BASE_DIR) / "wallgent" / "styles"
 STYLE_SHEET = Path(settings.BASE_DIR) / "static" / "css" / "wallgent.css"
 AT = datetime.datetime(2026, 3, 4, 23, 5, 6, tzinfo=datetime.UTC)
 
@@ -164,7 +166,8 @@ class TestHostileText:
             '{% include "components/facts.html" with facts=pairs only %}',
             '{% include "components/timeline.html" with facts=facts only %}',
             '{% include "components/organizations.html" with name=text choices=choices only %}',
-            '{% include "components/navigation.html" with items=choices only %}',
+            '{% include "components/navigation.html" with groups=groups only %}',
+            '{% include "components/locked_bar.html" with contact=text only %}',
             "{% confirm url=text label=text title=text text=text %}",
             "{% errors form %}{% for bound in form %}{% field bound prefix=text %}{% endfor %}",
         ],
@@ -173,6 +176,7 @@ class TestHostileText:
         form = SampleForm({"name": HOSTILE, "amount": HOSTILE, "note": HOSTILE})
         form.add_error("name", HOSTILE)
         form.add_error(None, HOSTILE)
+        choices = [{"name": HOSTILE, "label": HOSTILE, "url": f'"{HOSTILE}', "icon": "x"}]
 
         shown = render(
             source,
@@ -180,7 +184,8 @@ class TestHostileText:
             form=form,
             pairs=[(HOSTILE, HOSTILE)],
             facts=[{"title": HOSTILE, "text": HOSTILE, "who": HOSTILE, "at": AT}],
-            choices=[{"name": HOSTILE, "label": HOSTILE, "url": f'"{HOSTILE}', "icon": "x"}],
+            choices=choices,
+            groups=[(HOSTILE, choices)],
         )
 
         assert "&lt;script&gt;" in shown
@@ -327,7 +332,66 @@ class TestTheme:
         assert "theme" not in response.cookies
 
 
+class TestBrowserName:
+    @pytest.mark.parametrize(
+        ("user_agent", "name"),
+        [
+            (
+                "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"
+                " Chrome/140.0.0.0 Safari/537.36",
+                "Chrome on Linux",
+            ),
+            (
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko)"
+                " Chrome/140.0.0.0 Safari/537.36 Edg/140.0.0.0",
+                "Edge on Windows",
+            ),
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15"
+                " (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1",
+                "Safari on iPhone",
+            ),
+            (
+                "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko)"
+                " Chrome/140.0.0.0 Mobile Safari/537.36",
+                "Chrome on Android",
+            ),
+            (
+                "Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:140.0) Gecko/20100101"
+                " Firefox/140.0",
+                "Firefox on macOS",
+            ),
+            ("curl/8.5.0", "Unknown browser"),
+            ("", "Unknown browser"),
+            (HOSTILE, "Unknown browser"),
+        ],
+    )
+    def test_browser_and_system_are_named(self, user_agent, name):
+        assert render("{{ text|browser_name }}", text=user_agent) == name
+
+
 class TestStyleGuide:
+    def test_style_guide_includes_every_component(self, settings):
+        settings.DEVELOPMENT = True
+
+        pages = [
+            Client().get(f"/design{query}")
+            for query in ("", "?toasts", "?environment=PRODUCTION", "?shell=account")
+        ]
+
+        used = {template.name for page in pages for template in page.templates}
+        components = {f"components/{path.name}" for path in (TEMPLATES / "components").iterdir()}
+        assert components - used == set()
+
+    def test_ids_are_unique_and_labels_lead_to_a_field(self, settings):
+        settings.DEVELOPMENT = True
+
+        html = Client().get("/design").content.decode()
+
+        ids = re.findall(r'\sid="([^"]+)"', html)
+        assert sorted(ids) == sorted(set(ids))
+        assert set(re.findall(r'<label[^>]* for="([^"]+)"', html)) <= set(ids)
+
     @pytest.mark.parametrize("query", ["", "?shell=account", "?shell=hosted", "?fault=503"])
     def test_style_guide_shows_every_component(self, settings, query):
         settings.DEVELOPMENT = True
@@ -352,8 +416,27 @@ class TestAssets:
             for name in _classes(path.read_text())
             if name not in drawn
         }
+        controls = {css for _, _, css in _CONTROLS if css} | {"input"}
 
         assert not missing
+        assert controls <= drawn
+
+    def test_preloaded_typeface_is_the_one_that_the_style_sheet_uses(self):
+        used = re.findall(r"url\(\"?\.\.(/fonts/[^)\"]+)", STYLE_SHEET.read_text())
+
+        assert [f"/static{path}" for path in used] == [render("{% asset 'fonts/inter.woff2' %}")]
+
+    def test_type_has_five_sizes_and_three_weights(self):
+        """Everything uses the scale: no size or weight is written as a number."""
+        theme = (STYLES / "wallgent.css").read_text()
+        assert len(re.findall(r"--text-\w+: [\d.]+rem", theme)) == 5
+        assert len(re.findall(r"--font-weight-\w+: \d+", theme)) == 3
+        for sheet in STYLES.glob("*.css"):
+            rules = re.sub(r"@font-face {.*?}", "", sheet.read_text(), flags=re.S)
+            values = re.findall(r"(?<![-\w])font-(?:size|weight): ([^;]+);", rules)
+            assert [value for value in values if not value.startswith("var(--")] == []
+        for path in our_templates():
+            assert not re.search(r"\b(?:text|font)-\[", path.read_text()), path
 
     def test_every_icon_exists(self):
         named = {look.icon for look in map(statuses.look_of, (*statuses.LOOKS, ""))}
@@ -367,7 +450,7 @@ class TestAssets:
     def test_assets_of_a_page_are_served(self):
         page = Client().get("/nothing").content.decode()
         paths = re.findall(r'(?:href|src)="(/static/[^"]+)"', page)
-        assert len(paths) == 5
+        assert len(paths) == 6
         for path in paths:
             started = []
             environ = RequestFactory().get(path).environ

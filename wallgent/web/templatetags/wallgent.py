@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from wallgent import clock
 from wallgent import money as amounts
 from wallgent.web import pages, preferences, statuses
 
@@ -25,6 +26,25 @@ _ICONS = Path(settings.BASE_DIR) / "templates" / "icons"
 _CHECKBOXES = forms.CheckboxSelectMultiple
 # By minimum number of characters, from what fits into a line on a phone of 360 pixels.
 _LONG = {" money-longer": 23, " money-long": 14}
+# What a User-Agent header has, most telling first: most browsers also claim to be others.
+_BROWSERS = (
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("FxiOS/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("CriOS/", "Chrome"),
+    ("Safari/", "Safari"),
+)
+_SYSTEMS = (
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Android", "Android"),
+    ("CrOS", "ChromeOS"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "macOS"),
+    ("Linux", "Linux"),
+)
 _CONTROLS = (
     (forms.CheckboxSelectMultiple, "choices", ""),
     (forms.RadioSelect, "choices", ""),
@@ -56,6 +76,37 @@ def place(context, **elsewhere) -> str:
     return pages.to(request, match.view_name if stays else "overview", **elsewhere)
 
 
+@register.simple_tag(takes_context=True)
+def navigation(context) -> list:
+    """Return the groups of sections for components/navigation.html."""
+    return pages.navigation(_request_of(context))
+
+
+@register.inclusion_tag("components/settings.html", takes_context=True)
+def settings_pages(context) -> dict:
+    """Render the settings' navigation: those of the organization and of the user's account."""
+    request = _request_of(context)
+    return {"path": request.path, "organization": pages.settings_navigation(request)}
+
+
+@register.inclusion_tag("components/sandbox_bar.html", takes_context=True)
+def sandbox_bar(context) -> dict:
+    """Render the bar of the sandbox, with its clock."""
+    request = _request_of(context)
+    return {
+        "now": clock.now(request.actor),
+        "days_ahead": clock.offset(request.actor).days,
+        "may_advance": request.actor.may("organizations:write"),
+        "request": request,
+    }
+
+
+@register.inclusion_tag("components/locked_bar.html")
+def locked_bar() -> dict:
+    """Render whom to ask to activate production."""
+    return {"contact": settings.SUPPORT_CONTACT}
+
+
 @register.inclusion_tag("components/organizations.html", takes_context=True)
 def organizations(context) -> dict:
     """Render the current organization and links to the user's others."""
@@ -83,13 +134,14 @@ def theme_attribute(context) -> SafeString:
 
 
 @register.inclusion_tag("components/theme.html", takes_context=True)
-def theme_choice(context) -> dict:
+def theme_choice(context, labels: bool = False) -> dict:
     """Render buttons for the light theme, the dark theme and the device's own."""
     request = _request_of(context)
     return {
         "chosen": preferences.theme_of(request),
         "here": request.get_full_path() if request.method == "GET" else request.path,
         "csrf_token": context.get("csrf_token"),
+        "labels": labels,
         "choices": [
             ("", "Device", "monitor"),
             ("light", "Light", "sun"),
@@ -157,6 +209,16 @@ def money_text(amount: Decimal | int, currency: str) -> str:
 def grouped(number: int) -> str:
     """Format a count with a comma between groups of three digits."""
     return f"{number:,}"
+
+
+@register.filter
+def browser_name(user_agent: str) -> str:
+    """Return the browser and the system that a User-Agent header names, such as Chrome on Linux."""
+    browser, system = (
+        next((name for mark, name in marks if mark in user_agent), "")
+        for marks in (_BROWSERS, _SYSTEMS)
+    )
+    return f"{browser or 'Unknown browser'}{f' on {system}' if system else ''}"
 
 
 @register.simple_tag
