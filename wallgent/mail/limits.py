@@ -19,12 +19,16 @@ EMAILS_PER_ADDRESS = 5
 EMAILS_PER_ADDRESS_OF_SANDBOXES = 3
 LINKS_PER_HOUR = 60  # of one person, and of one organization
 RECEIPTS_PER_SUBJECT = 10  # a day
-# To one address while the link in the first of them works: an address that gets no more has one.
-ACCOUNT_LINKS = 3
+# Of a kind, to one address, while the link in the first of them works: an address that gets no more
+# has one.
+ACCOUNT_EMAILS = 3
 DAY = timedelta(days=1)
 
 _Kind = Email.Kind
-_FROM_OTHERS = [_Kind.LINK, _Kind.CODE, _Kind.RECEIPT, _Kind.INVITATION, _Kind.HINT]
+_FROM_OTHERS = [_Kind.LINK, _Kind.CODE, _Kind.RECEIPT, _Kind.INVITATION]
+# The same request causes one or the other, so the limit is the same and uses up nothing else:
+# otherwise another refusal would show whether the address has an account.
+_ABOUT_ACCOUNTS = [_Kind.ACCOUNT, _Kind.HINT]
 
 
 class TooManyEmails(RateLimitExceeded):
@@ -64,9 +68,9 @@ def check(email: Email) -> None:
     if email.kind in _FROM_OTHERS:
         if wait := wait_for(email.address_digest, email.environment):
             raise TooManyEmails(wait)
-    elif email.kind == _Kind.ACCOUNT:
+    elif email.kind in _ABOUT_ACCOUNTS:
         sent = _since(email.expires_at - email.created_at, email.address_digest)
-        if sent.filter(kind=email.kind, subject_id=email.subject_id).count() >= ACCOUNT_LINKS:
+        if sent.filter(kind=email.kind, subject_id=email.subject_id).count() >= ACCOUNT_EMAILS:
             raise TooManyEmails(email.expires_at - email.created_at)
 
 

@@ -6,14 +6,15 @@ from itertools import cycle
 import pytest
 from django.db import transaction
 
-from tests import emailing
+from tests import emailing, world
+from tests.accounts import people
 from wallgent import clock
 from wallgent.errors import RateLimitExceeded
 from wallgent.mail import emails, limits
 from wallgent.mail.models import Email
 
 BOB = "bob@example.com"
-FROM_OTHERS = ["LINK", "CODE", "RECEIPT", "INVITATION", "HINT"]
+FROM_OTHERS = ["LINK", "CODE", "RECEIPT", "INVITATION"]
 
 
 @pytest.fixture
@@ -132,7 +133,7 @@ class TestAccounts:
         """So whoever asks for them in place of the owner cannot lock the owner out."""
         reset = {"kind": "ACCOUNT", "about": "reset"}
         two_hours = timedelta(hours=2)
-        for _ in range(limits.ACCOUNT_LINKS):
+        for _ in range(limits.ACCOUNT_EMAILS):
             queue(**reset, valid_until=clock.real_now() + two_hours)
         emailing.age(minutes=119)
 
@@ -143,7 +144,24 @@ class TestAccounts:
         emailing.age(minutes=1)
         queue(**reset, valid_until=clock.real_now() + two_hours)
 
-    def test_account_email_uses_up_nothing_of_others(self, queue):
-        use_up(queue, kind="ACCOUNT", about="reset")
+    @pytest.mark.parametrize("kind", ["ACCOUNT", "HINT"])
+    def test_account_email_is_limited_and_uses_up_nothing_of_others(self, queue, kind):
+        assert use_up(queue, kind=kind, about="reset") == limits.ACCOUNT_EMAILS
 
         assert use_up(queue) == 5
+
+    @pytest.mark.parametrize("path", ["/account/password/reset/", "/account/signup/"])
+    def test_requests_about_an_account_do_not_show_by_a_limit_whether_there_is_one(
+        self, queue, acme, settings, path
+    ):
+        settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+        people.person(BOB, acme).emailaddress_set.create(email=BOB, verified=True, primary=True)
+        form = {"name": "Eve", "organization": "Eve & Co", "password1": "a longer horse of mine"}
+        accepted = []
+        for email in (BOB, "eve@new.example"):
+            for _ in range(6):
+                world.reset_rate_limits()
+                assert people.browser().post(path, form | {"email": email}).status_code == 302
+            accepted.append(use_up(queue, to=email, environment="SANDBOX"))
+
+        assert accepted == [limits.EMAILS_PER_ADDRESS_OF_SANDBOXES] * 2
