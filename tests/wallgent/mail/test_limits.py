@@ -39,9 +39,9 @@ def use_up(queue, **fields):
 
 class TestAddress:
     def test_receives_five_emails_a_day_from_all_others_together(self, queue, globex, acme):
-        kinds, owners = cycle(FROM_OTHERS), cycle([acme, globex])
-        for _ in range(5):
-            queue(next(kinds), organization=next(owners), sender_id="")
+        owners = cycle([acme, globex])
+        for kind in [*FROM_OTHERS, "CODE"]:
+            queue(kind, organization=next(owners), sender_id="")
 
         for kind in FROM_OTHERS:
             with pytest.raises(RateLimitExceeded, match="This address"):
@@ -55,16 +55,28 @@ class TestAddress:
         with pytest.raises(RateLimitExceeded):
             queue("INVITATION", environment="")
 
-        assert use_up(queue) == 2
+        assert use_up(queue) == 1
+        assert use_up(queue, kind="CODE") == 1
+
+    @pytest.mark.parametrize("kind", ["LINK", "RECEIPT", "INVITATION"])
+    @pytest.mark.parametrize("codes", [0, 1, 3])
+    def test_last_email_of_a_day_can_only_be_a_code_of_production(self, queue, kind, codes):
+        for _ in range(codes):
+            queue("CODE")
+
+        assert use_up(queue, kind=kind) == 4 - codes
+        with pytest.raises(RateLimitExceeded, match="This address"):
+            queue("CODE", environment="SANDBOX")
+        assert use_up(queue, kind="CODE") == 1
 
     def test_production_counts_for_sandboxes(self, queue):
-        assert use_up(queue) == 5
+        assert use_up(queue) == 4
 
         with pytest.raises(RateLimitExceeded):
             queue(environment="SANDBOX")
 
     def test_spellings_are_counted_together(self, queue):
-        for spelling in (BOB, "BOB@example.com", " Bob@Example.com", "ｂob@example.com", BOB):
+        for spelling in (BOB, "BOB@example.com", " Bob@Example.com", "ｂob@example.com"):
             queue(to=spelling)
 
         with pytest.raises(RateLimitExceeded):
@@ -91,11 +103,11 @@ class TestAddress:
         email = queue("INVITATION", drops_excess=True)
 
         assert (email.status, email.reason, email.sealed) == ("FAILED", "LIMITED", None)
-        assert len(mailoutbox) == 5
+        assert len(mailoutbox) == 4
         emailing.age(hours=23, minutes=59)
         queue("INVITATION", drops_excess=True)
         emailing.age(minutes=1)
-        assert use_up(queue) == 5  # what was not sent does not count
+        assert use_up(queue) == 4  # what was not sent does not count
 
 
 class TestSenders:
@@ -148,7 +160,7 @@ class TestAccounts:
     def test_account_email_is_limited_and_uses_up_nothing_of_others(self, queue, kind):
         assert use_up(queue, kind=kind, about="reset") == limits.ACCOUNT_EMAILS
 
-        assert use_up(queue) == 5
+        assert use_up(queue) == 4
 
     @pytest.mark.parametrize("path", ["/account/password/reset/", "/account/signup/"])
     def test_requests_about_an_account_do_not_show_by_a_limit_whether_there_is_one(
