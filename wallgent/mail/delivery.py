@@ -13,7 +13,7 @@ from django.db import transaction
 
 from wallgent import clock, due_work, ids
 from wallgent.due_work.models import DueWork
-from wallgent.mail import replies
+from wallgent.mail import replies, smtp
 from wallgent.mail.models import Email
 
 log = logging.getLogger("wallgent.mail.delivery")
@@ -23,6 +23,10 @@ FIRST_PAUSE = timedelta(seconds=5)  # doubled after each attempt
 MAX_PAUSE = timedelta(minutes=30)
 SERVER_PAUSE = timedelta(seconds=10)  # of a process, after the mail server failed
 BUSY_PAUSE = timedelta(seconds=1)
+
+DEADLINE = timedelta(seconds=20)  # of a set
+# One email takes at most ten replies of EMAIL_TIMEOUT and the wait for its acceptance.
+LEASE = timedelta(minutes=3)
 
 # One thread of a process sends at a time, so a mail server that hangs holds up no other work.
 _sending = threading.Lock()
@@ -77,6 +81,9 @@ def _send(waiting: list[tuple[DueWork, Email]]) -> None:
             try:
                 connection.open()
                 connection.send_messages([message_of(email)])
+            except smtp.NoReply:
+                _end(row, email, Email.Status.SENT, reply=replies.NONE)
+                connection.close()
             except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError) as error:
                 _refused(row, email, *replies.of_error(error))
             except OSError as error:  # of the network, or of SMTP: about no recipient

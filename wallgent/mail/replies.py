@@ -9,6 +9,7 @@ import smtplib
 from wallgent.mail.models import Email
 
 STATUS = re.compile(r"\b[245]\.\d{1,3}\.\d{1,3}\b", re.ASCII)
+NONE = "no reply"  # after the whole email
 _Reason = Email.Reason
 
 

@@ -10,19 +10,21 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.conf import settings as django_settings
 from django.db import connection
+from environ import Env
 
 from links.payment_links.models import EmailVerification
 from tests import due, emailing, mail_server, world
 from tests.links.conftest import claim_body, send_claim
 from wallgent import clock
-from wallgent.due_work import worker
+from wallgent.due_work import kinds, worker
 from wallgent.due_work.models import DueWork
-from wallgent.mail import delivery, emails
+from wallgent.mail import delivery, emails, smtp
 from wallgent.mail.models import Email
 
 ADA, BOB = "ada@example.com", "bob@example.com"
-SMTP = "django.core.mail.backends.smtp.EmailBackend"
+SMTP = "wallgent.mail.smtp.EmailBackend"
 
 
 @pytest.fixture(autouse=True)
@@ -186,6 +188,61 @@ class TestRefusals:
         emailing.age(minutes=1)
         emailing.deliver()
         assert reloaded(email).reason == "TOO_LATE"
+
+
+class TestServerThatIsSlowToAccept:
+    """It checks the email before it replies (RFC 5321, section 4.5.3.2.6)."""
+
+    def test_is_waited_for_longer_than_for_other_replies(self, queue, server, settings):
+        settings.EMAIL_TIMEOUT = 0.2
+        server.delays["END"] = 0.5
+        email, other = queue(), queue(BOB)
+        emailing.deliver()
+
+        assert [reloaded(sent).status for sent in (email, other)] == ["SENT", "SENT"]
+        assert (reloaded(email).reply, len(server.received)) == ("", 2)
+
+    def test_email_without_that_reply_is_not_sent_again(self, queue, server, monkeypatch):
+        monkeypatch.setattr(smtp, "ACCEPTANCE_SECONDS", 0.2)
+        server.delays["END"] = 0.5
+        email, other = queue(), queue(BOB)
+        for _ in range(3):
+            emailing.deliver()
+        time.sleep(0.6)
+
+        for sent in (email, other):
+            sent = reloaded(sent)
+            assert (sent.status, sent.reply, sent.attempts) == ("SENT", "no reply", 1)
+        assert sorted(sent["To"] for sent in server.received) == [ADA, BOB]
+
+    def test_other_timeout_is_no_acceptance(self, queue, server, settings):
+        settings.EMAIL_TIMEOUT = 0.2
+        server.delays["DATA"] = 0.5
+        email = queue()
+        emailing.deliver()
+
+        assert reloaded(email).status == "WAITING"
+
+    def test_connection_closed_before_it_is_no_acceptance(self, queue, server):
+        server.replies["END"] = "CLOSE"
+        email = queue()
+        emailing.deliver()
+        assert reloaded(email).status == "WAITING"
+
+        server.replies.clear()
+        emailing.deliver()
+        assert (reloaded(email).status, len(server.received)) == ("SENT", 1)
+
+    def test_lease_lasts_longer_than_the_last_email_of_a_set(self):
+        commands = timedelta(seconds=10 * django_settings.EMAIL_TIMEOUT)
+        slowest = commands + timedelta(seconds=smtp.ACCEPTANCE_SECONDS)
+        kind = kinds.of(emails.DUE_WORK)
+
+        assert kind.deadline + slowest < kind.lease
+
+    @pytest.mark.parametrize("scheme", ["smtp", "smtps", "smtp+tls", "smtp+ssl"])
+    def test_every_mail_server_of_the_settings_is_waited_for(self, scheme):
+        assert Env.email_url_config(f"{scheme}://mail.example.com")["EMAIL_BACKEND"] == SMTP
 
 
 class TestServerThatNeverAnswers:
