@@ -12,8 +12,8 @@ from email.message import Message
 class MailServer(socketserver.ThreadingTCPServer):
     """Accepts emails into `received`.
 
-    `replies` has other replies to a command, by its name;
-    "CLOSE" closes the connection. `delays` has seconds before a reply.
+    `replies` has other replies to a command, by its name or as "RCPT ada@example.com"; "CLOSE"
+    closes the connection. `delays` has seconds before a reply.
     """
 
     allow_reuse_address = daemon_threads = True
@@ -30,6 +30,8 @@ class _Session(socketserver.StreamRequestHandler):
         self._reply("CONNECT", "220 ready")
         for line in self.rfile:
             command = line[:4].decode().strip().upper()
+            if command == "RCPT":
+                command = f"RCPT {line.decode().partition('<')[2].partition('>')[0]}"
             if command == "DATA":
                 if self._reply("DATA", "354 go on").startswith("354"):
                     self._receive()
@@ -44,7 +46,8 @@ class _Session(socketserver.StreamRequestHandler):
             self.server.received.append(message_from_bytes(b"".join(lines)))
 
     def _reply(self, command: str, usual: str) -> str:
-        reply = self.server.replies.get(command, usual)
+        general = command.partition(" ")[0]
+        reply = self.server.replies.get(command, self.server.replies.get(general, usual))
         time.sleep(self.server.delays.get(command, 0))
         if reply == "CLOSE":
             self.connection.shutdown(socket.SHUT_RDWR)

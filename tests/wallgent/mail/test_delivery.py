@@ -19,6 +19,7 @@ from tests import due, emailing, mail_server, world
 from tests.links.conftest import claim_body, send_claim
 from wallgent import clock
 from wallgent.due_work import kinds, worker
+from wallgent.due_work import queue as due_work_queue
 from wallgent.due_work.models import DueWork
 from wallgent.mail import delivery, emails, smtp
 from wallgent.mail.models import Email
@@ -174,6 +175,29 @@ class TestRefusals:
         assert reloaded(email).status == reloaded(other).status == "SENT"
         assert len(server.received) == 2
 
+    @pytest.mark.parametrize(
+        ("command", "reply", "stored"),
+        [
+            ("RCPT", "450 4.2.0 <ada@example.com> greylisted", "450 4.2.0"),
+            ("END", "451 later", "451"),
+            ("MAIL", "550 5.7.1 this sender is not allowed", "550 5.7.1"),
+            ("CONNECT", "421 busy", "421"),
+            ("RCPT", "CLOSE", "SMTPServerDisconnected"),
+        ],
+    )
+    def test_waiting_email_says_why(self, queue, server, command, reply, stored):
+        email = queue()
+        server.replies[command] = reply
+        emailing.deliver()
+
+        email = reloaded(email)
+        assert (email.status, email.reply) == ("WAITING", stored)
+        assert email.status_reason == "The mail server has not accepted it yet. We'll try again."
+        server.replies.clear()
+        emailing.deliver()
+        email = reloaded(email)
+        assert (email.status, email.reply, email.status_reason) == ("SENT", "", "")
+
     def test_pauses_grow_and_end_after_a_day(self, queue, server):
         server.replies["RCPT"] = "450 later"
         email, pauses = queue(), []
@@ -188,6 +212,46 @@ class TestRefusals:
         emailing.age(minutes=1)
         emailing.deliver()
         assert reloaded(email).reason == "TOO_LATE"
+
+
+class TestOneRecipientThatFails:
+    @pytest.mark.parametrize("how", ["slow", "closes", "refuses and closes"])
+    def test_delays_no_other_email(self, queue, server, settings, how):
+        settings.EMAIL_TIMEOUT = 0.3
+        if how == "slow":
+            server.delays[f"RCPT {BOB}"] = 0.6
+        else:
+            server.replies[f"RCPT {BOB}"] = "CLOSE" if how == "closes" else "421 closing"
+        first, slow, last = queue(), queue(BOB), queue("last@example.com")
+
+        worker.work(emails.DUE_WORK)
+
+        assert [reloaded(email).status for email in (first, slow, last)] == [
+            *("SENT", "WAITING", "SENT")
+        ]
+        assert (reloaded(slow).attempts, pause_of(slow)) == (1, 5)
+        another = queue("another@example.com")
+        worker.work(emails.DUE_WORK)
+        assert reloaded(another).status == "SENT"
+
+    def test_email_for_which_no_time_is_left_has_had_no_attempt(self, queue, server):
+        sent = [queue(), queue(BOB)]
+        rows = due_work_queue.take(emails.DUE_WORK)
+        for row in rows:
+            row.handle_by = emailing.PAST
+        delivery.send_due(rows)
+
+        assert {reloaded(email).attempts for email in sent} == {0}
+        emailing.deliver()
+        assert {reloaded(email).attempts for email in sent} == {1}
+
+    def test_email_that_another_worker_sent_meanwhile_is_not_sent(self, queue, server):
+        email = queue()
+        begun = Email.objects.get()
+        emailing.deliver()
+
+        assert delivery._begin_attempt(begun) is None
+        assert reloaded(email).attempts == 1
 
 
 class TestServerThatIsSlowToAccept:
@@ -357,6 +421,21 @@ class TestNotices:
         assert self.notify("Second.") != first
         assert [email.subject for email in mailoutbox] == ["First.", "Second."]
 
+    def test_one_that_comes_before_the_attempt_is_in_the_email(self, db, mailoutbox, monkeypatch):
+        begin = delivery._begin
+
+        def begin_slowly(rows):
+            waiting = begin(rows)
+            self.notify("Second.")
+            return waiting
+
+        monkeypatch.setattr(delivery, "_begin", begin_slowly)
+        self.notify("First.")
+        emailing.deliver()
+
+        assert "First." in mailoutbox[0].body
+        assert "Second." in mailoutbox[0].body
+
     def test_none_is_dropped_however_many_there_are(self, db, mailoutbox):
         for number in range(45):
             self.notify(f"Change {number}.")
@@ -399,7 +478,7 @@ def test_every_email_is_sent_whenever_the_worker_is_killed(queue, settings, tmp_
         folder = tmp_path / str(number)
         folder.mkdir()
         settings.EMAIL_FILE_PATH = str(folder)
-        queued = [queue(f"{n}@{number}.example") for n in range(3)]
+        queued = [queue(f"{n}@{number}.example", Email.Kind.CODE) for n in range(3)]
         was_killed = _work_until_killed(number)
         emailing.deliver()
 
