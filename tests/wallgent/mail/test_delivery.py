@@ -436,6 +436,24 @@ class TestNotices:
         assert "First." in mailoutbox[0].body
         assert "Second." in mailoutbox[0].body
 
+    def test_emails_that_are_full_are_ten_minutes_apart(self, db, mailoutbox):
+        for number in range(100):
+            self.notify(f"Change {number}.")
+
+        sent = list(Email.objects.order_by("pk"))
+        pauses = [pause_of(email) for email in sent]
+        assert [round(pause / 60) for pause in pauses] == [1, 11, 21, 31, 41]
+        for email, pause in zip(sent, pauses, strict=True):
+            assert email.expires_at > clock.real_now() + timedelta(hours=23, seconds=pause)
+
+    def test_period_begins_when_the_email_before_was_sent(self, db, mailoutbox):
+        first = self.notify("First.")
+        emailing.age(minutes=9)
+        emailing.deliver()
+        assert reloaded(first).status == "SENT"
+
+        assert 590 <= pause_of(self.notify("Second.")) <= 600
+
     def test_none_is_dropped_however_many_there_are(self, db, mailoutbox):
         for number in range(45):
             self.notify(f"Change {number}.")
