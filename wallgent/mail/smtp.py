@@ -46,3 +46,9 @@ class EmailBackend(smtp.EmailBackend):
     @property
     def connection_class(self):
         return _SmtpOverTls if self.use_ssl else _Smtp
+
+    def open(self):
+        is_new = super().open()
+        if is_new:
+            self.connection.ehlo_or_helo_if_needed()  # here, so a server that is away fails to open
+        return is_new

@@ -326,6 +326,15 @@ class TestServerThatNeverAnswers:
             emailing.deliver()
         assert len(server.received) == 5
 
+    def test_one_that_only_greets_is_given_up_after_one_timeout(self, queue, server, settings):
+        settings.EMAIL_TIMEOUT = 0.2
+        server.delays |= {"EHLO": 0.5, "HELO": 0.5}
+        sent = [queue(f"{number}@example.com") for number in range(5)]
+        worker.work(emails.DUE_WORK)
+
+        assert {reloaded(email).reply for email in sent} == {"SMTPServerDisconnected"}
+        assert delivery._server_is_away_until > clock.real_now()
+
     def test_other_emails_wait_without_a_try_for_a_moment(self, queue, silent_server):
         queue()
         worker.work(emails.DUE_WORK)
