@@ -50,6 +50,8 @@ class WallgentConfig(AppConfig):
             subject=Email,
             label="Send email",
             set_size=delivery.SET_SIZE,
+            lease=delivery.LEASE,
+            deadline=delivery.DEADLINE,
         )
         pages.add_section(
             "mailbox",

@@ -239,13 +239,16 @@ CACHES = {"default": {"BACKEND": "wallgent.cache.Cache"}}
 
 # Such as smtp+tls://user:password@host:587. In development the worker prints emails.
 environ.Env.EMAIL_SCHEMES["consolemail"] = "wallgent.mail.console.EmailBackend"
+environ.Env.EMAIL_SCHEMES |= dict.fromkeys(
+    ("smtp", "smtps", "smtp+tls", "smtp+ssl"), "wallgent.mail.smtp.EmailBackend"
+)
 if not DEVELOPMENT and not env.str("EMAIL_URL", ""):
     raise ImproperlyConfigured(
         "Set EMAIL_URL to your mail server, such as smtp+tls://user:password@host:587. Nobody can"
         " confirm an address, get back in after forgetting a password, or be invited without it."
     )
 vars().update(env.email_url("EMAIL_URL", "consolemail://"))
-EMAIL_TIMEOUT = 5  # seconds for each answer of the mail server
+EMAIL_TIMEOUT = 5  # seconds for each answer of the mail server but the last, see the backend
 DEFAULT_FROM_EMAIL = env.str(
     "DEFAULT_FROM_EMAIL", f"Wallgent <no-reply@{urlsplit(PUBLIC_ORIGIN).hostname}>"
 )

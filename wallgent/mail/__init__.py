@@ -6,5 +6,6 @@ sandbox's emails for a week. `limits` says how many there may be, `delivery` sen
 records those that come back.
 
 An email is sent once, as far as SMTP allows. If a worker dies between the mail server's acceptance
-and its own commit, the email is sent again with the same Message-ID.
+and its own commit, the email is sent again with the same Message-ID. One that the mail
+server received whole without a reply counts as sent.
 """

@@ -1,7 +1,6 @@
 """Sends queued emails: the handler of the due work, which a worker calls with a set."""
 
 import logging
-import smtplib
 import threading
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,7 @@ from django.db import transaction
 
 from wallgent import clock, due_work, ids
 from wallgent.due_work.models import DueWork
-from wallgent.mail import replies
+from wallgent.mail import replies, smtp
 from wallgent.mail.models import Email
 
 log = logging.getLogger("wallgent.mail.delivery")
@@ -23,6 +22,10 @@ FIRST_PAUSE = timedelta(seconds=5)  # doubled after each attempt
 MAX_PAUSE = timedelta(minutes=30)
 SERVER_PAUSE = timedelta(seconds=10)  # of a process, after the mail server failed
 BUSY_PAUSE = timedelta(seconds=1)
+
+DEADLINE = timedelta(seconds=20)  # of a set
+# One email takes at most ten replies of EMAIL_TIMEOUT and the wait for its acceptance.
+LEASE = timedelta(minutes=3)
 
 # One thread of a process sends at a time, so a mail server that hangs holds up no other work.
 _sending = threading.Lock()
@@ -56,8 +59,6 @@ def _begin(rows: list[DueWork]) -> list[tuple[DueWork, Email]]:
         if email is None:
             due_work.reschedule(row, now + BUSY_PAUSE)
         elif email.status == Email.Status.WAITING and now < email.expires_at:
-            email.attempts += 1
-            email.save(update_fields=["attempts"])
             waiting.append((row, email))
         else:
             if email.status == Email.Status.WAITING:
@@ -67,7 +68,6 @@ def _begin(rows: list[DueWork]) -> list[tuple[DueWork, Email]]:
 
 
 def _send(waiting: list[tuple[DueWork, Email]]) -> None:
-    global _server_is_away_until
     connection = get_connection()
     try:
         for number, (row, email) in enumerate(waiting):
@@ -76,32 +76,69 @@ def _send(waiting: list[tuple[DueWork, Email]]) -> None:
                 break
             try:
                 connection.open()
-                connection.send_messages([message_of(email)])
-            except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError) as error:
-                _refused(row, email, *replies.of_error(error))
-            except OSError as error:  # of the network, or of SMTP: about no recipient
-                log.warning("email waits for the mail server: %s", type(error).__name__)
-                _server_is_away_until = clock.real_now() + SERVER_PAUSE
-                for row, email in waiting[number:]:
-                    _try_again(row, email)
+            except OSError as error:
+                _wait_for_server(waiting[number:], error)
                 break
-            else:
-                _end(row, email, Email.Status.SENT)
+            current = _begin_attempt(email)
+            if current and not _send_one(connection, row, current):
+                _close(connection)  # its state is unknown; the other emails get a new one
     finally:
-        with suppress(OSError):
-            connection.close()
+        _close(connection)
 
 
-def _refused(row: DueWork, email: Email, code: int, reply: str) -> None:
-    if replies.is_permanent(code):
-        _end(row, email, Email.Status.FAILED, reason=replies.reason(reply), reply=reply)
+def _wait_for_server(waiting: list[tuple[DueWork, Email]], error: OSError) -> None:
+    global _server_is_away_until
+    log.warning("email waits for the mail server: %s", type(error).__name__)
+    _server_is_away_until = clock.real_now() + SERVER_PAUSE
+    for row, email in waiting:
+        if current := _begin_attempt(email):
+            _try_again(row, current, replies.of_error(error))
+
+
+def _send_one(connection, row: DueWork, email: Email) -> bool:
+    """Send an email over an open connection. Return whether the mail server accepted it."""
+    try:
+        connection.send_messages([message_of(email)])
+    except smtp.NoReply:
+        _end(row, email, Email.Status.SENT, reply=replies.NONE)
+    except OSError as error:  # of the network, or of SMTP
+        reply = replies.of_error(error)
+        if replies.is_permanent(error):
+            _end(row, email, Email.Status.FAILED, reason=replies.reason(reply), reply=reply)
+        else:
+            log.warning("email waits: %s", type(error).__name__)
+            _try_again(row, email, reply)
     else:
-        _try_again(row, email)
+        _end(row, email, Email.Status.SENT)
+        return True
+    return False
 
 
-def _try_again(row: DueWork, email: Email) -> None:
+def _close(connection) -> None:
+    with suppress(OSError):
+        connection.close()
+
+
+@transaction.atomic
+def _begin_attempt(email: Email) -> Email | None:
+    """Count an attempt and return the email as it is now; None if another worker has ended it.
+
+    Until then, another notice may join a notice.
+    """
+    waiting = Email.objects.filter(pk=email.pk, status=Email.Status.WAITING)
+    current = waiting.select_for_update(no_key=True).first()
+    if current:
+        current.attempts += 1
+        current.save(update_fields=["attempts"])
+    return current
+
+
+def _try_again(row: DueWork, email: Email, reply: str) -> None:
     pause = min(FIRST_PAUSE * 2 ** min(email.attempts - 1, 20), MAX_PAUSE)
-    _retry([row], min(clock.real_now() + pause, email.expires_at))
+    with transaction.atomic():
+        waiting = Email.objects.filter(pk=email.pk, status=Email.Status.WAITING)
+        waiting.update(reply=reply)
+        due_work.reschedule(row, min(clock.real_now() + pause, email.expires_at))
 
 
 def _retry(rows: list[DueWork], at: datetime) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 from django.db import transaction
 
-from wallgent import clock, due_work
+from wallgent import clock, due_work, ids
+from wallgent.due_work.models import DueWork
 from wallgent.environments import Environment
 from wallgent.errors import RateLimitExceeded
 from wallgent.mail import addresses, limits
@@ -71,13 +72,21 @@ def notify(*, to: str, subject: str, text: str, grouped_subject: str) -> Email:
         last.seal(recipient=to, subject=grouped_subject, text=text)
         last.save(update_fields=["sealed"])
         return last
-    email.seal(recipient=to, subject=subject, text=text)
-    email.save(force_insert=True)
     at = email.created_at + NOTICE_DELAY
     if last:
-        at = max(at, last.created_at + NOTICE_PERIOD)
+        at = max(at, _sent_at(last) + NOTICE_PERIOD)
+    email.expires_at = at + DEADLINE
+    email.seal(recipient=to, subject=subject, text=text)
+    email.save(force_insert=True)
     due_work.schedule(DUE_WORK, email, at=at, real_time=True)
     return email
+
+
+def _sent_at(email: Email) -> datetime:
+    """Return when an email was sent, or is to be sent. It is locked."""
+    if email.ended_at:
+        return email.ended_at
+    return DueWork.objects.get(kind=DUE_WORK, subject=ids.to_uuid(email.id)).due_at
 
 
 def _new(

@@ -15,16 +15,22 @@ from wallgent.mail.models import Email
 
 # A day, to one address: everything that strangers or other organizations can cause.
 EMAILS_PER_ADDRESS = 5
-# Of those: anyone can have a sandbox, and must not use up what production needs.
+# The last of those is left for a code of production, which the recipient has to receive.
+EMAILS_PER_ADDRESS_BEFORE_A_CODE = 4
+# Anyone can have a sandbox, and must not use up what production needs.
 EMAILS_PER_ADDRESS_OF_SANDBOXES = 3
 LINKS_PER_HOUR = 60  # of one person, and of one organization
 RECEIPTS_PER_SUBJECT = 10  # a day
-# To one address while the link in the first of them works: an address that gets no more has one.
-ACCOUNT_LINKS = 3
+# Of a kind, to one address, while the link in the first of them works: an address that gets no more
+# has one.
+ACCOUNT_EMAILS = 3
 DAY = timedelta(days=1)
 
 _Kind = Email.Kind
-_FROM_OTHERS = [_Kind.LINK, _Kind.CODE, _Kind.RECEIPT, _Kind.INVITATION, _Kind.HINT]
+_FROM_OTHERS = [_Kind.LINK, _Kind.CODE, _Kind.RECEIPT, _Kind.INVITATION]
+# The same request causes one or the other, so the limit is the same and uses up nothing else:
+# otherwise another refusal would show whether the address has an account.
+_ABOUT_ACCOUNTS = [_Kind.ACCOUNT, _Kind.HINT]
 
 
 class TooManyEmails(RateLimitExceeded):
@@ -62,24 +68,27 @@ def check(email: Email) -> None:
     else:
         lock(email.address_digest)
     if email.kind in _FROM_OTHERS:
-        if wait := wait_for(email.address_digest, email.environment):
+        if wait := wait_for(email.address_digest, email.kind, email.environment):
             raise TooManyEmails(wait)
-    elif email.kind == _Kind.ACCOUNT:
+    elif email.kind in _ABOUT_ACCOUNTS:
         sent = _since(email.expires_at - email.created_at, email.address_digest)
-        if sent.filter(kind=email.kind, subject_id=email.subject_id).count() >= ACCOUNT_LINKS:
+        if sent.filter(kind=email.kind, subject_id=email.subject_id).count() >= ACCOUNT_EMAILS:
             raise TooManyEmails(email.expires_at - email.created_at)
 
 
-def wait_for(address_digest: bytes, environment: str, *, after: int = 0) -> timedelta:
-    """Return how long until others may cause another email to an address: none to a day.
+def wait_for(address_digest: bytes, kind: str, environment: str, *, after: int = 0) -> timedelta:
+    """Return how long until others may cause an email of this kind to an address: none to a day.
 
     `after`: as if so many more were sent now. Exact if the address is locked.
     """
     now = clock.real_now()
     sent = _since(DAY, address_digest).filter(kind__in=_FROM_OTHERS).order_by("-created_at")
     rows = [(now, environment)] * after + list(sent.values_list("created_at", "environment"))
-    times = [_free_at([at for at, _ in rows], EMAILS_PER_ADDRESS, now)]
-    if environment != Environment.PRODUCTION:
+    is_production = environment == Environment.PRODUCTION
+    may_be_last = kind == _Kind.CODE and is_production
+    most = EMAILS_PER_ADDRESS if may_be_last else EMAILS_PER_ADDRESS_BEFORE_A_CODE
+    times = [_free_at([at for at, _ in rows], most, now)]
+    if not is_production:
         of_sandboxes = [at for at, place in rows if place != Environment.PRODUCTION]
         times.append(_free_at(of_sandboxes, EMAILS_PER_ADDRESS_OF_SANDBOXES, now))
     return max(*times, now) - now

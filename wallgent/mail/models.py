@@ -15,6 +15,7 @@ from wallgent.mail import addresses
 
 # Real time: advancing a sandbox clock deletes nothing.
 SANDBOX_CONTENT_LIFETIME = timedelta(days=7)
+REPLY_LENGTH = 40
 LIFETIME = timedelta(days=30)  # longer than any limit counts and any mail server takes to bounce
 
 
@@ -88,7 +89,8 @@ class Email(models.Model):
     attempts = models.PositiveIntegerField(default=0)
     ended_at = models.DateTimeField(null=True, blank=True)
     reason = models.CharField(max_length=15, choices=Reason, blank=True, default="")
-    reply = models.CharField(max_length=16, blank=True, default="")  # such as "550 5.1.1"
+    # Of the last attempt, such as "550 5.1.1" or "ConnectionRefusedError".
+    reply = models.CharField(max_length=REPLY_LENGTH, blank=True, default="")
 
     objects = EmailQuerySet.as_manager()
 
@@ -135,6 +137,15 @@ class Email(models.Model):
     @property
     def text(self) -> str:
         return self._content["text"]
+
+    @property
+    def status_reason(self) -> str:
+        """Why the email waits or failed, or "" if there is nothing to say."""
+        if self.status == self.Status.WAITING and self.reply:
+            return "The mail server has not accepted it yet. We'll try again."
+        if self.status == self.Status.SENT and self.reply:
+            return "The mail server did not confirm it."
+        return self.get_reason_display()
 
     def seal(self, *, recipient: str, subject: str, text: str) -> None:
         """Set what the email says, encrypted: it contains links and codes that give access."""

@@ -1,31 +1,42 @@
 """What mail servers say about an email: reply codes (RFC 5321) and status codes (RFC 3463).
 
-Only the codes are kept. The words around them come from a stranger, and name the address.
+Only the codes are kept, or the kind of error if there was no reply. The words around them come from
+a stranger, and name the address.
 """
 
 import re
 import smtplib
 
-from wallgent.mail.models import Email
+from wallgent.mail.models import REPLY_LENGTH, Email
 
 STATUS = re.compile(r"\b[245]\.\d{1,3}\.\d{1,3}\b", re.ASCII)
+NONE = "no reply"  # after the whole email
 _Reason = Email.Reason
 
 
-def of_error(error: smtplib.SMTPRecipientsRefused | smtplib.SMTPDataError) -> tuple[int, str]:
-    """Return the reply code of an error about one recipient, and all its codes as text."""
-    if isinstance(error, smtplib.SMTPRecipientsRefused):
-        [(code, words)] = error.recipients.values()
-    else:
-        code, words = error.smtp_code, error.smtp_error
+def of_error(error: OSError) -> str:
+    """Return the codes of the mail server's reply, such as "550 5.1.1", or the kind of error."""
+    code, words = _reply(error)
+    if not code:
+        return type(error).__name__[:REPLY_LENGTH]
     words = words.decode(errors="replace") if isinstance(words, bytes) else str(words)
     status = STATUS.search(words)
-    return code, f"{code} {status[0]}" if status else str(code)
+    return f"{code} {status[0]}" if status else str(code)
 
 
-def is_permanent(code: int) -> bool:
-    """Return whether a reply code says that another attempt is useless."""
-    return 500 <= code <= 599
+def is_permanent(error: OSError) -> bool:
+    """Return whether an error is about the recipient or content, and another attempt useless."""
+    about_the_email = isinstance(error, (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError))
+    return about_the_email and 500 <= _reply(error)[0] <= 599
+
+
+def _reply(error: OSError) -> tuple[int, bytes | str]:
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        [reply] = error.recipients.values()
+        return reply
+    if isinstance(error, smtplib.SMTPResponseException):
+        return error.smtp_code, error.smtp_error
+    return 0, ""
 
 
 def reason(codes: str) -> str:

@@ -87,9 +87,8 @@ def _sample_context() -> dict:
     return {
         "now": now,
         "email": {
-            "status": "FAILED",
-            "reason": "x",
-            "get_reason_display": "The address does not exist",
+            "get_status_display": "Failed",
+            "status_reason": "The address does not exist",
         },
         "long": LONG,
         "rtl": RIGHT_TO_LEFT,

@@ -94,7 +94,7 @@ def send_code(link: PaymentLink, *, email: str) -> CodeSent:
 def _send(link: PaymentLink, email: str, now: datetime) -> CodeSent:
     address = limits.digest(email)
     limits.lock(address)
-    next_in = limits.wait_for(address, link.environment, after=1)
+    next_in = limits.wait_for(address, Email.Kind.CODE, link.environment, after=1)
     fresh = EmailVerification(
         link=link,
         email=email,
@@ -154,7 +154,7 @@ def _is_exhausted(verification: EmailVerification) -> bool:
 def _wait(verification: EmailVerification, now: datetime) -> timedelta:
     """Return how long until another email can be sent."""
     address = limits.digest(verification.email)
-    wait = limits.wait_for(address, verification.link.environment)
+    wait = limits.wait_for(address, Email.Kind.CODE, verification.link.environment)
     if not _is_exhausted(verification):  # a long code ends the guessing, so it is sent at once
         wait = max(wait, verification.sent_at + RESEND_AFTER - now)
     return wait

@@ -115,7 +115,7 @@ class TestInvite:
         assert "The address does not exist." in shown
 
     def test_invites_without_an_email_an_address_that_had_too_many(self, acme, owner):
-        for _ in range(limits.EMAILS_PER_ADDRESS):
+        for _ in range(limits.EMAILS_PER_ADDRESS_BEFORE_A_CODE):
             emails.queue("LINK", to="new@x.example", subject="", text="", environment="PRODUCTION")
 
         answer = owner.post(url(acme, "/invite"), form_data(email="New@x.example", role="MEMBER"))

@@ -22,8 +22,9 @@ from tests.world import (
     in_parallel,
     make_wallet,
 )
+from wallgent import clock
 from wallgent.errors import PermissionDenied, RateLimitExceeded
-from wallgent.mail import limits
+from wallgent.mail import emails, limits
 from wallgent.mail.models import Email
 
 ADA = "ada@example.com"
@@ -339,6 +340,21 @@ class TestGuessesOfStrangers:
 
         assert refusal(try_claim(link, shop)) == (429, "RATE_LIMIT_EXCEEDED")
         assert try_claim(link, shop, code_of(link)).status_code == 200
+
+    @pytest.mark.parametrize("kind", ["LINK", "RECEIPT"])
+    def test_other_emails_leave_one_for_a_code_that_is_valid_until_the_next(self, link, kind):
+        production = stored(link)
+        production.environment = "PRODUCTION"
+        mail = {"to": ADA, "subject": "", "text": "", "environment": "PRODUCTION"}
+        for _ in range(limits.EMAILS_PER_ADDRESS):
+            emails.queue(kind, **mail, drops_excess=True)
+
+        sent = email_verification.send_code(production, email=ADA)
+
+        assert len(code_of(link).replace("-", "")) == email_verification.LONG_CODE_LENGTH
+        assert sent.expires_at - clock.real_now() > timedelta(hours=23)
+        age(link, seconds=int(sent.resend_after_seconds) + 1)
+        assert email_verification.send_code(production, email=ADA)
 
     def test_guesses_from_many_networks_lead_to_a_long_code(self, link, shop):
         try_claim(link, shop)

@@ -10,19 +10,22 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.conf import settings as django_settings
 from django.db import connection
+from environ import Env
 
 from links.payment_links.models import EmailVerification
 from tests import due, emailing, mail_server, world
 from tests.links.conftest import claim_body, send_claim
 from wallgent import clock
-from wallgent.due_work import worker
+from wallgent.due_work import kinds, worker
+from wallgent.due_work import queue as due_work_queue
 from wallgent.due_work.models import DueWork
-from wallgent.mail import delivery, emails
+from wallgent.mail import delivery, emails, smtp
 from wallgent.mail.models import Email
 
 ADA, BOB = "ada@example.com", "bob@example.com"
-SMTP = "django.core.mail.backends.smtp.EmailBackend"
+SMTP = "wallgent.mail.smtp.EmailBackend"
 
 
 @pytest.fixture(autouse=True)
@@ -172,6 +175,29 @@ class TestRefusals:
         assert reloaded(email).status == reloaded(other).status == "SENT"
         assert len(server.received) == 2
 
+    @pytest.mark.parametrize(
+        ("command", "reply", "stored"),
+        [
+            ("RCPT", "450 4.2.0 <ada@example.com> greylisted", "450 4.2.0"),
+            ("END", "451 later", "451"),
+            ("MAIL", "550 5.7.1 this sender is not allowed", "550 5.7.1"),
+            ("CONNECT", "421 busy", "421"),
+            ("RCPT", "CLOSE", "SMTPServerDisconnected"),
+        ],
+    )
+    def test_waiting_email_says_why(self, queue, server, command, reply, stored):
+        email = queue()
+        server.replies[command] = reply
+        emailing.deliver()
+
+        email = reloaded(email)
+        assert (email.status, email.reply) == ("WAITING", stored)
+        assert email.status_reason == "The mail server has not accepted it yet. We'll try again."
+        server.replies.clear()
+        emailing.deliver()
+        email = reloaded(email)
+        assert (email.status, email.reply, email.status_reason) == ("SENT", "", "")
+
     def test_pauses_grow_and_end_after_a_day(self, queue, server):
         server.replies["RCPT"] = "450 later"
         email, pauses = queue(), []
@@ -186,6 +212,101 @@ class TestRefusals:
         emailing.age(minutes=1)
         emailing.deliver()
         assert reloaded(email).reason == "TOO_LATE"
+
+
+class TestOneRecipientThatFails:
+    @pytest.mark.parametrize("how", ["slow", "closes", "refuses and closes"])
+    def test_delays_no_other_email(self, queue, server, settings, how):
+        settings.EMAIL_TIMEOUT = 0.3
+        if how == "slow":
+            server.delays[f"RCPT {BOB}"] = 0.6
+        else:
+            server.replies[f"RCPT {BOB}"] = "CLOSE" if how == "closes" else "421 closing"
+        first, slow, last = queue(), queue(BOB), queue("last@example.com")
+
+        worker.work(emails.DUE_WORK)
+
+        assert [reloaded(email).status for email in (first, slow, last)] == [
+            *("SENT", "WAITING", "SENT")
+        ]
+        assert (reloaded(slow).attempts, pause_of(slow)) == (1, 5)
+        another = queue("another@example.com")
+        worker.work(emails.DUE_WORK)
+        assert reloaded(another).status == "SENT"
+
+    def test_email_for_which_no_time_is_left_has_had_no_attempt(self, queue, server):
+        sent = [queue(), queue(BOB)]
+        rows = due_work_queue.take(emails.DUE_WORK)
+        for row in rows:
+            row.handle_by = emailing.PAST
+        delivery.send_due(rows)
+
+        assert {reloaded(email).attempts for email in sent} == {0}
+        emailing.deliver()
+        assert {reloaded(email).attempts for email in sent} == {1}
+
+    def test_email_that_another_worker_sent_meanwhile_is_not_sent(self, queue, server):
+        email = queue()
+        begun = Email.objects.get()
+        emailing.deliver()
+
+        assert delivery._begin_attempt(begun) is None
+        assert reloaded(email).attempts == 1
+
+
+class TestServerThatIsSlowToAccept:
+    """It checks the email before it replies (RFC 5321, section 4.5.3.2.6)."""
+
+    def test_is_waited_for_longer_than_for_other_replies(self, queue, server, settings):
+        settings.EMAIL_TIMEOUT = 0.2
+        server.delays["END"] = 0.5
+        email, other = queue(), queue(BOB)
+        emailing.deliver()
+
+        assert [reloaded(sent).status for sent in (email, other)] == ["SENT", "SENT"]
+        assert (reloaded(email).reply, len(server.received)) == ("", 2)
+
+    def test_email_without_that_reply_is_not_sent_again(self, queue, server, monkeypatch):
+        monkeypatch.setattr(smtp, "ACCEPTANCE_SECONDS", 0.2)
+        server.delays["END"] = 0.5
+        email, other = queue(), queue(BOB)
+        for _ in range(3):
+            emailing.deliver()
+        time.sleep(0.6)
+
+        for sent in (email, other):
+            sent = reloaded(sent)
+            assert (sent.status, sent.reply, sent.attempts) == ("SENT", "no reply", 1)
+        assert sorted(sent["To"] for sent in server.received) == [ADA, BOB]
+
+    def test_other_timeout_is_no_acceptance(self, queue, server, settings):
+        settings.EMAIL_TIMEOUT = 0.2
+        server.delays["DATA"] = 0.5
+        email = queue()
+        emailing.deliver()
+
+        assert reloaded(email).status == "WAITING"
+
+    def test_connection_closed_before_it_is_no_acceptance(self, queue, server):
+        server.replies["END"] = "CLOSE"
+        email = queue()
+        emailing.deliver()
+        assert reloaded(email).status == "WAITING"
+
+        server.replies.clear()
+        emailing.deliver()
+        assert (reloaded(email).status, len(server.received)) == ("SENT", 1)
+
+    def test_lease_lasts_longer_than_the_last_email_of_a_set(self):
+        commands = timedelta(seconds=10 * django_settings.EMAIL_TIMEOUT)
+        slowest = commands + timedelta(seconds=smtp.ACCEPTANCE_SECONDS)
+        kind = kinds.of(emails.DUE_WORK)
+
+        assert kind.deadline + slowest < kind.lease
+
+    @pytest.mark.parametrize("scheme", ["smtp", "smtps", "smtp+tls", "smtp+ssl"])
+    def test_every_mail_server_of_the_settings_is_waited_for(self, scheme):
+        assert Env.email_url_config(f"{scheme}://mail.example.com")["EMAIL_BACKEND"] == SMTP
 
 
 class TestServerThatNeverAnswers:
@@ -204,6 +325,15 @@ class TestServerThatNeverAnswers:
             use_server(settings, server.server_address)
             emailing.deliver()
         assert len(server.received) == 5
+
+    def test_one_that_only_greets_is_given_up_after_one_timeout(self, queue, server, settings):
+        settings.EMAIL_TIMEOUT = 0.2
+        server.delays |= {"EHLO": 0.5, "HELO": 0.5}
+        sent = [queue(f"{number}@example.com") for number in range(5)]
+        worker.work(emails.DUE_WORK)
+
+        assert {reloaded(email).reply for email in sent} == {"SMTPServerDisconnected"}
+        assert delivery._server_is_away_until > clock.real_now()
 
     def test_other_emails_wait_without_a_try_for_a_moment(self, queue, silent_server):
         queue()
@@ -300,6 +430,39 @@ class TestNotices:
         assert self.notify("Second.") != first
         assert [email.subject for email in mailoutbox] == ["First.", "Second."]
 
+    def test_one_that_comes_before_the_attempt_is_in_the_email(self, db, mailoutbox, monkeypatch):
+        begin = delivery._begin
+
+        def begin_slowly(rows):
+            waiting = begin(rows)
+            self.notify("Second.")
+            return waiting
+
+        monkeypatch.setattr(delivery, "_begin", begin_slowly)
+        self.notify("First.")
+        emailing.deliver()
+
+        assert "First." in mailoutbox[0].body
+        assert "Second." in mailoutbox[0].body
+
+    def test_emails_that_are_full_are_ten_minutes_apart(self, db, mailoutbox):
+        for number in range(100):
+            self.notify(f"Change {number}.")
+
+        sent = list(Email.objects.order_by("pk"))
+        pauses = [pause_of(email) for email in sent]
+        assert [round(pause / 60) for pause in pauses] == [1, 11, 21, 31, 41]
+        for email, pause in zip(sent, pauses, strict=True):
+            assert email.expires_at > clock.real_now() + timedelta(hours=23, seconds=pause)
+
+    def test_period_begins_when_the_email_before_was_sent(self, db, mailoutbox):
+        first = self.notify("First.")
+        emailing.age(minutes=9)
+        emailing.deliver()
+        assert reloaded(first).status == "SENT"
+
+        assert 590 <= pause_of(self.notify("Second.")) <= 600
+
     def test_none_is_dropped_however_many_there_are(self, db, mailoutbox):
         for number in range(45):
             self.notify(f"Change {number}.")
@@ -342,7 +505,7 @@ def test_every_email_is_sent_whenever_the_worker_is_killed(queue, settings, tmp_
         folder = tmp_path / str(number)
         folder.mkdir()
         settings.EMAIL_FILE_PATH = str(folder)
-        queued = [queue(f"{n}@{number}.example") for n in range(3)]
+        queued = [queue(f"{n}@{number}.example", Email.Kind.CODE) for n in range(3)]
         was_killed = _work_until_killed(number)
         emailing.deliver()
 

@@ -104,6 +104,17 @@ class TestInboxPages:
         assert "See http://testserver/pay/x <b>now</b> line two" in text_of(page)
         assert 'href="http://testserver/pay/x"' in page.content.decode()
 
+    def test_waiting_email_says_why(self, send, acme, member, monkeypatch):
+        def fail(*_):
+            raise ConnectionRefusedError
+
+        monkeypatch.setattr("django.core.mail.backends.locmem.EmailBackend.open", fail)
+        send()
+        emailing.deliver()
+
+        assert "The mail server has not accepted it yet." in text_of(member.get(at(acme)))
+        assert Email.objects.get().reply == "ConnectionRefusedError"
+
     def test_only_members_with_payments_write_read_their_sandboxs_emails(
         self, send, acme, globex, member
     ):

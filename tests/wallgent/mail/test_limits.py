@@ -6,14 +6,15 @@ from itertools import cycle
 import pytest
 from django.db import transaction
 
-from tests import emailing
+from tests import emailing, world
+from tests.accounts import people
 from wallgent import clock
 from wallgent.errors import RateLimitExceeded
 from wallgent.mail import emails, limits
 from wallgent.mail.models import Email
 
 BOB = "bob@example.com"
-FROM_OTHERS = ["LINK", "CODE", "RECEIPT", "INVITATION", "HINT"]
+FROM_OTHERS = ["LINK", "CODE", "RECEIPT", "INVITATION"]
 
 
 @pytest.fixture
@@ -38,9 +39,9 @@ def use_up(queue, **fields):
 
 class TestAddress:
     def test_receives_five_emails_a_day_from_all_others_together(self, queue, globex, acme):
-        kinds, owners = cycle(FROM_OTHERS), cycle([acme, globex])
-        for _ in range(5):
-            queue(next(kinds), organization=next(owners), sender_id="")
+        owners = cycle([acme, globex])
+        for kind in [*FROM_OTHERS, "CODE"]:
+            queue(kind, organization=next(owners), sender_id="")
 
         for kind in FROM_OTHERS:
             with pytest.raises(RateLimitExceeded, match="This address"):
@@ -54,16 +55,28 @@ class TestAddress:
         with pytest.raises(RateLimitExceeded):
             queue("INVITATION", environment="")
 
-        assert use_up(queue) == 2
+        assert use_up(queue) == 1
+        assert use_up(queue, kind="CODE") == 1
+
+    @pytest.mark.parametrize("kind", ["LINK", "RECEIPT", "INVITATION"])
+    @pytest.mark.parametrize("codes", [0, 1, 3])
+    def test_last_email_of_a_day_can_only_be_a_code_of_production(self, queue, kind, codes):
+        for _ in range(codes):
+            queue("CODE")
+
+        assert use_up(queue, kind=kind) == 4 - codes
+        with pytest.raises(RateLimitExceeded, match="This address"):
+            queue("CODE", environment="SANDBOX")
+        assert use_up(queue, kind="CODE") == 1
 
     def test_production_counts_for_sandboxes(self, queue):
-        assert use_up(queue) == 5
+        assert use_up(queue) == 4
 
         with pytest.raises(RateLimitExceeded):
             queue(environment="SANDBOX")
 
     def test_spellings_are_counted_together(self, queue):
-        for spelling in (BOB, "BOB@example.com", " Bob@Example.com", "ｂob@example.com", BOB):
+        for spelling in (BOB, "BOB@example.com", " Bob@Example.com", "ｂob@example.com"):
             queue(to=spelling)
 
         with pytest.raises(RateLimitExceeded):
@@ -90,11 +103,11 @@ class TestAddress:
         email = queue("INVITATION", drops_excess=True)
 
         assert (email.status, email.reason, email.sealed) == ("FAILED", "LIMITED", None)
-        assert len(mailoutbox) == 5
+        assert len(mailoutbox) == 4
         emailing.age(hours=23, minutes=59)
         queue("INVITATION", drops_excess=True)
         emailing.age(minutes=1)
-        assert use_up(queue) == 5  # what was not sent does not count
+        assert use_up(queue) == 4  # what was not sent does not count
 
 
 class TestSenders:
@@ -132,7 +145,7 @@ class TestAccounts:
         """So whoever asks for them in place of the owner cannot lock the owner out."""
         reset = {"kind": "ACCOUNT", "about": "reset"}
         two_hours = timedelta(hours=2)
-        for _ in range(limits.ACCOUNT_LINKS):
+        for _ in range(limits.ACCOUNT_EMAILS):
             queue(**reset, valid_until=clock.real_now() + two_hours)
         emailing.age(minutes=119)
 
@@ -143,7 +156,24 @@ class TestAccounts:
         emailing.age(minutes=1)
         queue(**reset, valid_until=clock.real_now() + two_hours)
 
-    def test_account_email_uses_up_nothing_of_others(self, queue):
-        use_up(queue, kind="ACCOUNT", about="reset")
+    @pytest.mark.parametrize("kind", ["ACCOUNT", "HINT"])
+    def test_account_email_is_limited_and_uses_up_nothing_of_others(self, queue, kind):
+        assert use_up(queue, kind=kind, about="reset") == limits.ACCOUNT_EMAILS
 
-        assert use_up(queue) == 5
+        assert use_up(queue) == 4
+
+    @pytest.mark.parametrize("path", ["/account/password/reset/", "/account/signup/"])
+    def test_requests_about_an_account_do_not_show_by_a_limit_whether_there_is_one(
+        self, queue, acme, settings, path
+    ):
+        settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+        people.person(BOB, acme).emailaddress_set.create(email=BOB, verified=True, primary=True)
+        form = {"name": "Eve", "organization": "Eve & Co", "password1": "a longer horse of mine"}
+        accepted = []
+        for email in (BOB, "eve@new.example"):
+            for _ in range(6):
+                world.reset_rate_limits()
+                assert people.browser().post(path, form | {"email": email}).status_code == 302
+            accepted.append(use_up(queue, to=email, environment="SANDBOX"))
+
+        assert accepted == [limits.EMAILS_PER_ADDRESS_OF_SANDBOXES] * 2
