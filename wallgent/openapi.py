@@ -249,8 +249,7 @@ def _response(one: Operation, status: int, codes: dict[int, set[str]], schemas: 
 
 
 def _headers(one: Operation, status: int) -> list[str]:
-    has_rate = status != 401 or one.is_public  # otherwise the rate is counted after the key
-    names = ["X-Request-Id", *(_RATE_HEADERS if has_rate else ())]
+    names = ["X-Request-Id", *_RATE_HEADERS]
     names += ["Idempotent-Replayed"] if one.takes_key and status not in _NOT_REPLAYED else []
     names += ["Retry-After"] if status in (429, 503) else []
     return names + (["WWW-Authenticate"] if status == 401 else [])

@@ -67,7 +67,7 @@ def look(visit, path: str) -> list[str]:
     """What is wrong with a page, in each of the ways to look at it; "" is the one shown now."""
     page, found = visit.page, []
     for theme in ("light", "dark"):
-        page.emulate_media(color_scheme=theme)
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # no color on its way
         if path:
             visit.go(path)
         for width, height in (DESKTOP, PHONE):

@@ -71,4 +71,5 @@ def theme(request):
 def return_path(request) -> str:
     """Return the page of ours that the request names as `next`, else the home page."""
     target = request.POST.get("next") or request.GET.get("next", "")
-    return target if url_has_allowed_host_and_scheme(target, allowed_hosts=None) else "/"
+    is_ours = url_has_allowed_host_and_scheme(target, allowed_hosts=None)
+    return target if is_ours and target.isprintable() else "/"

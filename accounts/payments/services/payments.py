@@ -299,8 +299,9 @@ def build_payment(request: PaymentRequest, kind: str) -> Payment:
 
 def _mark_posted(payment: Payment) -> None:
     payment.status = Payment.Status.POSTED
-    payment.settled_at = clock.now(payment.sender)
-    payment.received_at = clock.now(payment.recipient)
+    now = clock.real_now()
+    payment.settled_at = now + clock.offset(payment.sender)
+    payment.received_at = now + clock.offset(payment.recipient)
 
 
 def _posting(payment: Payment) -> journal.Posting:

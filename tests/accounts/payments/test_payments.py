@@ -126,7 +126,8 @@ class TestPaymentAnswer:
 
         seen = stranger.get(f"/v1/payments/{paid['id']}").json()
 
-        assert seen == paid | {"fee": None, "idempotencyKey": None}
+        received = {"createdAt": paid["settledAt"]}
+        assert seen == paid | received | {"fee": None, "idempotencyKey": None}
         assert stranger.get("/v1/payments").json()["data"] == [seen]
 
     def test_only_the_sender_sees_a_failed_payment(self, api, stranger, wallet, shop):
@@ -385,7 +386,7 @@ class TestPaymentEvents:
             "environment": "SANDBOX",
         }
         assert ours.data == shared | {"fee": "0.25"}
-        assert theirs.data == shared
+        assert theirs.data == shared | {"createdAt": paid["settledAt"]}
         assert (ours.actor_type, theirs.actor_id) == ("API_KEY", "")
         assert ours.actor_id.startswith("key_")
         assert ours.is_public

@@ -15,7 +15,7 @@ from tests.endpoints import KEYED, scene
 from tests.importing import store
 from tests.links.conftest import ach_body, expire_links, lapse, send_claim, soon
 from tests.world import Client, actor_for, make_key
-from wallgent.api import errors
+from wallgent.api import commands
 from wallgent.api.models import IdempotencyRecord
 from wallgent.events.models import Event
 from wallgent.imports import results
@@ -109,15 +109,15 @@ class TestStoredAnswers:
     ):
         """The wallet lacked funds for the first call, but not for the concurrent one."""
         body = {"walletId": payer.id, "amount": "9000", "direction": "SEND", "idempotencyKey": "k"}
-        render, concurrent = errors.render, []
+        refuse, concurrent = commands._Execution._refuse, []
 
-        def render_after_concurrent_call(refusal):
+        def refuse_after_concurrent_call(execution, refusal):
             monkeypatch.undo()
             world.fund(payer, "9000")
             concurrent.append(api.post(PATH, body).json())
-            return render(refusal)
+            return refuse(execution, refusal)
 
-        monkeypatch.setattr(errors, "render", render_after_concurrent_call)
+        monkeypatch.setattr(commands._Execution, "_refuse", refuse_after_concurrent_call)
         answer = api.post(PATH, body)
 
         assert answer.headers["Idempotent-Replayed"] == "true"
