@@ -188,7 +188,7 @@ class TestScripts:
         routing, account = page.get_by_label("Routing number"), page.get_by_label("Account number")
         routing.fill("021000022")
         account.focus()
-        page.get_by_text("not a routing number").wait_for()
+        page.locator("#id_routing_number_error").get_by_text("not a routing number").wait_for()
         assert routing.get_attribute("aria-invalid") == "true"
         assert routing.get_attribute("aria-describedby").endswith("_error")
 
