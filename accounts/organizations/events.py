@@ -86,7 +86,7 @@ def _with_role(sentence: str):
     return lambda data, names: f"{sentence} as {data['role'].lower()}"
 
 
-@event("member.invited", _with_role("Somebody invited"), icon="mail")
+@event("member.invited", _with_role("Member invited"), icon="mail")
 @event("invitation.revoked", "Invitation revoked", icon="ban")
 class InvitationEvent(Payload):
     # Without the email address: events cannot be erased.

@@ -86,5 +86,5 @@ def declare_all() -> None:
             "Transfer to",
             "Transfer from",
         ),
-        payment("reversal", "A payment given back", "Given back to", "Given back by"),
+        payment("reversal", "Refund", "Refund to", "Refund from"),
     )

@@ -28,8 +28,8 @@ def _describe_completed(data: dict, names: Names) -> str:
 
 def _describe_reversed(data: dict, names: Names) -> str:
     if names.owns(data["from"]):
-        return with_reason(f"{money_text(data)} given back to {names.of(data['from'])}", data)
-    return with_reason(f"{money_text(data)} given back from {names.of(data['to'])}", data)
+        return with_reason(f"{money_text(data)} refunded to {names.of(data['from'])}", data)
+    return with_reason(f"{money_text(data)} refunded from {names.of(data['to'])}", data)
 
 
 @payment_event("payment.completed", _describe_completed, icon="arrow-left-right", tone="success")

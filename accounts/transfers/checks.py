@@ -98,8 +98,9 @@ SELECT format('transfer xfr_%s: pays out of a hold on another account', m.id)
   FROM moved m JOIN ledger_hold h ON h.id = m.hold_id
  WHERE h.account_id <> m.account_id
 UNION ALL
-SELECT format('transfer xfr_%s: kept in suspense, and paid into wallet wal_%s of somebody else',
-              t.id, w.id)
+SELECT format(
+           'transfer xfr_%s: kept in suspense, and paid into wallet wal_%s, which is not its own',
+           t.id, w.id)
   FROM accounts_suspended s
   JOIN accounts_transfer t ON t.id = s.transfer_id
   JOIN accounts_wallet w ON w.id = s.wallet_id
@@ -115,7 +116,7 @@ SELECT format('transfer xfr_%s: its return does not reverse what completed it', 
   LEFT JOIN ledger_transaction l ON l.id = t.return_transaction_id
  WHERE t.return_transaction_id IS NOT NULL AND l.reverses_id IS DISTINCT FROM t.transaction_id
 UNION ALL
-SELECT format('transfer xfr_%s: its return was not taken from whoever owes it', id)
+SELECT format('transfer xfr_%s: its return was not charged to the wallet that owes it', id)
   FROM returned WHERE taken_from IS DISTINCT FROM ARRAY[account_id]
 UNION ALL
 SELECT format('transfer xfr_%s: its return is charged to wallet wal_%s without a reason', r.id,
@@ -179,7 +180,7 @@ SELECT format('order sim_%s: the simulator says %s, and has moved %s', o.id, o.s
                         WHEN o.direction = 'DEPOSIT' THEN o.amount
                         ELSE -o.amount END
 UNION ALL
-SELECT format('order sim_%s: nobody has ordered it from the simulator, or otherwise', o.id)
+SELECT format('order sim_%s: no transfer ordered it from the simulator as it is', o.id)
   FROM accounts_simulatororder o
   LEFT JOIN accounts_transfer t ON t.id = o.reference
  WHERE (t.organization_id, t.direction, t.rail_type, t.amount, t.environment, t.provider)

@@ -33,7 +33,7 @@ _SUITABLE = {
     _("This bank account was used for this payment link already."),
     _("This address was used for this payment link already."),
     _("This e-mail address was used for this payment link already."),
-    _("Whoever owns this wallet has been asked already, and has yet to decide."),
+    _("This wallet's owner has a pending request for this link and hasn't decided yet."),
     _("This payment link takes no money any more. Ask whoever made it for a new one."),
     _("This payment link is over: no code is needed."),
     _("This address was sent several letters today. Go on tomorrow."),

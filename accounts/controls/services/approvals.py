@@ -34,7 +34,7 @@ _Status = Approval.Status
 _NOT_PENDING_MESSAGES = {
     _Status.APPROVED: "This was approved already.",
     _Status.REJECTED: "This was rejected already.",
-    _Status.EXPIRED: "The time to decide is over. Whoever wants to be paid can ask again.",
+    _Status.EXPIRED: "This request expired. Ask for the payment again.",
 }
 
 
@@ -58,8 +58,7 @@ class Kind:
 
     label: str  # of what the request was made through
     effect: str = (  # of approving
-        "The money leaves at once. You cannot take it back yourself; only whoever gets it can give"
-        " it back."
+        "The money is sent immediately. You can't reverse it: only the recipient can refund it."
     )
     execute: Callable[..., Any] = _not_available
     lock: Callable[[Approval], None] = _do_nothing

@@ -125,7 +125,7 @@ class AccountAdapter(DefaultAccountAdapter):
             **message,
             about=template_prefix,
             valid_until=lifetime and clock.real_now() + lifetime,
-            drops_excess=True,  # the answer is the same, whoever has an account
+            drops_excess=True,  # the answer is the same with and without an account
         )
 
 

@@ -55,7 +55,9 @@ def create(pay_in: PayIn, wallet: Wallet, *, actor: Actor) -> Approval:
         kind=pay_in.purpose, subject_id=pay_in.reference, wallet=wallet
     ).open_at(clock.now(wallet))
     if asked.exists() or _is_at_limit(wallet, actor):
-        raise Conflict("Whoever owns this wallet has been asked already, and has yet to decide.")
+        raise Conflict(
+            "This wallet's owner has a pending request for this link and hasn't decided yet."
+        )
     # One that is past its expiry ends in here, and the handler of its kind is called.
     return approvals.request(
         actor=actor,

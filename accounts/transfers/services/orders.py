@@ -207,8 +207,8 @@ def simulate_payment(
         raise SandboxOnly("Only in the sandbox does money come from nowhere: use a sandbox key.")
     if not ethereum.is_address(address):
         raise ValidationError(
-            "This is not an Ethereum address: some of it is mistyped.",
-            fields={"address": "is not an Ethereum address: check its letters"},
+            "This isn't a valid Ethereum address. Check it for typos.",
+            fields={"address": "must be an Ethereum address with a valid checksum"},
         )
     _require_decimals(amount, RailType.USDC)
     expected = Transfer.objects.filter(
@@ -307,8 +307,8 @@ def _validate_address(address: Bank | Address, field: str) -> None:
         )
     if not ethereum.is_address(address.address):
         raise ValidationError(
-            "This is not an Ethereum address: some of it is mistyped.",
-            fields={f"{field}.address": "is not an Ethereum address: check its letters"},
+            "This isn't a valid Ethereum address. Check it for typos.",
+            fields={f"{field}.address": "must be an Ethereum address with a valid checksum"},
         )
     _validate_chain(address.chain, f"{field}.chain")
 

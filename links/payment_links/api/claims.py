@@ -59,7 +59,7 @@ def _account_number(value: str) -> str:
 
 def _address(value: str) -> str:
     if not ethereum.is_address(value):
-        raise PydanticCustomError("address", "is not an Ethereum address: check its letters")
+        raise PydanticCustomError("address", "must be an Ethereum address with a valid checksum")
     return value
 
 

@@ -190,7 +190,7 @@ class TestPage:
 
         assert "Expired" in html
         assert at(asked, "approve") not in html
-        assert "The time to decide is over" in owner.html(at(asked, "approve"))
+        assert "This request expired" in owner.html(at(asked, "approve"))
 
 
 class TestApprove:
@@ -271,7 +271,7 @@ class TestApprove:
         answer = owner.send(at(asked, "approve"))
 
         assert answer.status_code == 422
-        assert "The time to decide is over" in answer.content.decode()
+        assert "This request expired" in answer.content.decode()
         assert (stored(asked).status, balance_of(shop)) == ("EXPIRED", 0)
         assert len(events_of(acme, "approval.expired")) == 1
 

@@ -61,7 +61,7 @@ CORRUPTIONS = {
             "transfer {out}: COMPLETED over 26.00000000, the ledger moved -25.00000000",
             "transfer {out}: COMPLETED, and its hold keeps 0.00000000 and paid 25.00000000 of"
             " 25.00000000",
-            "order {order}: nobody has ordered it from the simulator, or otherwise",
+            "order {order}: no transfer ordered it from the simulator as it is",
         ],
     ),
     "a completion": (
@@ -141,7 +141,7 @@ CORRUPTIONS = {
         "UPDATE accounts_simulatororder SET reference = uuidv7() WHERE id = %(order)s",
         [
             "transfer {out}: COMPLETED, the ledger moved -25.00000000 and the simulator 0",
-            "order {order}: nobody has ordered it from the simulator, or otherwise",
+            "order {order}: no transfer ordered it from the simulator as it is",
         ],
     ),
 }

@@ -357,7 +357,7 @@ class TestCheckBooks:
         [
             (
                 "UPDATE accounts_transfer SET charged_wallet_id = NULL WHERE id = %(transfer)s",
-                "transfer {transfer}: its return was not taken from whoever owes it",
+                "transfer {transfer}: its return was not charged to the wallet that owes it",
             ),
             (
                 "UPDATE ledger_entry SET account_id = %(expenses)s, line = NULL,"
