@@ -229,8 +229,8 @@ def test_check_books_finds_a_payout_to_another_organization(support, acme, walle
         {"suspended": suspended.id, "shop": shop.id},
     ):
         assert (
-            f"transfer {suspended.transfer_id}: kept in suspense, and paid into wallet {shop.id} of"
-            " somebody else"
+            f"transfer {suspended.transfer_id}: kept in suspense, and paid into wallet {shop.id},"
+            " which is not its own"
         ) in ledger_checks.differences()
 
 
