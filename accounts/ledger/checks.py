@@ -6,10 +6,7 @@ import uuid
 from django.db import connection, transaction
 
 from accounts.ledger import movements, statements
-from accounts.ledger.statements import trial_balance
 from wallgent import ids, money
-
-__all__ = ["differences", "register", "trial_balance"]
 
 _ID = re.compile(r"\b([a-z]{3})_([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 

@@ -121,7 +121,7 @@ class Transaction(models.Model):
 
     id = PrefixedIdField("txn")  # chosen by the caller; posting it again does nothing
     book = EnvironmentField()
-    reason = models.CharField(max_length=24)  # "payment", "funding", "reversal", …
+    reason = models.CharField(max_length=24)  # of a declared movement, such as "payment"
     memo = models.CharField(max_length=1024, blank=True, default="")
     reverses = models.ForeignKey(
         "self", models.PROTECT, null=True, blank=True, related_name="reversals", db_index=False
@@ -198,7 +198,7 @@ class Hold(models.Model):
     captured = MoneyField(default=ZERO)
     released = MoneyField(default=ZERO)
     remaining = MoneyField()
-    reason = models.CharField(max_length=24)  # its purpose: "payment_link", "card", …
+    reason = models.CharField(max_length=24)  # of a declared movement, such as "payment_link"
     reference = models.CharField(max_length=64, blank=True, default="")
     expires_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()

@@ -22,7 +22,15 @@ SELECT format('wallet wal_%s: given %s, the ledger says %s', w.id, w.sandbox_fun
  WHERE w.sandbox_funds <> coalesce(f.amount, 0)
 """
 
-_FUNDED = "SELECT transaction_id FROM accounts_wallet JOIN ledger_entry USING (account_id)"
+# Money from the treasury to a wallet; the check adds up how much.
+_FUNDED = """
+SELECT given.transaction_id
+  FROM accounts_wallet w
+  JOIN ledger_entry given ON given.account_id = w.account_id AND given.type = 'CREDIT'
+  JOIN ledger_entry source ON source.transaction_id = given.transaction_id
+   AND source.type = 'DEBIT'
+  JOIN ledger_account a ON a.id = source.account_id AND a.kind = 'TREASURY'
+"""
 
 
 def declare_all() -> None:

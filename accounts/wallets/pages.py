@@ -107,7 +107,7 @@ def fund(request, id):
         "limit": wallets.FUND_CALL_LIMIT,
         "ceiling": SANDBOX_FUNDS_CEILING,
         "quick": [amount for amount in _QUICK_AMOUNTS if amount <= remaining],
-        "blocker": _closed(wallet) or _frozen(wallet) or _funding_used_up(wallet),
+        "blocker": _closed(wallet) or _frozen(wallet) or _funding_used_up(wallet, remaining),
     }
     return _submit(request, form, change, say="The money is there.") or _render_form(
         request, form, context, wallet, template="accounts/wallets/wallet_fund.html"
@@ -194,8 +194,8 @@ def _frozen(wallet: Wallet, why: str = "The wallet is frozen. Unfreeze it first.
     return why if wallet.status == Wallet.Status.FROZEN else ""
 
 
-def _funding_used_up(wallet: Wallet) -> str:
-    if wallets.remaining_funding(wallet):
+def _funding_used_up(wallet: Wallet, remaining: Decimal) -> str:
+    if remaining:
         return ""
     most = money.display(SANDBOX_FUNDS_CEILING, wallet.currency)
     return f"It was given the {most} that a sandbox wallet can be given in all."

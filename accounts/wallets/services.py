@@ -185,8 +185,8 @@ def update(wallet: Wallet, *, actor: Actor, **changes) -> Wallet:
 def fund(wallet: Wallet, *, actor: Actor, amount: Decimal) -> tuple[str, Wallet]:
     """Add sandbox money to a wallet; return the transaction's ID and the wallet.
 
-    At most 10,000 per call and 100,000 per wallet. Raises SandboxOnly, InvalidAmount, WalletFrozen,
-    InvalidState.
+    At most FUND_CALL_LIMIT per call and SANDBOX_FUNDS_CEILING per wallet. Raises SandboxOnly,
+    InvalidAmount, WalletFrozen, InvalidState.
     """
     if wallet.environment != Environment.SANDBOX:
         raise SandboxOnly()

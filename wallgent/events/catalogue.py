@@ -8,8 +8,6 @@ from typing import Any
 from wallgent.events.descriptions import Names, fill
 from wallgent.events.schemas import Payload
 
-AUDIT_LOG_PERMISSION = "organizations:read"
-
 _NAME = re.compile(r"[a-z_]+(\.[a-z_]+){1,2}")
 _declared: dict[str, "EventType"] = {}
 
@@ -24,14 +22,17 @@ class EventType:
     tone: str = "neutral"
     page: str = ""
     is_by_system: bool = True
-    permission: str = AUDIT_LOG_PERMISSION
-    is_public: bool = False
+    permission: str = ""
     payload: type[Payload] | None = None
 
     @property
     def title(self) -> str:
         """The name for people: approval.created becomes "Approval created"."""
         return self.name.replace("_", " ").replace(".", " ").capitalize()
+
+    @property
+    def is_public(self) -> bool:
+        return bool(self.permission)
 
     @property
     def is_available(self) -> bool:
@@ -83,11 +84,10 @@ def announce(*names: str, permission: str) -> None:
         _declare(name, permission=permission)
 
 
-def _declare(name: str, *, permission: str = "", **declared) -> None:
+def _declare(name: str, **declared) -> None:
     assert _NAME.fullmatch(name), f"{name} is not an event name"
     assert name not in _declared, f"{name} is declared twice"
-    access = {"permission": permission, "is_public": True} if permission else {}
-    _declared[name] = EventType(name, **access, **declared)
+    _declared[name] = EventType(name, **declared)
 
 
 def get(name: str) -> EventType:

@@ -1,7 +1,7 @@
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
 
-from accounts.ledger import checks
+from accounts.ledger import checks, statements
 
 
 class Command(BaseCommand):
@@ -11,7 +11,7 @@ class Command(BaseCommand):
     def handle(self, *args, **options):
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL statement_timeout = 0")  # checking a large ledger takes long
-        for row in checks.trial_balance():
+        for row in statements.trial_balance():
             self.stdout.write(
                 f"{row['book']:<11}{row['currency']:<5}{row['type']:<10}{row['kind']:<11}"
                 f"{row['debit']:>24.8f}{row['credit']:>24.8f}"

@@ -1,6 +1,7 @@
 """Batches of payments: all are made, or none."""
 
 import uuid
+from collections import Counter
 from typing import Annotated
 
 from django.db import models
@@ -171,7 +172,7 @@ class _Batch:
         for index, payment in zip(indexes, paid, strict=True):
             self.results[index] = {
                 "index": index,
-                "status": "success",
+                "status": ItemStatus.SUCCESS,
                 "transactionId": payment.id,
                 "payment": PaymentOutput.of(payment).to_json(),
             }
@@ -189,25 +190,20 @@ class _Batch:
         for index, paid_before in enumerate(self.results):
             if paid_before:
                 continue  # by an earlier batch, whose payment stays valid
-            status = "reversed" if index < refused.index else "skipped"
+            status = ItemStatus.REVERSED if index < refused.index else ItemStatus.SKIPPED
             self.results[index] = {"index": index, "status": status, "transactionId": None}
-        self.results[refused.index] |= {"status": "failed", **errors.body(refused.error)}
+        self.results[refused.index] |= {
+            "status": ItemStatus.FAILED,
+            **errors.body(refused.error),
+        }
         error = BatchPartialFailure(index=refused.index, code=refused.error.code)
         error.extra_body = self._body()
         error.after_rollback = refused.error.after_rollback
         return error
 
     def _body(self) -> dict:
-        paid = {r["transactionId"]: r["payment"] for r in self.results if r["status"] == "success"}
-        counts = {
-            name: sum(result["status"] == word for result in self.results)
-            for name, word in (
-                ("succeeded", "success"),
-                ("failed", "failed"),
-                ("reversed", "reversed"),
-                ("skipped", "skipped"),
-            )
-        }
+        counts = Counter(result["status"] for result in self.results)
+        paid = {r["transactionId"]: r["payment"] for r in self.results if r.get("payment")}
         total = sum((money.read(payment["amount"]) for payment in paid.values()), ZERO)
         fees = sum((money.read(payment["fee"]) for payment in paid.values()), ZERO)
         return {
@@ -215,7 +211,10 @@ class _Batch:
             "results": self.results,
             "summary": {
                 "total": len(self.items),
-                **counts,
+                "succeeded": counts[ItemStatus.SUCCESS],
+                "failed": counts[ItemStatus.FAILED],
+                "reversed": counts[ItemStatus.REVERSED],
+                "skipped": counts[ItemStatus.SKIPPED],
                 "totalAmount": money.amount_text(total),
                 "totalFees": money.amount_text(fees),
             },

@@ -134,7 +134,7 @@ def test_every_movement_has_a_check_and_a_record_that_cannot_be_missing(tip, wal
     names = {"id": hold(wallet, "1") if movement.is_hold else tip.id}
     table = "hold" if movement.is_hold else "transaction"
     sql = f"""
-        WITH payments AS (DELETE FROM accounts_payment), wallets AS (DELETE FROM accounts_wallet)
+        WITH payments AS (DELETE FROM accounts_payment)
         UPDATE ledger_{table} SET reason = '{movement.reason}' WHERE id = %(id)s
     """
     with corrupted(sql, names):
