@@ -25,7 +25,8 @@ committed lease, and call the handler with the set. A row gives no authority: th
 
 A handler may use several transactions with network calls between them. If it raises an error, or
 leaves a row without 2, the row is tried again after a growing pause; a set is first tried row by
-row. If its worker is killed, the row is available again when its lease lapses.
+row. If its worker is killed, the row is available again when its lease lapses; if that happens
+twice in a row, after a pause as well.
 """
 
 from wallgent.due_work.kinds import register

@@ -17,6 +17,7 @@ from wallgent.task_queue import enqueue_on_commit
 TASK = "wallgent.due_work.tasks.do_due_work"
 WAKE_UP_SECONDS = 5  # then an unread wake-up expires; the next sweep finds the work
 MAX_PAUSE = timedelta(minutes=1)
+LAPSED = "lease lapsed"  # the error of a row whose worker was killed or too slow
 # By a sandbox clock that was advanced, work is done in the order of its due time, this exactly:
 # what is due later waits for the earlier row, also while a worker has that.
 ORDER_PRECISION = timedelta(minutes=1)
@@ -114,13 +115,11 @@ def finish(*rows: DueWork) -> None:
         is_complete = cursor.rowcount == len(rows)
     if not is_complete:
         _leased(*rows).update(leased_until=None, failures=0, error="")
-    _mark_settled(*rows)
 
 
 def reschedule(row: DueWork, at: datetime) -> None:
     """Set when to look again. A row that was scheduled again meanwhile is available at once."""
     _leased(row).update(due_at=_unless_changed(row, at), leased_until=None, failures=0, error="")
-    _mark_settled(row)
 
 
 @transaction.atomic
@@ -136,7 +135,6 @@ def postpone(*rows: DueWork, error: str) -> None:
             failures=row.failures + 1,
             error=error,
         )
-    _mark_settled(*rows)
 
 
 def _pause(row: DueWork) -> timedelta:
@@ -204,7 +202,7 @@ def _lease(chosen: list, kind: kinds.Kind) -> list[DueWork]:
     free = free.select_related("organization").order_by("due_at", "pk")
     rows = list(free.select_for_update(of=("self",), no_key=True, skip_locked=True))
     for row in [row for row in rows if row.leased_until]:
-        row.failures, row.error, row.leased_until = row.failures + 1, "lease lapsed", None
+        row.failures, row.error, row.leased_until = row.failures + 1, LAPSED, None
         if row.failures > 1:
             rows.remove(row)
             row.due_at = row.now + _pause(row)
@@ -216,8 +214,13 @@ def _lease(chosen: list, kind: kinds.Kind) -> list[DueWork]:
     DueWork.objects.filter(pk__in=[row.pk for row in rows]).update(leased_until=until)
     for row in rows:
         row.leased_until, row.handle_by = until, now + kind.deadline
-        row.is_settled = False
     return rows
+
+
+def left(rows: list[DueWork]) -> list[DueWork]:
+    """Return the rows of a set that its handler has neither finished nor rescheduled."""
+    pks = set(_leased(*rows).values_list("pk", flat=True))
+    return [row for row in rows if row.pk in pks]
 
 
 def _leased(*rows: DueWork):
@@ -228,8 +231,3 @@ def _leased(*rows: DueWork):
 
 def _unless_changed(row: DueWork, at: datetime) -> Case:
     return Case(When(version=row.version, then=at), default=F("due_at"))
-
-
-def _mark_settled(*rows: DueWork) -> None:
-    for row in rows:
-        row.is_settled = True

@@ -38,11 +38,12 @@ def handle(rows: list[DueWork]) -> None:
     try:
         kind.handle(rows)
     except Exception as error:
+        rows = queue.left(rows)
         cause = type(error.__cause__ or error).__name__
         if isinstance(error, OperationalError) and not (len(rows) > 1 and _is_about_a_lock(error)):
             # A lost database: every row alone would wait for the same.
             log.warning("%s of %d rows waits: %s", kind.name, len(rows), cause)
-        elif len(rows) > 1:
+        elif len(rows) != 1:
             log.exception("%s of %d rows at once failed", kind.name, len(rows))
             _handle_one_by_one(rows)
             return
@@ -50,8 +51,7 @@ def handle(rows: list[DueWork]) -> None:
             log.exception("%s of %s failed", kind.name, subject_id(rows[0]))
         queue.postpone(*rows, error=cause)
     else:
-        left = [row for row in rows if not row.is_settled]
-        queue.postpone(*left, error="not finished")
+        queue.postpone(*queue.left(rows), error="not finished")
 
 
 def _is_about_a_lock(error: OperationalError) -> bool:
@@ -64,7 +64,6 @@ def _handle_one_by_one(rows: list[DueWork]) -> None:
         if clock.real_now() >= row.handle_by:
             queue.postpone(*rows[number:], error="no time left")
             return
-        row.is_settled = False
         handle([row])
 
 

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterable
+from datetime import timedelta
 from functools import partial
 
 from django.db import transaction
@@ -18,6 +19,7 @@ from wallgent.errors import InvalidState
 
 DUE_WORK = "expire_link"
 SET_SIZE = 100
+LOCKED_DELAY = timedelta(seconds=1)
 EXPIRED_MESSAGE = "This payment link has expired. Ask whoever made it for a new one."
 
 _Status = PaymentLink.Status
@@ -48,9 +50,11 @@ def expire_due(rows: list[DueWork]) -> None:
     ended, due = [], []
     for row in rows:
         link = links.get(row.subject)
-        if link and link.is_open:
+        if link is None:  # locked by a claim, or gone
+            due_work.reschedule(row, row.now + LOCKED_DELAY)
+        elif link.is_open:
             due_work.reschedule(row, link.expires_at)
-        elif link:
+        else:
             ended.append(row)
             due += [link] if link.status == _Status.ACTIVE else []
     _expire(due)

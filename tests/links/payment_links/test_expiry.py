@@ -29,6 +29,7 @@ from tests.world import (
 )
 from wallgent import clock
 from wallgent.due_work import kinds
+from wallgent.due_work.models import DueWork
 
 
 def fail_releases(monkeypatch, links: list[dict], error: Exception) -> list:
@@ -218,6 +219,8 @@ class TestConcurrentSweeps:
             in_parallel(1, lambda n: expire_links())
 
         assert [stored(link).status for link in (busy, idle)] == ["ACTIVE", "EXPIRED"]
+        assert due.row_of(busy["id"]).failures == 0
+        DueWork.objects.update(due_at=clock.real_now())  # a second later
         assert due.work(expiry.DUE_WORK) == 1
         assert stored(busy).status == "EXPIRED"
 

@@ -89,6 +89,19 @@ class TestFailure:
             assert marks(wallet) == (wallet.id not in broken)
             assert (wallet.id in caplog.text) == (wallet.id in broken)
 
+    def test_after_some_of_a_set_were_done_leaves_those_alone(self, wallets, handlers):
+        def handle(rows):
+            mark(rows[:2])
+            fail(rows)
+
+        handlers[SET] = handle
+        for wallet in wallets[:3]:
+            schedule(wallet, kind=SET)
+        worker.work()
+
+        assert sum(marks(wallet) for wallet in wallets) == 2
+        assert DueWork.objects.get().failures == 1
+
     def test_lock_of_one_subject_does_not_delay_the_others(self, wallets, handlers):
         def handle(rows):
             if wallets[2].id in {worker.subject_id(row) for row in rows}:
