@@ -87,5 +87,13 @@ def confirm(file: ImportFile, *, actor: Actor, warned_of: str = "") -> ImportFil
 def delete_expired_drafts() -> int:
     """Delete files that were never confirmed; how many database rows that were."""
     # One by one: each may have 50,000 rows, and statements have a time limit.
-    expired = ImportFile.objects.expired_drafts().only("pk")
-    return sum(file.delete()[0] for file in expired.iterator())
+    pks = list(ImportFile.objects.expired_drafts().values_list("pk", flat=True))
+    return sum(map(_delete_expired_draft, pks))
+
+
+@transaction.atomic
+def _delete_expired_draft(pk: str) -> int:
+    # Locked and read again: it may have been confirmed in the meantime.
+    drafts = ImportFile.objects.expired_drafts().select_for_update()
+    draft = drafts.filter(pk=pk).only("pk").first()
+    return draft.delete()[0] if draft else 0

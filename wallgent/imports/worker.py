@@ -14,6 +14,7 @@ from django.utils.module_loading import import_string
 from wallgent import clock, due_work, service_runner
 from wallgent.actors import Actor, ActorType
 from wallgent.due_work.models import DueWork
+from wallgent.due_work.queue import LAPSED
 from wallgent.errors import DomainError
 from wallgent.imports import kinds
 from wallgent.imports.kinds import Kind
@@ -24,6 +25,8 @@ log = logging.getLogger("wallgent.imports")
 DUE_WORK = "create_import_objects"
 ROWS_AT_A_TIME = 25  # in one turn: a fraction of a second
 LEASE, DEADLINE = timedelta(seconds=15), timedelta(seconds=10)  # of a turn, also of a download
+LAPSES_LIMIT = 5  # of leases in a row; then the row that is next is refused
+_OUR_FAULT = "Something went wrong on our side. Nothing was created from this row."
 
 _Status = ImportFile.Status
 _RowStatus = ImportRow.Status
@@ -37,12 +40,17 @@ def schedule(file: ImportFile) -> None:
 def create_objects(rows: list[DueWork]) -> None:
     """Create the objects of the next rows of a confirmed file, or finish the file."""
     [due] = rows
-    file = ImportFile.objects.select_related("organization").get(pk=due.subject)
+    file = ImportFile.objects.select_related("organization").filter(pk=due.subject).first()
+    if file is None:
+        due_work.finish(due)
+        return
     kind, actor = kinds.of(file), _confirmer(file)
     if file.status != _Status.CREATING or not actor.may(kind.permission):
         _finish(due, _Status.STOPPED)
         return
     ready = file.rows.filter(status=_RowStatus.READY)
+    if due.error == LAPSED and due.failures >= LAPSES_LIMIT:
+        _refuse(ready.order_by("number").first(), _OUR_FAULT)  # it seems to end its workers
     try:
         for row in ready.order_by("number")[:ROWS_AT_A_TIME]:
             if clock.real_now() >= due.handle_by:
@@ -83,7 +91,7 @@ def _process(row: ImportRow, *, kind: Kind, actor: Actor) -> None:
         _refuse(row, refusal.message)
     except Exception:
         log.exception("row %d of %s cannot be created", row.number, row.file_id)
-        _refuse(row, "Something went wrong on our side. Nothing was made of this row.")
+        _refuse(row, _OUR_FAULT)
 
 
 def _create(row: ImportRow, *, kind: Kind, actor: Actor) -> None:
@@ -96,7 +104,9 @@ def _create(row: ImportRow, *, kind: Kind, actor: Actor) -> None:
     row.save(update_fields=["status", "object_id"])
 
 
-def _refuse(row: ImportRow, reason: str) -> None:
+def _refuse(row: ImportRow | None, reason: str) -> None:
+    if row is None:
+        return
     ready = ImportRow.objects.filter(pk=row.pk, status=_RowStatus.READY)
     ready.update(status=_RowStatus.REFUSED, problems=[["", reason]])
 

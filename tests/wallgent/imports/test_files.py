@@ -145,3 +145,12 @@ def test_an_unconfirmed_file_is_deleted_after_a_week(send, order):
 
     assert list(ImportFile.objects.all()) == [kept]
     assert ImportRow.objects.count() == 1
+
+
+def test_a_file_confirmed_while_old_ones_are_deleted_is_kept(send, order, monkeypatch):
+    file = order("wallet,amount\nResearch agent,5\n")
+    ImportFile.objects.update(uploaded_at=clock.real_now() - timedelta(days=8))
+
+    files._delete_expired_draft(file.pk)  # it was a draft when the old ones were listed
+
+    assert ImportFile.objects.get().status == "CREATING"

@@ -13,9 +13,10 @@ from tests.importing import finish, store
 from tests.links.payment_links.test_link_pages import text_of
 from wallgent.due_work import queue, tasks
 from wallgent.due_work import worker as due_worker
+from wallgent.due_work.models import DueWork
 from wallgent.imports import worker
 from wallgent.imports.files import confirm
-from wallgent.imports.models import ImportRow
+from wallgent.imports.models import ImportFile, ImportRow
 
 
 class TestRows:
@@ -43,6 +44,23 @@ class TestRows:
         assert (waiting.failures, waiting.error) == (1, "SERVICE_UNAVAILABLE")
 
         assert finish(file).status == "DONE"
+
+    def test_a_row_that_ends_its_workers_is_refused_at_last(self, order):
+        file = order("wallet,amount\nResearch agent,6\nResearch agent,7\n")
+        DueWork.objects.update(failures=worker.LAPSES_LIMIT, error=queue.LAPSED)
+
+        finish(file)
+
+        assert [row.status for row in file.rows.order_by("number")] == ["REFUSED", "CREATED"]
+        assert file.status == "DONE"
+
+    def test_a_file_that_is_gone_leaves_nothing_to_do(self, order):
+        file = order("wallet,amount\nResearch agent,6\n")
+        ImportFile.objects.all().delete()
+
+        due_worker.work()
+
+        assert due.row_of(file.id) is None
 
     @pytest.mark.parametrize("lost", ["role", "account"])
     def test_stops_when_the_confirmer_loses_the_permission(self, order, ada, at, acme, lost):
