@@ -3,8 +3,8 @@
 Wrong codes are counted for each visitor, so a stranger who knows the link and the address uses up
 their own tries only. All visitors together have SHORT_CODE_TRIES with a code of six digits; the
 next code is too long to be guessed, and so is the last one that the address gets on a day. The code
-in the newest email stays valid until another can be sent, so strangers who request emails cannot
-lock the recipient out.
+in the newest email to the address stays valid until another can be sent, so strangers who request
+emails for a link cannot lock its recipient out.
 
 What is counted is committed before the answer, so neither a later refusal nor concurrent guesses
 give another try. Therefore these functions must run outside a transaction, except `use`. All times
@@ -214,19 +214,22 @@ def _check(
     if verification is None:
         return CodeExpired("No code was sent to this e-mail address. Ask for one first.")
     state, _ = CodeVisitor.objects.get_or_create(verification=verification, visitor=visitor)
-    if state.tries >= TRIES or _is_exhausted(verification):
+    has_no_try = state.tries >= TRIES and not verification.is_long
+    if has_no_try or _is_exhausted(verification):
         return TooManyCodes(resendAfterSeconds=_wait_seconds(verification, now))
     if not _is_right(verification, code):
-        verification.tries, state.tries = verification.tries + 1, state.tries + 1
+        verification.tries += 1
         verification.save(update_fields=["tries"])
-        state.save(update_fields=["tries"])
+        if not verification.is_long:  # which nobody guesses, and which may be the last of a day
+            state.tries += 1
+            state.save(update_fields=["tries"])
         return WrongCode(triesLeft=TRIES - state.tries)
     if verification.used_at:
         return CodeExpired("This code was used already. Ask for a new one.")
-    verified_at = state.verified_at
-    if now >= (verified_at + VERIFIED_FOR if verified_at else verification.expires_at):
+    verified_until = state.verified_at and state.verified_at + VERIFIED_FOR
+    if now >= max(verified_until or now, verification.expires_at):
         return CodeExpired()
-    if verified_at is None:
+    if verified_until is None or now >= verified_until:
         state.verified_at = now
         state.save(update_fields=["verified_at"])
     return None

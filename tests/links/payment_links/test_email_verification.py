@@ -341,6 +341,25 @@ class TestGuessesOfStrangers:
         assert refusal(try_claim(link, shop)) == (429, "RATE_LIMIT_EXCEEDED")
         assert try_claim(link, shop, code_of(link)).status_code == 200
 
+    def test_last_code_of_a_day_survives_wrong_tries_and_an_hour_after_it_was_entered(
+        self, link, shop
+    ):
+        for _ in range(limits.EMAILS_PER_ADDRESS_OF_SANDBOXES):
+            try_claim(link, shop)
+            age(link, seconds=61)
+        for _ in range(email_verification.TRIES + 1):
+            assert try_claim(link, shop, "000000").status_code == 403
+        verify = {"email": ADA, "code": code_of(link), "visitor": "v"}
+        email_verification.check_code(stored(link), **verify)
+        CodeVisitor.objects.filter(visitor="v").update(
+            verified_at=clock.real_now() - email_verification.VERIFIED_FOR
+        )
+        assert not email_verification.is_verified(stored(link), email=ADA, visitor="v")
+
+        email_verification.check_code(stored(link), **verify)
+
+        assert email_verification.is_verified(stored(link), email=ADA, visitor="v")
+
     @pytest.mark.parametrize("kind", ["LINK", "RECEIPT"])
     def test_other_emails_leave_one_for_a_code_that_is_valid_until_the_next(self, link, kind):
         production = stored(link)
