@@ -27,7 +27,7 @@ _RATE_HEADERS = {
     "X-RateLimit-Reset": "When the current minute ends, in Unix seconds.",
 }
 # Statuses that are not stored under an idempotency key.
-_NOT_REPLAYED = {401, 429, 500, 501, 503}
+_NOT_REPLAYED = {401, 413, 429, 500, 501, 503}
 _HEADERS = _RATE_HEADERS | {
     "X-Request-Id": "Identifies the request in the server's logs.",
     "Idempotent-Replayed": "`true` if this is the stored answer to an earlier request.",

@@ -32,6 +32,40 @@ def refusal(response) -> tuple[int, str]:
     return response.status_code, error_of(response)
 
 
+# Written down here once more: what all other tests know of an endpoint is its own declaration.
+PUBLIC_PATHS = {
+    "/v1/openapi.json",
+    "/v1/payment-links/claim/{slug}",
+    "/v1/payment-links/claim/{slug}/claim",
+}
+AREAS = {
+    **{"api-keys": "organizations", "organizations": "organizations", "wallets": "wallets"},
+    **{"payments": "payments", "transfers": "payments", "approvals": "payments"},
+    **{"payment-links": "payments", "sandbox/clock": "organizations", "sandbox/fund": "wallets"},
+    "sandbox/usdc-payments": "payments",
+}
+NAMES_A_WALLET = {
+    *("POST /v1/payments", "POST /v1/transfers/internal", "POST /v1/sandbox/fund"),
+    "POST /v1/payment-links",
+}
+
+
+class TestDeclarations:
+    @each_endpoint
+    def test_needs_the_permission_of_its_area(self, endpoint):
+        if endpoint.path in PUBLIC_PATHS:
+            assert endpoint.permission == ""
+            return
+        path = endpoint.path.removeprefix("/v1/")
+        [area] = {area for prefix, area in AREAS.items() if f"{path}/".startswith(f"{prefix}/")}
+        assert endpoint.permission == f"{area}:{'write' if endpoint.writes else 'read'}"
+
+    def test_access_to_every_named_object_is_checked(self):
+        named = {str(one) for one in KEYED if "{" in one.path} | NAMES_A_WALLET
+
+        assert {str(one) for one in WITH_SUBJECT} == named
+
+
 @each_endpoint
 class TestEveryEndpoint:
     def test_returns_a_json_object(self, endpoint, api, ids):
