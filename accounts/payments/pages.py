@@ -9,7 +9,6 @@ from django.db.models import Q
 
 from accounts.ledger.models import Entry
 from accounts.organizations.models import Organization
-from accounts.organizations.services import organizations
 from accounts.payments.forms import PaymentFilters, ReverseForm, SendForm
 from accounts.payments.models import Payment
 from accounts.payments.services import internal_payments, payments
@@ -122,7 +121,7 @@ def _wallet_choices(actor: Actor, *selected_ids: str) -> list[Wallet]:
 
 def _may_write(actor: Actor) -> bool:
     """Whether buttons are shown. Each action checks its permission again."""
-    return actor.may("payments:write") and not organizations.is_locked(actor)
+    return actor.may("payments:write") and not actor.is_locked
 
 
 @dashboard("payments", GET="payments:read")
@@ -183,7 +182,7 @@ def _render_form(request, form: SendForm):
     context = {
         "form": form,
         "steps": _STEPS,
-        "is_locked": organizations.is_locked(request.actor),
+        "is_locked": request.actor.is_locked,
         "failed_id": details.get("transactionId"),
         "short_of_funds": form.refusal and form.refusal.code == "INSUFFICIENT_FUNDS",
         "frozen": form.refusal and form.refusal.code == "WALLET_FROZEN",

@@ -11,7 +11,6 @@ from accounts.ledger import chart, journal
 from accounts.ledger.journal import Move
 from accounts.ledger.models import LedgerAccount
 from accounts.organizations.models import Organization
-from accounts.organizations.services import organizations
 from accounts.wallets import ledger_errors
 from accounts.wallets.errors import WalletFrozen, WalletLimitExceeded, WalletNotFound
 from accounts.wallets.models import SANDBOX_FUNDS_CEILING, Wallet
@@ -272,7 +271,7 @@ def closing_blocker(wallet: Wallet) -> str:
 
 def may_change(actor: Actor) -> bool:
     """Return whether pages offer changes of wallets. Services check each change again."""
-    return actor.may("wallets:write") and not organizations.is_locked(actor)
+    return actor.may("wallets:write") and not actor.is_locked
 
 
 def possible_actions(wallet: Wallet, *, actor: Actor) -> dict[str, bool]:

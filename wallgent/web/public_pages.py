@@ -15,7 +15,6 @@ from django.middleware.csrf import CsrfViewMiddleware, get_token
 from django.template import loader
 from django.utils import translation
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext
 
 from wallgent import credentials
@@ -23,7 +22,7 @@ from wallgent.api import throttling
 from wallgent.errors import NotFound, RateLimitExceeded
 from wallgent.http.client_ip import client_network
 from wallgent.http.middleware import has_own_limits
-from wallgent.web import languages, pages
+from wallgent.web import languages, pages, preferences
 
 log = logging.getLogger("wallgent.http.error_pages")
 
@@ -129,11 +128,8 @@ def language_context(request) -> dict:
 
 def choose_language(request, *, prefix: str) -> HttpResponse:
     """Keep the language that a reader chose, and return to their page below `prefix`."""
-    target = request.POST.get("next", "")
-    is_ours = target.startswith(prefix) and url_has_allowed_host_and_scheme(
-        target, allowed_hosts=None
-    )
-    response = pages.redirect_to(target if is_ours else "/")
+    target = preferences.return_path(request)
+    response = pages.redirect_to(target if target.startswith(prefix) else "/")
     if request.POST.get("language") in languages.NAMES:
         languages.save_choice(response, request.POST["language"])
     return response

@@ -4,7 +4,6 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts.activity import overview
-from accounts.organizations.services import organizations
 from wallgent.environments import Environment
 from wallgent.events import timeline
 from wallgent.events.models import Event
@@ -21,7 +20,7 @@ def show(request):
     numbers = overview.load(actor=actor, zone=timezone.get_current_timezone())
     # Sign-ins are left out: they would hide what happened to the money. The audit log has them.
     latest = Event.objects.visible_to(actor).exclude(type__startswith="user.")[:LATEST]
-    is_locked = organizations.is_locked(actor)
+    is_locked = actor.is_locked
     context = {
         "overview": numbers,
         "days": overview.DAYS,

@@ -11,7 +11,6 @@ from django.db.models import Case, Value, When
 from accounts.controls.forms.approvals import ApprovalFilters, ApproveForm, RejectForm
 from accounts.controls.models import Approval
 from accounts.controls.services import approvals
-from accounts.organizations.services import organizations
 from accounts.wallets.models import Wallet
 from wallgent import ids
 from wallgent.actors import Actor
@@ -63,7 +62,7 @@ def _wallet_choices(actor: Actor, selected_id: str) -> list[Wallet]:
 
 def _may_decide(actor: Actor) -> bool:
     """Whether buttons are shown. Each action checks its permission again."""
-    return actor.may("payments:write") and not organizations.is_locked(actor)
+    return actor.may("payments:write") and not actor.is_locked
 
 
 def _approval_context(approval: Approval) -> dict:

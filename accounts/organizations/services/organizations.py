@@ -201,11 +201,6 @@ def activate_production(organization: Organization, *, actor: Actor) -> Organiza
     return organization
 
 
-def is_locked(actor: Actor) -> bool:
-    """Return whether nothing can be changed yet: in production, before its activation."""
-    return actor.is_locked
-
-
 def accepts_pay_requests(organization: Organization, environment: str) -> bool:
     """Return whether payment links of other organizations may send pay requests."""
     if environment == Environment.PRODUCTION:

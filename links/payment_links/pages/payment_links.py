@@ -3,7 +3,6 @@
 from functools import partial
 
 from accounts.organizations.models import LinkDirection
-from accounts.organizations.services import organizations
 from links.payment_links.forms.payment_links import (
     DESCRIPTION_LENGTH,
     CancelForm,
@@ -57,7 +56,7 @@ def index(request):
 
 def _may_change(actor) -> bool:
     """Whether buttons are shown. Each action checks its permission again."""
-    return actor.may("payments:write") and not organizations.is_locked(actor)
+    return actor.may("payments:write") and not actor.is_locked
 
 
 @dashboard("payment-links", GET="payments:write", POST="payments:write")
@@ -73,7 +72,7 @@ def new(request):
     context = {
         "form": form,
         "description_length": DESCRIPTION_LENGTH,
-        "is_locked": organizations.is_locked(request.actor),
+        "is_locked": request.actor.is_locked,
         "methods": form.methods,
         "is_restricted": any((data or initial).get(name) for name in ("emails", "wallet_ids")),
     }
