@@ -25,7 +25,8 @@ log = logging.getLogger("wallgent.imports")
 DUE_WORK = "create_import_objects"
 ROWS_AT_A_TIME = 25  # in one turn: a fraction of a second
 LEASE, DEADLINE = timedelta(seconds=15), timedelta(seconds=10)  # of a turn, also of a download
-LAPSES_LIMIT = 5  # of leases in a row; then the row that is next is refused
+# Of leases in a row, some ten hours with their pauses; then the row that is next is refused.
+LAPSES_LIMIT = 500
 _OUR_FAULT = "Something went wrong on our side. Nothing was created from this row."
 
 _Status = ImportFile.Status

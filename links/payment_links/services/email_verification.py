@@ -218,12 +218,11 @@ def _check(
     if has_no_try or _is_exhausted(verification):
         return TooManyCodes(resendAfterSeconds=_wait_seconds(verification, now))
     if not _is_right(verification, code):
-        verification.tries += 1
+        verification.tries, state.tries = verification.tries + 1, min(state.tries + 1, TRIES)
         verification.save(update_fields=["tries"])
-        if not verification.is_long:  # which nobody guesses, and which may be the last of a day
-            state.tries += 1
-            state.save(update_fields=["tries"])
-        return WrongCode(triesLeft=TRIES - state.tries)
+        state.save(update_fields=["tries"])
+        # A long code cannot be guessed and may be the last of a day, so its tries never end.
+        return WrongCode(triesLeft=max(TRIES - state.tries, int(verification.is_long)))
     if verification.used_at:
         return CodeExpired("This code was used already. Ask for a new one.")
     verified_until = state.verified_at and state.verified_at + VERIFIED_FOR
